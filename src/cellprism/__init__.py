@@ -1,0 +1,48 @@
+"""Look inside single-cell foundation models: sparse features, gene programs, steering, and what chance would give.
+
+The public names are loaded when first used, so that ``import cellprism`` and ``cellprism --help`` stay quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cellprism.cells.read import read_cells as read_cells
+    from cellprism.enrich.over_representation import over_representation as over_representation
+    from cellprism.features.collect import feature_genes as feature_genes
+    from cellprism.features.train import train_sae as train_sae
+    from cellprism.models.pretrain import PretrainConfig as PretrainConfig
+    from cellprism.models.pretrain import pretrain as pretrain
+    from cellprism.models.registry import load_model as load_model
+    from cellprism.ontology.gmt import read_gmt as read_gmt
+    from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
+    from cellprism.sae.config import SaeConfig as SaeConfig
+    from cellprism.sae.fit import fit_sae as fit_sae
+    from cellprism.steer.contrast import contrast as contrast
+    from cellprism.steer.intervene import steer as steer
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "read_cells": "cells.read",
+    "over_representation": "enrich.over_representation",
+    "feature_genes": "features.collect",
+    "train_sae": "features.train",
+    "PretrainConfig": "models.pretrain",
+    "pretrain": "models.pretrain",
+    "load_model": "models.registry",
+    "read_gmt": "ontology.gmt",
+    "SparseAutoencoder": "sae.autoencoder",
+    "SaeConfig": "sae.config",
+    "fit_sae": "sae.fit",
+    "contrast": "steer.contrast",
+    "steer": "steer.intervene",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"cellprism.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'cellprism' has no attribute {name!r}")

@@ -1,0 +1,63 @@
+"""Cell types at the door: which column holds them, who has none, and whether the wanted types exist."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from cellprism.cells.raw import suggestion
+
+CELL_TYPE = "cell_type"
+UNLABELLED = "unlabelled"
+MOST_TYPES = 200
+
+
+def label_column(obs: pd.DataFrame, known: str | None, labels: str | None) -> str | None:
+    """The column with cell types: asked for, known for the data set, or ``cell_type`` if there is one."""
+    return labels or known or (CELL_TYPE if CELL_TYPE in obs else None)
+
+
+def label_problems(obs: pd.DataFrame, column: str | None, wanted: Sequence[str]) -> list[str]:
+    """What is wrong with the label column, and which wanted cell types it lacks, with near matches."""
+    if column is None:
+        if not wanted:
+            return []
+        asked = ", ".join(map(repr, wanted))
+        hint = suggestion(CELL_TYPE, possible_columns(obs))
+        return [
+            f"cell types {asked} were asked for, but no column that holds them; pass labels=COLUMN ({hint})"
+        ]
+    if column not in obs:
+        return [
+            f"obs has no column {column!r} to take cell types from; "
+            f"{suggestion(column, list(map(str, obs.columns)))}"
+        ]
+    types = cell_types(obs, column)
+    if (types == UNLABELLED).all():
+        return [f"obs[{column!r}] is empty: no cell has a type; {suggestion(column, possible_columns(obs))}"]
+    known = [str(t) for t in types.value_counts().index if t != UNLABELLED]
+    return [
+        f"obs[{column!r}] has no cell type {name!r}; {suggestion(name, known)}"
+        for name in wanted
+        if name not in known
+    ]
+
+
+def cell_types(obs: pd.DataFrame, name: str) -> pd.Series:
+    """Cell types as categories of text; missing or blank ones become ``unlabelled``."""
+    column: Any = obs[name]
+    text = column.astype(object).where(column.notna(), "").map(str).str.strip()
+    return text.mask(text.isin(["", "nan", "None", "NA"]), UNLABELLED).astype("category")
+
+
+def possible_columns(obs: pd.DataFrame) -> list[str]:
+    """Columns that could hold cell types: text or categories, 2 to 200 values, fewer values than cells."""
+    found = []
+    for name in obs.columns:
+        column: Any = obs[name]
+        textual = isinstance(column.dtype, pd.CategoricalDtype) or not pd.api.types.is_numeric_dtype(
+            column.dtype
+        )
+        if textual and 2 <= column.nunique() <= min(MOST_TYPES, len(obs) - 1):
+            found.append(str(name))
+    return found

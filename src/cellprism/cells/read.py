@@ -1,0 +1,221 @@
+"""Cells at the door: read, checked, aligned to a model's genes; everything that is wrong is said at once.
+
+- Only counts, cells and what is known of them go on; embeddings, graphs and other layers stay behind.
+- ``obs["total_counts"]`` is over the whole matrix as read, before genes are dropped: a cell's depth is a
+  property of the cell, not of a gene list.
+- Repeated cell names are made unique, and said; repeated gene names are an error unless Ensembl ids tell
+  them apart.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from anndata.utils import make_index_unique
+from jaxtyping import Float
+
+from cellprism.cells.align import DataGenes, GeneMapping, align, data_genes, mapping_record, match_genes
+from cellprism.cells.genes import GeneTable, HasGenes
+from cellprism.cells.labels import (
+    CELL_TYPE,
+    UNLABELLED,
+    cell_types,
+    label_column,
+    label_problems,
+    possible_columns,
+)
+from cellprism.cells.overlap import overlap_problems, species_of, umi_problems
+from cellprism.cells.raw import RawCells
+from cellprism.cells.report import CellsReport, cells_report
+from cellprism.cells.source import read_source
+from cellprism.cells.totals import declared_totals, totals_hint
+from cellprism.cells.values import value_problems
+from cellprism.errors import CellsError, ModelError
+
+TOTAL = "total_counts"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the cells; the arguments of ``read_cells``."""
+
+    table: GeneTable | None
+    labels: str | None
+    types: tuple[str, ...]
+    totals: str | None
+    least_overlap: float
+    least_umi: float
+
+
+def read_cells(
+    source: AnnData | str | Path,
+    model: HasGenes | None = None,
+    *,
+    genes: GeneTable | None = None,
+    labels: str | None = None,
+    types: Sequence[str] = (),
+    layer: str | None = None,
+    totals: str | None = None,
+    least_overlap: float = 0.3,
+    least_umi: float = 0.1,
+) -> AnnData:
+    """Read raw counts, check them, and align them to a model's genes.
+
+    Genes match by Ensembl id, then symbol, then alias; genes of the data that hit the same gene of the model
+    are summed.
+
+    Args:
+        source: an .h5ad file, a 10x .h5 file, a 10x matrix folder, the name of a data set
+            (``bundled:pbmc68k``, ``pbmc3k``), or an AnnData, which is left as it is.
+        model: the model that will read the cells; its ``gene_table`` is used.
+        genes: a gene table instead of a model's. With neither, all genes are kept under their own names.
+        labels: column of ``obs`` with cell types; default: the one known for the data set, else
+            ``cell_type``.
+        types: cell types that must be there, for example those to steer between.
+        layer: which matrix of an AnnData holds raw counts: a layer, ``"raw"`` or ``"X"`` (the default).
+        totals: column of ``obs`` with each cell's count over all genes, where the matrix holds only some
+            genes.
+        least_overlap: genes in common as a share of the smaller list, below which reading fails.
+        least_umi: share of counts in common genes, below which reading fails.
+
+    Returns:
+        AnnData. ``X``: counts [cell, gene] as CSR float32; columns are named by the model's symbols, in the
+        model's order, and only genes that were measured. ``var``: ``ensembl``, ``names_in_data``. ``obs``:
+        as read, with ``total_counts`` (over all genes read, or declared) and, where labels are given or
+        known, ``cell_type`` (missing: ``unlabelled``). ``uns["cellprism"]``: source, sha256, notes and, with
+        a model, what was matched, summed, dropped and absent.
+
+    Raises:
+        CellsError: the cells cannot be used; ``problems`` lists everything that is wrong, each with its fix.
+        DamagedError: a fetched or bundled data set is not the published one.
+        ModelError: the model came without a gene list.
+    """
+    if model is not None and genes is None:
+        genes = model.gene_table
+        if genes is None:
+            raise ModelError("the model came without a gene list; load it with genes=FILE to read cells")
+    raw = read_source(source, layer)
+    return _usable(raw, Wanted(genes, labels, tuple(types), totals, least_overlap, least_umi))
+
+
+def check_cells(source: AnnData | str | Path, model: HasGenes | None = None, **options: Any) -> CellsReport:
+    """Read cells as ``read_cells`` does, with its arguments, and return only the report, to be printed.
+
+    Raises:
+        CellsError, DamagedError, ModelError: as ``read_cells``.
+    """
+    return cells_report(read_cells(source, model, **options))
+
+
+def _usable(raw: RawCells, wanted: Wanted) -> AnnData:
+    names = data_genes(raw.var)
+    column = label_column(raw.obs, raw.labels, wanted.labels)
+    problems = value_problems(raw.matrix, raw.obs.index, raw.where, raw.others)
+    countable = not problems
+    problems += _repeated_genes(names) + label_problems(raw.obs, column, wanted.types)
+    mapping, record = None, {}
+    if wanted.table is not None:
+        mapping = match_genes(names, wanted.table)
+        problems += overlap_problems(mapping, names, wanted.table, raw.obs.index, wanted.least_overlap)
+    if not countable:
+        raise CellsError(raw.source, problems)
+    sums = np.rint(np.asarray(raw.matrix.sum(axis=1, dtype=np.float64)).ravel())
+    declared, wrong = declared_totals(raw, wanted.totals, sums)
+    problems += wrong
+    if mapping is not None and wanted.table is not None:
+        umi = np.rint(np.asarray(raw.matrix.sum(axis=0, dtype=np.float64)).ravel())
+        record = {"mapping": mapping_record(mapping, names, wanted.table, umi)}
+        problems += [] if problems else umi_problems(record["mapping"]["umi_share_kept"], wanted.least_umi)
+    if problems:
+        raise CellsError(raw.source, problems)
+    x, var = _columns(raw, names, mapping, wanted.table)
+    obs = _rows(raw.obs, column, sums if declared is None else declared)
+    notes = [
+        *raw.notes,
+        *_notes(raw, names, column, wanted.table, x),
+        *([] if declared is not None else totals_hint(raw, sums)),
+    ]
+    about = {
+        "source": raw.source, "sha256": raw.sha256, "counts_from": raw.where, "n_read": len(raw.var),
+        "umi": float(sums.sum()), "median_umi": float(np.median(obs[TOTAL])), "label_column": column or "",
+        "notes": np.array(notes, dtype=str),
+    }  # fmt: skip
+    return AnnData(x, obs=obs, var=var, uns={"cellprism": about | record})
+
+
+def _repeated_genes(names: DataGenes) -> list[str]:
+    repeated = {key: n for key, n in Counter(names.key).items() if n > 1}
+    if not repeated:
+        return []
+    shown = ", ".join(f"{key!r} ({n} times)" for key, n in list(repeated.items())[:3])
+    return [
+        f"{len(repeated):,} gene names occur more than once, such as {shown}, and no Ensembl id tells them "
+        "apart; add ids as "
+        "var['gene_ids'], or, if their counts may be added up, call adata.var_names_make_unique()"
+    ]
+
+
+def _columns(
+    raw: RawCells, names: DataGenes, mapping: GeneMapping | None, table: GeneTable | None
+) -> tuple[sp.csr_matrix, pd.DataFrame]:
+    """Counts and what is known of their genes; with a table, the model's genes."""
+    stored = raw.matrix
+    counts = sp.csr_matrix(
+        (np.rint(stored.data).astype(np.float32), stored.indices, stored.indptr), shape=stored.shape
+    )
+    if mapping is None or table is None:
+        x = counts.copy()
+        x.sum_duplicates()
+        x.eliminate_zeros()
+        return x, raw.var.set_axis(make_index_unique(pd.Index(names.shown, dtype=str)))
+    theirs: dict[int, list[str]] = {}
+    for place, name in zip(mapping.place.tolist(), names.shown, strict=True):
+        theirs.setdefault(place, []).append(name)
+    kept = mapping.kept.tolist()
+    var = pd.DataFrame(
+        {"ensembl": [table.ensembl[i] for i in kept], "names_in_data": ["|".join(theirs[i]) for i in kept]},
+        index=pd.Index([table.symbol[i] for i in kept], dtype=str),
+    )
+    return align(counts, mapping), var
+
+
+def _rows(obs: pd.DataFrame, column: str | None, totals: Float[np.ndarray, " cell"]) -> pd.DataFrame:
+    rows = obs.set_axis(make_index_unique(obs.index.astype(str)))
+    rows[TOTAL] = totals
+    if column is not None:
+        rows[CELL_TYPE] = cell_types(obs, column).to_numpy()
+        rows[CELL_TYPE] = rows[CELL_TYPE].astype("category")
+    return rows
+
+
+def _notes(
+    raw: RawCells, names: DataGenes, column: str | None, table: GeneTable | None, x: sp.csr_matrix
+) -> list[str]:
+    notes = []
+    repeated = raw.obs.index[raw.obs.index.duplicated()]
+    if len(repeated):
+        notes.append(
+            f"{len(repeated):,} cell names repeat an earlier one, such as {repeated[0]!r}; they were made unique "
+            "by adding -1, -2, ..."
+        )
+    if (off := float(np.abs(raw.matrix.data - np.rint(raw.matrix.data)).max(initial=0))) > 0:
+        notes.append(f"values were up to {off:.2g} from whole numbers and were rounded")
+    if empty := int((np.diff(x.indptr) == 0).sum()):
+        notes.append(f"{empty:,} cells have no counts in the genes that were kept")
+    if column is None:
+        likely = ", ".join(map(repr, possible_columns(raw.obs))) or "none"
+        notes.append(f"no cell types: pass labels=COLUMN; columns of obs that could hold them: {likely}")
+    elif missing := int((cell_types(raw.obs, column) == UNLABELLED).sum()):
+        notes.append(f"{missing:,} cells have no type in obs[{column!r}] and are called {UNLABELLED!r}")
+    if column not in (None, CELL_TYPE) and CELL_TYPE in raw.obs:
+        notes.append(f"obs[{CELL_TYPE!r}] as read was replaced by obs[{column!r}]")
+    species = species_of([e for e in names.ensembl if e] or names.shown)
+    if table is None and species not in ("", "human"):
+        notes.append(f"the genes look like {species}; the bundled and published models are of human cells")
+    return notes

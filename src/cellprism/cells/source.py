@@ -1,0 +1,115 @@
+"""From what the user names to cells: a data set, a file, a folder, or an AnnData in memory."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from zlib import error as ZlibError
+
+from anndata import AnnData
+
+from cellprism.cells.datasets import DATASETS, dataset_file
+from cellprism.cells.h5ad import from_anndata, read_h5ad_file
+from cellprism.cells.pbmc68k import read_pbmc68k
+from cellprism.cells.raw import RawCells, near, only_genes
+from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
+from cellprism.errors import CellsError
+
+IN_MEMORY = "the AnnData in memory"
+FORMATS = "an .h5ad file, a 10x .h5 file or a 10x matrix folder"
+OTHER_KINDS = {
+    ".mtx": "pass the folder that holds matrix.mtx, barcodes.tsv and features.tsv",
+    ".loom": "convert it: anndata.io.read_loom(...).write_h5ad(...)",
+    ".csv": "convert it: anndata.io.read_csv(...).write_h5ad(...)",
+    ".tsv": "convert it: anndata.io.read_text(...).write_h5ad(...)",
+    ".txt": "convert it: anndata.io.read_text(...).write_h5ad(...)",
+    ".zarr": "convert it: anndata.io.read_zarr(...).write_h5ad(...)",
+    ".rds": "convert the Seurat or SingleCellExperiment object to .h5ad in R, for example with zellkonverter",
+    ".gz": "unpack it first",
+    ".zip": "unpack it first",
+    ".tar": "unpack it first and pass the folder with matrix.mtx",
+}
+
+DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    ZlibError,
+)  # what h5py, gzip and SciPy raise on broken files
+
+
+def read_source(source: AnnData | str | Path, layer: str | None) -> RawCells:
+    """Read cells as they stand, wherever they are; antibodies, guides and peaks are left out.
+
+    Args:
+        source: a path, the name of a data set (``cellprism data list``), or an AnnData.
+        layer: which matrix of an AnnData: a layer, ``"raw"`` or ``"X"`` (the default).
+
+    Raises:
+        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such layer.
+        DamagedError: a data set of ours has the wrong checksum.
+    """
+    if isinstance(source, AnnData):
+        return only_genes(from_anndata(source, IN_MEMORY, layer))
+    name = str(source)
+    path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
+    _check_exists(path, name)
+    try:
+        raw = only_genes(_read_path(path, name, layer))
+        return replace(raw, source=name, sha256=file_sha256(path))
+    except DAMAGE as error:
+        said = " ".join(str(error).split())[:200]
+        raise CellsError(
+            name,
+            [
+                f"it is truncated, damaged or not what its name says ({type(error).__name__}: {said}); copy "
+                "it again"
+            ],
+        ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, or of the names and checksums of the three files of a 10x folder."""
+    if path.is_dir():
+        parts = [f"{p.name} {file_sha256(p)}\n" for p in sorted(matrix_files(path))]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_path(path: Path, name: str, layer: str | None) -> RawCells:
+    bundled = name in DATASETS and DATASETS[name].bundled
+    if path.suffix == ".h5ad" and not path.is_dir() and not bundled:
+        return read_h5ad_file(path, layer)
+    if layer not in (None, "X"):
+        raise CellsError(
+            name, [f"there is no layer {layer!r}: such a source has one matrix only; leave layer out"]
+        )
+    if bundled:
+        return replace(read_pbmc68k(path), labels=DATASETS[name].labels)
+    if path.is_dir() and path.suffix != ".zarr":
+        return read_10x_folder(path)
+    if path.suffix == ".h5":
+        return read_10x_h5(path)
+    hint = OTHER_KINDS.get(path.suffix.lower())
+    fix = f"cellprism reads {FORMATS}" + (f"; {hint}" if hint else "")
+    raise CellsError(name, [f"unknown kind of file {path.suffix or path.name!r}: {fix}"])
+
+
+def _check_exists(path: Path, name: str) -> None:
+    if path.exists():
+        return
+    folder = path.parent
+    beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    likely = near(name, list(DATASETS)) if "/" not in name else []
+    likely += [str(folder / n) for n in near(path.name, beside)]
+    hint = (
+        f"did you mean {' or '.join(map(repr, likely))}?"
+        if likely
+        else f"known data sets: {', '.join(DATASETS)}"
+    )
+    where = "" if folder.is_dir() else f" (nor is there a folder {folder})"
+    raise CellsError(
+        name, [f"no such file or folder{where}; expected {FORMATS}, or the name of a data set; {hint}"]
+    )

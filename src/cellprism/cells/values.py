@@ -1,0 +1,133 @@
+"""Are these numbers raw counts? Everything that is wrong is said at once, with how it was recognised.
+
+- Normalised counts give themselves away: within a cell every value is a whole multiple of the smallest one,
+  since most cells have genes seen once. Undoing the logarithm first finds log-normalised values. This also
+  holds after genes were taken out, when the sums of the cells no longer tell.
+- Whole numbers within 0.001 are taken as counts and rounded (counts that went through float32 arithmetic).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from jaxtyping import Float
+
+WHOLE = 1e-3
+SAMPLE = 256
+LOGARITHMS = {"natural": np.expm1, "base 2": lambda x: np.exp2(x) - 1}
+
+
+def is_whole(values: np.ndarray) -> np.ndarray:
+    """Which values are whole numbers, within 0.001."""
+    return np.abs(values - np.rint(values)) <= WHOLE
+
+
+def could_be_counts(values: np.ndarray) -> bool:
+    """Whether some stored values of a matrix are whole, not negative and not all zero."""
+    if values.dtype.kind not in "biuf" or values.size == 0 or not np.isfinite(values).all():
+        return False
+    return bool(is_whole(values).all() and values.min() >= 0 and values.max() > 0)
+
+
+def value_problems(
+    matrix: sp.csr_matrix, cell_names: pd.Index, where: str, others: Sequence[str]
+) -> list[str]:
+    """Everything that keeps a matrix [cell, gene] from being raw counts.
+
+    Args:
+        matrix: the values as read.
+        cell_names: names of the cells, for the message.
+        where: what was read: ``X``, ``layers['...']`` or ``raw``.
+        others: values of ``layer`` under which whole numbers were found.
+    """
+    shape: Any = matrix.shape
+    n_cells, n_genes = shape
+    if not n_cells or not n_genes:
+        return [f"{where} is empty ({n_cells:,} cells x {n_genes:,} genes); expected at least one of each"]
+    if matrix.dtype.kind not in "biuf":
+        return [f"{where} holds values of type {matrix.dtype}; expected numbers"]
+    problems = []
+    values = matrix.data
+    bad = ~np.isfinite(values)
+    if bad.any():
+        nan = int(np.isnan(values).sum())
+        for count, name in ((nan, "NaN"), (int(bad.sum()) - nan, "infinite")):
+            if count:
+                problems.append(
+                    f"{count:,} values of {where} are {name}; expected counts, so find out where they come "
+                    "from"
+                )
+        values = values[~bad]
+    problems += _not_counts(matrix, values, where, others)
+    return problems + _empty_cells(matrix, cell_names)
+
+
+def _not_counts(matrix: sp.csr_matrix, values: np.ndarray, where: str, others: Sequence[str]) -> list[str]:
+    negative, fractions = int((values < 0).sum()), int((~is_whole(values)).sum())
+    if not negative and not fractions:
+        return []
+    share = (
+        f"{fractions / values.size:.0%} of the values of {where} are not whole, such as {_example(values)}"
+    )
+    below = f"{negative:,} values of {where} are negative, the least {values.min():.3g}"
+    if negative and fractions:
+        said = f"{where} looks scaled (z-scores): {below}, and {share}"
+    elif negative:
+        said = below
+    else:
+        said = _normalised(matrix, where) or share
+    return [f"{said}; expected raw counts: {_way_out(others)}"]
+
+
+def _normalised(matrix: sp.csr_matrix, where: str) -> str:
+    rows = np.unique(np.linspace(0, len(matrix.indptr) - 2, SAMPLE).astype(int))
+    cells = [c[np.isfinite(c) & (c > 0)].astype(np.float64) for c in (matrix[r].data for r in rows)]
+    cells = [c for c in cells if c.size]
+    largest = max(c.max() for c in cells)
+    if largest < 40:  # exp(40) is no expression value
+        for base, undo in LOGARITHMS.items():
+            if how := _recognised([undo(c) for c in cells]):
+                said = f"{base} logarithm, largest value {largest:.2f}"
+                return f"{where} looks log-normalised ({said}): after undoing it {how}"
+    if how := _recognised(cells):
+        return f"{where} looks normalised to a common depth: {how}"
+    return ""
+
+
+def _recognised(cells: list[Float[np.ndarray, " gene"]]) -> str:
+    sums = np.array([c.sum() for c in cells])
+    if len(cells) > 2 and sums.std() < 0.005 * sums.mean():
+        return f"every cell sums to {sums.mean():,.0f}"
+    ratios = np.concatenate([c / c.min() for c in cells])
+    ratios = ratios[ratios > 1.001]  # the smallest value itself proves nothing
+    multiple = np.abs(ratios - np.rint(ratios)) < 0.05 + 0.001 * ratios
+    near = ratios < 20  # far out, every number is near a whole one
+    if near.sum() >= 10 and multiple[near].mean() > 0.9:
+        return (
+            f"{multiple[near].mean():.0%} of the values are whole multiples of the smallest one in their cell"
+        )
+    return ""
+
+
+def _way_out(others: Sequence[str]) -> str:
+    if not others:
+        return "neither X nor a layer nor raw of this object holds them, so go back to the file that does"
+    first, *rest = (f"layer={o!r}" for o in others)
+    return f"pass {first}, which holds whole numbers" + (f" (or {', '.join(rest)})" if rest else "")
+
+
+def _example(values: np.ndarray) -> str:
+    return f"{values[~is_whole(values)][0]:.4g}"
+
+
+def _empty_cells(matrix: sp.csr_matrix, cell_names: pd.Index) -> list[str]:
+    stored = sp.csr_matrix((matrix.data != 0, matrix.indices, matrix.indptr), shape=matrix.shape)
+    empty = np.flatnonzero(np.asarray(stored.sum(axis=1)).ravel() == 0)
+    if not empty.size:
+        return []
+    return [
+        f"{empty.size:,} of {len(cell_names):,} cells have no counts at all, such as "
+        f"{str(cell_names[empty[0]])!r}; drop them (scanpy.pp.filter_cells(adata, min_counts=1))"
+    ]

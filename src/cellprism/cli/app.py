@@ -1,0 +1,64 @@
+"""The command line: one module per verb, loaded only when that verb is called.
+
+stdout is data, stderr is talk. Exit codes: 0 fine, 1 failed, 2 usage or bad input, 3 damaged file, 130 interrupted.
+A user's mistake is one message that names what was found, what was expected and the fix; ``--debug`` shows the traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from cellprism import __version__
+from cellprism.errors import CellprismError
+
+VERBS = {
+    "demo": "Real cells, a small real model, no network, a few CPU minutes; ends with a page to look at.",
+    "run": "Every step of a TOML configuration, skipping what is already done.",
+    "train": "Start a run: train an SAE on a model's residual stream.",
+    "interpret": "Turn a run's features into gene programs, beside what chance gives.",
+    "steer": "Turn features up and down and see which genes follow.",
+    "contrast": "Find the feature strengths that move one cell type towards another.",
+    "report": "Write a run's claims and its page.",
+    "pretrain": "Train a small cell model of the AIDO.Cell family on your own counts.",
+    "data": "Data sets: list, fetch, check.",
+    "models": "Cell models: list, info.",
+    "doctor": "Check this installation.",
+}
+
+app = App(
+    name="cellprism",
+    help="Look inside single-cell foundation models: sparse features, gene programs, steering, and what chance would give.",
+    version=__version__,
+    result_action="return_value",
+    help_format="markdown",
+)
+for verb, sentence in VERBS.items():
+    app.command(f"cellprism.cli.{verb}:{verb}", name=verb, help=sentence)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the ``cellprism`` command."""
+    sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    tokens = [a for a in arguments if a != "--debug"]
+    debug = len(tokens) != len(arguments)
+    try:
+        app(tokens, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return 2
+    except CellprismError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; finished steps are kept, the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,1 @@
+"""From features to programs: gene lists, over-representation, what chance gives too, and labels."""

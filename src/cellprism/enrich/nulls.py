@@ -1,0 +1,199 @@
+"""How much enrichment chance would give too: the same score for lists made without the features.
+
+Notable choices
+
+- The raw rate says little; the excess over each null is the result. Its interval resamples lists and draws
+  replicates together (a list stays with its own null counterpart), so it holds the spread of both.
+- Rates are not the whole of it: ten features with one term each differ from ten features with the same term.
+  Distinct terms, and genes seen in a significant overlap, stand beside the rate under the same nulls.
+- p = (1 + replicates at least as high) / (1 + replicates): 20 replicates cannot give less than 0.048.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from jaxtyping import Bool, Float
+
+from cellprism.enrich.membership import Terms, list_table, term_table
+from cellprism.enrich.over_representation import Tails, adjusted, check_family, find_hits, number_of_tests
+from cellprism.enrich.random_lists import (
+    Seed,
+    coexpression_lists,
+    coexpression_modules,
+    gene_use_lists,
+    popularity_lists,
+    uniform_lists,
+)
+from cellprism.errors import ConfigError
+
+NULLS = ("uniform", "popularity", "gene_use", "coexpression")
+MEASURES = ("annotated_rate", "distinct_terms", "covered_genes")
+RESAMPLES = 2000
+GeneLists = dict[Any, tuple[str, ...]]
+
+
+class Score(NamedTuple):
+    """What a family of lists hits."""
+
+    annotated: Bool[np.ndarray, " list"]
+    """Whether the list has a significant term."""
+    distinct_terms: int
+    """Terms that are significant for at least one list."""
+    covered_genes: int
+    """Genes that a list shares with a term significant for it, counted once over all lists."""
+
+
+class NullRates(NamedTuple):
+    """Observed lists beside lists made by chance."""
+
+    summary: pd.DataFrame
+    """One row per null and measure: null, measure, observed, mean, low, high (95 % of replicates), excess,
+    excess_low, excess_high, p_value, replicates, n_lists, mean_set_size."""
+    replicates: pd.DataFrame
+    """One row per null and replicate: null, replicate, annotated_rate, distinct_terms, covered_genes."""
+
+
+def null_rates(
+    lists: Mapping[Any, Iterable[str]],
+    collection: Mapping[str, Iterable[str]],
+    background: Iterable[str],
+    cells: AnnData | None = None,
+    *,
+    nulls: Sequence[str] = NULLS,
+    replicates: int = 20,
+    seed: int = 0,
+    family: str = "all-terms",
+    alpha: float = 0.05,
+    min_term_size: int = 1,
+) -> NullRates:
+    """Score the lists and, for each null, ``replicates`` families of chance lists of the same sizes.
+
+    Args:
+        lists: feature -> genes.
+        collection: term -> genes.
+        background: as in ``over_representation``.
+        cells: cells x genes with raw counts; the co-expression null needs them.
+        nulls: which of ``uniform`` (E0), ``popularity`` and ``gene_use`` (E1) and ``coexpression`` (E3); see
+            ``random_lists``.
+        replicates: families of lists per null.
+        seed: each replicate of each null has its own stream, the same whichever nulls are asked for.
+        family, alpha, min_term_size: as in ``over_representation``; a term is significant at padj < alpha.
+
+    Raises:
+        ConfigError: no lists, an unknown null or family, no cells for the co-expression null, or as
+            ``over_representation``.
+    """
+    check_family(family)
+    if not lists or replicates < 1:
+        raise ConfigError(f"{len(lists)} lists and {replicates} replicates; there must be at least 1 of each")
+    terms = term_table(collection, background, min_term_size)
+    scored = partial(score, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
+    observed = scored(lists.values())
+    scores = {
+        null: [scored(draw([seed, NULLS.index(null), i]).values()) for i in range(replicates)]
+        for null, draw in _draws(lists, terms, cells, nulls).items()
+    }
+    size = float(list_table(lists.values(), terms).size.mean())
+    common = {"replicates": replicates, "n_lists": len(lists), "mean_set_size": size}
+    rng = np.random.default_rng([seed, len(NULLS)])
+    summary = [
+        {**row, **common} for null, many in scores.items() for row in _compared(null, observed, many, rng)
+    ]
+    rows = [
+        {"null": null, "replicate": i, **_measures(found)}
+        for null, many in scores.items()
+        for i, found in enumerate(many)
+    ]
+    return NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
+
+
+def score(
+    lists: Iterable[Iterable[str]], terms: Terms, tails: Tails, family: str = "all-terms", alpha: float = 0.05
+) -> Score:
+    """What a family of lists hits at padj < alpha, without making the whole table.
+
+    Only p-values below alpha are corrected: by the step-up rule no other can lead to a padj below alpha.
+    """
+    table = list_table(lists, terms)
+    hits = find_hits(table, terms, tails)
+    tests = number_of_tests(hits, table, terms, family)
+    few = hits.pvalue < alpha
+    row, term = hits.row[few], hits.term[few]
+    significant = adjusted(hits.pvalue[few], row, tests, family) < alpha
+    row, term = row[significant], term[significant]
+    annotated = np.zeros(len(table.size), dtype=bool)
+    annotated[row] = True
+    shared = table.member[row].multiply(terms.member[term]).tocoo()
+    return Score(annotated, len(np.unique(term)), len(np.unique(shared.col)))
+
+
+def _draws(
+    lists: Mapping[Any, Iterable[str]],
+    terms: Terms,
+    cells: AnnData | None,
+    nulls: Sequence[str],
+) -> dict[str, Callable[[Seed], GeneLists]]:
+    unknown = [null for null in nulls if null not in NULLS]
+    if unknown or not nulls:
+        raise ConfigError(f"unknown null {', '.join(map(repr, unknown))}; choose from {', '.join(NULLS)}")
+    background = tuple(terms.gene)
+    draws: dict[str, Callable[[Seed], GeneLists]] = {
+        "uniform": partial(uniform_lists, lists, background),
+        "popularity": partial(popularity_lists, lists, terms),
+        "gene_use": partial(gene_use_lists, lists, background),
+    }
+    if "coexpression" in nulls:
+        if cells is None:
+            raise ConfigError(
+                "the co-expression null correlates genes over cells; pass cells, or leave it out of nulls"
+            )
+        longest = max(1, int(list_table(lists.values(), terms).size.max()))
+        modules = coexpression_modules(cells, background, longest)
+        draws["coexpression"] = partial(coexpression_lists, lists, modules, background)
+    return {null: draws[null] for null in nulls}
+
+
+def _measures(found: Score) -> dict[str, float]:
+    return dict(
+        zip(MEASURES, (float(found.annotated.mean()), found.distinct_terms, found.covered_genes), strict=True)
+    )
+
+
+def _compared(null: str, observed: Score, many: list[Score], rng: np.random.Generator) -> list[dict]:
+    """One row per measure: observed, the null's spread, and the excess."""
+    excess = _resampled_excess(observed.annotated, np.array([s.annotated for s in many]), rng)
+    rows = []
+    for measure, value in _measures(observed).items():
+        drawn = np.array([_measures(s)[measure] for s in many], dtype=np.float64)
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        spread = excess if measure == "annotated_rate" else value - drawn
+        below, above = np.percentile(spread, [2.5, 97.5])
+        rows.append(
+            {
+                "null": null,
+                "measure": measure,
+                "observed": float(value),
+                "mean": float(drawn.mean()),
+                "low": float(low),
+                "high": float(high),
+                "excess": float(value - drawn.mean()),
+                "excess_low": float(below),
+                "excess_high": float(above),
+                "p_value": float((1 + (drawn >= value).sum()) / (1 + len(drawn))),
+            }
+        )
+    return rows
+
+
+def _resampled_excess(
+    observed: Bool[np.ndarray, " list"], drawn: Bool[np.ndarray, "replicate list"], rng: np.random.Generator
+) -> Float[np.ndarray, " resample"]:
+    """Observed minus null rate with lists and replicate drawn anew, each list beside its null counterpart."""
+    n_replicates, n_lists = drawn.shape
+    difference = observed.astype(np.int8) - drawn.astype(np.int8)
+    replicate = rng.integers(n_replicates, size=(RESAMPLES, 1))
+    return difference[replicate, rng.integers(n_lists, size=(RESAMPLES, n_lists))].mean(axis=1)

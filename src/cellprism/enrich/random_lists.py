@@ -1,0 +1,180 @@
+"""Gene lists that chance would make: as many as the observed lists and of the same sizes.
+
+Notable choices
+
+- Uniform (E0): every list anew, each background gene equally likely. What the hypergeometric test assumes.
+- Popularity (E1) is two things, and each is matched by a null of its own.
+- ``popularity_lists`` matches popularity among terms: some genes are in hundreds of terms, most in few, and a
+  list of popular genes hits something by chance. Genes are ranked by the number of tested terms that hold
+  them, cut into groups of 20 neighbours (ties in random order) and permuted within groups; one permutation
+  renames the genes of all lists. Kept exactly: the size of every list, how many genes any two lists share,
+  and the gene x term table with both its margins. Kept up to the spread within a group: in how many terms
+  each gene of each list is. Broken: which gene stands where.
+- ``gene_use_lists`` matches popularity among lists: features favour the same genes, ribosomal ones for
+  example, and many lists of favoured genes hit the term of these genes whatever the features do. Lists trade
+  genes at random, two at a time. Kept exactly: the size of every list, how many lists hold each gene, the
+  gene x term table. Broken: which genes stand together. The more the lists share, the stricter it is.
+- Lists drawn with probability in proportion to popularity match nothing: their genes are in far more terms
+  than those of the lists observed.
+- Co-expression (E3): a random gene and its top correlates in log1p CP10k over the cells. No model is
+  involved: what a feature has beyond this is what the model, or the autoencoder, adds.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from anndata import AnnData
+from jaxtyping import Float, Int
+
+from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.enrich.membership import Terms
+from cellprism.errors import ConfigError
+
+GROUP = 20  # genes of like popularity that may stand in for each other
+TRADES = 10  # per list; each list takes part in about twice as many
+CELLS_AT_ONCE = 1024
+Seed = int | Sequence[int]  # what numpy.random.default_rng takes
+
+
+class Modules(NamedTuple):
+    """Co-expression modules: every gene with its top correlates, itself first."""
+
+    genes: tuple[str, ...]
+    order: Int[np.ndarray, "gene rank"]
+
+
+def uniform_lists(
+    lists: Mapping[Any, Iterable[str]], background: Iterable[str], seed: Seed = 0
+) -> dict[Any, tuple[str, ...]]:
+    """E0: lists of the same sizes, drawn from the background without replacement.
+
+    Genes of ``lists`` outside the background do not count towards a list's size.
+    """
+    rng = np.random.default_rng(seed)
+    pool = np.array(list(dict.fromkeys(background)))
+    return {name: tuple(rng.choice(pool, size, replace=False)) for name, size in _sizes(lists, pool).items()}
+
+
+def popularity_lists(
+    lists: Mapping[Any, Iterable[str]], terms: Terms, seed: Seed = 0
+) -> dict[Any, tuple[str, ...]]:
+    """E1 among terms: the observed lists with every gene renamed to one that is in about as many terms.
+
+    Genes of ``lists`` outside the background of ``terms`` are dropped.
+    """
+    permutation = matched_permutation(
+        np.asarray(terms.member.sum(axis=0)).ravel(), np.random.default_rng(seed)
+    )
+    pool = tuple(terms.gene)
+    stand_in = {gene: pool[other] for gene, other in zip(pool, permutation, strict=True)}
+    return {
+        name: tuple(stand_in[g] for g in dict.fromkeys(genes) if g in stand_in)
+        for name, genes in lists.items()
+    }
+
+
+def gene_use_lists(
+    lists: Mapping[Any, Iterable[str]], background: Iterable[str], seed: Seed = 0
+) -> dict[Any, tuple[str, ...]]:
+    """E1 among lists: two lists at a time pool the genes that only one of them has and share them out anew.
+
+    Source of the algorithm: Strona et al. 2014,
+    "curveball". Genes of ``lists`` outside the background are dropped.
+    """
+    rng = np.random.default_rng(seed)
+    pool = set(background)
+    held = [[g for g in dict.fromkeys(genes) if g in pool] for genes in lists.values()]
+    for a, b in rng.integers(len(held), size=(TRADES * len(held), 2)):
+        in_a, in_b = set(held[a]), set(held[b])
+        only_a = [g for g in held[a] if g not in in_b]
+        traded = only_a + [g for g in held[b] if g not in in_a]
+        both = [g for g in held[a] if g in in_b]
+        shuffled = [traded[i] for i in rng.permutation(len(traded))]
+        held[a], held[b] = both + shuffled[: len(only_a)], both + shuffled[len(only_a) :]
+    return {name: tuple(genes) for name, genes in zip(lists, held, strict=True)}
+
+
+def matched_permutation(
+    popularity: Int[np.ndarray, " gene"], rng: np.random.Generator
+) -> Int[np.ndarray, " gene"]:
+    """A permutation that moves genes only among neighbours in popularity, ties ordered at random."""
+    ranked = np.lexsort((rng.random(len(popularity)), popularity))
+    permutation = np.empty_like(ranked)
+    for start in range(0, len(ranked), GROUP):
+        group = ranked[start : start + GROUP]
+        permutation[group] = rng.permutation(group)
+    return permutation
+
+
+def coexpression_modules(adata: AnnData, background: Iterable[str], size: int) -> Modules:
+    """Each background gene's top correlates (Pearson, log1p CP10k) in the counts.
+
+    Args:
+        adata: cells x genes, raw counts in X.
+        background: genes to correlate. Genes that are not measured or never vary have no module.
+        size: genes per module, the gene itself included.
+
+    Raises:
+        ConfigError: fewer than ``size`` genes vary.
+    """
+    columns = np.flatnonzero(adata.var_names.isin(list(background)))
+    values = log1p_cp10k(adata)[:, columns]
+    correlation, varying = _correlation(values)
+    if varying.sum() < size:
+        raise ConfigError(
+            f"co-expression modules of {size} genes need as many that vary between cells; the background "
+            f"has {varying.sum()} in these cells. Give more cells or a larger background"
+        )
+    correlation = correlation[np.ix_(varying, varying)]
+    np.fill_diagonal(correlation, np.inf)
+    top = np.argpartition(-correlation, size - 1, axis=1)[:, :size]
+    order = np.argsort(-np.take_along_axis(correlation, top, axis=1), axis=1, kind="stable")
+    genes = adata.var_names[columns[varying]]
+    return Modules(tuple(genes), np.take_along_axis(top, order, axis=1))
+
+
+def coexpression_lists(
+    lists: Mapping[Any, Iterable[str]],
+    modules: Modules,
+    background: Iterable[str],
+    seed: Seed = 0,
+) -> dict[Any, tuple[str, ...]]:
+    """E3: for each list a random gene, no gene twice while genes last, with its top correlates up to the
+    list's size.
+
+    Raises:
+        ConfigError: a list is longer than the modules.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = _sizes(lists, background)
+    longest = max(sizes.values(), default=0)
+    if longest > modules.order.shape[1]:
+        raise ConfigError(
+            f"a list has {longest} genes, the modules {modules.order.shape[1]}; make modules at least as long"
+        )
+    rounds = -(-len(sizes) // len(modules.genes))
+    centres = np.concatenate([rng.permutation(len(modules.genes)) for _ in range(rounds)]) if sizes else []
+    return {
+        name: tuple(modules.genes[i] for i in modules.order[centre, :size])
+        for (name, size), centre in zip(sizes.items(), centres, strict=False)
+    }
+
+
+def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
+    """Pearson correlation of sparse columns, a block of cells at a time, and which columns vary."""
+    n_cells, n_genes = values.shape
+    mean = np.asarray(values.mean(axis=0)).ravel()
+    product = np.zeros((n_genes, n_genes))
+    for start in range(0, n_cells, CELLS_AT_ONCE):
+        block = values[start : start + CELLS_AT_ONCE].toarray() - mean
+        product += block.T @ block
+    deviation = np.sqrt(np.diag(product))
+    varying = deviation > 1e-9 * np.sqrt(n_cells)
+    scale = np.where(varying, deviation, 1)
+    return product / scale[:, None] / scale, varying
+
+
+def _sizes(lists: Mapping[Any, Iterable[str]], background: Iterable[str]) -> dict[Any, int]:
+    pool = set(background)
+    return {name: len(pool.intersection(genes)) for name, genes in lists.items()}

@@ -1,0 +1,160 @@
+"""Effects of steering: how far, in which direction, how straight, and whether chance would do as well.
+
+Notable choices
+
+- Strengths are measured from 1, where nothing happens: 5 and -5 are +4 and -6 away from it and cannot be
+  compared.
+- A model is a deterministic function, so a test over cells calls every edit significant. Effects are ranked
+  among those of matched random edits instead.
+- "Closer to the target" also happens to cells that only shrink to their own mean: progress along the axis,
+  drift across it and the variance kept are told apart.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import spearmanr
+
+
+def gap_fraction(
+    source: Float[np.ndarray, " gene"],
+    target: Float[np.ndarray, " gene"],
+    steered: Float[np.ndarray, " gene"],
+) -> Float[np.ndarray, " gene"]:
+    """Share of the gap between two types that steering closes: (steered - source) / (target - source), per
+    gene.
+
+    0: not moved; 1: arrived; negative: moved away; NaN where source and target do not differ.
+    Source: Yanovsky and Chernomoretz 2026.
+    """
+    gap = target - source
+    return np.divide(steered - source, gap, out=np.full_like(gap, np.nan), where=gap != 0)
+
+
+def dose_slope(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, " dose"]) -> float:
+    """Effect per unit of strength, by least squares through the neutral point (1, 0).
+
+    Formula: sum d e / sum d^2 with d = alpha - 1.
+    """
+    distance = strengths - 1
+    return float(distance @ effect / (distance @ distance))
+
+
+def linear_share(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, "dose gene"]) -> float:
+    """Share of the squared effect that straight lines through the neutral point explain, one line a gene.
+
+    Formula: sum_g (sum_i d_i e_ig)^2 / (sum_i d_i^2 sum_ig e_ig^2) with d = alpha - 1; NaN where there is no
+    effect.
+    """
+    distance = strengths - 1
+    total = (effect**2).sum()
+    return float(((distance @ effect) ** 2).sum() / ((distance @ distance) * total)) if total > 0 else np.nan
+
+
+def monotonicity(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, " dose"]) -> float:
+    """Spearman correlation of strength and effect: 1 always rising, -1 always falling; NaN where the effect
+    is constant."""
+    if np.ptp(effect) == 0:
+        return np.nan
+    return float(np.asarray(spearmanr(strengths, effect))[0])
+
+
+def antisymmetry(up: Float[np.ndarray, " gene"], down: Float[np.ndarray, " gene"]) -> float:
+    """How exactly the effect at 1 - d mirrors the effect at 1 + d.
+
+    Formula: (|up - down| - |up + down|) / (|up - down| + |up + down|), Euclidean norms over genes: 1 exact
+    mirror images, 0 unrelated effects of equal size, -1 the same effect both ways; NaN where there is no
+    effect. A linear map scores 1 for any edit, so the number means something only beside the same number for
+    random edits.
+    """
+    odd, even = np.linalg.norm(up - down), np.linalg.norm(up + down)
+    return float((odd - even) / (odd + even)) if odd + even > 0 else np.nan
+
+
+def axis_progress(
+    points: Float[np.ndarray, "cell d_model"],
+    source: Float[np.ndarray, " d_model"],
+    target: Float[np.ndarray, " d_model"],
+) -> Float[np.ndarray, " cell"]:
+    """Place of each cell along the axis from the source centroid (0) to the target centroid (1).
+
+    Formula: <e - mu_s, mu_t - mu_s> / |mu_t - mu_s|^2.
+    """
+    axis = target - source
+    return (points - source) @ axis / (axis @ axis)
+
+
+def axis_drift(
+    before: Float[np.ndarray, "cell d_model"],
+    after: Float[np.ndarray, "cell d_model"],
+    source: Float[np.ndarray, " d_model"],
+    target: Float[np.ndarray, " d_model"],
+) -> Float[np.ndarray, " cell"]:
+    """How far each cell moved across the axis, in units of the distance between the two centroids.
+
+    Formula: |m - <m, u> u| / |mu_t - mu_s| with m = after - before and u the unit vector of the axis.
+    """
+    axis = target - source
+    length = np.linalg.norm(axis)
+    move = after - before
+    along = move @ axis / length
+    across = np.sqrt(np.maximum((move**2).sum(axis=1) - along**2, 0))
+    return across / length
+
+
+def variance_kept(
+    before: Float[np.ndarray, "cell d_model"], after: Float[np.ndarray, "cell d_model"]
+) -> float:
+    """Total variance of the cells after steering over that before; far below 1 they have shrunk to a
+    point."""
+    return float(after.var(axis=0).sum() / before.var(axis=0).sum())
+
+
+def weighted_progress(
+    source: Float[np.ndarray, " gene"],
+    target: Float[np.ndarray, " gene"],
+    steered: Float[np.ndarray, " gene"],
+    weight: Float[np.ndarray, " gene"],
+) -> float:
+    """Progress of mean expression along the weighted gap: 0 unsteered, 1 the target's mean.
+
+    Formula: sum_g w_g (steered - source)(target - source) / sum_g w_g (target - source)^2, the mean of the
+    gap fractions weighted by w_g gap_g^2, which small gaps cannot dominate. NaN where all weighted gaps are
+    0.
+    """
+    gap = target - source
+    total = (weight * gap**2).sum()
+    return float((weight * (steered - source) * gap).sum() / total) if total > 0 else np.nan
+
+
+def monte_carlo_p(observed: float, null: Float[np.ndarray, " replicate"]) -> float:
+    """One-sided Monte-Carlo p: chance of a null value at least as large as the observed one.
+
+    Formula: (1 + #{null >= observed}) / (1 + n), never 0. NaN where a value is missing.
+    Source: Phipson and Smyth 2010, Permutation p-values should never be zero.
+    """
+    if np.isnan(observed) or null.size == 0 or np.isnan(null).any():
+        return np.nan
+    return float((1 + (null >= observed).sum()) / (1 + null.size))
+
+
+def nearest_others(
+    level: Float[np.ndarray, " gene"],
+    chosen: Int[np.ndarray, " some"],
+    excluded: Int[np.ndarray, " others"],
+    per_gene: int,
+) -> Int[np.ndarray, " matched"]:
+    """Genes outside ``excluded`` that match the chosen ones in level: for each chosen gene its ``per_gene``
+    nearest.
+
+    A gene may match several chosen ones and then counts as often, so that the mean levels stay close.
+
+    Args:
+        level: expression level of each gene.
+        chosen: positions of the genes to match.
+        excluded: positions that are never a match, as a rule the chosen ones and more.
+        per_gene: how many matches each gets (all others, where there are fewer).
+    """
+    others = np.setdiff1d(np.arange(level.size), excluded)
+    distance = np.abs(level[others][None, :] - level[chosen][:, None])
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :per_gene]
+    return others[nearest].ravel()

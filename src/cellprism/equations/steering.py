@@ -1,0 +1,116 @@
+"""Steering: what a change of feature strengths does to a residual stream.
+
+Notable choices
+
+- With the reconstruction error kept, steering needs no reconstruction: (alpha * z) W_dec + b + (x - z W_dec -
+  b) is x + ((alpha - 1) * z) W_dec. Every bias of the autoencoder cancels, whatever it is and wherever it
+  enters.
+- A token where nothing changes keeps its bits. Adding a zero vector would not do: it turns -0.0 into 0.0.
+- Both directions, the edit and the gradient with respect to the strengths, go through the (values, features)
+  pairs of the sparse code; no token x feature array is made.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from cellprism.types import SparseCode
+
+
+def steering_delta(
+    code: SparseCode, strengths: Float[Tensor, " feature"], W_dec: Float[Tensor, "feature d_model"]
+) -> Float[Tensor, "token d_model"]:
+    """((alpha - 1) * z) W_dec, as one sparse product.
+
+    Formula: delta_t = sum_j (alpha[f_tj] - 1) z_tj W_dec[f_tj], over the k pairs (f_tj, z_tj) of token t.
+
+    Args:
+        code: values z [token k] and features f [token k].
+        strengths: alpha [feature]; 1 is neutral.
+        W_dec: decoder rows [feature d_model].
+
+    Source: Yanovsky and Chernomoretz 2026, alpha * z in place of z with the error term kept.
+    """
+    weights = (strengths[code.features] - 1) * code.values
+    return embedding_bag(code.features, W_dec, mode="sum", per_sample_weights=weights)
+
+
+def steered(
+    x: Float[Tensor, "token d_model"],
+    code: SparseCode,
+    strengths: Float[Tensor, " feature"],
+    W_dec: Float[Tensor, "feature d_model"],
+    mask: Bool[Tensor, " token"] | None = None,
+) -> Float[Tensor, "token d_model"]:
+    """x' = x + ((alpha - 1) * z) W_dec at the tokens of ``mask`` (all tokens where it is None).
+
+    Tokens at which no firing feature has a strength other than 1 keep their bits; where that is so of all of
+    them, ``x`` itself is returned. For gradients with respect to the strengths use ``strength_gradient``.
+    """
+    changed = ((strengths[code.features] != 1) & (code.values != 0)).any(dim=1)
+    if mask is not None:
+        changed &= mask
+    rows = changed.nonzero().squeeze(1)
+    if rows.numel() == 0:
+        return x
+    part = SparseCode(code.values[rows], code.features[rows], code.n_features)
+    return x.index_put((rows,), x[rows] + steering_delta(part, strengths, W_dec))
+
+
+def strength_gradient(
+    code: SparseCode, W_dec: Float[Tensor, "feature d_model"], upstream: Float[Tensor, "token d_model"]
+) -> Float[Tensor, " feature"]:
+    """Gradient of a loss with respect to the strengths, from its gradient with respect to the edited
+    residuals.
+
+    Formula: dL/dalpha_f = sum_t z_tf <dL/dx'_t, W_dec[f]>. The edit is linear in alpha, so this holds at
+    every alpha.
+
+    Args:
+        code: values z [token k] and features [token k] of the unedited tokens.
+        W_dec: decoder rows [feature d_model].
+        upstream: dL/dx' [token d_model].
+    """
+    # The derivative of embedding_bag with respect to its sample weights is <upstream_t, W_dec[f_tj]>,
+    # computed pair by
+    # pair in one fused pass; gathering the rows first would take k times the memory of the residuals.
+    weights = torch.zeros_like(code.values).requires_grad_()
+    with torch.enable_grad():
+        bags = embedding_bag(code.features, W_dec.detach(), mode="sum", per_sample_weights=weights)
+    (inner,) = torch.autograd.grad(bags, weights, upstream)
+    total = torch.zeros(code.n_features, dtype=upstream.dtype, device=upstream.device)
+    return total.index_add_(0, code.features.flatten(), (code.values * inner).flatten())
+
+
+def edit_energy(code: SparseCode, W_dec: Float[Tensor, "feature d_model"]) -> Float[Tensor, " feature"]:
+    """Squared size, summed over tokens, of the edit that raises one feature's strength by 1.
+
+    Formula: E_f = |W_dec[f]|^2 sum_t z_tf^2. The edit at strength alpha has size |alpha - 1| sqrt(E_f).
+    """
+    total = torch.zeros(code.n_features, dtype=code.values.dtype, device=code.values.device)
+    total.index_add_(0, code.features.flatten(), code.values.square().flatten())
+    return total * W_dec.square().sum(dim=1)
+
+
+def shifted(
+    x: Float[Tensor, "token d_model"],
+    vector: Float[Tensor, " d_model"],
+    amount: Float[Tensor, " token"],
+    mask: Bool[Tensor, " token"] | None = None,
+) -> Float[Tensor, "token d_model"]:
+    """Additive steering, x' = x + s w at the tokens of ``mask`` (all tokens where it is None).
+
+    Args:
+        x: residual stream.
+        vector: direction w, of any norm.
+        amount: s, one number a token. Tokens whose amount is 0 keep their bits.
+        mask: tokens that may change.
+    """
+    changed = amount != 0
+    if mask is not None:
+        changed &= mask
+    rows = changed.nonzero().squeeze(1)
+    if rows.numel() == 0:
+        return x
+    return x.index_put((rows,), x[rows] + amount[rows, None] * vector)

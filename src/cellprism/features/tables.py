@@ -1,0 +1,113 @@
+"""Sums that turn a stream of sparse codes into tables: feature x gene and cell x feature.
+
+Only (token, feature) pairs that fired are touched; memory is that of the tables themselves, whatever the
+number of cells.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellprism.equations.footprint import pooled_mean
+from cellprism.types import SparseCode
+
+
+class GeneSums:
+    """Per feature and gene: sum, largest value and number of firings, over cells that carry the gene."""
+
+    def __init__(self, n_features: int, n_genes: int):
+        self.shape = (n_features, n_genes)
+        self._total = torch.zeros(n_features * n_genes, dtype=torch.float64)
+        self._largest = torch.full((n_features * n_genes,), -torch.inf)
+        self._fired = torch.zeros(n_features * n_genes, dtype=torch.int32)
+        self._cells = torch.zeros(n_genes, dtype=torch.long)
+        self._squares = torch.zeros(n_features, dtype=torch.float64)
+
+    def add(self, code: SparseCode, gene: Int[Tensor, " token"]) -> None:
+        """Count some tokens in."""
+        self._cells += torch.bincount(gene, minlength=self.shape[1])
+        on = code.values != 0
+        values, features = code.values[on], code.features[on]
+        place = features * self.shape[1] + gene[:, None].expand(code.features.shape)[on]
+        self._total.index_add_(0, place, values.double())
+        self._largest.scatter_reduce_(0, place, values, "amax")
+        self._fired.index_add_(0, place, torch.ones_like(place, dtype=torch.int32))
+        self._squares.index_add_(0, features, values.double().square())
+
+    @property
+    def cells(self) -> Int[np.ndarray, " gene"]:
+        """Cells that carry each gene."""
+        return self._cells.numpy()
+
+    @property
+    def squares(self) -> Float[np.ndarray, " feature"]:
+        """Sum of squared activations of each feature."""
+        return self._squares.numpy()
+
+    @property
+    def total(self) -> Float[np.ndarray, "feature gene"]:
+        """Sum of activations."""
+        return self._total.view(self.shape).numpy()
+
+    @property
+    def fired(self) -> Int[np.ndarray, "feature gene"]:
+        """Cells in which the feature fires at the gene."""
+        return self._fired.view(self.shape).numpy()
+
+    def mean(self) -> Float[np.ndarray, "feature gene"]:
+        """Mean activation over cells that carry the gene, silent ones included."""
+        return pooled_mean(self.total, self.cells).astype(np.float32)
+
+    def largest(self) -> Float[np.ndarray, "feature gene"]:
+        """Largest activation over cells; a cell where the feature is silent counts as 0."""
+        largest = self._largest.view(self.shape).numpy()
+        return np.where(
+            self.fired == self.cells, np.where(self.fired > 0, largest, 0), np.maximum(largest, 0)
+        )
+
+    def frequency(self) -> Float[np.ndarray, "feature gene"]:
+        """Share of cells in which the feature fires at the gene."""
+        return pooled_mean(self.fired.astype(np.float64), self.cells).astype(np.float32)
+
+
+class CellSums:
+    """Per cell and feature: sum over the cell's tokens."""
+
+    def __init__(self, n_cells: int, n_features: int):
+        self.shape = (n_cells, n_features)
+        self.tokens = np.zeros(n_cells, dtype=np.int64)
+        self._parts: list[sp.coo_array] = []
+
+    def add(self, code: SparseCode, cell: Int[Tensor, " token"]) -> None:
+        """Count some tokens in."""
+        self.tokens += torch.bincount(cell, minlength=self.shape[0]).numpy()
+        rows, local = cell.unique(return_inverse=True)
+        sums = torch.zeros(len(rows), self.shape[1], dtype=torch.float64)
+        place = local[:, None] * self.shape[1] + code.features
+        sums.view(-1).index_add_(0, place.flatten(), code.values.double().flatten())
+        row, column = sums.nonzero(as_tuple=True)
+        self._parts.append(
+            sp.coo_array((sums[row, column].numpy(), (rows[row].numpy(), column.numpy())), shape=self.shape)
+        )
+
+    def total(self) -> sp.csr_matrix:
+        """Sum of activations, cells x features."""
+        data = np.concatenate([p.data for p in self._parts])
+        row, column = (np.concatenate([p.coords[axis] for p in self._parts]) for axis in (0, 1))
+        return sp.csr_matrix((data, (row, column)), shape=self.shape)
+
+    def squares(self) -> Float[np.ndarray, " feature"]:
+        """sum_c T_c^2 / n_c for each feature: ``equations.variance.group_squares`` over cells, from the
+        sparse sums.
+        """
+        total = self.total().tocoo()
+        weights = total.data**2 / self.tokens[total.row]
+        return np.bincount(total.col, weights=weights, minlength=self.shape[1])
+
+    def mean(self) -> sp.csr_matrix:
+        """Mean activation over the cell's tokens, silent ones included."""
+        mean = self.total()
+        mean.data = (mean.data / np.repeat(self.tokens, np.diff(mean.indptr))).astype(np.float32)
+        return mean

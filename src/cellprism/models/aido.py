@@ -1,0 +1,285 @@
+"""AIDO.Cell in plain torch: a pre-norm transformer over genes, cut in two at any block.
+
+- Written from the published tensor names, shapes and settings; agrees with the reference to float32 rounding.
+- The reference builds a token x token attention mask that has no effect on its output. There is none here, so memory
+  grows with the number of tokens, not with its square.
+- Absent genes are zeros in the published models. A model trained on gene subsets (``gene_subset``) leaves them out.
+- A gene's identity is its position embedding; its value enters through a soft lookup in 100 learned bins.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cellprism.cells.genes import GeneTable
+from cellprism.errors import CellsError, ModelError
+from cellprism.models.aido_input import DEPTH_TOKENS, model_input
+from cellprism.types import CellBatch, CellOutput, Site
+
+
+@dataclass(frozen=True)
+class AidoConfig:
+    """Sizes and input conventions of one model of the family."""
+
+    n_genes: int
+    """Genes in the model's list; the input has two more tokens, for depth."""
+    hidden: int
+    """Width of the residual stream (d_model)."""
+    layers: int
+    """Number of blocks."""
+    heads: int
+    """Attention heads; the head dimension is hidden / heads."""
+    intermediate: int
+    """Width of the SwiGLU feed-forward layer."""
+    norm: Literal["layer", "rms"] = "layer"
+    """LayerNorm or RMSNorm; read off the presence of norm biases when loading."""
+    bins: int = 100
+    """Value bins of the input embedding."""
+    bin_alpha: float = 1.0
+    """Weight of the residual path in the bin scores."""
+    eps: float = 1e-5
+    """Added to variances in the norms."""
+    mask_value: float = -1.0
+    """Input value that stands for a hidden token."""
+    pad_value: float = -2.0
+    """Input value that stands for no token."""
+    gene_subset: bool = False
+    """True: absent genes are left out (trained that way). False: absent genes are zeros, as in the published models."""
+    total: Literal["aligned", "cell"] = "aligned"
+    """Counts per ten thousand of what: the model's genes (published models) or all counts of the cell."""
+
+    def __post_init__(self):
+        if self.hidden % self.heads:
+            raise ModelError(f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json")
+
+
+class ValueEmbedding(nn.Module):
+    """e(x) = softmax(bin_alpha a + W2 a + b2) T with a = LeakyReLU_0.1(w1 x + b1): a soft lookup over value bins."""
+
+    def __init__(self, config: AidoConfig):
+        super().__init__()
+        self.config = config
+        self.linear1 = nn.Linear(1, config.bins)
+        self.linear2 = nn.Linear(config.bins, config.bins)
+        self.lookup_table = nn.Embedding(config.bins, config.hidden)
+        self.mask_embedding = nn.Embedding(1, config.hidden)
+        self.pad_embedding = nn.Embedding(1, config.hidden)
+
+    def forward(self, values: Float[Tensor, "cell token"]) -> Float[Tensor, "cell token d_model"]:
+        """Embed values; always in float32, since bin scores do not survive bfloat16."""
+        with torch.autocast(values.device.type, enabled=False):
+            a = F.leaky_relu(self.linear1(values[..., None].float()), 0.1)
+            weights = torch.softmax(self.config.bin_alpha * a + self.linear2(a), dim=-1)
+            embedded = weights @ self.lookup_table.weight
+            hidden = (values == self.config.mask_value)[..., None]
+            padded = (values == self.config.pad_value)[..., None]
+            embedded = torch.where(hidden, self.mask_embedding.weight[0], embedded)
+            return torch.where(padded, self.pad_embedding.weight[0], embedded)
+
+
+def _norm(config: AidoConfig) -> nn.Module:
+    kind = nn.LayerNorm if config.norm == "layer" else nn.RMSNorm
+    return kind(config.hidden, eps=config.eps)
+
+
+class Block(nn.Module):
+    """x += O(attention(norm(x))); x += down(silu(gate(norm(x))) * up(norm(x))). Not causal, all projections biased."""
+
+    def __init__(self, config: AidoConfig):
+        super().__init__()
+        h, f = config.hidden, config.intermediate
+        self.heads = config.heads
+        self.norm1 = _norm(config)
+        self.query, self.key, self.value, self.out = (nn.Linear(h, h) for _ in range(4))
+        self.norm2 = _norm(config)
+        self.gate, self.up, self.down = nn.Linear(h, f), nn.Linear(h, f), nn.Linear(f, h)
+
+    def forward(self, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token d_model"]:
+        """The residual stream after this block."""
+        y = self.norm1(x)
+        q, k, v = (p(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
+        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        y = self.norm2(x)
+        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+
+class Head(nn.Module):
+    """dense -> exact GELU -> norm -> one number a token: the predicted log1p of counts per ten thousand."""
+
+    def __init__(self, config: AidoConfig):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden, config.hidden)
+        self.norm = _norm(config)
+        self.decoder = nn.Linear(config.hidden, 1)
+
+    def forward(self, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token"]:
+        """Predicted log1p(counts per ten thousand) for every token."""
+        return self.decoder(self.norm(F.gelu(self.dense(x))))[..., 0]
+
+
+class AidoCell(nn.Module):
+    """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
+
+    ``gene_table`` may be missing for weights that come without a gene list; such a model runs on batches made by
+    hand but cannot read cells.
+    """
+
+    def __init__(
+        self,
+        config: AidoConfig,
+        gene_table: GeneTable | None = None,
+        *,
+        name: str = "unnamed",
+        revision: str = "local",
+        licence: str = "unknown",
+        head: bool = True,
+    ):
+        super().__init__()
+        if gene_table is not None and len(gene_table.symbol) != config.n_genes:
+            raise ModelError(
+                f"the gene list has {len(gene_table.symbol)} genes but the model's position embedding has room for "
+                f"{config.n_genes}; pass the list that the model was trained with"
+            )
+        self.config, self.gene_table = config, gene_table
+        self.name, self.revision, self.licence = name, revision, licence
+        self.n_layers, self.d_model = config.layers, config.hidden
+        self.value_embedding = ValueEmbedding(config)
+        self.position_embedding = nn.Embedding(config.n_genes + DEPTH_TOKENS, config.hidden)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.final_norm = _norm(config)
+        self.head = Head(config) if head else None
+
+    @property
+    def genes(self) -> Sequence[str]:
+        """Symbols in the order of the model's list."""
+        if self.gene_table is None:
+            raise ModelError(f"model {self.name!r} came without a gene list; load it with genes=FILE to read cells")
+        return self.gene_table.symbol
+
+    @classmethod
+    def load(cls, path: str | Path, genes: GeneTable | None = None) -> "AidoCell":
+        """Load a folder or one safetensors file, published or ours; see ``cellprism.models.aido_files.load``."""
+        from cellprism.models.aido_files import load
+
+        return load(Path(path), genes)
+
+    @classmethod
+    def random(
+        cls,
+        genes: Sequence[str],
+        *,
+        hidden: int = 64,
+        layers: int = 3,
+        heads: int = 2,
+        intermediate: int = 160,
+        seed: int = 0,
+        gene_subset: bool = True,
+    ) -> "AidoCell":
+        """A model with random weights (torch's default initialisation), for controls and tests."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            table = GeneTable(symbol=tuple(genes), ensembl=("",) * len(genes), alias={})
+            total = "cell" if gene_subset else "aligned"
+            config = AidoConfig(len(genes), hidden, layers, heads, intermediate, gene_subset=gene_subset, total=total)
+            return cls(config, table, name="random", revision=f"seed {seed}", licence="none").eval().requires_grad_(False)
+
+    def reinitialised(self, seed: int) -> "AidoCell":
+        """The same architecture and genes with fresh random weights: the control for what training has taught."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = AidoCell(
+                replace(self.config), self.gene_table, name=f"{self.name}, untrained", revision=f"seed {seed}",
+                licence="none", head=self.head is not None,
+            )  # fmt: skip
+        return fresh.eval().requires_grad_(False)
+
+    def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
+        """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).
+
+        Raises:
+            CellsError: a column is no gene of this model, or a cell has no counts at all.
+        """
+        index = {gene: i for i, gene in enumerate(self.genes)}
+        unknown = [gene for gene in adata.var_names if gene not in index]
+        if unknown:
+            raise CellsError("the AnnData", [f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}; "
+                                             "read the cells with read_cells(..., model=model)"])  # fmt: skip
+        columns = torch.tensor([index[gene] for gene in adata.var_names], dtype=torch.long)
+        counts = sp.csr_matrix(adata.X)
+        declared = self.config.total == "cell" and "total_counts" in adata.obs
+        totals = np.asarray(adata.obs["total_counts"] if declared else counts.sum(axis=1), dtype=np.float32).ravel()
+        if (totals <= 0).any():
+            raise CellsError("the AnnData", [f"{int((totals <= 0).sum())} cells have no counts in the model's genes; "
+                                             "drop them (scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        device = self.position_embedding.weight.device
+        for start in range(0, adata.n_obs, size):
+            rows = slice(start, min(start + size, adata.n_obs))
+            dense = torch.from_numpy(counts[rows].toarray().astype(np.float32))
+            yield self._batch(dense, torch.from_numpy(totals[rows]), columns, start).to(device)
+
+    def _batch(
+        self,
+        counts: Float[Tensor, "cell column"],
+        totals: Float[Tensor, " cell"],
+        columns: Int[Tensor, " column"],
+        start: int,
+    ) -> CellBatch:
+        if not self.config.gene_subset:
+            full = counts.new_zeros(counts.shape[0], self.config.n_genes)
+            full[:, columns] = counts
+            counts, measured = full, columns
+            columns = torch.arange(self.config.n_genes)
+            present = torch.zeros(self.config.n_genes, dtype=torch.bool)
+            present[measured] = True
+        else:
+            present = torch.ones(len(columns), dtype=torch.bool)
+        depth = torch.full((DEPTH_TOKENS,), -1, dtype=torch.long)
+        present = torch.cat([present, torch.zeros(DEPTH_TOKENS, dtype=torch.bool)])
+        values = model_input(counts, totals)
+        cell = torch.arange(start, start + len(counts))
+        return CellBatch(values, torch.cat([columns, depth]), present.expand(values.shape), cell)
+
+    def residual(self, batch: CellBatch, layer: int) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``layer``; later blocks are not run."""
+        site = Site(layer, self.n_layers)
+        position = batch.gene.clone()
+        extra = position < 0
+        position[extra] = torch.arange(int(extra.sum()), device=position.device) + self.config.n_genes
+        x = self.value_embedding(batch.values) + self.position_embedding(position)
+        for block in self.blocks[: site.layer + 1]:
+            x = block(x)
+        return x
+
+    def resume(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]
+    ) -> CellOutput:
+        """The rest of the forward pass from the residual stream after block ``layer``.
+
+        Raises:
+            ModelError: the weights came without a head, so nothing can be predicted.
+        """
+        if self.head is None:
+            raise ModelError(
+                f"the weights of {self.name!r} have no prediction head (cls.*), so expression cannot be predicted and "
+                "nothing can be steered; load the full published file instead of the bare encoder"
+            )
+        site = Site(layer, self.n_layers)
+        for block in self.blocks[site.layer + 1 :]:
+            x = block(x)
+        x = self.final_norm(x)
+        weight = batch.present.to(x.dtype)[..., None]
+        embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return CellOutput(self.head(x)[:, batch.gene >= 0], embedding, x)
+
+    def settings(self) -> dict[str, object]:
+        """The configuration as plain JSON values."""
+        return asdict(self.config)

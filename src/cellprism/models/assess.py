@@ -1,0 +1,186 @@
+"""How good is a pretrained cell model, beside what simpler methods reach on the same held-out cells and the same masks.
+
+- Masked error: one random 30 % of the genes is hidden at a time, the same genes in every held-out cell, so that a ridge
+  regression from the remaining genes can be fitted to exactly this task. Its penalty is chosen on training cells.
+- The mean of the cell's own type uses labels, which the model never sees: a strong yardstick, not a fair fight.
+- Cell types: a logistic regression from mean-pooled residuals, trained on training cells, read on held-out ones, beside
+  the same from raw expression and from the same network untrained.
+- Intervals are bootstraps over held-out cells. Cells of one donor are no replicates of donors.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cellprism.models.aido import AidoCell
+from cellprism.types import CellBatch
+
+PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
+UNLABELLED = "unlabelled"
+Matrix = Float[np.ndarray, "cell gene"]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Results as plain JSON values; see ``assess``."""
+
+    masked: dict[str, Any]
+    cell_types: dict[str, Any]
+    neighbours: dict[str, list[str]]
+
+
+def expression_of(model: AidoCell, adata: AnnData, size: int = 64) -> Matrix:
+    """log1p(counts per ten thousand) exactly as the model reads it."""
+    return np.concatenate([batch.values[:, batch.gene >= 0].numpy() for batch in model.batches(adata, size)])
+
+
+def assess(
+    model: AidoCell,
+    adata: AnnData,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    markers: tuple[str, ...] = (),
+    share: float = 0.3,
+    masks: int = 3,
+    seed: int = 0,
+) -> Assessment:
+    """Measure ``model`` on the rows ``test`` of ``adata``; yardsticks are fitted on the rows ``train``.
+
+    ``adata.obs["cell_type"]``, where given, adds the type mean and the cell-type readout. ``markers`` are genes whose
+    nearest gene embeddings (cosine, centred) are listed.
+    """
+    labels = np.asarray(adata.obs["cell_type"], dtype=str) if "cell_type" in adata.obs else None
+    if labels is not None:
+        train, test = (rows[labels[rows] != UNLABELLED] for rows in (train, test))
+    expression = expression_of(model, adata)
+    masked = _masked_errors(model, adata, expression, train, test, labels, share, masks, seed)
+    types = {} if labels is None else _cell_type_readout(model, adata, expression, train, test, labels, seed)
+    return Assessment(masked, types, nearest_genes(model, markers))
+
+
+def _masked_errors(
+    model: AidoCell, adata: AnnData, expression: Matrix, train: np.ndarray, test: np.ndarray,
+    labels: np.ndarray | None, share: float, masks: int, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    rng = np.random.default_rng([seed, 1])
+    n_genes = expression.shape[1]
+    errors: dict[str, list[Matrix]] = {}
+    correlations = []
+    for _ in range(masks):
+        hidden = np.zeros(n_genes, dtype=bool)
+        hidden[rng.choice(n_genes, round(share * n_genes), replace=False)] = True
+        truth = expression[np.ix_(test, hidden)]
+        predictions = {
+            "model": predict_masked(model, adata[test], hidden)[:, hidden],
+            "ridge": _ridge(expression, train, test, hidden, rng),
+            "gene mean": np.broadcast_to(expression[np.ix_(train, hidden)].mean(0), truth.shape),
+        }
+        if labels is not None:
+            predictions["type mean"] = _type_means(expression, train, test, hidden, labels)
+        for name, predicted in predictions.items():
+            errors.setdefault(name, []).append((predicted - truth) ** 2)
+        correlations.append(np.corrcoef(predictions["model"].ravel(), truth.ravel())[0, 1])
+    per_cell = {name: np.concatenate(e, axis=1).mean(1) for name, e in errors.items()}
+    draws = rng.integers(len(test), size=(2000, len(test)))
+    floor = per_cell["gene mean"]
+    figures = {}
+    for name, error in per_cell.items():
+        ratio = error[draws].mean(1) / floor[draws].mean(1)
+        lower = error[draws].mean(1) - per_cell["model"][draws].mean(1)
+        figures[name] = {
+            "mse": float(error.mean()),
+            "of_gene_mean": float(error.mean() / floor.mean()),
+            "interval": [float(q) for q in np.quantile(ratio, [0.025, 0.975])],
+            "minus_model": [float(q) for q in np.quantile(lower, [0.025, 0.975])],
+        }
+    return {"methods": figures, "correlation": float(np.mean(correlations)), "share_hidden": share, "masks": masks,
+            "test_cells": len(test), "train_cells": len(train), "genes": n_genes}  # fmt: skip
+
+
+def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: int = 32) -> Matrix:
+    """Predicted expression when the genes marked in ``hidden`` (columns of ``adata``) are masked in every cell."""
+    predicted = []
+    last = model.n_layers - 1
+    columns = torch.from_numpy(hidden)
+    for batch in model.batches(adata, size):
+        values = batch.values.clone()
+        values[:, : len(hidden)][:, columns] = model.config.mask_value
+        masked = CellBatch(values, batch.gene, batch.present, batch.cell)
+        predicted.append(model.resume(masked, last, model.residual(masked, last)).expression.numpy())
+    return np.concatenate(predicted)
+
+
+def _ridge(
+    expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: np.ndarray, rng: np.random.Generator
+) -> Matrix:
+    order = rng.permutation(train)
+    inner, validation = order[len(order) // 5 :], order[: len(order) // 5]
+    seen = expression[:, ~hidden]
+    target = expression[:, hidden]
+
+    def error(penalty: float) -> float:
+        fitted = Ridge(alpha=penalty).fit(seen[inner], target[inner])
+        return float(((fitted.predict(seen[validation]) - target[validation]) ** 2).mean())
+
+    best = min(PENALTIES, key=error)
+    return Ridge(alpha=best).fit(seen[train], target[train]).predict(seen[test])
+
+
+def _type_means(
+    expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: np.ndarray, labels: np.ndarray
+) -> Matrix:
+    overall = expression[np.ix_(train, hidden)].mean(0)
+    means = {t: expression[np.ix_(train[labels[train] == t], hidden)].mean(0) for t in np.unique(labels[train])}
+    return np.stack([means.get(t, overall) for t in labels[test]])
+
+
+def _cell_type_readout(
+    model: AidoCell, adata: AnnData, expression: Matrix, train: np.ndarray, test: np.ndarray, labels: np.ndarray,
+    seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    layer = model.n_layers // 2
+    sources = {
+        "residuals": pooled_residuals(model, adata, layer),
+        "raw expression": expression,
+        "untrained network": pooled_residuals(model.reinitialised(seed), adata, layer),
+    }
+    accuracy = {}
+    draws = np.random.default_rng([seed, 2]).integers(len(test), size=(2000, len(test)))
+    for name, x in sources.items():
+        reader = make_pipeline(StandardScaler(), LogisticRegression(C=0.05 if x.shape[1] > 500 else 1.0, max_iter=2000))
+        right = reader.fit(x[train], labels[train]).predict(x[test]) == labels[test]
+        accuracy[name] = {
+            "accuracy": float(right.mean()),
+            "interval": [float(q) for q in np.quantile(right[draws].mean(1), [0.025, 0.975])],
+        }
+    majority = max(np.mean(labels[test] == t) for t in np.unique(labels[train]))
+    return {"layer": layer, "readout": accuracy, "largest_type": float(majority), "test_cells": len(test)}
+
+
+def pooled_residuals(model: AidoCell, adata: AnnData, layer: int, size: int = 32) -> Float[np.ndarray, "cell d_model"]:
+    """Residual stream after block ``layer``, averaged over each cell's present genes."""
+    pooled = []
+    for batch in model.batches(adata, size):
+        weight = batch.present[..., None].float()
+        pooled.append(((model.residual(batch, layer) * weight).sum(1) / weight.sum(1)).numpy())
+    return np.concatenate(pooled)
+
+
+def nearest_genes(model: AidoCell, markers: tuple[str, ...], count: int = 5) -> dict[str, list[str]]:
+    """For each marker the genes with the most similar learned embedding: cosine after centring, nearest first."""
+    table = model.position_embedding.weight[: len(model.genes)]
+    table = torch.nn.functional.normalize(table - table.mean(0), dim=1)
+    index = {gene: i for i, gene in enumerate(model.genes)}
+    found = {}
+    for marker in (m for m in markers if m in index):
+        order = (table @ table[index[marker]]).argsort(descending=True).tolist()
+        found[marker] = [model.genes[i] for i in order if i != index[marker]][:count]
+    return found

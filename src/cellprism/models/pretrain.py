@@ -1,0 +1,239 @@
+"""Train a cell model of the AIDO.Cell family on one's own counts: masked regression of log1p expression.
+
+- Every step draws a random, uniform subset of genes and hides a random share of it; the loss is the squared error at the
+  hidden genes. Cost falls with the square of the subset's size, and the model learns to work with any set of genes.
+  Drawing expressed genes more often would leak the prior: the model would learn that a gene it sees is expressed.
+- The subset's size varies from step to step at a constant number of tokens, so that a cell seen through all genes is
+  nothing new when the model is used.
+- Start: small gene embeddings (0.02) and value bins spread evenly over the range of log1p values. With large gene
+  embeddings, gene identity drowns everything else in the residual stream.
+- A step's draws depend on (seed, step) alone, so a resumed run continues exactly where the killed one stopped.
+- The exponential moving average of the weights is what is kept: it has a lower held-out error than the last weights.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from cellprism.cells.genes import GeneTable
+from cellprism.errors import ConfigError
+from cellprism.models.aido import AidoCell, AidoConfig
+from cellprism.models.aido_input import model_input
+from cellprism.models.pretrain_state import load_state, record, save_state
+from cellprism.types import CellBatch
+
+LARGEST_VALUE = 7.0  # log1p(1,100 per ten thousand): few genes of few cells lie above
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of a pretraining run; the defaults are those of the shipped model."""
+
+    layers: int = 3
+    """Blocks."""
+    hidden: int = 64
+    """Width of the residual stream."""
+    heads: int = 2
+    """Attention heads; head dimension 32 learns faster than 16."""
+    intermediate: int = 160
+    """Width of the feed-forward layer."""
+    steps: int = 18_000
+    """Optimiser steps."""
+    tokens: int = 6_400
+    """Tokens per step: cells x genes."""
+    genes_low: int = 256
+    """Fewest genes shown at a step."""
+    genes_high: int = 800
+    """Most genes shown at a step (at most the model's genes)."""
+    mask_low: float = 0.15
+    """Smallest share of a cell's genes to hide."""
+    mask_high: float = 0.65
+    """Largest share of a cell's genes to hide."""
+    learning_rate: float = 3e-3
+    """Peak of AdamW's learning rate: linear warm-up, then cosine to zero."""
+    warmup: int = 300
+    """Steps of warm-up."""
+    weight_decay: float = 0.05
+    """AdamW's weight decay, on matrices only."""
+    average: float = 0.999
+    """Decay of the moving average of the weights."""
+    held_out: float = 0.1
+    """Share of cells never trained on, for the reported error."""
+    report_every: int = 500
+    """Steps between measurements on held-out cells, and between checkpoints."""
+    bf16: bool = True
+    """Products in bfloat16; values, norms and the loss stay in float32."""
+    seed: int = 0
+    """Seed of weights, split and every draw."""
+
+    def __post_init__(self):
+        if not 0 < self.mask_low <= self.mask_high < 1:
+            raise ConfigError(f"mask_low {self.mask_low} and mask_high {self.mask_high}: expected 0 < low <= high < 1")
+        if not 0 < self.held_out < 1:
+            raise ConfigError(f"held_out is {self.held_out}: expected a share between 0 and 1, such as 0.1")
+        if not 2 <= self.genes_low <= self.genes_high:
+            raise ConfigError(f"genes_low {self.genes_low} must lie between 2 and genes_high {self.genes_high}")
+
+
+def held_out_cells(n_cells: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers of training and of held-out cells, both sorted; the same for the same arguments."""
+    order = np.random.default_rng([seed, 0x5E1]).permutation(n_cells)
+    n_held = max(1, round(share * n_cells))
+    return np.sort(order[n_held:]), np.sort(order[:n_held])
+
+
+def fresh_model(config: PretrainConfig, genes: GeneTable) -> AidoCell:
+    """An untrained model with the initial scales described above."""
+    shape = AidoConfig(
+        len(genes.symbol), config.hidden, config.layers, config.heads, config.intermediate,
+        gene_subset=True, total="cell",
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(config.seed)
+        model = AidoCell(shape, genes)
+        model.position_embedding.weight.normal_(0, 0.02)
+        embedding = model.value_embedding
+        for table in (embedding.lookup_table, embedding.mask_embedding, embedding.pad_embedding):
+            table.weight.normal_(0, 0.1)
+        # Bin j scores sharpness * (v_j x - v_j^2 / 2) + constant, which is largest for the v_j nearest to x; the constant
+        # keeps all scores on the linear side of the LeakyReLU.
+        centre = torch.linspace(0, LARGEST_VALUE, shape.bins)
+        sharpness = 8.0
+        embedding.linear1.weight.copy_(sharpness * centre[:, None])
+        embedding.linear1.bias.copy_(sharpness * (LARGEST_VALUE**2 - centre**2) / 2)
+        embedding.linear2.weight.zero_()
+        embedding.linear2.bias.zero_()
+    return model
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of some cells and each cell's total, ready to be drawn from."""
+
+    matrix: sp.csr_matrix
+    totals: np.ndarray
+
+    @classmethod
+    def of(cls, adata: AnnData) -> "Counts":
+        """Counts of an AnnData; totals from ``obs["total_counts"]`` where declared."""
+        matrix = sp.csr_matrix(adata.X)
+        declared = adata.obs["total_counts"] if "total_counts" in adata.obs else matrix.sum(axis=1)
+        return cls(matrix, np.asarray(declared, dtype=np.float32).ravel())
+
+
+def draw(
+    counts: Counts, rows: np.ndarray, config: PretrainConfig, step: int
+) -> tuple[CellBatch, Bool[Tensor, "cell token"], Float[Tensor, "cell token"]]:
+    """The batch of one step: what the model sees, which tokens are hidden, and their true values."""
+    rng = np.random.default_rng([config.seed, step])
+    most = min(config.genes_high, counts.matrix.shape[1])
+    least = min(config.genes_low, most)
+    n_genes = round(math.exp(rng.uniform(math.log(least), math.log(most))))
+    n_cells = max(1, config.tokens // n_genes)
+    genes = rng.choice(counts.matrix.shape[1], n_genes, replace=False)
+    cells = rng.choice(rows, n_cells, replace=n_cells > len(rows))
+    dense = torch.from_numpy(counts.matrix[cells].toarray()[:, genes].astype(np.float32))
+    truth = model_input(dense, torch.from_numpy(counts.totals[cells]))
+    share = rng.uniform(config.mask_low, config.mask_high, size=(n_cells, 1))
+    hidden = torch.zeros(truth.shape, dtype=torch.bool)
+    hidden[:, :n_genes] = torch.from_numpy(rng.random((n_cells, n_genes)) < share)
+    gene = torch.cat([torch.from_numpy(genes), torch.full((truth.shape[1] - n_genes,), -1)])
+    values = truth.masked_fill(hidden, -1.0)
+    return CellBatch(values, gene, (gene >= 0).expand(truth.shape), torch.from_numpy(cells)), hidden, truth
+
+
+def masked_error(
+    model: AidoCell, batch: CellBatch, hidden: Bool[Tensor, "cell token"], truth: Float[Tensor, "cell token"]
+) -> Float[Tensor, ""]:
+    """Mean squared error of the predicted log1p expression at hidden tokens."""
+    last = model.n_layers - 1
+    predicted = model.resume(batch, last, model.residual(batch, last)).expression
+    n_genes = predicted.shape[1]  # depth tokens come last and are never hidden
+    return (predicted.float() - truth[:, :n_genes])[hidden[:, :n_genes]].square().mean()
+
+
+def learning_rate(config: PretrainConfig, step: int) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def pretrain(
+    adata: AnnData,
+    genes: GeneTable,
+    config: PretrainConfig,
+    folder: Path,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> AidoCell:
+    """Train on ``adata`` (raw counts; columns in the order of ``genes``), continuing from ``folder`` if it has a checkpoint.
+
+    Writes ``checkpoint.safetensors``, ``checkpoint.json`` and ``metrics.jsonl`` into ``folder`` as it goes. ``progress``
+    is called after every step with the step's number and its latest figures.
+
+    Raises:
+        ConfigError: the columns are not the genes of the list.
+        RunError: ``folder`` holds a checkpoint of other settings or other cells.
+        DamagedError: the checkpoint cannot be read.
+    """
+    if tuple(adata.var_names) != genes.symbol:
+        raise ConfigError("the columns of the cells are not the genes of the list, in its order; subset them first")
+    counts = Counts.of(adata)
+    train, held_out = held_out_cells(adata.n_obs, config.held_out, config.seed)
+    model = fresh_model(config, genes).train().requires_grad_(True)
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        betas=(0.9, 0.98), fused=True,
+    )  # fmt: skip
+    average = {name: p.detach().clone() for name, p in model.state_dict().items()}
+    identity = {"config": asdict(config), "cells": list(adata.shape), "counts": float(counts.matrix.sum())}
+    start = load_state(folder, model, optimiser, average, identity)
+    figures: dict[str, float] = {}
+    for step in range(start, config.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(config, step)
+        batch, hidden, truth = draw(counts, train, config, step)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bf16):
+            loss = masked_error(model, batch, hidden, truth)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        _follow(average, model, min(config.average, (step + 1) / (step + 10)))
+        figures["loss"] = loss.item()
+        if (step + 1) % config.report_every == 0 or step + 1 == config.steps:
+            figures["held_out_error"] = _held_out_error(model, average, counts, held_out, config)
+            record(folder, {"step": step + 1, **figures})
+            save_state(folder, step + 1, model, optimiser, average, identity)
+        if progress is not None:
+            progress(step + 1, figures)
+    model.load_state_dict(average)
+    return model.eval().requires_grad_(False)
+
+
+def _follow(average: dict[str, Tensor], model: AidoCell, decay: float) -> None:
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            average[name].lerp_(value, 1 - decay)
+
+
+def _held_out_error(
+    model: AidoCell, average: dict[str, Tensor], counts: Counts, rows: np.ndarray, config: PretrainConfig
+) -> float:
+    """Masked error of the averaged weights on held-out cells, over draws that are the same at every call."""
+    follower = AidoCell(model.config, model.gene_table)
+    follower.load_state_dict(average)
+    follower.eval().requires_grad_(False)
+    draws: Iterator[int] = iter(range(10_000_000, 10_000_016))
+    return float(np.mean([masked_error(follower, *draw(counts, rows, config, step)).item() for step in draws]))

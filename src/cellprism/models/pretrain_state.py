@@ -1,0 +1,88 @@
+"""The checkpoint of a pretraining run: weights, their moving average and the optimiser's moments, in one safetensors file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cellprism.errors import DamagedError, RunError
+from cellprism.models.aido import AidoCell
+from cellprism.store.atomic import replacing, write_text
+
+CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
+
+
+def save_state(
+    folder: Path,
+    step: int,
+    model: AidoCell,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    identity: dict[str, Any],
+) -> None:
+    """Write everything that the next step depends on, whole or not at all."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.items()}
+    for name, parameter in model.named_parameters():
+        tensors |= {f"adam.{name}.{key}": value for key, value in optimiser.state[parameter].items()}
+    with replacing(folder / CHECKPOINT) as scratch:
+        save_file(tensors, scratch, metadata={"step": str(step), "identity": json.dumps(identity, sort_keys=True)})
+
+
+def load_state(
+    folder: Path,
+    model: AidoCell,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    identity: dict[str, Any],
+) -> int:
+    """Restore a checkpoint in place and return the step to go on with; 0 when there is none.
+
+    Raises:
+        RunError: the checkpoint belongs to other settings or other cells.
+        DamagedError: the file cannot be read.
+    """
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        (folder / METRICS).unlink(missing_ok=True)
+        return 0
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata()
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise DamagedError(f"{path} is damaged ({error}); remove it to start again") from error
+    if metadata["identity"] != json.dumps(identity, sort_keys=True):
+        raise RunError(f"{path} was made with other settings or other cells; choose another --out, or remove it")
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    for name in average:
+        average[name].copy_(tensors[f"average.{name}"])
+    for name, parameter in model.named_parameters():
+        prefix = f"adam.{name}."
+        optimiser.state[parameter] = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    step = int(metadata["step"])
+    _cut(folder, step)
+    return step
+
+
+def record(folder: Path, figures: dict[str, float]) -> None:
+    """Append one line to the run's metrics."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / METRICS).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(figures) + "\n")
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    """The metrics recorded so far, oldest first."""
+    path = folder / METRICS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def _cut(folder: Path, step: int) -> None:
+    """Drop lines after the checkpoint, which will be written again."""
+    kept = [json.dumps(line) for line in history(folder) if line["step"] <= step]
+    write_text(folder / METRICS, "".join(line + "\n" for line in kept))

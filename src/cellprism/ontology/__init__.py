@@ -1,0 +1,1 @@
+"""Gene sets: collections, and the files that hold them."""

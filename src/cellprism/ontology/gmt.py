@@ -1,0 +1,152 @@
+"""GMT files: one gene set a line, as ``term <tab> source <tab> gene <tab> gene ...``.
+
+Notable choices
+
+- Everything that is wrong with a file is listed at once, with line numbers; a damaged file is never half
+  read.
+- Enrichr's habits are understood: an empty second column, trailing tabs, weights as in ``GENE,1.0``.
+- A term given twice with the same genes counts once; with other genes it is an error, since one would be
+  lost.
+- Names resolve to what is on disk. Nothing is fetched here: a missing library's message says where to get it.
+"""
+
+import difflib
+import gzip
+import os
+import zlib
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from cellprism.errors import ConfigError, DamagedError
+from cellprism.ontology.collection import Collection
+
+BUNDLED = ("blood",)
+DATA_DIR = "CELLPRISM_DATA_DIR"
+SUFFIXES = ("", ".gmt", ".gmt.gz", ".txt", ".txt.gz")
+ENRICHR = "https://maayanlab.cloud/Enrichr/geneSetLibrary?mode=text&libraryName="
+LISTED = 8
+
+
+def read_gmt(source: str | Path) -> Collection:
+    """Read a collection of gene sets.
+
+    Args:
+        source: ``"blood"`` for the bundled blood and immune programs; the path of a GMT file, plain or
+            gzipped; or the name of a library, such as ``"GO_Biological_Process_2021"``, that lies in the
+            folder named by the environment variable CELLPRISM_DATA_DIR.
+
+    Raises:
+        ConfigError: no such bundled collection, file or library.
+        DamagedError: the file is truncated, no text, or holds lines that are no gene sets.
+    """
+    if source in BUNDLED:
+        with as_file(files("cellprism.ontology") / f"{source}.gmt") as path:
+            return parse_gmt(path.read_bytes(), str(source), str(path))
+    path = _found(Path(source))
+    return parse_gmt(path.read_bytes(), _stem(path), str(path))
+
+
+def parse_gmt(content: bytes, name: str, place: str) -> Collection:
+    """Gene sets from the bytes of a GMT file, gzipped or not; ``place`` names them in messages.
+
+    Raises:
+        DamagedError: as ``read_gmt``.
+    """
+    terms: dict[str, tuple[str, ...]] = {}
+    first_line: dict[str, int] = {}
+    source: dict[str, str] = {}
+    problems: list[str] = []
+    repeats = 0
+    for number, line in enumerate(_text(content, place).split("\n"), start=1):
+        if not line.strip():
+            continue
+        found = _gene_set(line)
+        if isinstance(found, str):
+            problems.append(f"line {number}: {found}")
+            continue
+        term, origin, genes = found
+        members = tuple(dict.fromkeys(genes))
+        repeats += len(genes) - len(members)
+        if term in terms and set(members) != set(terms[term]):
+            problems.append(
+                f"line {number}: {term!r} was on line {first_line[term]} with other genes; rename one"
+            )
+        elif term not in terms:
+            terms[term], source[term], first_line[term] = members, origin, number
+    if not terms and not problems:
+        problems.append("it holds no gene sets")
+    if problems:
+        more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+        shown = "\n".join(f"  - {p}" for p in problems[:LISTED] + more)
+        raise DamagedError(
+            f"{place} is not a readable GMT file (term, source and genes, separated by tabs):\n{shown}\n"
+            "Fetch it again or correct these lines."
+        )
+    return Collection(name, terms, source, repeats)
+
+
+def _gene_set(line: str) -> tuple[str, str, list[str]] | str:
+    """Term, source and genes of a line, or what is wrong with it."""
+    columns = [column.strip() for column in line.split("\t")]
+    if len(columns) < 3:
+        return f"expected at least 3 columns separated by tabs, found {len(columns)}: {line.strip()[:60]!r}"
+    term, origin, *entries = columns
+    if not term:
+        return "the term has no name"
+    genes = []
+    for entry in filter(None, entries):
+        gene, _, weight = entry.partition(",")
+        if not gene or not gene.isprintable() or len(gene.split()) > 1 or not _is_weight(weight):
+            return f"{entry[:60]!r} is no gene"
+        genes.append(gene)
+    return (term, origin, genes) if genes else f"{term!r} has no genes"
+
+
+def _is_weight(text: str) -> bool:
+    try:
+        float(text or 1)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(content: bytes, place: str) -> str:
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise DamagedError(f"{place} is a damaged gzip file ({error}); fetch it again") from error
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DamagedError(
+            f"{place}, line {line}: not UTF-8 text ({error.reason}); fetch it again"
+        ) from error
+
+
+def _found(source: Path) -> Path:
+    """The file that a path or a library's name stands for."""
+    if source.is_file():
+        return source
+    if source.is_dir():
+        raise ConfigError(f"{source} is a folder; give the GMT file in it")
+    if len(source.parts) > 1 or source.name.endswith((".gmt", ".gz")):
+        raise ConfigError(f"there is no file {source}; check the path, or use the bundled collection 'blood'")
+    folder = os.environ.get(DATA_DIR, "")
+    held = sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else []
+    for suffix in SUFFIXES:
+        if (path := Path(folder) / f"{source.name}{suffix}") in held:
+            return path
+    near = difflib.get_close_matches(source.name, [*BUNDLED, *map(_stem, held)], n=3)
+    raise ConfigError(
+        f"no collection {source.name!r}: it is not bundled ({', '.join(BUNDLED)}), it is no file here, and "
+        + (f"{DATA_DIR}={folder} does not hold it. " if folder else f"{DATA_DIR} is not set. ")
+        + (f"Did you mean {', '.join(near)}? " if near else "")
+        + f"Libraries of Enrichr: save {ENRICHR}{source.name} as {source.name}.gmt and give that file, or "
+        f"set {DATA_DIR} to its folder and give the name."
+    )
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".gmt").removesuffix(".txt")

@@ -1,0 +1,221 @@
+"""The facts of a run as the page needs them: small frozen records, filled by ``inputs`` from the run folder."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cellprism.report.claims import Null
+from cellprism.report.verdict import Interval
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number with its 95 % interval, where it has one."""
+
+    value: float
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class CellFacts:
+    """Which cells were looked at."""
+
+    source: str
+    n_cells: int
+    n_genes: int
+    types: dict[str, int]
+    """Cells per type, most frequent first."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Which model was looked at, and what its card says."""
+
+    name: str
+    revision: str
+    licence: str
+    n_layers: int
+    d_model: int
+    n_genes: int
+    data: str
+    """What it was trained on; empty when the card does not say."""
+    limits: tuple[str, ...]
+    held_out: dict[str, Measure]
+    """Masked error on held-out cells by predictor (model, ridge, type_mean, gene_mean), gene means = 1."""
+    cell_types: dict[str, Measure]
+    """How well cell types are read (model, raw, untrained, chance): share right, all types counting the same."""
+    neighbours: dict[str, list[str]]
+    """Nearest gene embeddings, best first."""
+
+
+@dataclass(frozen=True)
+class TrainingFacts:
+    """How the autoencoder was trained and how well it fits."""
+
+    history: pd.DataFrame
+    n_features: int
+    k: int
+    explained_variance: float
+    l0: float
+    dead_share: float
+    dense_share: float
+    controls: dict[str, float]
+    """Variance explained by simpler things: gene identity alone, an untrained autoencoder."""
+
+
+@dataclass(frozen=True)
+class FeatureFacts:
+    """The features: one table row each, and how they differ between cell types."""
+
+    table: pd.DataFrame
+    """The columns of features.parquet, plus ``type_share`` and ``type_padj`` where cells were scored."""
+    contrast: pd.DataFrame | None
+    """Features x cell types: mean of the type minus mean of all cells, in standard deviations between cells."""
+    chance_share: float | None
+    """Share of variance between types that shuffled labels exceed once in twenty features."""
+    type_counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RateFacts:
+    """How often lists of genes match a known program: features, and lists that chance would make."""
+
+    rows: list[dict[str, Any]]
+    """name, rate, interval, replicates, n_lists, mean_set_size, distinct_terms."""
+    family: str
+    alpha: float
+    collection: str
+    n_terms: int
+    background_size: int
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A number beside the same number for edits that chance would make."""
+
+    value: float
+    random_feature: Null
+    """Random features that fire alike, at equal norm."""
+    random_direction: Null
+    """Random directions at the same tokens, of equal norm."""
+    p: float | None
+    """One-sided Monte-Carlo p against random features."""
+    n: int
+    """How many random features were drawn."""
+    competitor: float | None
+    """The difference of means at equal norm."""
+
+
+@dataclass(frozen=True)
+class SteeredFeature:
+    """One feature, turned up and down; effects are mean changes of predicted log1p of counts per ten thousand."""
+
+    feature: int
+    program: str
+    judged_at: float
+    """Distance d from the neutral 1: the feature is judged at 1 + d and 1 - d."""
+    response: Ranked
+    """Effect on its genes minus that on others of equal expression, half of up minus down."""
+    its_own: Null
+    """The same for what random features do to their own strongest genes."""
+    held_out: Ranked | None
+    """The same on genes of the program that are not the feature's own, where there are any."""
+    antisymmetry: Ranked | None
+    """1: turning down mirrors turning up exactly."""
+    edit_ratio: float
+    """Size of the edit over that of the residual stream."""
+    doses: pd.DataFrame
+    """alpha, on_target, off_target, response: mean effects on its genes, on matched ones, their difference."""
+    genes: pd.DataFrame
+    """gene, alpha, effect, baseline, on_target."""
+    terms: pd.DataFrame
+    """alpha, direction, genes, term, padj: programs of the genes that moved most."""
+
+    @property
+    def up(self) -> float:
+        """The strength above 1 at which it is judged."""
+        return 1 + self.judged_at
+
+    @property
+    def down(self) -> float:
+        """The strength below 1 at which it is judged."""
+        return 1 - self.judged_at
+
+
+@dataclass(frozen=True)
+class SteeringFacts:
+    """One steering experiment."""
+
+    name: str
+    n_cells: int
+    features: list[SteeredFeature]
+    silent: list[str]
+    """Programs whose feature fires in none of the cells, so that no effect is possible."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a contrast on test cells, beside the same score of edits that chance would make."""
+
+    value: float
+    interval: Interval | None
+    nulls: dict[str, Null]
+    """shuffled_labels, random_recipe, random_direction."""
+    competitors: dict[str, float]
+    """difference_of_means, difference_of_means_per_gene."""
+
+
+@dataclass(frozen=True)
+class NamedGene:
+    """A gene that readers look for: how much of its gap was closed, beside random edits of equal norm."""
+
+    gene: str
+    gap: float
+    """Target minus source, predicted log1p of counts per ten thousand."""
+    value: float
+    """Share of the gap that was closed."""
+    interval: Interval | None
+    null: Null
+
+
+@dataclass(frozen=True)
+class ContrastFacts:
+    """Source cells steered towards a target type with one objective, judged on cells kept aside."""
+
+    objective: str
+    source: str
+    target: str
+    n_test: int
+    """Source cells that judge."""
+    penalty: float
+    """The lambda that was chosen."""
+    path: pd.DataFrame
+    genes: pd.DataFrame
+    cells: pd.DataFrame
+    recipe: pd.DataFrame
+    scores: dict[str, Score]
+    named: dict[str, NamedGene]
+    """Genes asked for by name that were measured and differ between the types."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """Everything that a page is made of; None or empty where a step was not run."""
+
+    name: str
+    layer: int | None
+    record: dict[str, Any]
+    """run.json as it is."""
+    cells: CellFacts | None
+    model: ModelFacts | None
+    training: TrainingFacts | None
+    features: FeatureFacts | None
+    rates: RateFacts | None
+    steering: list[SteeringFacts]
+    contrasts: list[ContrastFacts]
+
+    @property
+    def alpha(self) -> float:
+        """The q-value below which a feature counts as annotated."""
+        return self.rates.alpha if self.rates else 0.05

@@ -1,0 +1,1 @@
+"""Interactive figures, each with its finding and how to read it in words."""

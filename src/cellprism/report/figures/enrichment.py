@@ -1,0 +1,155 @@
+"""How often features match a known program, beside lists of genes that chance, popularity or co-expression make."""
+
+import plotly.graph_objects as go
+
+from cellprism.report import theme
+from cellprism.report.facts import RateFacts
+from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent, plain, wrapped
+from cellprism.report.published import NUMBERS
+
+LABELS = {
+    "features": "SAE features",
+    "untrained": "untrained SAE (E4)",
+    "neurons": "raw neurons, tails apart (E8)",
+    "uniform": "uniform random lists (E0)",
+    "popularity": "popularity-matched lists (E1)",
+    "coexpression": "co-expression modules (E3)",
+}
+"""Words for the rows of rates.json; a row of another name is shown under that name."""
+
+PUBLISHED = {"features": "annotated-features", "neurons": "annotated-neurons"}
+
+
+def rate_figure(facts: RateFacts, files: tuple[str, ...]) -> Figure:
+    """Annotated rate of features and of every control, each with its interval."""
+    rows = sorted(facts.rows, key=lambda row: row["rate"])
+    labels = [wrapped(LABELS.get(row["name"], row["name"])) for row in rows]
+    traces = [
+        _dots(rows, labels, "features", "SAE features", theme.OURS, "circle"),
+        _dots(rows, labels, None, "controls", theme.CONTROL, "square"),
+        _published(rows, labels),
+    ]
+    plot = canvas(
+        traces,
+        xaxis={
+            "title": {"text": f"lists that match a program (q < {facts.alpha:g})"},
+            "tickformat": ".0%",
+            "range": [0, 1.02],
+            "showgrid": True,
+        },
+        yaxis={"categoryorder": "array", "categoryarray": labels, "ticks": "", "showline": False},
+    )
+    return Figure(
+        "annotated-rate",
+        rate_title(facts),
+        plot,
+        f"A list of genes is annotated when it overlaps at least one of {facts.n_terms:,} programs ({facts.collection}) more "
+        f"than a draw from the {facts.background_size:,} measured genes would ({facts.family} correction). The blue circle is "
+        "the share of our features that pass. Grey squares are controls, put through the same test: random lists of the same sizes, "
+        "lists drawn by how often genes appear in programs, groups of genes that merely rise and fall together in the raw "
+        "counts, an untrained autoencoder, the model's own neurons. Bars hold 95 % of replicates. Only what "
+        "lies to the right of a control goes beyond it. Hollow diamonds are published values from another model and can not be compared as equals.",
+        "Dot plot of the share of gene lists that match a program: "
+        + "; ".join(f"{LABELS.get(r['name'], r['name'])} {percent(r['rate'])}" for r in reversed(rows)),
+        files,
+        height=110 + 44 * len(rows),
+        narrow={"yaxis.tickfont.size": 11},
+        numbers=_numbers(rows),
+    )
+
+
+def rate_title(facts: RateFacts) -> str:
+    """The finding: which controls reach the features' rate."""
+    by_name = {row["name"]: row for row in facts.rows}
+    ours = by_name.get("features")
+    if ours is None:
+        return "How often lists of genes match a known program"
+    reach = [r for n, r in by_name.items() if n != "features" and _upper(r) >= ours["rate"]]
+    start = f"{percent(ours['rate'])} of features match a known program"
+    if not reach:
+        return f"{start}, more than any control does"
+    best = max(reach, key=lambda row: row["rate"])
+    return f"{start}, but so do {percent(best['rate'])} of {LABELS.get(best['name'], best['name'])}"
+
+
+def _upper(row: dict) -> float:
+    return row["interval"][1] if row["interval"] else row["rate"]
+
+
+def _dots(
+    rows: list[dict], labels: list[str], only: str | None, name: str, colour: str, symbol: str
+) -> go.Scatter:
+    part = [
+        (r, y) for r, y in zip(rows, labels, strict=True) if (r["name"] == "features") == (only == "features")
+    ]
+    spans = [r["interval"] or [r["rate"], r["rate"]] for r, _ in part]
+    return go.Scatter(
+        x=[r["rate"] for r, _ in part],
+        y=[y for _, y in part],
+        mode="markers",
+        name=name,
+        marker={"color": colour, "symbol": symbol, "size": 11},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [high - r["rate"] for (r, _), (_, high) in zip(part, spans, strict=True)],
+            "arrayminus": [r["rate"] - low for (r, _), (low, _) in zip(part, spans, strict=True)],
+            "color": colour,
+            "thickness": 2,
+            "width": 5,
+        },
+        customdata=[
+            [
+                percent(low),
+                percent(high),
+                r["n_lists"],
+                f"{r['mean_set_size']:.1f}",
+                f"{r['distinct_terms']:.0f}",
+            ]
+            for (r, _), (low, high) in zip(part, spans, strict=True)
+        ],
+        hovertemplate="<b>%{y}</b><br>%{x:.1%} annotated (95 %: %{customdata[0]} to %{customdata[1]})<br>"
+        "%{customdata[2]} lists of %{customdata[3]} genes on average<br>%{customdata[4]} distinct programs<extra></extra>",
+    )
+
+
+def _published(rows: list[dict], labels: list[str]) -> go.Scatter:
+    found = [
+        (y, NUMBERS[PUBLISHED[r["name"]]])
+        for r, y in zip(rows, labels, strict=True)
+        if r["name"] in PUBLISHED
+    ]
+    return go.Scatter(
+        x=[number.value for _, number in found],
+        y=[y for y, _ in found],
+        mode="markers",
+        name="published, AIDO.Cell-100M",
+        marker={"color": theme.PUBLISHED, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
+        customdata=[[plain(number.text), plain(number.model)] for _, number in found],
+        hovertemplate="<b>published</b>: %{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+    )
+
+
+def _numbers(rows: list[dict]) -> NumberTable:
+    header = (
+        "lists",
+        "annotated",
+        "95 % interval",
+        "distinct programs",
+        "lists tested",
+        "mean size",
+        "replicates",
+    )
+    body = [
+        (
+            LABELS.get(r["name"], r["name"]),
+            percent(r["rate"]),
+            f"{percent(r['interval'][0])} to {percent(r['interval'][1])}" if r["interval"] else "–",
+            f"{r['distinct_terms']:.0f}",
+            str(r["n_lists"]),
+            f"{r['mean_set_size']:.1f}",
+            str(r["replicates"] or "–"),
+        )
+        for r in reversed(rows)
+    ]
+    return NumberTable(header, body)

@@ -1,0 +1,186 @@
+"""What the features are: a map of all of them, and where the readable ones fire."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from cellprism.report import theme
+from cellprism.report.facts import FeatureFacts
+from cellprism.report.figures.figure import (
+    Figure,
+    NumberTable,
+    canvas,
+    joined,
+    percent,
+    plain,
+    small,
+    wrapped,
+)
+
+MAP_PROGRAMS = 7  # as many colours as can be told apart
+HEAT_ROWS = 24
+
+
+def feature_map(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Figure | None:
+    """All features that fire: how many genes each spreads over, against how specific it is to cell types."""
+    if facts.chance_share is None:
+        return None
+    table = facts.table[(facts.table["firing_rate"] > 0) & (facts.table["participation_ratio"] > 0)]
+    matched = table["best_padj"] < alpha
+    frequent = table.loc[matched, "best_term"].value_counts().index[:MAP_PROGRAMS]
+    other = matched & ~table["best_term"].isin(frequent)
+    traces = [_points(table[~matched], "no program", theme.CONTROL, "circle-open", 0.75)]
+    traces.append(_points(table[other], "another program", theme.CONTROL, "circle", 0.9))
+    for colour, symbol, term in zip(theme.PROGRAMS, theme.SYMBOLS, frequent, strict=False):
+        rows = table[matched & (table["best_term"] == term)]
+        traces.append(_points(rows, _short(term, 30), colour, symbol, 0.95))
+    specific = int((table["type_padj"] < alpha).sum())
+    title = (
+        f"{specific} of {len(table)} firing features differ between cell types; "
+        f"{int(matched.sum())} resemble a known gene program"
+    )
+    plot = canvas(
+        [t for t in traces if len(t.x)],
+        xaxis={
+            "title": {"text": "participation ratio (effective number of genes)"},
+            "type": "log",
+            "dtick": 1,
+        },
+        yaxis={
+            "title": {"text": "variance between cell types (share)"},
+            "range": [-0.03, 1.03],
+            "tickformat": ".0%",
+        },
+        shapes=[_chance_line(facts.chance_share)],
+        annotations=[_chance_label(facts.chance_share)],
+        legend={"font": {"size": 11.5}, "itemsizing": "constant"},
+    )
+    return Figure(
+        "feature-map",
+        title,
+        plot,
+        "Each mark is a feature. To the left are features that speak of a few genes, to the right those that speak of "
+        "many. High up are features that are strong in some cell types and weak in others. Below the dotted line lies "
+        "what a feature shows when cell-type labels are shuffled (95 % of features). Larger marks fire more often. "
+        "Colour and shape give the best matching program. Point at a mark to see its top genes; "
+        "choose it to find it in the table of features.",
+        f"Scatter plot of {len(table)} features: participation ratio against the share of variance between cell types. "
+        f"{specific} are specific beyond shuffled labels after correction, {int(matched.sum())} match a program.",
+        files,
+        height=520,
+        narrow={"height": 560},
+    )
+
+
+def program_heatmap(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Figure | None:
+    """The most type-specific feature of each program, over cell types."""
+    if facts.contrast is None:
+        return None
+    chosen = _best_of_each_program(facts.table, alpha)
+    if chosen.empty:
+        return None
+    types = list(facts.contrast.columns)
+    values = facts.contrast.loc[chosen.index].to_numpy()
+    order = np.lexsort((-values.max(axis=1), values.argmax(axis=1)))[::-1]
+    values, chosen = values[order], chosen.iloc[order]
+    rows = [
+        f"{wrapped(_short(t, 44), 26)} · {f}"
+        for t, f in zip(chosen["best_term"], chosen["feature"], strict=True)
+    ]
+    counts = [facts.type_counts[t] for t in types]
+    limit = float(np.ceil(10 * np.abs(values).max()) / 10) or 1.0
+    hover = [
+        [
+            [plain(t), joined(str(row.top_genes).split(",")[:8], 4), f"±{1.96 / np.sqrt(n):.2f}", n]
+            for t, n in zip(types, counts, strict=True)
+        ]
+        for row in chosen.itertuples()
+    ]
+    heat = go.Heatmap(
+        z=values,
+        x=[f"{plain(t)}" for t in types],
+        y=rows,
+        customdata=hover,
+        coloraxis="coloraxis",
+        xgap=1.5,
+        ygap=1.5,
+        hovertemplate="<b>%{y}</b><br>%{customdata[1]}<br>%{customdata[0]} (%{customdata[3]} cells): "
+        "%{z:+.2f} SD<br>shuffled labels: %{customdata[2]}<extra></extra>",
+    )
+    peaks = [types[i] for i in values.argmax(axis=1)]
+    title = f"Programs have their places: the features of {len(rows)} programs peak in {len(set(peaks))} of {len(types)} cell types"
+    plot = canvas(
+        [heat],
+        coloraxis={"cmin": -limit, "cmax": limit, "colorbar": {"title": {"text": "SD from the mean cell"}}},
+        xaxis={"side": "top", "tickangle": -40, "showline": False, "ticks": "", "tickfont": {"size": 11.5}},
+        yaxis={"showline": False, "ticks": "", "tickfont": {"size": 11.5}},
+        margin={"r": 8, "t": 90, "b": 12},
+    )
+    strongest = [
+        (f"{t} (feature {f})", p, f"{v.max():+.2f}")
+        for t, f, p, v in zip(chosen["best_term"], chosen["feature"], peaks, values, strict=True)
+    ][::-1]
+    return Figure(
+        "program-heatmap",
+        title,
+        plot,
+        "One row per program: among the features that match it, the one that differs most between cell types. "
+        "Blue: the feature is stronger in that cell type than in the average cell; vermilion: weaker; pale: the same. The unit "
+        "is the standard deviation between cells. Pointing at a field also gives the range that shuffled labels would show there.",
+        f"Heat map of {len(rows)} programs by {len(types)} cell types. "
+        + "; ".join(f"{t} peaks in {p}" for t, p, _ in strongest[:6]),
+        files,
+        height=150 + 26 * len(rows),
+        narrow={"coloraxis.showscale": False, "yaxis.tickfont.size": 10, "xaxis.tickangle": -60},
+        numbers=NumberTable(("program", "peaks in", "SD from the mean cell"), strongest),
+    )
+
+
+def _points(rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float) -> go.Scatter:
+    top = [joined(str(genes).split(",")[:10], 5) for genes in rows["top_genes"]]
+    size = 6 + 10 * np.sqrt(rows["firing_rate"].to_numpy(dtype=float))
+    custom = [
+        [int(r.feature), genes, plain(r.best_term) if r.n_terms else "–", small(r.best_padj), percent(r.firing_rate),
+         plain(r.top_cell_type), percent(r.state_share), f"{r.participation_ratio:.1f}", percent(r.type_share)]
+        for r, genes in zip(rows.itertuples(), top, strict=True)
+    ]  # fmt: skip
+    return go.Scatter(
+        x=rows["participation_ratio"].to_numpy(),
+        y=rows["type_share"].to_numpy(),
+        mode="markers",
+        name=plain(name),
+        customdata=custom,
+        marker={"color": colour, "symbol": symbol, "size": size, "opacity": opacity, "line": {"width": 0.8}},
+        hovertemplate="<b>Feature %{customdata[0]}</b> · strongest in %{customdata[5]}<br>%{customdata[1]}<br>"
+        "best program: %{customdata[2]} (q = %{customdata[3]})<br>fires at %{customdata[4]} of gene tokens · "
+        "%{customdata[7]} effective genes<br>%{customdata[8]} of its variance between cells lies between types"
+        "<extra></extra>",
+    )
+
+
+def _best_of_each_program(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    matched = table[(table["best_padj"] < alpha) & (table["type_padj"] < alpha)]
+    best = matched.sort_values("type_share", ascending=False).drop_duplicates("best_term")
+    return best.head(HEAT_ROWS)
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _chance_line(level: float) -> dict:
+    return {
+        "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level,
+        "line": {"color": theme.CONTROL, "width": 1.5, "dash": "dot"},
+    }  # fmt: skip
+
+
+def _chance_label(level: float) -> dict:
+    return {
+        "xref": "paper",
+        "x": 1,
+        "y": level,
+        "xanchor": "right",
+        "yanchor": "bottom",
+        "text": "shuffled labels",
+    }

@@ -1,0 +1,168 @@
+"""How good the cell model and its autoencoder are, beside simpler things that do the same job."""
+
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from cellprism.report import theme
+from cellprism.report.facts import Measure, ModelFacts, TrainingFacts
+from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent, wrapped
+
+ERROR_LABELS = {
+    "model": "the model",
+    "ridge": "ridge regression on the other genes",
+    "type_mean": "mean of the cell's own type",
+    "gene_mean": "mean of the gene",
+}
+TYPE_LABELS = {
+    "model": "the model's inner state",
+    "raw": "raw expression",
+    "untrained": "the same network, untrained",
+    "chance": "guessing",
+}
+CONTROL_LABELS = {"gene_mean": "gene identity alone", "untrained": "untrained autoencoder"}
+
+
+def error_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
+    """Masked error on held-out cells beside the yardsticks."""
+    rows = {name: model.held_out[name] for name in ERROR_LABELS if name in model.held_out}
+    if "model" not in rows or len(rows) < 2:
+        return None
+    ours = rows["model"].value
+    beaten = [ERROR_LABELS[n] for n, m in rows.items() if n != "model" and ours < m.value]
+    unbeaten = [ERROR_LABELS[n] for n, m in rows.items() if n != "model" and ours >= m.value]
+    title = "The model fills in hidden genes better than " + _listing(beaten or ["no yardstick"])
+    if beaten and unbeaten:
+        title += f", but not better than {_listing(unbeaten)}"
+    low = min(m.interval[0] if m.interval else m.value for m in rows.values())
+    return _dot_plot(
+        "held-out-error",
+        title,
+        rows,
+        ERROR_LABELS,
+        "error on hidden genes (gene mean = 1)",
+        ".3f",
+        [min(low - 0.03, 0.9), 1.02],
+        "On cells that it was not trained on, some genes are hidden and the model guesses them from the rest. Further left is better. "
+        "1 is the error of always answering the gene's mean. Most of the error that is left is counting noise, which nothing "
+        "can predict.",
+        files,
+    )
+
+
+def reading_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
+    """How well cell types are read from the model, beside raw expression and the untrained network."""
+    rows = {name: model.cell_types[name] for name in TYPE_LABELS if name in model.cell_types}
+    if "model" not in rows or len(rows) < 2:
+        return None
+    ours = percent(rows["model"].value)
+    others = [
+        f"{percent(m.value)} from {TYPE_LABELS[n]}" for n, m in rows.items() if n not in ("model", "chance")
+    ]
+    title = f"Cell types are read at {ours} from the model" + (f"; {_listing(others)}" if others else "")
+    return _dot_plot(
+        "cell-types-readable",
+        title,
+        rows,
+        TYPE_LABELS,
+        "cell types read correctly (balanced accuracy)",
+        ".0%",
+        [0, 1.02],
+        "A simple classifier reads the cell type from the mean of the model's inner state over genes, on held-out cells. The same classifier on "
+        "raw expression shows what can be had at all; on the untrained network, what the architecture alone gives away.",
+        files,
+    )
+
+
+def training_figure(training: TrainingFacts, files: tuple[str, ...]) -> Figure:
+    """The autoencoder's loss over training steps."""
+    history = training.history
+    names = {name: CONTROL_LABELS.get(name, name) for name in training.controls}
+    against = [f"{names[n]} {percent(v)}" for n, v in training.controls.items()]
+    title = f"{training.k} of {training.n_features} features at a time explain {percent(training.explained_variance)} of the inner state"
+    title += f" ({'; '.join(against)})" if against else " (no control was measured)"
+    loss = go.Scatter(
+        x=history["step"].to_numpy(),
+        y=history["mse"].to_numpy(),
+        mode="lines",
+        name="error",
+        line={"color": theme.OURS, "width": 2},
+        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+    )
+    plot = canvas(
+        [loss],
+        xaxis={"title": {"text": "training step"}},
+        yaxis={"title": {"text": "mean squared error (log scale)"}, "type": "log", "dtick": "D2"},
+        showlegend=False,
+    )
+    rows = [("the trained autoencoder", percent(training.explained_variance, 1))]
+    rows += [(names[n], percent(v, 1)) for n, v in training.controls.items()]
+    return Figure(
+        "sae-training",
+        title,
+        plot,
+        "The autoencoder learns to rebuild the model's inner state from a few features at a time. The curve should fall and "
+        f"level off. {percent(training.dead_share)} of its features never fire on these cells, {percent(training.dense_share)} fire nearly always. Much of "
+        "the inner state only says which gene a token is, so the controls matter more than the number itself.",
+        f"Line plot of the training error, from {history['mse'].iloc[0]:.3g} to {history['mse'].iloc[-1]:.3g} "
+        f"over {int(history['step'].iloc[-1])} steps.",
+        files,
+        height=320,
+        numbers=NumberTable(("predictor", "variance explained"), rows),
+    )
+
+
+def _dot_plot(
+    id: str,
+    title: str,
+    rows: Mapping[str, Measure],
+    labels: Mapping[str, str],
+    axis: str,
+    form: str,
+    span: list[float],
+    reading: str,
+    files: tuple[str, ...],
+) -> Figure:
+    """A row of dots with intervals; ours in blue, yardsticks in grey."""
+    traces = []
+    for name, measure in reversed(rows.items()):
+        low, high = measure.interval or (measure.value, measure.value)
+        colour = theme.OURS if name == "model" else theme.CONTROL
+        traces.append(
+            go.Scatter(
+                x=[measure.value],
+                y=[wrapped(labels[name])],
+                mode="markers+text",
+                text=[format(measure.value, form)],
+                textposition="top center",
+                marker={"color": colour, "symbol": "circle" if name == "model" else "square", "size": 10},
+                error_x={
+                    "type": "data", "symmetric": False, "array": [high - measure.value],
+                    "arrayminus": [measure.value - low], "color": colour, "thickness": 2, "width": 5,
+                },
+                hovertemplate=f"<b>%{{y}}</b>: %{{x:{form}}}<br>95 %: {low:{form}} to {high:{form}}<extra></extra>",
+            )
+        )  # fmt: skip
+    plot = canvas(
+        traces,
+        showlegend=False,
+        xaxis={"title": {"text": axis}, "range": span, "tickformat": ".0%" if "%" in form else None},
+        yaxis={"ticks": "", "showline": False, "range": [-0.5, len(rows) - 0.35]},
+    )
+    table = [
+        (
+            labels[n],
+            format(m.value, form),
+            f"{m.interval[0]:{form}} to {m.interval[1]:{form}}" if m.interval else "–",
+        )
+        for n, m in rows.items()
+    ]
+    alt = f"Dot plot, {axis}: " + "; ".join(f"{what} {value}" for what, value, _ in table)
+    return Figure(
+        id, title, plot, reading, alt, files, height=90 + 50 * len(rows), narrow={"yaxis.tickfont.size": 11},
+        numbers=NumberTable(("predictor", "value", "95 % interval"), table),
+    )  # fmt: skip
+
+
+def _listing(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -1,0 +1,130 @@
+"""The page: one self-contained ``report.html`` that opens from disk and asks nothing of the network.
+
+- Everything is inside: plotly's own bundle once, our script and style, the figures as JSON. Fonts are the reader's.
+- A content security policy allows exactly our two scripts, by their hashes, and no connection at all. Names that come
+  from the data are escaped; should an escape ever be missing, the browser still would not run them.
+- The page is made from the run folder and nothing else, and never imports torch.
+"""
+
+import base64
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+from cellprism.report.claims import Claim, write_claims
+from cellprism.report.facts import RunFacts
+from cellprism.report.figures.figure import Figure
+from cellprism.report.gather.all import gather_claims
+from cellprism.report.inputs import read_run
+from cellprism.report.limits import limits_of
+from cellprism.report.sections import page_sections
+from cellprism.report.summary import key_numbers, place_in_words, summary_sentences
+from cellprism.report.tables import feature_rows
+from cellprism.report.theme import templates
+from cellprism.report.verdict import VERDICTS
+from cellprism.store.atomic import write_text
+
+MODEBAR_REMOVED = ["toImage", "select2d", "lasso2d", "autoScale2d", "toggleSpikelines"]
+
+
+def write_report(folder: Path, layer: int | None = None) -> Path:
+    """Gather the claims of a run into ``claims.json`` and draw ``report.html``; returns its path.
+
+    Args:
+        folder: the run folder; steps that were not run are said to be missing.
+        layer: which layer to show, where the run has several.
+
+    Raises:
+        RunError: no such folder or layer.
+        DamagedError: a file is not readable or lacks what ``inputs`` says it holds.
+    """
+    facts = read_run(folder, layer)
+    claims = gather_claims(facts)
+    write_claims(folder / "claims.json", claims)
+    path = folder / "report.html"
+    write_text(path, render_page(facts, claims))
+    return path
+
+
+def render_page(facts: RunFacts, claims: list[Claim]) -> str:
+    """The page as text."""
+    sections = page_sections(facts)
+    figures = [figure for section in sections for row in section.rows for figure in row]
+    plotly_js, page_js = _script_text(get_plotlyjs()), _script_text(_asset("page.js"))
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        facts=facts,
+        place=place_in_words(facts.layer, facts.model and facts.model.n_layers)
+        if facts.layer is not None
+        else "",
+        sections=sections,
+        claims=claims,
+        verdicts=VERDICTS,
+        key_numbers=key_numbers(claims),
+        summary=summary_sentences(facts, claims),
+        limits=limits_of(facts, claims),
+        features=feature_rows(facts),
+        record=json.dumps(facts.record, indent=2, ensure_ascii=False),
+        style=_asset("page.css"),
+        plotly_js=plotly_js,
+        page_js=page_js,
+        data=embedded_json(
+            {"figures": [_drawing(f) for f in figures], "templates": templates(), "removed": MODEBAR_REMOVED}
+        ),
+        policy=security_policy([plotly_js, page_js]),
+    )
+
+
+def security_policy(scripts: list[str]) -> str:
+    """A policy under which the given inline scripts run, plotly may style, and nothing is loaded or sent."""
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def embedded_json(value: Any) -> str:
+    """JSON that can stand inside a script element: no tag can be opened or closed from within."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _drawing(figure: Figure) -> dict[str, Any]:
+    """What the page's script needs to draw a figure."""
+    plot = json.loads(plotly.io.to_json(figure.plot, validate=False))
+    plot["layout"].pop("template", None)
+    return {
+        "id": figure.id,
+        "title": figure.title,
+        "height": figure.height,
+        "narrow": figure.narrow,
+        "data": plot["data"],
+        "layout": plot["layout"],
+    }
+
+
+def _script_text(script: str) -> str:
+    """A script as a browser will see it, so that its hash agrees."""
+    return script.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+
+
+def _asset(name: str) -> str:
+    return resources.files("cellprism.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,183 @@
+"""The sections of the page: which figures and tables stand where, and what to say where a step was not run."""
+
+from dataclasses import dataclass, field
+
+from cellprism.report.facts import RunFacts, SteeringFacts
+from cellprism.report.figures.contrast import axis_figure, gap_figure, path_figure
+from cellprism.report.figures.enrichment import rate_figure
+from cellprism.report.figures.features import feature_map, program_heatmap
+from cellprism.report.figures.figure import Figure, NumberTable
+from cellprism.report.figures.model import error_figure, reading_figure, training_figure
+from cellprism.report.figures.scores import progress_figure, score_table
+from cellprism.report.figures.steering import dose_figure, gene_figure, steering_table, term_table
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a section, with a caption that says what it holds."""
+
+    caption: str
+    numbers: NumberTable
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page. ``absent`` says why it is empty."""
+
+    id: str
+    title: str
+    lead: str
+    rows: list[tuple[Figure, ...]] = field(default_factory=list)
+    """Figures, those of a row side by side where there is room."""
+    tables: list[Table] = field(default_factory=list)
+    absent: str = ""
+
+
+def page_sections(facts: RunFacts) -> list[Section]:
+    """All sections with figures, in reading order."""
+    return [_model(facts), _features(facts), _steering(facts), _contrast(facts)]
+
+
+def _model(facts: RunFacts) -> Section:
+    figures, tables = [], []
+    if facts.model:
+        files = ("model.json",)
+        figures.append(
+            tuple(f for f in (error_figure(facts.model, files), reading_figure(facts.model, files)) if f)
+        )
+        if facts.model.neighbours:
+            rows = [(gene, ", ".join(near)) for gene, near in facts.model.neighbours.items()]
+            caption = "Genes whose learned embeddings lie closest. Nothing told the model which genes belong together."
+            tables.append(Table(caption, NumberTable(("gene", "nearest genes, best first"), rows)))
+    if facts.training and facts.layer is not None:
+        figures.append(
+            (
+                training_figure(
+                    facts.training,
+                    (f"sae/L{facts.layer}/history.parquet", f"sae/L{facts.layer}/metrics.json"),
+                ),
+            )
+        )
+    figures = [row for row in figures if row]
+    return Section(
+        "model",
+        "Is the model any good?",
+        "Before asking what a model has learned, ask whether it has learned anything: each of its scores stands beside the score of something simpler.",
+        figures,
+        tables,
+        ""
+        if figures or tables
+        else "This run holds no measurements of its model: model.json has no card with held-out scores.",
+    )
+
+
+def _features(facts: RunFacts) -> Section:
+    rows: list[tuple[Figure, ...]] = []
+    if facts.features and facts.layer is not None:
+        files = tuple(f"features/L{facts.layer}/{name}" for name in ("features.parquet", "cells.h5ad"))
+        rows += [
+            (f,)
+            for f in (
+                feature_map(facts.features, facts.alpha, files),
+                program_heatmap(facts.features, facts.alpha, files),
+            )
+            if f
+        ]
+    if facts.rates and facts.layer is not None:
+        rows.append((rate_figure(facts.rates, (f"terms/L{facts.layer}/rates.json",)),))
+    return Section(
+        "features",
+        "Which gene programs are inside, and would chance give them too?",
+        "The autoencoder splits the model's inner state into features. Each is described by the genes at which it fires and by the cells in which it is strong; "
+        "each list of genes is then compared with known programs, and so are lists that nobody learned.",
+        rows,
+        absent="" if rows else "This run has no features yet; `cellprism interpret` adds them.",
+    )
+
+
+def _steering(facts: RunFacts) -> Section:
+    rows: list[tuple[Figure, ...]] = []
+    tables = []
+    for experiment in facts.steering:
+        folder = f"steer/{experiment.name}"
+        files = tuple(f"{folder}/{name}" for name in ("dose.parquet", "doses.parquet", "summary.json"))
+        rows += [
+            (dose_figure(f, experiment.n_cells, files[1:]), gene_figure(f, files[:1]))
+            for f in experiment.features
+        ]
+        tables += _steering_tables(experiment)
+    return Section(
+        "steering",
+        "What happens when one feature is turned up or down?",
+        "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else alone, and asks what "
+        "the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 makes it five times as strong.",
+        rows,
+        tables,
+        "" if facts.steering else "This run has no steering step; `cellprism steer` adds one.",
+    )
+
+
+def _steering_tables(experiment: SteeringFacts) -> list[Table]:
+    if not experiment.features:
+        return []
+    silent = (
+        f" No effect was possible for {', '.join(experiment.silent)}: the feature fires in none of the cells."
+        if experiment.silent
+        else ""
+    )
+    caption = (
+        "Mean change, log(1 + counts per 10,000), half of turned up minus turned down, with the range of 95 % of each control. A feature fires at "
+        "its genes, so moving them is partly built in: the program's other genes, at which it does not fire, are the stricter test, and so is "
+        f"what random features do to genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up.{silent}"
+    )
+    tables = [Table(caption, steering_table(experiment))]
+    terms = term_table(experiment)
+    if terms.rows:
+        tables.append(
+            Table(
+                "Programs of the genes that moved most; q corrected over all terms, with all genes of the cells as background.",
+                terms,
+            )
+        )
+    return tables
+
+
+def _contrast(facts: RunFacts) -> Section:
+    rows: list[tuple[Figure, ...]] = []
+    tables = []
+    for c in facts.contrasts:
+        folder = f"contrast/{c.objective}"
+        rows.append(
+            (
+                axis_figure(c, (f"{folder}/cells.parquet", f"{folder}/summary.json")),
+                gap_figure(c, (f"{folder}/genes.parquet",)),
+            )
+        )
+    if facts.contrasts:
+        scores = progress_figure(
+            facts.contrasts, tuple(f"contrast/{c.objective}/summary.json" for c in facts.contrasts)
+        )
+        path = path_figure(
+            facts.contrasts, tuple(f"contrast/{c.objective}/path.parquet" for c in facts.contrasts)
+        )
+        rows.append((scores, path) if scores else (path,))
+    for c in facts.contrasts:
+        caption = (
+            f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % interval over cells, the range of 95 % of the "
+            "edits that chance makes, and the verdict against shuffled labels. For the last three scores neither direction is better."
+        )
+        tables.append(Table(caption, score_table(c)))
+    types = (
+        f"{facts.contrasts[0].source} cells be steered towards {facts.contrasts[0].target}"
+        if facts.contrasts
+        else "one cell type be steered towards another"
+    )
+    return Section(
+        "contrast",
+        f"How far can {types}?",
+        "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third part that it has never seen. "
+        "One recipe pulls the model's inner state towards the target, the other its predicted expression.",
+        rows,
+        tables,
+        "" if facts.contrasts else "This run has no contrast step; `cellprism contrast` adds one.",
+    )

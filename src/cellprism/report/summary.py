@@ -1,0 +1,148 @@
+"""The top of the page: a few sentences and numbers of this run, each with its control in the same breath."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from cellprism.report.claims import Claim, Null
+from cellprism.report.facts import ContrastFacts, RunFacts
+from cellprism.report.figures.figure import percent
+from cellprism.report.verdict import VERDICTS
+
+KEY_CLAIMS = {
+    "model-beats-ridge": "of the error on hidden genes removed",
+    "annotated-against-coexpression": "of features match a known gene program",
+    "features-beat-random": "of steered features move their own program",
+    "contrast-latent-fraction-closer": "of steered cells end closer to the target",
+}
+"""Claims that become the large numbers, by the end of their id, with the words that go under the number."""
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One large number with its control and verdict."""
+
+    value: str
+    words: str
+    control: str
+    verdict: str
+    claim: str
+
+
+def key_numbers(claims: list[Claim]) -> list[KeyNumber]:
+    """The large numbers of the page, as far as this run measured them."""
+    found = []
+    for ending, words in KEY_CLAIMS.items():
+        claim = next((c for c in claims if c.id.endswith(ending) and c.value is not None), None)
+        if claim is None:
+            continue
+        control = "no control was measured"
+        if claim.null and claim.null.value is not None:
+            control = f"{claim.show(claim.null.value)} ({claim.null.name})"
+        found.append(KeyNumber(claim.show(claim.value), words, control, claim.verdict, claim.id))
+    return found
+
+
+def summary_sentences(facts: RunFacts, claims: list[Claim]) -> list[str]:
+    """What this run found, in plain sentences; parts that were not run are left out."""
+    by_id = {claim.id: claim for claim in claims}
+    sentences = [_what(facts), _features(facts, by_id), _steering(facts, claims)]
+    sentences.append(_contrasts(facts.contrasts, by_id))
+    sentences.append(_tally(claims))
+    return [s for s in sentences if s]
+
+
+def place_in_words(layer: int, n_layers: int | None) -> str:
+    """A site in words: block 1, the 2nd of 3."""
+    place = layer + 1
+    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"block {layer}, the {place}{ending}" + (f" of {n_layers}" if n_layers else "")
+
+
+def _what(facts: RunFacts) -> str:
+    if facts.model is None or facts.cells is None:
+        return ""
+    site = f" ({place_in_words(facts.layer, facts.model.n_layers)})" if facts.layer is not None else ""
+    cells, model = facts.cells, facts.model
+    return (
+        f"We looked inside the cell model {model.name}{site} while it read {cells.n_cells:,} cells of {len(cells.types)} types, "
+        f"each with {cells.n_genes:,} measured genes."
+    )
+
+
+def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
+    """The annotated rate against popularity and co-expression."""
+    named = [
+        by_id[i] for i in ("annotated-against-popularity", "annotated-against-coexpression") if i in by_id
+    ]
+    if not named:
+        return ""
+    controls = " and ".join(
+        f"{c.show(c.null.value)} of {c.null.name.split(' (')[0]}" for c in named if c.null
+    )
+    start = f"{named[0].show(named[0].value)} of its features match a known gene program; so do {controls}"
+    verdicts = {c.verdict for c in named}
+    if verdicts == {"above chance"}:
+        return f"{start}: more than either explains."
+    return f"{start}, so matching a program is by itself no evidence that a feature adds anything."
+
+
+def _steering(facts: RunFacts, claims: list[Claim]) -> str:
+    together = next((c for c in claims if c.id.endswith("features-beat-random")), None)
+    features = facts.steering[0].features if facts.steering else []
+    if together is None or not features:
+        return ""
+    best = max(features, key=lambda f: abs(f.response.value - (f.response.random_feature.value or 0.0)))
+    null = best.response.random_feature
+    span = (
+        f" (95 % of matched random features: {null.interval[0]:+.2f} to {null.interval[1]:+.2f})"
+        if null.interval
+        else ""
+    )
+    beat = round((together.value or 0.0) * len(features))
+    text = (
+        f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes by {best.response.value:+.2f} against others expressed as highly"
+        f"{span}; {beat} of {len(features)} steered features move their genes beyond matched random ones."
+    )
+    return text.replace("-", "−")
+
+
+def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
+    """All recipes between the same two types in one sentence."""
+    if not contrasts:
+        return ""
+    first = contrasts[0]
+    parts = []
+    for contrast in contrasts:
+        claim = by_id.get(f"contrast-{contrast.objective}-fraction-closer")
+        if claim is not None and (contrast.source, contrast.target) == (first.source, first.target):
+            null = (
+                f"{claim.show(claim.null.value)} with {claim.null.name}"
+                if claim.null
+                else "no control measured"
+            )
+            parts.append(f"{claim.show(claim.value)} with the {contrast.objective} recipe ({null})")
+    genes = ", ".join(
+        f"{gene} closes {percent(named.value)} of its gap{_range(named.null)}"
+        for gene, named in first.named.items()
+    )
+    return (
+        f"Steered towards {first.target}, of {first.n_test} unseen {first.source} cells end closer to it in the model's inner state: "
+        + " and ".join(parts)
+        + (f"; {genes}." if genes else ".")
+    )
+
+
+def _range(null: Null) -> str:
+    if null.interval is None:
+        return ""
+    return f" (random edits {percent(null.interval[0])} to {percent(null.interval[1])})"
+
+
+def _tally(claims: list[Claim]) -> str:
+    counts = Counter(claim.verdict for claim in claims)
+    parts = [
+        f"{counts[v]} {v if v != 'cannot be told here' else 'that cannot be told here'}"
+        for v in VERDICTS
+        if counts[v]
+    ]
+    return f"Of {len(claims)} claims on this page, we find " + ", ".join(parts) + "." if claims else ""

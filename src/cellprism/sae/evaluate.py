@@ -1,0 +1,94 @@
+"""How well an autoencoder describes vectors that it is shown: one pass over a stream, flat memory."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellprism.equations.sparse import explained_variance
+from cellprism.errors import InputError
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.fit import Batch
+
+DENSE = 0.1  # a feature that fires at more than this share of tokens is called dense
+
+
+@dataclass(frozen=True, eq=False)
+class SaeMeasures:
+    """What one pass over some vectors says of an autoencoder."""
+
+    tokens: int
+    """Vectors seen."""
+    mse: float
+    """Mean squared error per dimension."""
+    explained_variance: float
+    """1 - FVU, against the mean vector."""
+    explained_within: float | None
+    """1 - FVU against each group's own mean; None for an autoencoder that is not centred per group."""
+    l0: float
+    """Features that fire per token."""
+    dead_share: float
+    """Share of features that never fired."""
+    dense_share: float
+    """Share of features that fired at more than 10 % of tokens."""
+    firing_rate: Float[Tensor, " feature"]
+    """Share of tokens at which each feature fired."""
+
+    def summary(self) -> dict[str, float | int | None]:
+        """Everything but the firing rates, as plain JSON values."""
+        return {name: value for name, value in vars(self).items() if name != "firing_rate"}
+
+
+class _Moments:
+    """Sums that a total variance is made of."""
+
+    def __init__(self, d_model: int):
+        self.squares = torch.zeros((), dtype=torch.float64)
+        self.total = torch.zeros(d_model, dtype=torch.float64)
+
+    def add(self, x: Float[Tensor, "token d_model"]) -> None:
+        wide = x.double().cpu()
+        self.squares += wide.square().sum()
+        self.total += wide.sum(dim=0)
+
+
+@torch.no_grad()
+def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
+    """Measure an autoencoder on a stream of vectors, or of pairs of vectors and their groups.
+
+    Raises:
+        InputError: the stream is empty, or its vectors do not fit the autoencoder.
+    """
+    plain, within = _Moments(sae.d_model), _Moments(sae.d_model)
+    squared = torch.zeros((), dtype=torch.float64)
+    fired = torch.zeros(sae.n_features, dtype=torch.long)
+    count = 0
+    for batch in batches:
+        x, group = batch if isinstance(batch, tuple) else (batch, None)
+        x = x.float()
+        code = sae.encode(x, group)
+        squared += (sae.decode(code, group) - x).double().square().sum().cpu()
+        fired += torch.bincount(code.features[code.values != 0], minlength=sae.n_features).cpu()
+        plain.add(x - sae.b_dec)  # variances do not change; the sums lose fewer digits near zero
+        if sae.centre is not None:
+            within.add(sae.centred(x, group))
+        count += len(x)
+    if not count:
+        raise InputError("there are no vectors to measure the autoencoder on; the stream of batches is empty")
+    rate = fired.double() / count
+    explained = explained_variance(squared, plain.squares, plain.total, count)
+    zero = torch.zeros_like(within.total)  # the groups' means are already off, so nothing more is subtracted
+    return SaeMeasures(
+        tokens=count,
+        mse=float(squared) / (count * sae.d_model),
+        explained_variance=float(explained),
+        explained_within=(
+            None if sae.centre is None else float(explained_variance(squared, within.squares, zero, count))
+        ),
+        l0=float(rate.sum()),
+        dead_share=float((fired == 0).double().mean()),
+        dense_share=float((rate > DENSE).double().mean()),
+        firing_rate=rate.float(),
+    )

@@ -1,0 +1,233 @@
+"""Fitting a sparse autoencoder to any stream of vectors.
+
+Notable choices
+
+- Gradients are the written-out sparse ones of ``equations.sparse``; the optimiser is torch's Adam.
+- Decoder rows keep norm 1: the part of the gradient along a row is taken out before Adam sees it, and rows
+  are divided by their norm after the step.
+- A feature that has not fired for a while joins the auxiliary loss: the dead features with the largest
+  scores predict the error that the living ones leave.
+  Departs from Gao et al. 2024: the auxiliary loss does not move b_dec.
+- The same batches, settings and seed give the same weights, bit for bit, on one machine with one number of
+  threads.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from itertools import chain, islice
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from cellprism.equations.sparse import (
+    Gradients,
+    decode,
+    explained_variance,
+    top_k,
+    top_k_gradients,
+)
+from cellprism.errors import ConfigError, InputError
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.config import SaeConfig
+from cellprism.sae.initial import Weights, random_directions, spread, tied
+from cellprism.types import SparseCode
+
+SAMPLE = 16_384  # tokens that the initial mean, spread and encoder scale are taken from
+Batch = Float[Tensor, "token d_model"] | tuple[Float[Tensor, "token d_model"], Int[Tensor, " token"]]
+Progress = Callable[[int, Mapping[str, float]], None]
+
+
+def fit_sae(
+    batches: Iterable[Batch],
+    config: SaeConfig,
+    d_model: int,
+    steps: int,
+    seed: int = 0,
+    *,
+    centre: Float[Tensor, "group d_model"] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> SparseAutoencoder:
+    """Fit a sparse autoencoder.
+
+    Args:
+        batches: vectors [token d_model], or pairs of vectors and their groups; one optimiser step each. A
+            collection that can be gone through again is repeated until ``steps`` are done; shuffle it
+            beforehand.
+        config: settings; ``batch_size``, ``epochs`` and ``memory`` matter only to who makes the batches.
+        d_model: width of the vectors.
+        steps: optimiser steps.
+        seed: seed of the initial directions.
+        centre: mean vector per group, needed with ``centring="group"``; see ``sae.centre.group_means``.
+        metadata: kept with the autoencoder and saved in ``cfg.json``; plain JSON values.
+        progress: called after every step with the number of steps done and the step's figures.
+
+    Returns: The autoencoder. Its ``history`` has a row per step: step, tokens, mse (per dimension),
+        explained_variance (of the batch; of the centred vectors where there is a centre), l0, dead_share,
+        learning_rate.
+
+    Raises:
+        ConfigError: settings that contradict each other or the arguments.
+        InputError: batches that end too early, have another width, or hold NaN or infinite values.
+    """
+    if steps < 1:
+        raise ConfigError(f"steps is {steps}: expected at least 1")
+    if (config.centring == "group") != (centre is not None):
+        raise ConfigError(
+            f"centring is {config.centring!r} and centre is {'missing' if centre is None else 'given'}: "
+            "centring 'group' needs the groups' mean vectors (group_means), 'none' takes none"
+        )
+    width = config.width(d_model)
+    stream = _vectors(batches, d_model, steps, centre)
+    first = _until(stream, SAMPLE, steps)
+    sample = torch.cat(first)
+    scale = spread(sample)
+    weights = tied(random_directions(width, d_model, seed), sample / scale, config.k, config.relu)
+    fitting = Fitting(weights, config, steps)
+    rows = []
+    for step, x in enumerate(islice(chain(first, stream), steps), start=1):
+        figures = fitting.step(x / scale)
+        figures["mse"] *= scale**2
+        rows.append({"step": step, **figures})
+        if progress is not None:
+            progress(step, figures)
+    return SparseAutoencoder(
+        W_enc=weights.encoder.T.contiguous(),
+        b_enc=weights.b_enc * scale,
+        W_dec=weights.decoder,
+        b_dec=weights.b_dec * scale,
+        k=config.k,
+        relu=config.relu,
+        centre=centre,
+        metadata=dict(metadata or {}),
+        history=pd.DataFrame(rows),
+    )
+
+
+def _vectors(
+    batches: Iterable[Batch], d_model: int, steps: int, centre: Float[Tensor, "group d_model"] | None
+) -> Iterator[Float[Tensor, "token d_model"]]:
+    """Centred float32 vectors, batch by batch, from the start again when a collection is through."""
+    done = 0
+    while True:
+        before = done
+        for batch in batches:
+            x, group = batch if isinstance(batch, tuple) else (batch, None)
+            if x.ndim != 2 or x.shape[1] != d_model or not len(x):
+                raise InputError(f"batch {done} has shape {list(x.shape)}; expected [token, {d_model}]")
+            x = x.float()
+            if not torch.isfinite(x).all():
+                raise InputError(f"batch {done} holds NaN or infinite values; check the vectors that go in")
+            if centre is not None:
+                if group is None:
+                    raise InputError(
+                        f"batch {done} has no groups, but centring is 'group'; give pairs (vectors, groups)"
+                    )
+                x = x - centre[group]
+            done += 1
+            yield x
+        if done == before:
+            raise InputError(
+                f"the batches ended after {done} of {steps} steps; give more, ask for fewer steps, "
+                "or pass a list, which is gone through again"
+            )
+
+
+def _until(stream: Iterator[Tensor], tokens: int, batches: int) -> list[Tensor]:
+    """The first batches of a stream: at least ``tokens`` tokens, at most ``batches`` batches."""
+    taken: list[Tensor] = []
+    while len(taken) < batches and sum(len(x) for x in taken) < tokens:
+        taken.append(next(stream))
+    return taken
+
+
+class Fitting:
+    """A training in progress: weights, optimiser, and when each feature last fired."""
+
+    def __init__(self, weights: Weights, config: SaeConfig, steps: int):
+        self.weights, self.config, self.steps = weights, config, steps
+        self.done = 0
+        self.tokens = 0
+        self.silent = torch.zeros(len(weights.encoder), dtype=torch.long)  # tokens since a feature last fired
+        self.parameters = {f.name: getattr(weights, f.name) for f in fields(weights)}
+        self.optimiser = torch.optim.Adam(list(self.parameters.values()), lr=config.learning_rate, fused=True)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine that would reach zero one step after the last."""
+        warmup = round(self.config.warmup * self.steps)
+        if self.done < warmup:
+            return self.config.learning_rate * (self.done + 1) / (warmup + 1)
+        progress = (self.done - warmup) / (self.steps - warmup)
+        return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+    @torch.no_grad()
+    def step(self, x: Float[Tensor, "token d_model"]) -> dict[str, float]:
+        """One optimiser step; returns its figures, measured before the update."""
+        w, config = self.weights, self.config
+        centred = x - w.b_dec
+        h = torch.addmm(w.b_enc, centred, w.encoder.T)
+        code = top_k(h, config.k, config.relu)
+        error = decode(code, w.decoder) - centred
+        grads = top_k_gradients(
+            code, centred, error * (2 / error.numel()), w.encoder.T, w.decoder, config.relu
+        )
+        dead = (self.silent >= config.dead_after).nonzero().squeeze(1)
+        if len(dead) and config.aux_weight > 0:
+            self._add_auxiliary(grads, h, centred, error, dead)
+        self._update(grads)
+        fired = torch.zeros_like(self.silent, dtype=torch.bool)
+        fired[code.features[code.values != 0]] = True
+        self.silent = torch.where(fired, 0, self.silent + len(x))
+        self.tokens += len(x)
+        return self._figures(code, centred, error)
+
+    def _add_auxiliary(
+        self,
+        grads: Gradients,
+        h: Float[Tensor, "token feature"],
+        centred: Float[Tensor, "token d_model"],
+        error: Float[Tensor, "token d_model"],
+        dead: Int[Tensor, " dead"],
+    ) -> None:
+        """Add the gradients of aux_weight |decode(code of the dead) - (x - x_hat)|^2, the error held
+        fixed.
+        """
+        w, k = self.weights, min(len(dead), max(1, centred.shape[1] // 2))
+        local = top_k(h[:, dead], k, self.config.relu)
+        code = SparseCode(local.values, local.features, len(dead))
+        left = decode(code, w.decoder[dead]) + error
+        upstream = left * (2 * self.config.aux_weight / left.numel())
+        extra = top_k_gradients(code, centred, upstream, w.encoder[dead].T, w.decoder[dead], self.config.relu)
+        grads.W_enc.T.index_add_(0, dead, extra.W_enc.T)
+        grads.b_enc.index_add_(0, dead, extra.b_enc)
+        grads.W_dec.index_add_(0, dead, extra.W_dec)
+
+    def _update(self, grads: Gradients) -> None:
+        w = self.weights
+        along = (grads.W_dec * w.decoder).sum(dim=1, keepdim=True)
+        w.encoder.grad, w.b_enc.grad, w.b_dec.grad = grads.W_enc.T, grads.b_enc, grads.b_dec
+        w.decoder.grad = grads.W_dec - along * w.decoder
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimiser.step()
+        w.decoder.copy_(normalize(w.decoder, dim=1))
+        self.done += 1
+
+    def _figures(
+        self, code: SparseCode, centred: Float[Tensor, "token d_model"], error: Float[Tensor, "token d_model"]
+    ) -> dict[str, float]:
+        squared = error.square().sum()
+        explained = explained_variance(squared, centred.square().sum(), centred.sum(dim=0), len(centred))
+        return {
+            "tokens": self.tokens,
+            "mse": float(squared) / error.numel(),
+            "explained_variance": float(explained),
+            "l0": float((code.values != 0).sum()) / len(centred),
+            "dead_share": float((self.silent >= self.config.dead_after).float().mean()),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+        }

@@ -1,0 +1,107 @@
+"""Cells on which edits are tried: read once, with what every edit is matched on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from anndata import AnnData
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steer.nulls import feature_activation, firing_and_energy, moved_as_feature
+from cellprism.steer.pool import CellPool, Prediction, read_pool
+from cellprism.types import CellBatch, CellModel
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A pool of cells, and how each feature fires on them.
+
+    An edit is tried only on the cells that it changes; effects are means over all cells.
+    """
+
+    pool: CellPool
+    fires: Bool[np.ndarray, "cell feature"]
+    """Whether a feature fires anywhere in a cell."""
+    firing: Float[np.ndarray, " feature"]
+    """Share of present tokens at which a feature fires."""
+    energy: Float[np.ndarray, " feature"]
+    """Squared edit per unit of strength, over all cells."""
+
+    @property
+    def n_cells(self) -> int:
+        """Cells on the bench."""
+        return self.fires.shape[0]
+
+    def rows(self, feature: int) -> Int[np.ndarray, " some"]:
+        """Cells in which a feature fires."""
+        return np.flatnonzero(self.fires[:, feature])
+
+    def effect(self, rows: Int[np.ndarray, " some"], after: Prediction) -> Float[np.ndarray, " gene"]:
+        """Mean change of each gene over all cells, when only ``rows`` were edited."""
+        return (after.expression - self.pool.baseline.expression[rows]).sum(axis=0) / self.n_cells
+
+    def feature_effect(self, feature: int, strength: float) -> Float[np.ndarray, " gene"]:
+        """Mean effect of one feature at one strength."""
+        rows = self.rows(feature)
+        strengths = torch.ones(
+            self.pool.n_features, dtype=self.pool.W_dec.dtype, device=self.pool.W_dec.device
+        )
+        strengths[feature] = strength
+        return self.effect(rows, self.pool.predict(rows, strengths))
+
+    def direction_effect(
+        self, feature: int, strength: float, direction: Float[Tensor, " d_model"]
+    ) -> Float[np.ndarray, " gene"]:
+        """Mean effect of the same edit along another direction."""
+        rows = self.rows(feature)
+        return self.effect(
+            rows, self.pool.predict_from(moved_as_feature(self.pool, rows, feature, strength, direction))
+        )
+
+    def edit_norm(self, feature: int, strength: float) -> float:
+        """Frobenius norm of an edit over all cells."""
+        return abs(strength - 1) * float(np.sqrt(self.energy[feature]))
+
+    def edit_ratio(self, feature: int, strength: float) -> float:
+        """Norm of an edit over the norm of the residuals, at present tokens of the cells in which the feature
+        fires."""
+        rows = torch.as_tensor(self.rows(feature))
+        residual = (self.pool.x[rows] * self.pool.present[rows][..., None]).square().sum().sqrt().item()
+        return self.edit_norm(feature, strength) / residual
+
+    def activations(self, feature: int) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token"]]]:
+        """Activation of one feature at every token, batch by batch."""
+        for cells in self.pool.take(np.arange(self.n_cells)):
+            yield cells.batch, feature_activation(cells.code, feature).view_as(cells.batch.values)
+
+    def gene_activation(self, feature: int) -> tuple[Float[np.ndarray, " gene"], Float[np.ndarray, " gene"]]:
+        """Per gene of the data set: mean activation of a feature, and share of cells in which it fires
+        there."""
+        total = torch.zeros(self.pool.values.shape[1], dtype=torch.float64)
+        fires = torch.zeros_like(total)
+        for _, activation in self.activations(feature):
+            total += activation.double().sum(dim=0).cpu()
+            fires += (activation != 0).double().sum(dim=0).cpu()
+        tokens = self.pool.gene_tokens
+        return total.numpy()[tokens] / self.n_cells, fires.numpy()[tokens] / self.n_cells
+
+
+def read_bench(
+    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int
+) -> Bench:
+    """Read cells up to a site and note how each feature fires on them."""
+    pool = read_pool(model, sae, adata, layer, batch_size)
+    rows = np.arange(adata.n_obs)
+    fires = torch.zeros(adata.n_obs, pool.n_features, dtype=torch.bool)
+    for cells in pool.take(rows):
+        shape = (len(cells.x), -1)
+        fired = torch.zeros(len(cells.x), pool.n_features, device=cells.x.device)
+        fired.scatter_reduce_(
+            1, cells.code.features.view(shape), (cells.code.values != 0).float().view(shape), reduce="amax"
+        )
+        fires[cells.batch.cell.cpu()] = fired.bool().cpu()
+    firing, energy = firing_and_energy(pool, rows)
+    return Bench(pool, fires.numpy(), firing, energy)

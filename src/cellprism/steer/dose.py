@@ -1,0 +1,197 @@
+"""What turning a feature up and down does to predicted genes, dose by dose, and what random edits do.
+
+Notable choices
+
+- Doses are measured from 1, where nothing happens, and compared in mirror pairs around it: 1 + d against 1 -
+  d.
+- A feature is judged on its program's genes minus other genes with the same predicted expression, so that
+  "highly expressed genes respond" cannot pass for an effect of the feature.
+- Its program was defined by where it fires, and that is where it is edited: an effect on these genes is
+  partly built in. Hence the same statistic on genes of the program that are not among the feature's own,
+  where the caller names them, and genes whose own token is edited are told apart from genes that feel the
+  edit only through other tokens.
+- All tokens of present genes are open to the edit; a feature changes those at which it fires.
+- The effect is ranked among random features that fire alike, scaled to edits of equal norm, among random
+  directions at the same tokens with the same sizes, and beside the difference of means. No test over cells:
+  the model is deterministic.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from jaxtyping import Bool
+
+from cellprism.errors import ConfigError
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steer.bench import Bench, read_bench
+from cellprism.steer.dose_nulls import null_table
+from cellprism.steer.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
+from cellprism.steer.intervene import check_site, strength_vector
+from cellprism.steer.response import GeneGroup, positions_of
+from cellprism.types import CellModel
+
+NO_EFFECT = "no effect possible"
+
+
+@dataclass(frozen=True)
+class DoseSettings:
+    """Doses, and how much chance to sample."""
+
+    strengths: tuple[float, ...] = (-5.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0)
+    """Strengths alpha to try; 1 does nothing."""
+    judged_at: float = 4.0
+    """Distance d from 1 at which a feature is judged and compared; 1 + d and 1 - d must be among the
+    strengths."""
+    random_edits: int = 20
+    """Random features, and random directions, per feature. With n of them no p-value can be below 1 / (n +
+    1)."""
+    matched_genes: int = 5
+    """Other genes of the same predicted expression per gene of the program."""
+    top_genes: int = 20
+    """Genes moved most, up and down, whose programs are looked up."""
+    least_effect: float = 1e-3
+    """Smallest effect that counts as moved there, in log1p counts per ten thousand."""
+    batch_size: int = 16
+    """Cells per forward pass."""
+
+    def __post_init__(self):
+        ends = (1 + self.judged_at, 1 - self.judged_at)
+        missing = [end for end in ends if end not in self.strengths]
+        if self.judged_at <= 0 or missing:
+            raise ConfigError(
+                f"judged_at is {self.judged_at}, so strengths must hold {ends[0]:g} and {ends[1]:g}; "
+                f"found {', '.join(f'{s:g}' for s in self.strengths)}"
+            )
+        if not np.isfinite(self.strengths).all():
+            raise ConfigError(f"strengths must be finite; found {self.strengths}")
+        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
+            raise ConfigError(
+                "matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0"
+            )
+
+
+@dataclass(frozen=True)
+class DoseResult:
+    """What a sweep found. The tables are ready for parquet, ``summary`` for JSON."""
+
+    effects: pd.DataFrame
+    """feature, alpha, gene, effect (mean change of predicted log1p counts per ten thousand over all cells),
+    baseline, on_target, held_out, edited (share of cells in which the gene's own token is edited)."""
+    doses: pd.DataFrame
+    """feature, alpha, on_target, off_target (means over the program's and the matched genes), response (their
+    difference), held_out (the response of the held-out genes), edit_ratio (edit norm over residual norm)."""
+    nulls: pd.DataFrame
+    """See ``dose_nulls.null_table``."""
+    terms: pd.DataFrame
+    """feature, alpha, direction (up, down), genes (how many moved, at most ``top_genes``), and the columns of
+    ``over_representation`` from term on; empty without a collection."""
+    summary: list[dict[str, Any]]
+    """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``) or ``no effect
+    possible`` where it fires in none of the cells."""
+
+
+def dose_sweep(
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    programs: Mapping[int, Sequence[str]],
+    *,
+    held_out: Mapping[int, Sequence[str]] | None = None,
+    groups: Mapping[int, Bool[np.ndarray, " cell"]] | None = None,
+    collection: Mapping[str, Iterable[str]] | None = None,
+    settings: DoseSettings | None = None,
+    seed: int = 0,
+) -> DoseResult:
+    """Turn chosen features up and down in some cells and read every gene.
+
+    Args:
+        model: the cell model.
+        sae: autoencoder trained at this site.
+        adata: cells as ``read_cells`` returns them; a few hundred are enough, all are kept in memory.
+        layer: block whose output is edited, from 0.
+        programs: the features to sweep, each with its own genes (its gene set).
+        held_out: per feature, genes of the program that it stands for which are not among its own.
+        groups: per feature, the cells (a mask) whose mean residual, against all others, is the competing
+            direction.
+        collection: terms to look up for the genes moved most; none where None.
+        settings: doses and sampling; the defaults where None.
+        seed: decides the random directions.
+
+    Raises:
+        ConfigError: a feature does not exist, or none of its genes is among the cells'.
+        ModelError: no such layer, an autoencoder of another width, or a model without a head.
+    """
+    settings = settings or DoseSettings()
+    check_site(model, sae, layer)
+    strength_vector(sae, dict.fromkeys(programs, 1.0))
+    bench = read_bench(model, sae, adata, layer, settings.batch_size)
+    sweeps, nulls, summary = [], [], []
+    for feature, program in programs.items():
+        if not bench.rows(feature).size:
+            summary.append({"feature": feature, "status": NO_EFFECT, "firing_rate": 0.0})
+            continue
+        sweep = _sweep(bench, feature, adata.var_names, program, (held_out or {}).get(feature), settings)
+        group = None if groups is None else groups.get(feature)
+        null = null_table(
+            bench, sweep, settings.judged_at, group, settings.matched_genes, settings.random_edits, seed
+        )
+        sweeps.append(sweep)
+        nulls.append(null)
+        summary.append(feature_summary(bench, sweep, null, settings.judged_at))
+    found = [] if collection is None else sweeps
+    terms = [
+        moved_terms(
+            sweep,
+            adata.var_names,
+            collection or {},
+            settings.judged_at,
+            settings.top_genes,
+            settings.least_effect,
+        )
+        for sweep in found
+    ]
+    return DoseResult(
+        effects=_stacked([effect_table(bench, sweep, adata.var_names) for sweep in sweeps]),
+        doses=_stacked([dose_table(bench, sweep) for sweep in sweeps]),
+        nulls=_stacked(nulls),
+        terms=_stacked(terms),
+        summary=summary,
+    )
+
+
+def _sweep(
+    bench: Bench,
+    feature: int,
+    genes: pd.Index,
+    program: Sequence[str],
+    held_out: Sequence[str] | None,
+    settings: DoseSettings,
+) -> Sweep:
+    """Effects of one feature at every strength, and its genes with their matches."""
+    level = bench.pool.baseline.expression.mean(axis=0)
+    own = positions_of(program, genes, f"programs[{feature}]")
+    other = positions_of(held_out, genes, f"held_out[{feature}]") if held_out else None
+    if other is not None and np.intersect1d(own, other).size:
+        raise ConfigError(
+            f"held_out[{feature}] shares genes with programs[{feature}]; hold out genes that are not its own"
+        )
+    known = own if other is None else np.union1d(own, other)
+    effects = [
+        np.zeros_like(level) if s == 1 else bench.feature_effect(feature, s) for s in settings.strengths
+    ]
+    return Sweep(
+        feature,
+        np.array(settings.strengths),
+        np.stack(effects),
+        GeneGroup.of(own, known, level, settings.matched_genes),
+        None if other is None else GeneGroup.of(other, known, level, settings.matched_genes),
+    )
+
+
+def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

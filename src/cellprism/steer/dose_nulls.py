@@ -1,0 +1,100 @@
+"""What edits that chance would make do to the genes on which a feature is judged."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Int
+
+from cellprism.steer.bench import Bench
+from cellprism.steer.nulls import difference_of_means, moved_along, nearest_features, random_direction
+from cellprism.steer.response import GeneGroup, Mirror, Sweep
+
+RANDOM_FEATURE = "random feature"
+RANDOM_DIRECTION = "random direction"
+DIFFERENCE = "difference of means"
+
+
+def feature_mirror(bench: Bench, feature: int, distance: float) -> Mirror:
+    """Effects of one feature at strengths 1 + d and 1 - d."""
+    return Mirror(bench.feature_effect(feature, 1 + distance), bench.feature_effect(feature, 1 - distance))
+
+
+def null_table(
+    bench: Bench,
+    sweep: Sweep,
+    distance: float,
+    group: Bool[np.ndarray, " cell"] | None,
+    per_gene: int,
+    replicates: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Responses to other edits of the same norm.
+
+    Columns: feature; kind (random feature, random direction, difference of means); replicate; stand_in (the
+    random feature, -1 otherwise); response (of the feature's own genes), held_out (of the held-out ones),
+    antisymmetry; its_own (response of as many genes as the feature has, those at which the *random* feature
+    is strongest: what any feature does to its own genes).
+    """
+    feature, own, held_out = sweep.feature, sweep.own, sweep.held_out
+    rows = []
+    for kind, replicate, stand_in, mirror in _edits(bench, feature, distance, group, replicates, seed):
+        its_own = np.nan
+        if stand_in >= 0:
+            activation, _ = bench.gene_activation(stand_in)
+            strongest = np.sort(np.argsort(-activation, kind="stable")[: own.chosen.size])
+            level = bench.pool.baseline.expression.mean(axis=0)
+            its_own = mirror.response(GeneGroup.of(strongest, strongest, level, per_gene))
+        rows.append(
+            {
+                "feature": feature,
+                "kind": kind,
+                "replicate": replicate,
+                "stand_in": stand_in,
+                "response": mirror.response(own),
+                "held_out": mirror.response(held_out) if held_out else np.nan,
+                "antisymmetry": mirror.antisymmetry(),
+                "its_own": its_own,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _edits(
+    bench: Bench,
+    feature: int,
+    distance: float,
+    group: Bool[np.ndarray, " cell"] | None,
+    replicates: int,
+    seed: int,
+) -> Iterator[tuple[str, int, int, Mirror]]:
+    """Kind, replicate, stand-in feature and effects of every edit that a feature is compared with."""
+    rng = np.random.default_rng(seed)
+    everything = np.arange(bench.pool.n_features)
+    stand_ins: Int[np.ndarray, " some"] = nearest_features(
+        bench.firing, bench.energy, feature, everything, replicates
+    )
+    for i, other in enumerate(stand_ins):
+        scaled = distance * float(np.sqrt(bench.energy[feature] / bench.energy[other]))
+        yield RANDOM_FEATURE, i, int(other), feature_mirror(bench, int(other), scaled)
+    for i in range(replicates):
+        direction = random_direction(bench.pool, rng)
+        ends = (bench.direction_effect(feature, 1 + sign * distance, direction) for sign in (1, -1))
+        yield RANDOM_DIRECTION, i, -1, Mirror(*ends)
+    if group is not None:
+        yield DIFFERENCE, 0, -1, _difference_mirror(bench, group, bench.edit_norm(feature, 1 + distance))
+
+
+def _difference_mirror(bench: Bench, group: Bool[np.ndarray, " cell"], norm: float) -> Mirror:
+    """Effects of adding and of subtracting the mean residual of a group minus that of all other cells, at a
+    norm."""
+    rows = np.arange(bench.n_cells)
+    per_gene = difference_of_means(bench.pool, np.flatnonzero(~group), np.flatnonzero(group))
+    shared = bench.pool.present.any(dim=0)
+    vectors = torch.ones_like(per_gene) * per_gene[shared].mean(dim=0)
+    ends = (
+        bench.effect(rows, bench.pool.predict_from(moved_along(bench.pool, rows, sign * vectors, norm)))
+        for sign in (1, -1)
+    )
+    return Mirror(*ends)

@@ -1,0 +1,143 @@
+"""Tables and headline of a dose sweep."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellprism.enrich.over_representation import over_representation
+from cellprism.equations.effects import dose_slope, linear_share, monotonicity
+from cellprism.steer.bench import Bench
+from cellprism.steer.dose_nulls import DIFFERENCE, RANDOM_DIRECTION, RANDOM_FEATURE
+from cellprism.steer.nulls import null_summary, plain
+from cellprism.steer.response import Sweep, top_moved
+
+
+def effect_table(bench: Bench, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
+    """Columns as in ``DoseResult.effects``."""
+    _, edited = bench.gene_activation(sweep.feature)
+    place = np.arange(genes.size)
+    held = sweep.held_out.chosen if sweep.held_out else []
+    parts = [
+        pd.DataFrame(
+            {
+                "feature": sweep.feature,
+                "alpha": strength,
+                "gene": genes.astype(str),
+                "effect": effect,
+                "baseline": bench.pool.baseline.expression.mean(axis=0),
+                "on_target": np.isin(place, sweep.own.chosen),
+                "held_out": np.isin(place, held),
+                "edited": edited,
+            }
+        )
+        for strength, effect in zip(sweep.strengths.tolist(), sweep.effects, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def dose_table(bench: Bench, sweep: Sweep) -> pd.DataFrame:
+    """Columns as in ``DoseResult.doses``."""
+    return pd.DataFrame(
+        {
+            "feature": sweep.feature,
+            "alpha": sweep.strengths,
+            "on_target": sweep.effects[:, sweep.own.chosen].mean(axis=1),
+            "off_target": sweep.effects[:, sweep.own.matched].mean(axis=1),
+            "response": sweep.responses(sweep.own),
+            "held_out": sweep.responses(sweep.held_out) if sweep.held_out else np.nan,
+            "edit_ratio": [bench.edit_ratio(sweep.feature, strength) for strength in sweep.strengths],
+        }
+    )
+
+
+def moved_terms(
+    sweep: Sweep,
+    genes: pd.Index,
+    collection: Mapping[str, Iterable[str]],
+    distance: float,
+    count: int,
+    least: float,
+) -> pd.DataFrame:
+    """Programs of the genes that rose and of those that fell most, at 1 + d and 1 - d; columns as in
+    ``DoseResult.terms``.
+
+    The two signs are never mixed, and a list may be short: genes moved by less than ``least`` do not fill it
+    up.
+    """
+    lists = {
+        f"{strength:g} {direction}": top_moved(sweep.at(strength), genes, sign, count, least)
+        for strength in (1 + distance, 1 - distance)
+        for direction, sign in (("up", 1), ("down", -1))
+    }
+    lists = {name: members for name, members in lists.items() if members}
+    table = over_representation(lists, collection, genes, background_name="genes of the cells")
+    names = [str(name).split(" ") for name in table["feature"]]
+    head = pd.DataFrame(
+        {
+            "feature": np.full(len(table), sweep.feature),
+            "alpha": np.array([name[0] for name in names], dtype=float),
+            "direction": pd.Series([name[1] for name in names], dtype="str"),
+            "genes": np.array([len(lists[" ".join(name)]) for name in names], dtype=int),
+        }
+    )
+    return pd.concat([head, table.drop(columns="feature").reset_index(drop=True)], axis=1)
+
+
+def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: float) -> dict[str, Any]:
+    """Headline of one feature, as plain JSON.
+
+    ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each beside
+    random_feature, random_direction (mean, low, high, p, n) and difference_of_means; ``its_own`` is what
+    random features do to their own strongest genes. ``antisymmetry``: 1 means exact mirror images, beside the
+    same of random edits. ``slope`` per unit of strength, ``monotonicity`` (Spearman) and ``linear_share``
+    over all strengths. ``effect_edited`` and ``effect_elsewhere``: mean absolute effect at 1 + d on genes
+    whose own token is edited in some cell, and on the others.
+    """
+    mirror = sweep.mirror(distance)
+    _, edited = bench.gene_activation(sweep.feature)
+    size = np.abs(mirror.up)
+    response = sweep.responses(sweep.own)
+    entry: dict[str, Any] = {
+        "feature": sweep.feature,
+        "status": "judged",
+        "judged_at": distance,
+        "firing_rate": float(bench.firing[sweep.feature]),
+        "cells_firing": int(bench.rows(sweep.feature).size),
+        "cells": bench.n_cells,
+        "genes_own": int(sweep.own.chosen.size),
+        "genes_held_out": int(sweep.held_out.chosen.size) if sweep.held_out else 0,
+        "genes_edited": int((edited > 0).sum()),
+        "edit_ratio": bench.edit_ratio(sweep.feature, 1 + distance),
+        "response": _beside(mirror.response(sweep.own), nulls, "response"),
+        "antisymmetry": _beside(mirror.antisymmetry(), nulls, "antisymmetry"),
+        "slope": plain(dose_slope(sweep.strengths, response)),
+        "monotonicity": plain(monotonicity(sweep.strengths, response)),
+        "linear_share": plain(linear_share(sweep.strengths, sweep.effects)),
+        "effect_edited": plain(size[edited > 0].mean() if (edited > 0).any() else np.nan),
+        "effect_elsewhere": plain(size[edited == 0].mean() if (edited == 0).any() else np.nan),
+    }
+    entry["response"]["its_own"] = null_summary(
+        mirror.response(sweep.own),
+        nulls.loc[nulls["kind"] == RANDOM_FEATURE, "its_own"].to_numpy(dtype=float),
+    )
+    if sweep.held_out:
+        entry["held_out"] = _beside(mirror.response(sweep.held_out), nulls, "held_out")
+    return entry
+
+
+def _beside(value: float, nulls: pd.DataFrame, column: str) -> dict[str, Any]:
+    """A value, its two nulls and its competitor."""
+    drawn = {
+        kind: nulls.loc[nulls["kind"] == kind, column].to_numpy(dtype=float)
+        for kind in nulls["kind"].unique()
+    }
+    none = np.empty(0)
+    competitor = drawn.get(DIFFERENCE, none)
+    return {
+        "value": plain(value),
+        "random_feature": null_summary(value, drawn.get(RANDOM_FEATURE, none)),
+        "random_direction": null_summary(value, drawn.get(RANDOM_DIRECTION, none)),
+        "difference_of_means": plain(competitor[0]) if competitor.size else None,
+    }

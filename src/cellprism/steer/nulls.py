@@ -1,0 +1,149 @@
+"""Edits that chance would make: what a feature's or a recipe's effect is ranked against.
+
+Notable choices
+
+- A random feature stands in only for a feature that fires about as often and as strongly; what size
+  difference is left is removed by scaling its strength, so that the edits have equal norm.
+- A random direction replaces the feature's decoder row and nothing else: same tokens, same size at each.
+- The competitor is the difference of means, the plainest way to steer, at equal norm.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellprism.equations.effects import monte_carlo_p
+from cellprism.equations.steering import edit_energy, shifted
+from cellprism.steer.pool import CellPool
+from cellprism.types import CellBatch, SparseCode
+
+
+def feature_activation(code: SparseCode, feature: int) -> Float[Tensor, " token"]:
+    """Activation of one feature at each token; 0 where it does not fire."""
+    return (code.values * (code.features == feature)).sum(dim=1)
+
+
+def firing_and_energy(
+    pool: CellPool, rows: Int[np.ndarray, " some"]
+) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
+    """Per feature: share of present tokens at which it fires, and squared edit per unit of strength over all
+    cells."""
+    fires = torch.zeros(pool.n_features, dtype=torch.float64)
+    energy = torch.zeros(pool.n_features, dtype=torch.float64)
+    tokens = 0
+    for cells in pool.take(rows):
+        fires += torch.bincount(cells.code.features[cells.code.values != 0].cpu(), minlength=pool.n_features)
+        energy += edit_energy(cells.code, pool.W_dec).double().cpu()
+        tokens += int(cells.batch.present.sum())
+    return (fires / max(tokens, 1)).numpy(), energy.numpy()
+
+
+def nearest_features(
+    firing: Float[np.ndarray, " feature"],
+    energy: Float[np.ndarray, " feature"],
+    feature: int,
+    allowed: Int[np.ndarray, " some"],
+    count: int,
+) -> Int[np.ndarray, " chosen"]:
+    """The ``count`` features most like ``feature`` in log firing rate and log edit energy, nearest first.
+
+    Features that never fire are never chosen; fewer come back where fewer are allowed.
+    """
+    allowed = allowed[(energy[allowed] > 0) & (allowed != feature)]
+    distance = np.log(firing[allowed] / firing[feature]) ** 2 + np.log(energy[allowed] / energy[feature]) ** 2
+    return allowed[np.argsort(distance, kind="stable")[:count]]
+
+
+def random_recipe(
+    strengths: Float[Tensor, " feature"],
+    firing: Float[np.ndarray, " feature"],
+    energy: Float[np.ndarray, " feature"],
+    rng: np.random.Generator,
+    among: int = 20,
+) -> Float[Tensor, " feature"]:
+    """The same strengths on other features: each goes to one of the ``among`` features most like its own, no
+    two to one."""
+    free = np.flatnonzero(energy > 0)
+    other = torch.ones_like(strengths)
+    for feature in rng.permutation(np.flatnonzero((strengths != 1).cpu().numpy())):
+        near = nearest_features(firing, energy, int(feature), free, among)
+        # With almost all features in a recipe none may be left: then the feature stands in for itself.
+        chosen = int(rng.choice(near)) if near.size else int(feature)
+        other[chosen] = strengths[feature]
+        free = free[free != chosen]
+    return other
+
+
+def random_direction(pool: CellPool, rng: np.random.Generator) -> Float[Tensor, " d_model"]:
+    """A direction drawn uniformly from the unit sphere."""
+    direction = torch.from_numpy(rng.standard_normal(pool.W_dec.shape[1])).to(pool.x)
+    return direction / direction.norm()
+
+
+def difference_of_means(
+    pool: CellPool, source: Int[np.ndarray, " some"], target: Int[np.ndarray, " other"]
+) -> Float[Tensor, "token d_model"]:
+    """Mean residual of target cells minus that of source cells, token by token; 0 where no cell's token is
+    present.
+
+    All cells of a pool have the same tokens. Averaged over tokens it is the usual steering vector.
+    """
+    means = []
+    for rows in (source, target):
+        total = torch.zeros_like(pool.x[0])
+        count = torch.zeros_like(pool.x[0, :, :1])
+        for cells in pool.take(rows):
+            present = cells.batch.present[..., None]
+            total += (cells.x * present).sum(dim=0)
+            count += present.sum(dim=0)
+        means.append(total / count.clamp_min(1))
+    return means[1] - means[0]
+
+
+def moved_along(
+    pool: CellPool, rows: Int[np.ndarray, " some"], vectors: Float[Tensor, "token d_model"], norm: float
+) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]:
+    """Residual streams with one vector per token added at present tokens, scaled to a total Frobenius
+    norm."""
+    weights = pool.present[torch.as_tensor(rows)].sum(dim=0)
+    unscaled = (vectors.square().sum(dim=1) * weights).sum().sqrt().item()
+    scaled = vectors * (norm / unscaled if unscaled > 0 else 0.0)
+    for cells in pool.take(rows):
+        yield cells.batch, torch.where(cells.batch.present[..., None], cells.x + scaled, cells.x)
+
+
+def moved_as_feature(
+    pool: CellPool,
+    rows: Int[np.ndarray, " some"],
+    feature: int,
+    strength: float,
+    direction: Float[Tensor, " d_model"],
+) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]:
+    """Residual streams edited where and as strongly as a feature at a strength would, but along another
+    direction."""
+    size = pool.W_dec[feature].norm() * (strength - 1)
+    for cells in pool.take(rows):
+        amount = size * feature_activation(cells.code, feature)
+        yield cells.batch, shifted(cells.x.flatten(0, 1), direction, amount).view_as(cells.x)
+
+
+def null_summary(observed: float, null: Float[np.ndarray, " replicate"]) -> dict[str, float | int | None]:
+    """Mean, 95 % range and one-sided Monte-Carlo p of a null, as plain JSON; replicates without a value are
+    left out.
+
+    With few replicates the range is close to the smallest and the largest, and p cannot be below 1 / (n + 1).
+    """
+    null = null[~np.isnan(null)]
+    if null.size == 0:
+        return {"mean": None, "low": None, "high": None, "p": None, "n": 0}
+    low, high = np.quantile(null, [0.025, 0.975])
+    p = plain(monte_carlo_p(observed, null))
+    return {"mean": float(null.mean()), "low": float(low), "high": float(high), "p": p, "n": int(null.size)}
+
+
+def plain(value: float) -> float | None:
+    """A number as JSON has it: None where there is none."""
+    return None if np.isnan(value) else float(value)

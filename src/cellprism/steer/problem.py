@@ -1,0 +1,93 @@
+"""The contrastive problem: strengths that move source cells towards a target, as a smooth loss with its
+gradient.
+
+Notable choices
+
+- The loss is divided by its value without steering, so that it starts at 1 and penalties of the two
+  objectives are on one scale.
+- Gradients run only through the blocks after the site: one automatic derivative with respect to the edited
+  residuals, then one sparse contraction over the features that fire
+  (``equations.steering.strength_gradient``).
+- Only features that fire on the source cells can be learned; the others have no effect there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellprism.equations.objectives import expression_objective, latent_objective
+from cellprism.equations.steering import edit_energy, strength_gradient
+from cellprism.steer.intervene import edited
+from cellprism.steer.pool import CellPool
+from cellprism.types import CellOutput
+
+
+@dataclass(frozen=True)
+class LatentTarget:
+    """Reach the target type's centroid in the embedding."""
+
+    centroid: Float[Tensor, " d_model"]
+
+    def __call__(self, output: CellOutput) -> Float[Tensor, ""]:
+        """Latent objective of some cells."""
+        return latent_objective(output.embedding, self.centroid)
+
+
+@dataclass(frozen=True)
+class ExpressionTarget:
+    """Reach the target type's mean predicted expression on weighted genes."""
+
+    mean: Float[Tensor, " gene"]
+    weight: Float[Tensor, " gene"]
+    columns: Int[np.ndarray, " gene"]
+    """Columns of the model's predicted expression that ``mean`` and ``weight`` speak of."""
+
+    def __call__(self, output: CellOutput) -> Float[Tensor, ""]:
+        """Expression objective of some cells."""
+        return expression_objective(output.expression[:, self.columns], self.mean, self.weight)
+
+
+@dataclass(frozen=True)
+class ContrastProblem:
+    """Loss of some cells of a pool as a function of the strengths."""
+
+    pool: CellPool
+    rows: Int[np.ndarray, " some"]
+    """Cells of the pool that are steered."""
+    target: Callable[[CellOutput], Float[Tensor, ""]]
+    """Objective of some cells, a mean over them."""
+
+    def loss(self, strengths: Float[Tensor, " feature"]) -> float:
+        """Mean objective over the cells."""
+        total = 0.0
+        with torch.no_grad():
+            for cells in self.pool.take(self.rows):
+                x = edited(cells.x, cells.code, strengths, self.pool.W_dec)
+                total += self._value(cells.batch, x).item() * len(x)
+        return total / len(self.rows)
+
+    def loss_and_gradient(
+        self, strengths: Float[Tensor, " feature"]
+    ) -> tuple[float, Float[Tensor, " feature"]]:
+        """Mean objective over the cells and its gradient with respect to the strengths."""
+        total, gradient = 0.0, torch.zeros_like(strengths)
+        for cells in self.pool.take(self.rows):
+            x = edited(cells.x, cells.code, strengths, self.pool.W_dec).detach().requires_grad_()
+            with torch.enable_grad():
+                value = self._value(cells.batch, x)
+            (upstream,) = torch.autograd.grad(value, x)
+            gradient += strength_gradient(cells.code, self.pool.W_dec, upstream.flatten(0, 1)) * len(x)
+            total += value.item() * len(x)
+        return total / len(self.rows), gradient / len(self.rows)
+
+    def energy(self) -> Float[Tensor, " feature"]:
+        """Mean squared edit per unit of strength and cell; 0 for features that never fire on these cells."""
+        parts = [edit_energy(cells.code, self.pool.W_dec) for cells in self.pool.take(self.rows)]
+        return torch.stack(parts).sum(dim=0) / len(self.rows)
+
+    def _value(self, batch, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, ""]:
+        return self.target(self.pool.model.resume(batch, self.pool.layer, x))

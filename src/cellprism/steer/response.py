@@ -1,0 +1,106 @@
+"""How the genes of a feature's program respond to an edit, against other genes of the same level."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from cellprism.equations.effects import antisymmetry, nearest_others
+from cellprism.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class GeneGroup:
+    """Some genes and others of the same predicted expression, as positions."""
+
+    chosen: Int[np.ndarray, " some"]
+    matched: Int[np.ndarray, " other"]
+
+    @classmethod
+    def of(
+        cls,
+        chosen: Int[np.ndarray, " some"],
+        excluded: Int[np.ndarray, " others"],
+        level: Float[np.ndarray, " gene"],
+        per_gene: int,
+    ) -> "GeneGroup":
+        """Match genes by ``level``; those ``excluded`` (the chosen ones and more of their kind) are never a
+        match."""
+        return cls(chosen, nearest_others(level, chosen, excluded, per_gene))
+
+    def response(self, effect: Float[np.ndarray, " gene"]) -> float:
+        """Mean effect on the chosen genes minus that on the matched ones; NaN without genes."""
+        if not (self.chosen.size and self.matched.size):
+            return np.nan
+        return float(effect[self.chosen].mean() - effect[self.matched].mean())
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Mean effects per gene of an edit at strengths 1 + d and 1 - d."""
+
+    up: Float[np.ndarray, " gene"]
+    down: Float[np.ndarray, " gene"]
+
+    def response(self, group: GeneGroup) -> float:
+        """Half the difference of the two responses: positive where up raises the genes and down lowers
+        them."""
+        return (group.response(self.up) - group.response(self.down)) / 2
+
+    def antisymmetry(self) -> float:
+        """See ``equations.effects.antisymmetry``."""
+        return antisymmetry(self.up, self.down)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Mean effects of one feature at every strength, and the genes it is judged on."""
+
+    feature: int
+    strengths: Float[np.ndarray, " dose"]
+    effects: Float[np.ndarray, "dose gene"]
+    """Mean change of predicted log1p counts per ten thousand, over all cells."""
+    own: GeneGroup
+    """The feature's program."""
+    held_out: GeneGroup | None
+    """Genes of the program it stands for that are not its own."""
+
+    def at(self, strength: float) -> Float[np.ndarray, " gene"]:
+        """Effects at one of the strengths."""
+        return self.effects[np.flatnonzero(self.strengths == strength)[0]]
+
+    def mirror(self, distance: float) -> Mirror:
+        """Effects at 1 + d and 1 - d."""
+        return Mirror(self.at(1 + distance), self.at(1 - distance))
+
+    def responses(self, group: GeneGroup) -> Float[np.ndarray, " dose"]:
+        """Response of a group at every strength."""
+        return np.array([group.response(effect) for effect in self.effects])
+
+
+def positions_of(genes: Sequence[str], index: pd.Index, what: str) -> Int[np.ndarray, " some"]:
+    """Positions of the genes that the cells have.
+
+    Raises:
+        ConfigError: none of them is there.
+    """
+    places = index.get_indexer(pd.Index(list(dict.fromkeys(genes)), dtype=object))
+    places = np.sort(places[places >= 0])
+    if places.size == 0:
+        raise ConfigError(
+            f"none of the {len(genes)} genes of {what} is among the cells' {len(index)}; "
+            "name genes that they have"
+        )
+    return places
+
+
+def top_moved(
+    effect: Float[np.ndarray, " gene"], genes: pd.Index, sign: int, count: int, least: float
+) -> list[str]:
+    """Genes that moved most in one direction, strongest first; fewer where fewer moved by at least
+    ``least``."""
+    signed = sign * effect
+    order = np.argsort(-signed, kind="stable")[:count]
+    return [str(genes[i]) for i in order if signed[i] >= least]

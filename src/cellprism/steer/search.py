@@ -1,0 +1,134 @@
+"""One search for a recipe: yardstick and path from training cells, penalty from validation cells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellprism.equations.objectives import gap_weights
+from cellprism.steer.judge import Yardstick
+from cellprism.steer.parts import Parts
+from cellprism.steer.pool import CellPool
+from cellprism.steer.problem import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steer.solver import PathPoint, ProximalSolver, falling_penalties
+
+OBJECTIVES = ("latent", "expression")
+SIZES = (0.0, 0.1, 0.3, 0.5)
+"""Sizes of |alpha - 1| above which a recipe's features are counted."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard one search tries."""
+
+    penalties: int
+    """Values of lambda below the one at which nothing moves."""
+    iterations: int
+    """Most gradients per value of lambda."""
+    train_cells: int
+    """Source cells whose mean loss is descended."""
+    n_genes: int
+    """Differential genes."""
+    bound: float
+    """Largest |alpha - 1|."""
+    smallest_share: float = 3e-3
+    """Last value of lambda, as a share of the one at which nothing moves."""
+    smallest: float | None = None
+    """Last value of lambda itself; used instead of the share where it is given."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A path, the point chosen on it, and the yardstick that its training cells gave."""
+
+    objective: str
+    points: list[PathPoint]
+    validation: list[float]
+    """Loss of the validation cells at each point, in units of their neutral loss."""
+    yardstick: Yardstick
+    n_considered: int
+    """Features that fire on the training cells, which are all that a recipe can use."""
+
+    @property
+    def chosen(self) -> int:
+        """The point with the lowest validation loss; the sparsest of equals."""
+        return int(np.argmin(self.validation))
+
+    @property
+    def strengths(self) -> Float[Tensor, " feature"]:
+        """The chosen recipe."""
+        return self.points[self.chosen].strengths
+
+    @property
+    def penalty(self) -> float:
+        """The chosen lambda."""
+        return self.points[self.chosen].penalty
+
+    def table(self) -> pd.DataFrame:
+        """One row per lambda; columns as in ``ContrastResult.path``."""
+        sizes = [recipe_sizes(point.strengths) for point in self.points]
+        return pd.DataFrame(
+            {
+                "lambda": [point.penalty for point in self.points],
+                "objective": self.objective,
+                **{f"n_above_{size:g}": [row[f"{size:g}"] for row in sizes] for size in SIZES},
+                "train_loss": [point.loss for point in self.points],
+                "validation_loss": self.validation,
+                "evaluations": [point.evaluations for point in self.points],
+                "chosen": [i == self.chosen for i in range(len(self.points))],
+            }
+        )
+
+
+def recipe_sizes(strengths: Float[Tensor, " feature"]) -> dict[str, int]:
+    """How many strengths differ from 1 by more than each of ``SIZES``."""
+    change = (strengths - 1).abs()
+    return {f"{size:g}": int((change > size).sum()) for size in SIZES}
+
+
+def measure(pool: CellPool, parts: Parts, n_genes: int) -> Yardstick:
+    """Centroids and differential genes of the training cells, as the unsteered model sees them."""
+    source, target = (pool.baseline.part(rows) for rows in (parts.train.source, parts.train.target))
+    means = [torch.from_numpy(p.expression.mean(axis=0)) for p in (source, target)]
+    return Yardstick(
+        source=source.embedding.mean(axis=0),
+        target=target.embedding.mean(axis=0),
+        source_mean=means[0].numpy(),
+        target_mean=means[1].numpy(),
+        weight=gap_weights(means[0], means[1], n_genes).numpy(),
+    )
+
+
+def search(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: int) -> Search:
+    """Follow the path on training cells and choose its best point on validation cells."""
+    yardstick = measure(pool, parts, effort.n_genes)
+    target = _target(pool, objective, yardstick)
+    rng = np.random.default_rng(seed)
+    learners = np.sort(rng.permutation(parts.train.source)[: effort.train_cells])
+    problem = ContrastProblem(pool, learners, target)
+    solver = ProximalSolver(iterations=effort.iterations, bound=effort.bound)
+    state = solver.start(problem)
+    largest = state.largest_penalty
+    points = [PathPoint(largest, state.strengths, 1.0, state.evaluations)]
+    smallest = largest * effort.smallest_share if effort.smallest is None else effort.smallest
+    if 0 < smallest < largest:
+        points += solver.path(problem, state, falling_penalties(largest, smallest, effort.penalties))
+    judges = ContrastProblem(pool, parts.validation.source, target)
+    neutral = judges.loss(state.strengths)
+    validation = [1.0, *(judges.loss(point.strengths) / neutral for point in points[1:])]
+    return Search(objective, points, validation, yardstick, int(state.free.sum()))
+
+
+def _target(pool: CellPool, objective: str, yardstick: Yardstick) -> LatentTarget | ExpressionTarget:
+    def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
+        return torch.from_numpy(values).to(pool.x)
+
+    if objective == "latent":
+        return LatentTarget(tensor(yardstick.target))
+    used = np.flatnonzero(yardstick.weight)
+    return ExpressionTarget(
+        tensor(yardstick.target_mean[used]), tensor(yardstick.weight[used]), pool.columns[used]
+    )

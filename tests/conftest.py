@@ -1,0 +1,17 @@
+"""Where the tests find real data, and the sizes that no transposition survives."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """Folder of real data beside the repository; tests that need it are skipped, with the reason, where it is not."""
+    folder = Path(os.environ.get("CELLPRISM_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data at {folder}; set CELLPRISM_TEST_DATA to the folder that holds it")
+    return folder

@@ -1,0 +1,143 @@
+import gzip
+
+import pytest
+
+from cellprism.errors import ConfigError, DamagedError
+from cellprism.ontology.gmt import DATA_DIR, parse_gmt, read_gmt
+
+GOOD = b"T cells\tHGNC\tCD3D\tCD3E\nB cells\tHGNC\tCD79A\tCD79B\tMS4A1\n"
+
+
+@pytest.fixture(autouse=True)
+def no_data_dir(monkeypatch):
+    monkeypatch.delenv(DATA_DIR, raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(DATA_DIR, str(tmp_path))
+    return tmp_path
+
+
+def parse(text: bytes):
+    return parse_gmt(text, "made up", "made_up.gmt")
+
+
+def test_a_plain_file_gives_terms_genes_and_sources(tmp_path):
+    (tmp_path / "cells.gmt").write_bytes(GOOD)
+    collection = read_gmt(tmp_path / "cells.gmt")
+    assert collection.name == "cells"
+    assert collection.terms == {"T cells": ("CD3D", "CD3E"), "B cells": ("CD79A", "CD79B", "MS4A1")}
+    assert collection.source["B cells"] == "HGNC"
+
+
+def test_a_gzipped_file_reads_the_same_whatever_its_name(tmp_path):
+    for name in ("cells.gmt.gz", "cells.gmt"):
+        (tmp_path / name).write_bytes(gzip.compress(GOOD))
+        collection = read_gmt(str(tmp_path / name))
+        assert collection.name == "cells"
+        assert collection.terms == parse(GOOD).terms
+
+
+def test_enrichr_files_with_an_empty_second_column_weights_and_trailing_tabs_are_understood():
+    collection = parse(b"\xef\xbb\xbfa (GO:1)\t\tCD3D,1.0\tHLA-DRA,0.25\t\t\r\n\r\nb (GO:2)\t\tCD4\t\r\n")
+    assert collection.terms == {"a (GO:1)": ("CD3D", "HLA-DRA"), "b (GO:2)": ("CD4",)}
+    assert collection.source == {"a (GO:1)": "", "b (GO:2)": ""}
+
+
+def test_repeated_genes_count_once_and_are_reported():
+    collection = parse(b"a\t\tCD4\tCD8A\tCD4\tCD4\n")
+    assert collection["a"] == ("CD4", "CD8A")
+    assert collection.repeats == 2
+
+
+def test_a_term_given_twice_with_the_same_genes_counts_once():
+    assert parse(b"a\tx\tCD4\tCD8A\na\ty\tCD8A\tCD4\n").terms == {"a": ("CD4", "CD8A")}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            b"CD4 CD8A CD3D",
+            r"line 3: expected at least 3 columns separated by tabs, found 1: 'CD4 CD8A CD3D'",
+        ),
+        (b"term\tsource", r"line 3: expected at least 3 columns separated by tabs, found 2"),
+        (b"\tsource\tCD4", r"line 3: the term has no name"),
+        (b"term\tsource\t\t", r"line 3: 'term' has no genes"),
+        (b"term\tsource\tCD4 CD8A", r"line 3: 'CD4 CD8A' is no gene"),
+        (b"term\tsource\tCD4,high", r"line 3: 'CD4,high' is no gene"),
+        (b"term\tsource\t,1.0", r"line 3: ',1.0' is no gene"),
+        (b"term\tsource\tCD\x004", r"line 3: 'CD\\x004' is no gene"),
+        (b"T cells\tsource\tCD4", r"line 3: 'T cells' was on line 1 with other genes; rename one"),
+        (b"term\tsource\tCD\xff4", r"line 3: not UTF-8 text \(invalid start byte\)"),
+    ],
+)
+def test_a_damaged_line_is_named_with_what_is_wrong(line, message):
+    with pytest.raises(DamagedError, match=message):
+        parse(GOOD + line + b"\n")
+
+
+def test_all_damaged_lines_are_listed_up_to_a_limit():
+    with pytest.raises(
+        DamagedError, match=r"(?s)made_up.gmt is not a readable.*line 1:.*line 8:.*and 3 more.*Fetch it"
+    ):
+        parse(b"nonsense\n" * 11)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n"])
+def test_an_empty_file_is_refused(content):
+    with pytest.raises(DamagedError, match="it holds no gene sets"):
+        parse(content)
+
+
+def test_a_web_page_saved_in_place_of_a_library_is_refused():
+    with pytest.raises(DamagedError, match=r"line 1: expected at least 3 columns.*<!DOCTYPE html>"):
+        parse(b"<!DOCTYPE html>\n<html></html>\n")
+
+
+def test_a_truncated_or_altered_gzip_file_is_refused():
+    packed = gzip.compress(GOOD * 50)
+    with pytest.raises(DamagedError, match=r"made_up.gmt is a damaged gzip file .*; fetch it again"):
+        parse(packed[:-12])
+    with pytest.raises(DamagedError, match=r"damaged gzip file"):
+        parse(packed[:30] + bytes([packed[30] ^ 0xFF]) + packed[31:])
+
+
+def test_a_library_is_found_by_name_in_the_data_folder(folder):
+    (folder / "GO_Biological_Process_2021.gmt.gz").write_bytes(gzip.compress(GOOD))
+    (folder / "Made_Up_2020").write_bytes(GOOD)
+    assert read_gmt("GO_Biological_Process_2021").name == "GO_Biological_Process_2021"
+    assert len(read_gmt("Made_Up_2020")) == 2
+
+
+def test_a_missing_library_says_where_to_get_it_and_where_to_put_it():
+    with pytest.raises(ConfigError) as raised:
+        read_gmt("GO_Biological_Process_2021")
+    message = str(raised.value)
+    assert "no collection 'GO_Biological_Process_2021'" in message
+    assert f"{DATA_DIR} is not set" in message
+    assert "libraryName=GO_Biological_Process_2021 as GO_Biological_Process_2021.gmt" in message
+
+
+def test_a_misspelt_name_gets_near_matches(folder):
+    (folder / "GO_Biological_Process_2021.gmt").write_bytes(GOOD)
+    with pytest.raises(ConfigError, match="Did you mean GO_Biological_Process_2021"):
+        read_gmt("GO_Biological_Proces_2021")
+    with pytest.raises(ConfigError, match="Did you mean blood"):
+        read_gmt("bloood")
+
+
+def test_a_wrong_path_and_a_folder_are_said_to_be_that(tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no file .*absent.gmt; check the path"):
+        read_gmt(tmp_path / "absent.gmt")
+    with pytest.raises(ConfigError, match="is a folder; give the GMT file in it"):
+        read_gmt(tmp_path)
+
+
+def test_the_gene_ontology_library_reads_whole(test_data, monkeypatch):
+    monkeypatch.setenv(DATA_DIR, str(test_data))
+    collection = read_gmt("GO_Biological_Process_2021")
+    assert len(collection) == 6036
+    assert collection.repeats == 0
+    assert "CD79A" in collection["B cell receptor signaling pathway (GO:0050853)"]
