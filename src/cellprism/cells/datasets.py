@@ -83,7 +83,7 @@ DATASETS: dict[str, DataSet] = {
 
 def data_folder() -> Path:
     """Where fetched data sets lie: CELLPRISM_DATA_DIR, or pooch's cache folder of cellprism."""
-    return Path(os.environ.get(DATA_DIR) or pooch.os_cache("cellprism"))
+    return Path(os.environ.get(DATA_DIR) or pooch.os_cache("cellprism")).expanduser()
 
 
 def known_dataset(name: str) -> DataSet:

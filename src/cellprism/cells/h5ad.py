@@ -44,10 +44,12 @@ def read_h5ad_file(path: Path, layer: str | None) -> RawCells:
         file: dict[str, Any] = dict(opened.items())
         if not {"obs", "var"} <= file.keys():
             held = ", ".join(sorted(file)) or "nothing"
-            raise CellsError(str(path), [f"this is no AnnData file: expected obs, var and X, found {held}"])
-        if isinstance(
-            file["obs"], h5py.Dataset
-        ):  # an old layout, in which categories are kept apart from their columns
+            hint = "; a 10x file must end in .h5" if "matrix" in file else ""
+            raise CellsError(
+                str(path), [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"]
+            )
+        old = isinstance(file["obs"], h5py.Dataset)  # its categories are kept apart from their columns
+        if old:
             return from_anndata(read_old_h5ad(path), str(path), layer)
         choices = _choices(file)
         chosen = choose(str(path), list(choices), layer)
@@ -57,7 +59,7 @@ def read_h5ad_file(path: Path, layer: str | None) -> RawCells:
         )
         obs = _frame(file["obs"])
         return RawCells(
-            source=str(path), matrix=_to_csr(element), obs=obs, var=_frame(file[var]),
+            source=str(path), matrix=_to_csr(element), obs=obs, var=_frame(var),
             where=_where(chosen), others=others, **_ours(obs, "cellprism" in file.get("uns", ())),
         )  # fmt: skip
 
@@ -75,13 +77,8 @@ def from_anndata(adata: anndata.AnnData, source: str, layer: str | None) -> RawC
     chosen = choose(source, list(matrices), layer)
     values, var = matrices[chosen]
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
-        raise CellsError(
-            source,
-            [
-                f"{_where(chosen)} is a {type(values).__name__}; expected a SciPy sparse matrix or a NumPy "
-                "array"
-            ],
-        )
+        kind = f"{_where(chosen)} is a {type(values).__name__}"
+        raise CellsError(source, [f"{kind}; expected a SciPy sparse matrix or a NumPy array"])
     others = tuple(
         name for name, (other, _) in matrices.items() if name != chosen and could_be_counts(_sample(other))
     )
@@ -116,14 +113,14 @@ def _ours(obs: pd.DataFrame, aligned: bool) -> dict[str, Any]:
     return {}
 
 
-def _choices(file: dict[str, Any]) -> dict[str, tuple[Any, str]]:
-    choices: dict[str, tuple[Any, str]] = {}
+def _choices(file: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Matrices of a file, each with the table of its genes."""
+    choices = {}
     if "X" in file and file["X"].attrs.get("encoding-type") != "null":
-        choices["X"] = (file["X"], "var")
+        choices["X"] = (file["X"], file["var"])
     if "raw" in file and {"X", "var"} <= file["raw"].keys():
-        choices["raw"] = (file["raw/X"], "raw/var")
-    layers = file.get("layers", {})
-    return choices | {name: (layers[name], "var") for name in layers}
+        choices["raw"] = (file["raw"]["X"], file["raw"]["var"])
+    return choices | {name: (layer, file["var"]) for name, layer in file.get("layers", {}).items()}
 
 
 def _where(chosen: str) -> str:

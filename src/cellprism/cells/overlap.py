@@ -7,7 +7,6 @@ a small panel has few of the model's: common / min(genes of the data, genes of t
 import re
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from cellprism.cells.align import DataGenes, GeneMapping
@@ -55,8 +54,7 @@ def umi_problems(share: float, least: float) -> list[str]:
         return []
     return [
         f"the model's genes carry only {share:.1%} of the counts (expected at least {least:.0%}): too much "
-        "would be dropped; "
-        "check the gene names, use a model trained on such cells, or lower least_umi if this is meant"
+        "would be dropped; check the gene names, use a model of such cells, or lower least_umi if meant"
     ]
 
 
@@ -65,23 +63,18 @@ def _reason(genes: DataGenes, table: GeneTable, cell_names: pd.Index) -> str:
     shown = ", ".join(repr(n) for n in genes.shown[:3])
     theirs = species_of(ids or genes.shown)
     ours = species_of([e for e in table.ensembl if e] or table.symbol)
-    as_cells = (
-        np.mean([str(n) in table.by_symbol or str(n) in table.by_ensembl for n in cell_names])
-        if len(cell_names)
-        else 0
-    )
-    if as_cells > 0.3:
+    as_cells = sum(str(n) in table.by_symbol or str(n) in table.by_ensembl for n in cell_names)
+    if as_cells > 0.3 * len(cell_names):
         return "the cells are named like genes, so the matrix is transposed; pass adata.T"
-    if theirs and ours and theirs != ours:
+    known = ", ".join(map(repr, table.symbol[:3]))
+    if theirs and ours and theirs not in ours and ours not in theirs:
         return (
-            f"the genes look like {theirs} ({shown}), the model's like {ours} "
-            f"({', '.join(map(repr, table.symbol[:3]))}); "
-            "replace each gene by its one-to-one orthologue first, or pretrain a model on such cells"
+            f"the genes look like {theirs} ({shown}), the model's like {ours} ({known}); replace each gene "
+            "by its one-to-one orthologue first, or pretrain a model on such cells"
         )
     if not table.by_ensembl and bare_ensembl(genes.shown[0]):
         fix = "add symbols as var['gene_symbols']"
         return f"the data names genes by Ensembl id ({shown}), the model by symbol; {fix}"
     if 2 * sum(bool(ENTREZ.fullmatch(n)) for n in genes.shown) > len(genes.shown):
         return f"the genes are named by numbers ({shown}), perhaps Entrez ids; replace them by symbols"
-    known = ", ".join(map(repr, table.symbol[:3]))
     return f"the genes are named {shown}; the model knows them as {known}, or by their Ensembl ids"

@@ -57,9 +57,9 @@ def near(word: str, options: list[str], most: int = 3) -> list[str]:
     lower: dict[str, str] = {}
     for option in options:
         lower.setdefault(option.lower(), option)
-    close = get_close_matches(word.lower(), list(lower), n=most, cutoff=0.5)
-    inside = [o for o in lower if word.lower() in o and o not in close] if len(word) > 1 else []
-    return [lower[o] for o in (close + inside)[:most]]
+    close = get_close_matches(word.lower(), list(lower), n=most, cutoff=0.6)
+    inside = [o for o in lower if word.lower() in o] if len(word) > 1 else []
+    return [lower[o] for o in [*inside, *(o for o in close if o not in inside)][:most]]
 
 
 def suggestion(word: str, options: list[str]) -> str:

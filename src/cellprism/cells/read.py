@@ -21,7 +21,7 @@ from anndata.utils import make_index_unique
 from jaxtyping import Float
 
 from cellprism.cells.align import DataGenes, GeneMapping, align, data_genes, mapping_record, match_genes
-from cellprism.cells.genes import GeneTable, HasGenes
+from cellprism.cells.genes import GeneTable, HasGenes, bare_ensembl
 from cellprism.cells.labels import (
     CELL_TYPE,
     UNLABELLED,
@@ -39,6 +39,10 @@ from cellprism.cells.values import value_problems
 from cellprism.errors import CellsError, ModelError
 
 TOTAL = "total_counts"
+UNTOLD = (
+    "no Ensembl id tells them apart; add ids as var['gene_ids'], or, if their counts may be added up, call "
+    "adata.var_names_make_unique()"
+)
 
 
 @dataclass(frozen=True)
@@ -118,20 +122,18 @@ def _usable(raw: RawCells, wanted: Wanted) -> AnnData:
     column = label_column(raw.obs, raw.labels, wanted.labels)
     problems = value_problems(raw.matrix, raw.obs.index, raw.where, raw.others)
     countable = not problems
+    sums = _sums(raw.matrix, 1) if countable else np.zeros(len(raw.obs))
+    umi = _sums(raw.matrix, 0) if countable else np.zeros(len(raw.var))
     problems += _repeated_genes(names) + label_problems(raw.obs, column, wanted.types)
+    declared, wrong = declared_totals(raw, wanted.totals, sums)
+    problems += wrong
     mapping, record = None, {}
     if wanted.table is not None:
         mapping = match_genes(names, wanted.table)
-        problems += overlap_problems(mapping, names, wanted.table, raw.obs.index, wanted.least_overlap)
-    if not countable:
-        raise CellsError(raw.source, problems)
-    sums = np.rint(np.asarray(raw.matrix.sum(axis=1, dtype=np.float64)).ravel())
-    declared, wrong = declared_totals(raw, wanted.totals, sums)
-    problems += wrong
-    if mapping is not None and wanted.table is not None:
-        umi = np.rint(np.asarray(raw.matrix.sum(axis=0, dtype=np.float64)).ravel())
         record = {"mapping": mapping_record(mapping, names, wanted.table, umi)}
-        problems += [] if problems else umi_problems(record["mapping"]["umi_share_kept"], wanted.least_umi)
+        few = overlap_problems(mapping, names, wanted.table, raw.obs.index, wanted.least_overlap)
+        little = umi_problems(record["mapping"]["umi_share_kept"], wanted.least_umi) if countable else []
+        problems += few or little
     if problems:
         raise CellsError(raw.source, problems)
     x, var = _columns(raw, names, mapping, wanted.table)
@@ -149,16 +151,23 @@ def _usable(raw: RawCells, wanted: Wanted) -> AnnData:
     return AnnData(x, obs=obs, var=var, uns={"cellprism": about | record})
 
 
+def _sums(matrix: sp.csr_matrix, axis: int) -> Float[np.ndarray, " sums"]:
+    return np.rint(np.asarray(matrix.sum(axis=axis, dtype=np.float64)).ravel())
+
+
 def _repeated_genes(names: DataGenes) -> list[str]:
+    problems = []
     repeated = {key: n for key, n in Counter(names.key).items() if n > 1}
-    if not repeated:
-        return []
-    shown = ", ".join(f"{key!r} ({n} times)" for key, n in list(repeated.items())[:3])
-    return [
-        f"{len(repeated):,} gene names occur more than once, such as {shown}, and no Ensembl id tells them "
-        "apart; add ids as "
-        "var['gene_ids'], or, if their counts may be added up, call adata.var_names_make_unique()"
-    ]
+    ids = [key for key in repeated if bare_ensembl(key)]
+    symbols = [key for key in repeated if not bare_ensembl(key)]
+    for keys, what, fix in (
+        (ids, "Ensembl ids", "keep one row of each, or add the rows up"),
+        (symbols, "gene names", UNTOLD),
+    ):
+        if keys:
+            shown = ", ".join(f"{key!r} ({repeated[key]} times)" for key in keys[:3])
+            problems.append(f"{len(keys):,} {what} occur more than once, such as {shown}: {fix}")
+    return problems
 
 
 def _columns(
@@ -201,8 +210,8 @@ def _notes(
     repeated = raw.obs.index[raw.obs.index.duplicated()]
     if len(repeated):
         notes.append(
-            f"{len(repeated):,} cell names repeat an earlier one, such as {repeated[0]!r}; they were made unique "
-            "by adding -1, -2, ..."
+            f"{len(repeated):,} cell names repeat an earlier one, such as {repeated[0]!r}; "
+            "they were made unique by adding -1, -2, ..."
         )
     if (off := float(np.abs(raw.matrix.data - np.rint(raw.matrix.data)).max(initial=0))) > 0:
         notes.append(f"values were up to {off:.2g} from whole numbers and were rounded")

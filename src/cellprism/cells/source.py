@@ -6,6 +6,7 @@ from pathlib import Path
 from zlib import error as ZlibError
 
 from anndata import AnnData
+from anndata._io.specs.registry import IORegistryError  # what a newer kind of file raises
 
 from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.h5ad import from_anndata, read_h5ad_file
@@ -29,14 +30,10 @@ OTHER_KINDS = {
     ".tar": "unpack it first and pass the folder with matrix.mtx",
 }
 
-DAMAGE = (
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-    ZlibError,
-)  # what h5py, gzip and SciPy raise on broken files
+# What h5py, anndata, gzip and SciPy raise on broken files. For an object that it cannot open, h5py answers
+# None, on which anndata stumbles.
+BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, ZlibError, AttributeError, TypeError)
+UNREADABLE = (*BROKEN, IORegistryError)
 
 
 def read_source(source: AnnData | str | Path, layer: str | None) -> RawCells:
@@ -58,15 +55,11 @@ def read_source(source: AnnData | str | Path, layer: str | None) -> RawCells:
     try:
         raw = only_genes(_read_path(path, name, layer))
         return replace(raw, source=name, sha256=file_sha256(path))
-    except DAMAGE as error:
+    except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
-        raise CellsError(
-            name,
-            [
-                f"it is truncated, damaged or not what its name says ({type(error).__name__}: {said}); copy "
-                "it again"
-            ],
-        ) from error
+        wrong = f"it is truncated, damaged or not what its name says ({type(error).__name__}: {said})"
+        newer = isinstance(error, IORegistryError)
+        raise CellsError(name, [f"{wrong}; {'update anndata' if newer else 'copy it again'}"]) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -92,7 +85,8 @@ def _read_path(path: Path, name: str, layer: str | None) -> RawCells:
         return read_10x_folder(path)
     if path.suffix == ".h5":
         return read_10x_h5(path)
-    hint = OTHER_KINDS.get(path.suffix.lower())
+    inside = path.name.removesuffix(".gz").endswith(".mtx")
+    hint = OTHER_KINDS.get(".mtx" if inside else path.suffix.lower())
     fix = f"cellprism reads {FORMATS}" + (f"; {hint}" if hint else "")
     raise CellsError(name, [f"unknown kind of file {path.suffix or path.name!r}: {fix}"])
 

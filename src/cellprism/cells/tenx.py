@@ -115,10 +115,10 @@ def read_10x_folder(folder: Path) -> RawCells:
     shape: Any = matrix.shape
     n_cells, n_genes = shape
     if (n_cells, n_genes) != (len(barcodes), len(var)):
-        wrong = (
-            f"{matrix_file.name} is {n_genes:,} genes x {n_cells:,} cells, but {feature_file.name} names "
-            f"{len(var):,} genes and {barcode_file.name} {len(barcodes):,} cells; the files belong to different samples"
+        named = (
+            f"{feature_file.name} names {len(var):,} genes and {barcode_file.name} {len(barcodes):,} cells"
         )
+        wrong = f"{matrix_file.name} is {n_genes:,} genes x {n_cells:,} cells, but {named}: different samples"
         raise CellsError(str(folder), [wrong])
     return RawCells(str(folder), matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Float
 
 WHOLE = 1e-3
 SAMPLE = 256
@@ -21,6 +20,8 @@ LOGARITHMS = {"natural": np.expm1, "base 2": lambda x: np.exp2(x) - 1}
 
 def is_whole(values: np.ndarray) -> np.ndarray:
     """Which values are whole numbers, within 0.001."""
+    if values.dtype.kind in "biu":
+        return np.ones(values.shape, dtype=bool)
     return np.abs(values - np.rint(values)) <= WHOLE
 
 
@@ -56,8 +57,7 @@ def value_problems(
         for count, name in ((nan, "NaN"), (int(bad.sum()) - nan, "infinite")):
             if count:
                 problems.append(
-                    f"{count:,} values of {where} are {name}; expected counts, so find out where they come "
-                    "from"
+                    f"{count:,} values of {where} are {name}; expected counts: find out what wrote them"
                 )
         values = values[~bad]
     problems += _not_counts(matrix, values, where, others)
@@ -68,16 +68,12 @@ def _not_counts(matrix: sp.csr_matrix, values: np.ndarray, where: str, others: S
     negative, fractions = int((values < 0).sum()), int((~is_whole(values)).sum())
     if not negative and not fractions:
         return []
-    share = (
-        f"{fractions / values.size:.0%} of the values of {where} are not whole, such as {_example(values)}"
-    )
-    below = f"{negative:,} values of {where} are negative, the least {values.min():.3g}"
-    if negative and fractions:
-        said = f"{where} looks scaled (z-scores): {below}, and {share}"
-    elif negative:
-        said = below
-    else:
-        said = _normalised(matrix, where) or share
+    said = f"{negative:,} values of {where} are negative, the least {values.min():.3g}"
+    if fractions:
+        example = values[~is_whole(values)][0]
+        share = f"{fractions / values.size:.0%} of the values of {where} are not whole, such as {example:.4g}"
+        scaled = f"{where} looks scaled (z-scores): {said}, and {share}"
+        said = scaled if negative else _normalised(matrix, where) or share
     return [f"{said}; expected raw counts: {_way_out(others)}"]
 
 
@@ -85,7 +81,7 @@ def _normalised(matrix: sp.csr_matrix, where: str) -> str:
     rows = np.unique(np.linspace(0, len(matrix.indptr) - 2, SAMPLE).astype(int))
     cells = [c[np.isfinite(c) & (c > 0)].astype(np.float64) for c in (matrix[r].data for r in rows)]
     cells = [c for c in cells if c.size]
-    largest = max(c.max() for c in cells)
+    largest = max((c.max() for c in cells), default=np.inf)
     if largest < 40:  # exp(40) is no expression value
         for base, undo in LOGARITHMS.items():
             if how := _recognised([undo(c) for c in cells]):
@@ -96,7 +92,9 @@ def _normalised(matrix: sp.csr_matrix, where: str) -> str:
     return ""
 
 
-def _recognised(cells: list[Float[np.ndarray, " gene"]]) -> str:
+def _recognised(cells: list[np.ndarray]) -> str:
+    if not cells:
+        return ""
     sums = np.array([c.sum() for c in cells])
     if len(cells) > 2 and sums.std() < 0.005 * sums.mean():
         return f"every cell sums to {sums.mean():,.0f}"
@@ -116,10 +114,6 @@ def _way_out(others: Sequence[str]) -> str:
         return "neither X nor a layer nor raw of this object holds them, so go back to the file that does"
     first, *rest = (f"layer={o!r}" for o in others)
     return f"pass {first}, which holds whole numbers" + (f" (or {', '.join(rest)})" if rest else "")
-
-
-def _example(values: np.ndarray) -> str:
-    return f"{values[~is_whole(values)][0]:.4g}"
 
 
 def _empty_cells(matrix: sp.csr_matrix, cell_names: pd.Index) -> list[str]:

@@ -7,10 +7,10 @@
 - A gene's identity is its position embedding; its value enters through a soft lookup in 100 learned bins.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -141,6 +141,7 @@ class AidoCell(nn.Module):
         name: str = "unnamed",
         revision: str = "local",
         licence: str = "unknown",
+        card: Mapping[str, Any] | None = None,
         head: bool = True,
     ):
         super().__init__()
@@ -151,6 +152,7 @@ class AidoCell(nn.Module):
             )
         self.config, self.gene_table = config, gene_table
         self.name, self.revision, self.licence = name, revision, licence
+        self.card = dict(card or {})
         self.n_layers, self.d_model = config.layers, config.hidden
         self.value_embedding = ValueEmbedding(config)
         self.position_embedding = nn.Embedding(config.n_genes + DEPTH_TOKENS, config.hidden)

@@ -75,7 +75,7 @@ def load(path: Path, genes: GeneTable | None) -> AidoCell:
     head = any(key.startswith("cls.") for key in tensors)
     config = _config(path, tensors, settings)
     model = AidoCell(
-        config, genes, head=head,
+        config, genes, head=head, card=card,
         name=card.get("name", path.stem), revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
     )  # fmt: skip
     _fill(model, tensors, path)
@@ -115,7 +115,7 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _read_settings(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def _read_settings(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     beside = (path if path.is_dir() else path.parent) / CONFIG
     if "config" in metadata:
         settings = json.loads(metadata["config"])

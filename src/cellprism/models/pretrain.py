@@ -5,8 +5,7 @@
   Drawing expressed genes more often would leak the prior: the model would learn that a gene it sees is expressed.
 - The subset's size varies from step to step at a constant number of tokens, so that a cell seen through all genes is
   nothing new when the model is used.
-- Start: small gene embeddings (0.02) and value bins spread evenly over the range of log1p values. With large gene
-  embeddings, gene identity drowns everything else in the residual stream.
+- Where it starts from matters more than anything else: see ``cellprism.models.pretrain_start``.
 - A step's draws depend on (seed, step) alone, so a resumed run continues exactly where the killed one stopped.
 - The exponential moving average of the weights is what is kept: it has a lower held-out error than the last weights.
 """
@@ -27,10 +26,9 @@ from cellprism.cells.genes import GeneTable
 from cellprism.errors import ConfigError
 from cellprism.models.aido import AidoCell, AidoConfig
 from cellprism.models.aido_input import model_input
+from cellprism.models.pretrain_start import start
 from cellprism.models.pretrain_state import load_state, record, save_state
 from cellprism.types import CellBatch
-
-LARGEST_VALUE = 7.0  # log1p(1,100 per ten thousand): few genes of few cells lie above
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class PretrainConfig:
     """Attention heads; head dimension 32 learns faster than 16."""
     intermediate: int = 160
     """Width of the feed-forward layer."""
-    steps: int = 18_000
+    steps: int = 12_500
     """Optimiser steps."""
     tokens: int = 6_400
     """Tokens per step: cells x genes."""
@@ -69,8 +67,8 @@ class PretrainConfig:
     """Share of cells never trained on, for the reported error."""
     report_every: int = 500
     """Steps between measurements on held-out cells, and between checkpoints."""
-    bf16: bool = True
-    """Products in bfloat16; values, norms and the loss stay in float32."""
+    bf16: bool = False
+    """Products in bfloat16; values, norms and the loss stay in float32. Worth it where the processor is fast at it."""
     seed: int = 0
     """Seed of weights, split and every draw."""
 
@@ -90,30 +88,6 @@ def held_out_cells(n_cells: int, share: float, seed: int) -> tuple[np.ndarray, n
     return np.sort(order[n_held:]), np.sort(order[:n_held])
 
 
-def fresh_model(config: PretrainConfig, genes: GeneTable) -> AidoCell:
-    """An untrained model with the initial scales described above."""
-    shape = AidoConfig(
-        len(genes.symbol), config.hidden, config.layers, config.heads, config.intermediate,
-        gene_subset=True, total="cell",
-    )  # fmt: skip
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(config.seed)
-        model = AidoCell(shape, genes)
-        model.position_embedding.weight.normal_(0, 0.02)
-        embedding = model.value_embedding
-        for table in (embedding.lookup_table, embedding.mask_embedding, embedding.pad_embedding):
-            table.weight.normal_(0, 0.1)
-        # Bin j scores sharpness * (v_j x - v_j^2 / 2) + constant, which is largest for the v_j nearest to x; the constant
-        # keeps all scores on the linear side of the LeakyReLU.
-        centre = torch.linspace(0, LARGEST_VALUE, shape.bins)
-        sharpness = 8.0
-        embedding.linear1.weight.copy_(sharpness * centre[:, None])
-        embedding.linear1.bias.copy_(sharpness * (LARGEST_VALUE**2 - centre**2) / 2)
-        embedding.linear2.weight.zero_()
-        embedding.linear2.bias.zero_()
-    return model
-
-
 @dataclass(frozen=True)
 class Counts:
     """Counts of some cells and each cell's total, ready to be drawn from."""
@@ -127,6 +101,21 @@ class Counts:
         matrix = sp.csr_matrix(adata.X)
         declared = adata.obs["total_counts"] if "total_counts" in adata.obs else matrix.sum(axis=1)
         return cls(matrix, np.asarray(declared, dtype=np.float32).ravel())
+
+
+def fresh_model(config: PretrainConfig, genes: GeneTable, counts: Counts, rows: np.ndarray) -> AidoCell:
+    """The model before its first step; its start is computed from the training cells ``rows`` alone."""
+    shape = AidoConfig(
+        len(genes.symbol), config.hidden, config.layers, config.heads, config.intermediate,
+        gene_subset=True, total="cell",
+    )  # fmt: skip
+    dense = torch.from_numpy(counts.matrix[rows].toarray().astype(np.float32))
+    expression = model_input(dense, torch.from_numpy(counts.totals[rows]))[:, : len(genes.symbol)].numpy()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = AidoCell(shape, genes)
+        start(model, expression, config.seed)
+    return model
 
 
 def draw(
@@ -164,8 +153,8 @@ def learning_rate(config: PretrainConfig, step: int) -> float:
     """Linear warm-up, then a cosine to zero."""
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    share = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def pretrain(
@@ -189,25 +178,25 @@ def pretrain(
         raise ConfigError("the columns of the cells are not the genes of the list, in its order; subset them first")
     counts = Counts.of(adata)
     train, held_out = held_out_cells(adata.n_obs, config.held_out, config.seed)
-    model = fresh_model(config, genes).train().requires_grad_(True)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    model = fresh_model(config, genes, counts, train).train()
+    learned = [p for p in model.parameters() if p.requires_grad]
+    matrices, others = [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
         betas=(0.9, 0.98), fused=True,
     )  # fmt: skip
     average = {name: p.detach().clone() for name, p in model.state_dict().items()}
     identity = {"config": asdict(config), "cells": list(adata.shape), "counts": float(counts.matrix.sum())}
-    start = load_state(folder, model, optimiser, average, identity)
+    done = load_state(folder, model, optimiser, average, identity)
     figures: dict[str, float] = {}
-    for step in range(start, config.steps):
+    for step in range(done, config.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         batch, hidden, truth = draw(counts, train, config, step)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bf16):
             loss = masked_error(model, batch, hidden, truth)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         optimiser.zero_grad()
         _follow(average, model, min(config.average, (step + 1) / (step + 10)))

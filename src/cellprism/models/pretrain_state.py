@@ -27,7 +27,7 @@ def save_state(
     """Write everything that the next step depends on, whole or not at all."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.items()}
-    for name, parameter in model.named_parameters():
+    for name, parameter in _learned(model):
         tensors |= {f"adam.{name}.{key}": value for key, value in optimiser.state[parameter].items()}
     with replacing(folder / CHECKPOINT) as scratch:
         save_file(tensors, scratch, metadata={"step": str(step), "identity": json.dumps(identity, sort_keys=True)})
@@ -61,7 +61,7 @@ def load_state(
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     for name in average:
         average[name].copy_(tensors[f"average.{name}"])
-    for name, parameter in model.named_parameters():
+    for name, parameter in _learned(model):
         prefix = f"adam.{name}."
         optimiser.state[parameter] = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     step = int(metadata["step"])
@@ -80,6 +80,10 @@ def history(folder: Path) -> list[dict[str, float]]:
     """The metrics recorded so far, oldest first."""
     path = folder / METRICS
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def _learned(model: AidoCell) -> list[tuple[str, torch.nn.Parameter]]:
+    return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def _cut(folder: Path, step: int) -> None:

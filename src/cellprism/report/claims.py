@@ -1,6 +1,7 @@
 """Claims: what a run says, each with its control, its verdict and the place on disk that holds the number.
 
-- ``claims.json`` is a list of rows, one a claim, in reading order; every field is always there, null when unknown.
+- ``claims.json`` is a list of rows, one a claim, in reading order; every field is always there, null when
+  unknown.
 - A claim is checked when it is made, so an invalid one can be neither written nor read.
 - ``interval`` and ``null.interval`` are 95 % intervals, (low, high), in the value's own unit.
 """
@@ -124,7 +125,8 @@ def judged(
     source: Source | None,
     why: str = "",
 ) -> Claim:
-    """A claim whose verdict follows from its numbers by ``verdict.judge``; ``why`` replaces the rule's own reason."""
+    """A claim whose verdict follows from its numbers by ``verdict.judge``; ``why`` replaces the rule's own
+    reason."""
     found = judge(value, interval, null.interval if null else None, format)
     reason = (why or found.why) if found.verdict == "cannot be told here" else ""
     return Claim(
@@ -154,7 +156,8 @@ def write_claims(path: Path, claims: Sequence[Claim]) -> None:
 
 
 def read_claims(path: Path) -> list[Claim]:
-    """Read ``claims.json``; a row that is no valid claim raises ``DamagedError`` that names file, row and reason."""
+    """Read ``claims.json``; a row that is no valid claim raises ``DamagedError`` that names file, row and
+    reason."""
     rows = read_json(path)
     if not isinstance(rows, list):
         raise DamagedError(
@@ -177,6 +180,7 @@ def _claim(row: Any, place: str) -> Claim:
             "published": fields["published"] and Published(**fields["published"]),
             "null": null,
             "test": Test(**fields["test"]),
+            "value": None if fields["value"] is None else float(fields["value"]),
             "source": fields["source"] and Source(**fields["source"]),
         }
         return Claim(**{**fields, **nested})

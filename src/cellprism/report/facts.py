@@ -1,4 +1,5 @@
-"""The facts of a run as the page needs them: small frozen records, filled by ``inputs`` from the run folder."""
+"""The facts of a run as the page needs them: small frozen records, filled by ``inputs`` from the run
+folder."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,17 @@ class Measure:
 
     value: float
     interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class MaskedError:
+    """Error on hidden genes of held-out cells, as a share of the gene means' error."""
+
+    value: float
+    interval: Interval | None
+    behind: Interval
+    """95 % of how far it lies behind the model, cell by cell: a paired difference, sharper than the two
+    intervals."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +53,13 @@ class ModelFacts:
     data: str
     """What it was trained on; empty when the card does not say."""
     limits: tuple[str, ...]
-    held_out: dict[str, Measure]
-    """Masked error on held-out cells by predictor (model, ridge, type_mean, gene_mean), gene means = 1."""
+    held_out: dict[str, MaskedError]
+    """By method: model, ridge, type mean, gene mean."""
+    n_held_out: int | None
+    """Cells behind these errors."""
     cell_types: dict[str, Measure]
-    """How well cell types are read (model, raw, untrained, chance): share right, all types counting the same."""
+    """Share of held-out cells whose type is read rightly from: residuals, raw expression, untrained network,
+    largest type."""
     neighbours: dict[str, list[str]]
     """Nearest gene embeddings, best first."""
 
@@ -71,7 +86,8 @@ class FeatureFacts:
     table: pd.DataFrame
     """The columns of features.parquet, plus ``type_share`` and ``type_padj`` where cells were scored."""
     contrast: pd.DataFrame | None
-    """Features x cell types: mean of the type minus mean of all cells, in standard deviations between cells."""
+    """Features x cell types: mean of the type minus mean of all cells, in standard deviations between
+    cells."""
     chance_share: float | None
     """Share of variance between types that shuffled labels exceed once in twenty features."""
     type_counts: dict[str, int]
@@ -109,7 +125,8 @@ class Ranked:
 
 @dataclass(frozen=True)
 class SteeredFeature:
-    """One feature, turned up and down; effects are mean changes of predicted log1p of counts per ten thousand."""
+    """One feature, turned up and down; effects are mean changes of predicted log1p of counts per ten
+    thousand."""
 
     feature: int
     program: str
@@ -126,7 +143,8 @@ class SteeredFeature:
     edit_ratio: float
     """Size of the edit over that of the residual stream."""
     doses: pd.DataFrame
-    """alpha, on_target, off_target, response: mean effects on its genes, on matched ones, their difference."""
+    """alpha, on_target, off_target, response: mean effects on its genes, on matched ones, their
+    difference."""
     genes: pd.DataFrame
     """gene, alpha, effect, baseline, on_target."""
     terms: pd.DataFrame
@@ -151,7 +169,7 @@ class SteeringFacts:
     n_cells: int
     features: list[SteeredFeature]
     silent: list[str]
-    """Programs whose feature fires in none of the cells, so that no effect is possible."""
+    """Programs whose feature has no effect to judge: it fires in none of the cells, or has no genes there."""
 
 
 @dataclass(frozen=True)

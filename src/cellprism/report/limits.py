@@ -36,22 +36,26 @@ def _can(facts: RunFacts) -> list[str]:
     sentences = []
     if facts.features is not None:
         sentences.append(
-            "Show which gene programs this model separates on these cells, and in which cell types they are strong."
+            "Show which gene programs this model separates on these cells, and in which cell types they are "
+            "strong."
         )
     if facts.steering:
         sentences.append(
-            "Show what this model predicts when one of its features is made stronger or weaker, and compare that with random edits."
+            "Show what this model predicts when one of its features is made stronger or weaker, and compare "
+            "that with random edits."
         )
     if facts.contrasts:
         c = facts.contrasts[0]
         sentences.append(
-            f"Show how far this model's picture of {c.source} cells can be moved towards {c.target}, on cells that the recipe has not seen."
+            f"Show how far this model's picture of {c.source} cells can be moved towards {c.target}, on "
+            "cells that the recipe has not seen."
         )
     return sentences or ["Nothing yet: no step of this run has results."]
 
 
 def _examples(claims: list[Claim], verdicts: tuple[str, ...], per_section: int = 2) -> list[str]:
-    """The first claims of each section with one of the verdicts, with both numbers, and how many there are in all."""
+    """The first claims of each section with one of the verdicts, with both numbers, and how many there are
+    in all."""
     chosen = [c for c in claims if c.verdict in verdicts and c.null is not None]
     found: dict[str, list[str]] = {}
     for claim in chosen:
@@ -68,14 +72,17 @@ def _cells(facts: RunFacts) -> list[str]:
     if facts.cells is None:
         return []
     sentences = [
-        f"Speak for people. The {facts.cells.n_cells:,} cells carry no donor labels and count as one donor; cells are not replicates of donors.",
-        "Take cell types for granted. The labels are clusters of the same counts that the model reads, not cells sorted by their surface "
-        f"proteins; of {len(facts.cells.types)} types the smallest has {min(facts.cells.types.values())} cells.",
+        f"Speak for people. The {facts.cells.n_cells:,} cells carry no donor labels and count as one donor; "
+        "cells are not replicates of donors.",
+        "Take cell types for granted. The labels are clusters of the same counts that the model reads, not "
+        f"cells sorted by their surface proteins; of {len(facts.cells.types)} types the smallest has "
+        f"{min(facts.cells.types.values())} cells.",
     ]
     if facts.model is not None and facts.cells.n_genes < facts.model.n_genes:
         sentences.append(
-            f"See all that the model knows: these data measure {facts.cells.n_genes:,} of its {facts.model.n_genes:,} genes. Genes and "
-            "programs outside them are not tested, and programs are judged by their measured genes only."
+            f"See all that the model knows: these data measure {facts.cells.n_genes:,} of its "
+            f"{facts.model.n_genes:,} genes. Genes and programs outside them are not tested, and programs "
+            "are judged by their measured genes only."
         )
     return sentences
 
@@ -84,15 +91,18 @@ def _model(facts: RunFacts) -> list[str]:
     if facts.model is None:
         return []
     model = facts.model
-    size = "small " if model.d_model < SMALL_WIDTH else ""
+    size = "is small" if model.d_model < SMALL_WIDTH else "is one model among many"
     sentences = [
-        f"Stand for larger models. {model.name} is a {size}one: {model.n_layers} blocks, {model.d_model} numbers per gene, {model.n_genes:,} genes. "
-        "Published values beside ours come from other models on other cells and cannot be reproduced with this one.",
-        "Show that a gene program acts in a living cell. Steering changes what a model predicts, nothing else.",
+        f"Stand for other models. {model.name} {size}: {model.n_layers} blocks, {model.d_model} numbers per "
+        f"gene, {model.n_genes:,} genes. Published values beside ours come from other models on other cells "
+        "and cannot be reproduced with this one.",
+        "Show that a gene program acts in a living cell. Steering changes what a model predicts, nothing "
+        "else.",
     ]
     if facts.layer is not None:
         sentences.append(
-            f"Describe the whole model: only one site was looked at, {place_in_words(facts.layer, model.n_layers)}."
+            "Describe the whole model: only one site was looked at, "
+            f"{place_in_words(facts.layer, model.n_layers)}."
         )
     return sentences + [f"As the model's card says: {limit}" for limit in model.limits]
 
@@ -101,11 +111,13 @@ def _statistics(facts: RunFacts) -> list[str]:
     sentences = []
     if facts.training is not None:
         sentences.append(
-            "Tell which features a second training would find again: one autoencoder was trained, with one seed. Refer to features by their genes, not by their numbers."
+            "Tell which features a second training would find again: one autoencoder was trained, with one "
+            "seed. Refer to features by their genes, not by their numbers."
         )
     drawn = [f.response.n for experiment in facts.steering for f in experiment.features if f.response.n]
     if drawn:
         sentences.append(
-            f"Resolve small p-values of steering: with {min(drawn)} random features none can be below {1 / (min(drawn) + 1):.2g}."
+            f"Resolve small p-values of steering: with {min(drawn)} random features none can be below "
+            f"{1 / (min(drawn) + 1):.2g}."
         )
     return sentences

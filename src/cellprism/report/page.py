@@ -1,7 +1,9 @@
 """The page: one self-contained ``report.html`` that opens from disk and asks nothing of the network.
 
-- Everything is inside: plotly's own bundle once, our script and style, the figures as JSON. Fonts are the reader's.
-- A content security policy allows exactly our two scripts, by their hashes, and no connection at all. Names that come
+- Everything is inside: plotly's own bundle once, our script and style, the figures as JSON. Fonts are the
+  reader's.
+- A content security policy allows exactly our two scripts, by their hashes, and no connection at all. Names
+  that come
   from the data are escaped; should an escape ever be missing, the browser still would not run them.
 - The page is made from the run folder and nothing else, and never imports torch.
 """
@@ -26,7 +28,7 @@ from cellprism.report.limits import limits_of
 from cellprism.report.sections import page_sections
 from cellprism.report.summary import key_numbers, place_in_words, summary_sentences
 from cellprism.report.tables import feature_rows
-from cellprism.report.theme import templates
+from cellprism.report.theme import IN_THE_DARK, templates
 from cellprism.report.verdict import VERDICTS
 from cellprism.store.atomic import write_text
 
@@ -75,7 +77,12 @@ def render_page(facts: RunFacts, claims: list[Claim]) -> str:
         plotly_js=plotly_js,
         page_js=page_js,
         data=embedded_json(
-            {"figures": [_drawing(f) for f in figures], "templates": templates(), "removed": MODEBAR_REMOVED}
+            {
+                "figures": [_drawing(f) for f in figures],
+                "templates": templates(),
+                "bright": IN_THE_DARK,
+                "removed": MODEBAR_REMOVED,
+            }
         ),
         policy=security_policy([plotly_js, page_js]),
     )
@@ -86,8 +93,8 @@ def security_policy(scripts: list[str]) -> str:
     hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     allowed = " ".join(f"'sha256-{h}'" for h in hashes)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; base-uri "
+        "'none'; form-action 'none'"
     )
 
 
@@ -99,7 +106,7 @@ def embedded_json(value: Any) -> str:
 
 def _drawing(figure: Figure) -> dict[str, Any]:
     """What the page's script needs to draw a figure."""
-    plot = json.loads(plotly.io.to_json(figure.plot, validate=False))
+    plot = json.loads(str(plotly.io.to_json(figure.plot, validate=False)))
     plot["layout"].pop("template", None)
     return {
         "id": figure.id,

@@ -1,8 +1,10 @@
-"""Published numbers, each with the model it was measured on: they stand beside ours and are never compared as equals.
+"""Published numbers, each with the model it was measured on: they stand beside ours and are never compared
+as equals.
 
 Sources:
 
-- YC: Yanovsky & Chernomoretz 2026, "Dissecting and steering cell identity in a single-cell foundation model using
+- YC: Yanovsky & Chernomoretz 2026, "Dissecting and steering cell identity in a single-cell foundation model
+  using
   sparse autoencoders". "Layer 12" there is block index 12, the output of the 13th of 18 blocks.
 - Atlas: Kendiukhov 2026, arXiv 2603.02952.
 - MaxToki: corrected re-analysis of published feature annotations, 2026.
@@ -48,12 +50,13 @@ NUMBERS: dict[str, Published] = {
         3 / 48,
     ),
     "annotated-popularity": Published(
-        "62–81 % annotated, popularity-matched random lists 63–83 %; 55 of 56,702 features pass a layer-wide FDR",
+        "62–81 % annotated, popularity-matched random lists 63–83 %; 55 of 56,702 features pass a "
+        "layer-wide FDR",
         MAXTOKI,
     ),
     "steering-beats-random": Published(
-        "1 of 15 steering features beats matched random ones, moving 3.5 % of the span; "
-        "difference of means at half the edit: 3.9 %",
+        "1 of 15 steering features beats matched random ones, moving 3.5 % of the span; difference of means "
+        "at half the edit: 3.9 %",
         MAXTOKI,
         1 / 15,
     ),

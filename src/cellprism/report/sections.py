@@ -1,4 +1,5 @@
-"""The sections of the page: which figures and tables stand where, and what to say where a step was not run."""
+"""The sections of the page: which figures and tables stand where, and what to say where a step was not
+run."""
 
 from dataclasses import dataclass, field
 
@@ -47,7 +48,10 @@ def _model(facts: RunFacts) -> Section:
         )
         if facts.model.neighbours:
             rows = [(gene, ", ".join(near)) for gene, near in facts.model.neighbours.items()]
-            caption = "Genes whose learned embeddings lie closest. Nothing told the model which genes belong together."
+            caption = (
+                "Genes whose learned embeddings lie closest. Nothing told the model which genes belong "
+                "together."
+            )
             tables.append(Table(caption, NumberTable(("gene", "nearest genes, best first"), rows)))
     if facts.training and facts.layer is not None:
         figures.append(
@@ -62,7 +66,8 @@ def _model(facts: RunFacts) -> Section:
     return Section(
         "model",
         "Is the model any good?",
-        "Before asking what a model has learned, ask whether it has learned anything: each of its scores stands beside the score of something simpler.",
+        "Before asking what a model has learned, ask whether it has learned anything: each of its scores "
+        "stands beside the score of something simpler.",
         figures,
         tables,
         ""
@@ -88,8 +93,9 @@ def _features(facts: RunFacts) -> Section:
     return Section(
         "features",
         "Which gene programs are inside, and would chance give them too?",
-        "The autoencoder splits the model's inner state into features. Each is described by the genes at which it fires and by the cells in which it is strong; "
-        "each list of genes is then compared with known programs, and so are lists that nobody learned.",
+        "The autoencoder splits the model's inner state into features. Each is described by the genes at "
+        "which it fires and by the cells in which it is strong; each list of genes is then compared with "
+        "known programs, and so are lists that nobody learned.",
         rows,
         absent="" if rows else "This run has no features yet; `cellprism interpret` adds them.",
     )
@@ -109,8 +115,9 @@ def _steering(facts: RunFacts) -> Section:
     return Section(
         "steering",
         "What happens when one feature is turned up or down?",
-        "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else alone, and asks what "
-        "the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 makes it five times as strong.",
+        "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
+        "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
+        "makes it five times as strong.",
         rows,
         tables,
         "" if facts.steering else "This run has no steering step; `cellprism steer` adds one.",
@@ -120,22 +127,20 @@ def _steering(facts: RunFacts) -> Section:
 def _steering_tables(experiment: SteeringFacts) -> list[Table]:
     if not experiment.features:
         return []
-    silent = (
-        f" No effect was possible for {', '.join(experiment.silent)}: the feature fires in none of the cells."
-        if experiment.silent
-        else ""
-    )
+    silent = f" No effect could be judged for {', '.join(experiment.silent)}." if experiment.silent else ""
     caption = (
-        "Mean change, log(1 + counts per 10,000), half of turned up minus turned down, with the range of 95 % of each control. A feature fires at "
-        "its genes, so moving them is partly built in: the program's other genes, at which it does not fire, are the stricter test, and so is "
-        f"what random features do to genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up.{silent}"
+        "Mean change, log(1 + counts per 10,000), half of turned up minus turned down, with the range of 95 "
+        "% of each control. A feature fires at its genes, so moving them is partly built in: the program's "
+        "other genes, at which it does not fire, are the stricter test, and so is what random features do to "
+        f"genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up.{silent}"
     )
     tables = [Table(caption, steering_table(experiment))]
     terms = term_table(experiment)
     if terms.rows:
         tables.append(
             Table(
-                "Programs of the genes that moved most; q corrected over all terms, with all genes of the cells as background.",
+                "Programs of the genes that moved most; q corrected over all terms, with all genes of the "
+                "cells as background.",
                 terms,
             )
         )
@@ -163,8 +168,9 @@ def _contrast(facts: RunFacts) -> Section:
         rows.append((scores, path) if scores else (path,))
     for c in facts.contrasts:
         caption = (
-            f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % interval over cells, the range of 95 % of the "
-            "edits that chance makes, and the verdict against shuffled labels. For the last three scores neither direction is better."
+            f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % "
+            "interval over cells, the range of 95 % of the edits that chance makes, and the verdict against "
+            "shuffled labels. Of drift, variance and closeness to the own mean neither direction is better."
         )
         tables.append(Table(caption, score_table(c)))
     types = (
@@ -175,8 +181,9 @@ def _contrast(facts: RunFacts) -> Section:
     return Section(
         "contrast",
         f"How far can {types}?",
-        "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third part that it has never seen. "
-        "One recipe pulls the model's inner state towards the target, the other its predicted expression.",
+        "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
+        "part that it has never seen. One recipe pulls the model's inner state towards the target, the "
+        "other its predicted expression.",
         rows,
         tables,
         "" if facts.contrasts else "This run has no contrast step; `cellprism contrast` adds one.",

@@ -1,6 +1,8 @@
-"""Do features differ between cell types? One-way analysis of variance per feature, with what shuffled labels give.
+"""Do features differ between cell types? One-way analysis of variance per feature, with what shuffled labels
+give.
 
-- The F test is scikit-learn's, Benjamini-Hochberg is scipy's; here they are only turned into a share of variance.
+- The F test is scikit-learn's, Benjamini-Hochberg is scipy's; here they are only turned into a share of
+  variance.
 - Cells are the unit of inference: the answer is about these cells of this donor, not about donors.
 """
 
@@ -18,7 +20,8 @@ class Specificity:
     """How far features are specific to cell types."""
 
     share: np.ndarray
-    """[feature] Share of the variance between cells that lies between types: 0 none, 1 all; 0 for constant features."""
+    """[feature] Share of the variance between cells that lies between types: 0 none, 1 all; 0 for constant
+    features."""
     padj: np.ndarray
     """[feature] Benjamini-Hochberg over all features; 1 for constant features."""
     chance: float
@@ -28,7 +31,8 @@ class Specificity:
 def between_types(activation: np.ndarray, labels: np.ndarray) -> Specificity:
     """Share of each feature's variance that lies between cell types.
 
-    With T types and N cells, share = F (T-1) / (F (T-1) + N - T). ``activation`` is [cell feature], ``labels`` [cell].
+    With T types and N cells, share = F (T-1) / (F (T-1) + N - T). ``activation`` is [cell feature],
+    ``labels`` [cell].
     """
     n_types, n_cells = len(set(labels)), len(labels)
     between, within = n_types - 1, n_cells - n_types

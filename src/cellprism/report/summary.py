@@ -64,8 +64,8 @@ def _what(facts: RunFacts) -> str:
     site = f" ({place_in_words(facts.layer, facts.model.n_layers)})" if facts.layer is not None else ""
     cells, model = facts.cells, facts.model
     return (
-        f"We looked inside the cell model {model.name}{site} while it read {cells.n_cells:,} cells of {len(cells.types)} types, "
-        f"each with {cells.n_genes:,} measured genes."
+        f"We looked inside the cell model {model.name}{site} while it read {cells.n_cells:,} cells of "
+        f"{len(cells.types)} types, each with {cells.n_genes:,} measured genes."
     )
 
 
@@ -100,8 +100,9 @@ def _steering(facts: RunFacts, claims: list[Claim]) -> str:
     )
     beat = round((together.value or 0.0) * len(features))
     text = (
-        f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes by {best.response.value:+.2f} against others expressed as highly"
-        f"{span}; {beat} of {len(features)} steered features move their genes beyond matched random ones."
+        f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes by "
+        f"{best.response.value:+.2f} against others expressed as highly{span}; {beat} of {len(features)} "
+        "steered features move their genes beyond matched random ones."
     )
     return text.replace("-", "−")
 
@@ -126,9 +127,8 @@ def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
         for gene, named in first.named.items()
     )
     return (
-        f"Steered towards {first.target}, of {first.n_test} unseen {first.source} cells end closer to it in the model's inner state: "
-        + " and ".join(parts)
-        + (f"; {genes}." if genes else ".")
+        f"Steered towards {first.target}, of {first.n_test} unseen {first.source} cells end closer to it in "
+        "the model's inner state: " + " and ".join(parts) + (f"; {genes}." if genes else ".")
     )
 
 

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from cellprism.report.facts import RunFacts
 from cellprism.report.figures.figure import percent, small_text
+from cellprism.report.frames import ordered, records, where
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,12 @@ def feature_rows(facts: RunFacts) -> list[FeatureRow]:
     if facts.features is None:
         return []
     table = facts.features.table
-    table = table[table["firing_rate"] > 0].sort_values(["best_padj", "firing_rate"], ascending=[True, False])
+    table = ordered(
+        where(table, table["firing_rate"] > 0), ["best_padj", "firing_rate"], rising=[True, False]
+    )
     has_types = "type_share" in table
     rows = []
-    for row in table.itertuples():
+    for row in records(table):
         share = float(row.type_share) if has_types else 0.0
         rows.append(
             FeatureRow(
@@ -50,7 +55,7 @@ def feature_rows(facts: RunFacts) -> list[FeatureRow]:
                 firing=percent(row.firing_rate, 2 if row.firing_rate < 0.01 else 1),
                 firing_rate=float(row.firing_rate),
                 n_genes=int(row.set_size),
-                state=percent(row.state_share),
+                state="–" if np.isnan(row.state_share) else percent(row.state_share),
                 state_share=float(row.state_share),
                 genes=", ".join(g.strip() for g in str(row.top_genes).split(",")),
             )

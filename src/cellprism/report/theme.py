@@ -1,12 +1,16 @@
 """One look for every figure: colours, fonts and the two plotly templates, light and dark.
 
-- Meaning has a colour, everywhere the same: ours is blue, a control is grey, the opposite direction is vermilion, a
-  published number from another model is a hollow purple diamond. No meaning hangs on colour alone: shape, place or words
+- Meaning has a colour, everywhere the same: ours is blue, a control is grey, the opposite direction is
+  vermilion, a
+  published number from another model is a hollow purple diamond. No meaning hangs on colour alone: shape,
+  place or words
   repeat it.
-- The hues are those of Okabe and Ito 2008 (distinct for every common form of colour blindness), darkened where
+- The hues are those of Okabe and Ito 2008 (distinct for every common form of colour blindness), darkened
+  where
   needed to keep a contrast of 3 : 1 on both backgrounds.
 - Legends are drawn by the page, which can wrap them; plotly's own appears only in downloaded pictures.
-- Figures carry no template of their own; the page applies one when it draws them, and swaps it with the reader's scheme.
+- Figures carry no template of their own; the page applies one when it draws them, and swaps it with the
+  reader's scheme.
 """
 
 from typing import Any
@@ -18,6 +22,14 @@ CONTROL_BAND = "rgba(134,141,152,0.22)"
 PUBLISHED = "#b0619a"
 PROGRAMS = ("#0a78b8", "#d1590c", "#1a9070", "#b0619a", "#b58800", "#3f93c8", "#8c6bb1")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "pentagon", "cross", "star")
+IN_THE_DARK = {
+    OURS: "#3c9fde",
+    OPPOSITE: "#ec7f3b",
+    "#1a9070": "#35b892",
+    PUBLISHED: "#cf86bb",
+    "#3f93c8": "#7cc4f0",
+}
+"""Brighter twins of some colours; the page puts them in on a dark background."""
 OBJECTIVES = {"latent": (OURS, "circle"), "expression": (OPPOSITE, "diamond")}
 FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
@@ -44,7 +56,8 @@ def _template(colour: dict[str, str], neutral: str) -> dict[str, Any]:
         "zeroline": False,
         "automargin": True,
     }
-    diverging = [[0, OPPOSITE], [0.5, neutral], [1, OURS]]
+    low, high = (IN_THE_DARK[c] if colour is DARK else c for c in (OPPOSITE, OURS))
+    diverging = [[0, low], [0.5, neutral], [1, high]]
     return {
         "layout": {
             "font": {"family": FONT, "size": 13, "color": colour["ink"]},

@@ -1,9 +1,12 @@
-"""May a number be believed? One rule for every claim, from three things: the value, its interval, chance's interval.
+"""May a number be believed? One rule for every claim, from three things: the value, its interval, chance's
+interval.
 
 - *above chance*, *below chance*: the whole interval lies beyond the null's.
 - *at chance* is itself a finding and needs precision: the whole interval lies within the null's, widened on
-  each side by half the null's own width. This is the logic of an equivalence test, with a margin on the null's scale.
-- *cannot be told here*: everything else, with the reason and the smallest difference that would have been seen.
+  each side by half the null's own width. This is the logic of an equivalence test, with a margin on the
+  null's scale.
+- *cannot be told here*: everything else, with the reason and the smallest difference that would have been
+  seen.
 
 No p-value decides: a null interval says the same and can be drawn beside the number.
 """
@@ -30,8 +33,10 @@ def judge(
 ) -> Judgement:
     """Judge one number against chance.
 
-    ``interval`` is the value's own 95 % interval; None means the value is exact (a count, a deterministic effect).
-    ``null_interval`` holds 95 % of what chance gives. Both are (low, high) in the value's unit; ``form`` is the
+    ``interval`` is the value's own 95 % interval; None means the value is exact (a count, a deterministic
+    effect).
+    ``null_interval`` holds 95 % of what chance gives. Both are (low, high) in the value's unit; ``form`` is
+    the
     format in which the reason prints numbers.
     """
     if value is None or not math.isfinite(value):
@@ -52,6 +57,7 @@ def judge(
     seen = max(value - low, high - value) + margin
     why = (
         f"the interval {low:{form}} to {high:{form}} overlaps what chance gives, {null_low:{form}} to "
-        f"{null_high:{form}}, and is too wide to call the two equal; only a difference of about {seen:{form}} would have shown"
+        f"{null_high:{form}}, and is too wide to call the two equal; only a difference of about "
+        f"{seen:{form}} would have shown"
     )
     return Judgement("cannot be told here", why.replace("%", "\u00a0%"))

@@ -36,11 +36,7 @@ class SaeConfig:
     epoch.
     """
     dead_after: int = 200_000
-    """Tokens without firing after which a feature counts as dead."""
-    aux_weight: float = 1 / 32
-    """Weight of the auxiliary loss, in which dead features learn to predict the reconstruction error; 0
-    turns it off.
-    """
+    """Tokens without firing after which a feature counts as dead in the history."""
 
     def __post_init__(self):
         if self.architecture != "topk":
@@ -59,8 +55,6 @@ class SaeConfig:
             raise ConfigError(
                 f"warmup is {self.warmup}: expected a share of the steps, at least 0 and below 1"
             )
-        if self.aux_weight < 0:
-            raise ConfigError(f"aux_weight is {self.aux_weight}: expected 0 or more")
         if self.n_features is not None and self.n_features < self.k:
             raise ConfigError(
                 f"n_features is {self.n_features} but k is {self.k}: a token cannot keep more features than "

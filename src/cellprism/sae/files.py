@@ -112,8 +112,8 @@ def _config(path: Path) -> dict[str, Any]:
     missing = [name for name in ("architecture", "d_in", "d_sae", "k") if name not in config]
     if config.get("architecture", "topk") not in ARCHITECTURES:
         raise InputError(
-            f"{path} says architecture {config["architecture"]!r}; "
-            f"this version reads {" and ".join(ARCHITECTURES)}"
+            f"{path} says architecture {config['architecture']!r}; "
+            f"this version reads {' and '.join(ARCHITECTURES)}"
         )
     if missing:
         raise DamagedError(f"{path} lacks {', '.join(missing)}; restore it or train the autoencoder again")

@@ -5,9 +5,6 @@ Notable choices
 - Gradients are the written-out sparse ones of ``equations.sparse``; the optimiser is torch's Adam.
 - Decoder rows keep norm 1: the part of the gradient along a row is taken out before Adam sees it, and rows
   are divided by their norm after the step.
-- A feature that has not fired for a while joins the auxiliary loss: the dead features with the largest
-  scores predict the error that the living ones leave.
-  Departs from Gao et al. 2024: the auxiliary loss does not move b_dec.
 - The same batches, settings and seed give the same weights, bit for bit, on one machine with one number of
   threads.
 """
@@ -34,7 +31,7 @@ from cellprism.equations.sparse import (
 from cellprism.errors import ConfigError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.initial import Weights, random_directions, spread, tied
+from cellprism.sae.initial import Weights, spread, start
 from cellprism.types import SparseCode
 
 SAMPLE = 16_384  # tokens that the initial mean, spread and encoder scale are taken from
@@ -87,7 +84,7 @@ def fit_sae(
     first = _until(stream, SAMPLE, steps)
     sample = torch.cat(first)
     scale = spread(sample)
-    weights = tied(random_directions(width, d_model, seed), sample / scale, config.k, config.relu)
+    weights = start(sample / scale, width, config.k, config.relu, seed)
     fitting = Fitting(weights, config, steps)
     rows = []
     for step, x in enumerate(islice(chain(first, stream), steps), start=1):
@@ -176,36 +173,12 @@ class Fitting:
         grads = top_k_gradients(
             code, centred, error * (2 / error.numel()), w.encoder.T, w.decoder, config.relu
         )
-        dead = (self.silent >= config.dead_after).nonzero().squeeze(1)
-        if len(dead) and config.aux_weight > 0:
-            self._add_auxiliary(grads, h, centred, error, dead)
         self._update(grads)
         fired = torch.zeros_like(self.silent, dtype=torch.bool)
         fired[code.features[code.values != 0]] = True
         self.silent = torch.where(fired, 0, self.silent + len(x))
         self.tokens += len(x)
         return self._figures(code, centred, error)
-
-    def _add_auxiliary(
-        self,
-        grads: Gradients,
-        h: Float[Tensor, "token feature"],
-        centred: Float[Tensor, "token d_model"],
-        error: Float[Tensor, "token d_model"],
-        dead: Int[Tensor, " dead"],
-    ) -> None:
-        """Add the gradients of aux_weight |decode(code of the dead) - (x - x_hat)|^2, the error held
-        fixed.
-        """
-        w, k = self.weights, min(len(dead), max(1, centred.shape[1] // 2))
-        local = top_k(h[:, dead], k, self.config.relu)
-        code = SparseCode(local.values, local.features, len(dead))
-        left = decode(code, w.decoder[dead]) + error
-        upstream = left * (2 * self.config.aux_weight / left.numel())
-        extra = top_k_gradients(code, centred, upstream, w.encoder[dead].T, w.decoder[dead], self.config.relu)
-        grads.W_enc.T.index_add_(0, dead, extra.W_enc.T)
-        grads.b_enc.index_add_(0, dead, extra.b_enc)
-        grads.W_dec.index_add_(0, dead, extra.W_dec)
 
     def _update(self, grads: Gradients) -> None:
         w = self.weights

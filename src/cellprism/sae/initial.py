@@ -2,14 +2,19 @@
 
 Notable choices
 
+- Decoder rows start as directions of sampled vectors, with a little noise that tells duplicates apart.
+  Random directions explain far less after the same number of steps, since residuals fill few of their
+  dimensions.
+- The encoder starts tied to the decoder. Its scale is ``OVERSHOOT`` times the one whose first
+  reconstruction has the least
+  error: features that fire too strongly are pushed down until others take over, so that few are dead at the
+  end.
 - Data are divided by their spread while training and the biases multiplied back at the end. A TopK
   autoencoder is homogeneous, so nothing changes except that Adam's step means the same for every model and
   layer.
-- The encoder starts tied to the decoder, scaled so that the first reconstruction has the least error of all
-  scales: with more features than dimensions, unit scale overshoots.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -18,12 +23,13 @@ from torch.nn.functional import normalize
 
 from cellprism.equations.sparse import decode, preactivations, top_k
 
+OVERSHOOT = 2.0  # measured from 1 to 4: less leaves dead features, more learns slower
+NOISE = 0.1  # norm of the noise beside a sampled direction of norm 1
+
 
 @dataclass
 class Weights:
-    """Parameters in training; ``encoder`` has the decoder's orientation, so that a feature is a row of
-    both.
-    """
+    """Parameters in training; ``encoder`` has the decoder's orientation: a feature is a row of both."""
 
     encoder: Float[Tensor, "feature d_model"]
     b_enc: Float[Tensor, " feature"]
@@ -37,27 +43,35 @@ def random_directions(n_features: int, d_model: int, seed: int) -> Float[Tensor,
     return normalize(torch.randn(n_features, d_model, generator=generator), dim=1)
 
 
+def sampled_directions(
+    centred: Float[Tensor, "token d_model"], n_features: int, seed: int
+) -> Float[Tensor, "feature d_model"]:
+    """Directions of vectors drawn without replacement, with noise; random ones where the vectors run out."""
+    directions = random_directions(n_features, centred.shape[1], seed).to(centred)
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(centred), generator=generator)[:n_features].to(centred.device)
+    drawn = normalize(centred[rows], dim=1)
+    directions[: len(rows)] *= NOISE
+    directions[: len(rows)] += drawn
+    return normalize(directions, dim=1)
+
+
 def spread(sample: Float[Tensor, "token d_model"]) -> float:
     """Root of the mean variance per dimension; 1 where all vectors are equal."""
     value = float((sample - sample.mean(dim=0)).square().mean().sqrt())
     return value if value > 0 else 1.0
 
 
-def tied(
-    directions: Float[Tensor, "feature d_model"], sample: Float[Tensor, "token d_model"], k: int, relu: bool
-) -> Weights:
-    """An autoencoder from decoder directions alone: encoder tied, b_dec the sample's mean, b_enc zero.
+def start(sample: Float[Tensor, "token d_model"], n_features: int, k: int, relu: bool, seed: int) -> Weights:
+    """The autoencoder before its first step: sampled directions, encoder tied, b_dec the mean, b_enc zero.
 
-    Formula: encoder = a W_dec with a = <x - b, y> / |y|^2, y the reconstruction of x - b at a = 1, summed
-    over tokens.
+    Formula: encoder = OVERSHOOT a W_dec with a = <x - b, y> / |y|^2, y the reconstruction of x - b at a =
+    1, summed over tokens.
     """
-    weights = Weights(
-        encoder=directions.clone(),
-        b_enc=torch.zeros(len(directions)),
-        decoder=directions.clone(),
-        b_dec=sample.mean(dim=0),
-    )
-    code = top_k(preactivations(sample, weights.encoder.T, weights.b_enc, weights.b_dec), k, relu)
-    y = decode(code, weights.decoder)
-    best = float(((sample - weights.b_dec) * y).sum() / y.square().sum().clamp(min=1e-12))
-    return replace(weights, encoder=weights.encoder * best)
+    b_dec = sample.mean(dim=0)
+    directions = sampled_directions(sample - b_dec, n_features, seed)
+    b_enc = torch.zeros_like(directions[:, 0])
+    y = decode(top_k(preactivations(sample, directions.T, b_enc, b_dec), k, relu), directions)
+    best = ((sample - b_dec) * y).sum() / y.square().sum().clamp(min=1e-12)
+    scale = OVERSHOOT * best if best > 0 else 1.0
+    return Weights(directions * scale, b_enc, directions, b_dec)

@@ -1,5 +1,4 @@
-"""Which features, and how strongly, turn one cell type into another, as the model sees it; and what chance
-would do.
+"""Which features, and how strongly, turn one cell type into another; and what chance would do.
 
 Notable choices
 
@@ -22,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.errors import ConfigError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steer.intervene import check_site
@@ -36,7 +35,7 @@ from cellprism.steer.parts import Parts, read_parts
 from cellprism.steer.pool import CellPool, read_pool
 from cellprism.steer.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
 from cellprism.steer.search import OBJECTIVES, Effort, Search, recipe_sizes, search
-from cellprism.steer.verdict import summarise
+from cellprism.steer.verdict import named_summary, score_summary
 from cellprism.types import CellModel
 
 
@@ -135,8 +134,10 @@ class ContrastResult:
     """feature, strength, firing_rate, edit_share (squared norm of the feature's own edit, over the sum of
     all)."""
     trials: pd.DataFrame
-    """kind (recipe, true labels, shuffled labels, random recipe, random direction, difference of means,
-    difference of means per gene), replicate, and every score of ``judge.score``."""
+    """kind (recipe, true labels, shuffled labels, random recipe, random direction, difference of means and
+    difference of means per gene, both also with ``, best norm``), replicate, norm (of the edit, over that of
+    the recipe) and every score of ``judge.score``. ``true labels`` is a search as short as those with
+    shuffled ones."""
     summary: dict[str, Any]
     """Settings, sizes, ``scores`` and ``named``: see ``verdict.score_summary`` and
     ``verdict.named_summary``."""
@@ -157,8 +158,7 @@ def contrast(
     settings: ContrastSettings | None = None,
     seed: int = 0,
 ) -> ContrastResult:
-    """Find sparse strengths that move ``source`` cells towards ``target`` cells, and judge them on unseen
-    cells.
+    """Find sparse strengths that move one type towards another, and judge them on unseen cells.
 
     Args:
         model: the cell model.
@@ -188,33 +188,35 @@ def contrast(
     cells = adata[kept]
     pool = read_pool(model, sae, cells, layer, settings.batch_size)
     found = search(pool, parts, objective, settings.effort(), seed)
-    trials = try_rivals(pool, parts, found.yardstick, found.strengths, settings.random_edits, seed)
-    effort = settings.null_effort(found.penalty)
-    matched = _search_score(pool, parts, objective, effort, seed)
-    shuffled = [
-        _search_score(pool, parts.shuffled(seed + i), objective, effort, seed + i)
-        for i in range(1, settings.null_replicates + 1)
-    ]
+    trials = try_rivals(pool, parts, found, settings.random_edits, seed)
+    matched, shuffled = _label_scores(pool, parts, found, settings, seed)
+    head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
+    head |= {"layer": layer, "site": str(site), "seed": seed, "n_cells": parts.sizes()}
     before, after = pool.baseline.part(parts.test.source), trials[0].prediction
     there = pool.baseline.part(parts.test.target)
-    judged = summarise(
-        found.yardstick, trials, matched, shuffled, before, there, cells.var_names, named, settings.moved_at,
-        settings.resamples, seed,
-    )  # fmt: skip
-    head = {
-        "objective": objective, "source": source, "target": target, "label": label, "model": model.name,
-        "layer": layer, "site": str(site), "seed": seed, "n_cells": parts.sizes(),
-    }  # fmt: skip
-    gap = observed_gap(cells, parts)
+    yardstick, genes = found.yardstick, cells.var_names
+    sampling = (settings.resamples, seed)
+    scores = score_summary(yardstick, trials, matched, shuffled, before, there, *sampling)
+    movers = named_summary(named, genes, yardstick, before, there, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),
-        genes=gene_table(found.yardstick, cells.var_names, before, after, there, gap, tuple(named)),
-        cells=cell_table(found.yardstick, cells.obs_names[parts.test.source], before, after),
+        genes=gene_table(yardstick, genes, before, after, there, observed_gap(cells, parts), tuple(named)),
+        cells=cell_table(yardstick, cells.obs_names[parts.test.source], before, after),
         recipe=_recipe_table(pool, parts, found.strengths),
         trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),
-        summary=head | _recipe_summary(pool, parts, found) | judged,
+        summary=head | _recipe_summary(pool, parts, found) | {"scores": scores, "named": movers},
     )
+
+
+def _label_scores(
+    pool: CellPool, parts: Parts, found: Search, settings: ContrastSettings, seed: int
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Scores of short searches, equal in effort: one with the true labels, the others with shuffled ones."""
+    effort = settings.null_effort(found.penalty)
+    seeds = range(seed + 1, seed + 1 + settings.null_replicates)
+    true = _search_score(pool, parts, found.objective, effort, seed)
+    return true, [_search_score(pool, parts.shuffled(s), found.objective, effort, s) for s in seeds]
 
 
 def _search_score(
@@ -227,9 +229,10 @@ def _search_score(
 
 
 def _label_table(matched: dict[str, float], shuffled: Sequence[dict[str, float]]) -> pd.DataFrame:
-    rows = [{"kind": MATCHED, "replicate": 0, **matched}]
+    rows = [{"kind": MATCHED, "replicate": 0, "norm": np.nan, **matched}]
     return pd.DataFrame(
-        rows + [{"kind": SHUFFLED, "replicate": i, **scores} for i, scores in enumerate(shuffled)]
+        rows
+        + [{"kind": SHUFFLED, "replicate": i, "norm": np.nan, **scores} for i, scores in enumerate(shuffled)]
     )
 
 
@@ -265,11 +268,8 @@ def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, An
 
 def observed_gap(cells: AnnData, parts: Parts) -> Float[np.ndarray, " gene"]:
     """Difference, target minus source, of the test cells' own mean log1p counts per ten thousand."""
-    counts = sp.csr_matrix(cells.X, dtype=np.float64)
-    totals = np.asarray(
-        cells.obs["total_counts"] if "total_counts" in cells.obs else counts.sum(axis=1)
-    ).ravel()
-    scaled = sp.csr_matrix(sp.diags(1e4 / totals.astype(np.float64)) @ counts)
-    scaled.data = np.log1p(scaled.data)
-    means = [np.asarray(scaled[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)]
+    observed = log1p_cp10k(cells)
+    means = [
+        np.asarray(observed[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)
+    ]
     return means[0] - means[1]

@@ -130,36 +130,27 @@ def dose_sweep(
     check_site(model, sae, layer)
     strength_vector(sae, dict.fromkeys(programs, 1.0))
     bench = read_bench(model, sae, adata, layer, settings.batch_size)
+    genes, at = adata.var_names, settings.judged_at
     sweeps, nulls, summary = [], [], []
     for feature, program in programs.items():
         if not bench.rows(feature).size:
             summary.append({"feature": feature, "status": NO_EFFECT, "firing_rate": 0.0})
             continue
-        sweep = _sweep(bench, feature, adata.var_names, program, (held_out or {}).get(feature), settings)
+        sweep = _sweep(bench, feature, genes, program, (held_out or {}).get(feature), settings)
         group = None if groups is None else groups.get(feature)
-        null = null_table(
-            bench, sweep, settings.judged_at, group, settings.matched_genes, settings.random_edits, seed
-        )
+        null = null_table(bench, sweep, at, group, settings.matched_genes, settings.random_edits, seed)
         sweeps.append(sweep)
         nulls.append(null)
-        summary.append(feature_summary(bench, sweep, null, settings.judged_at))
-    found = [] if collection is None else sweeps
-    terms = [
-        moved_terms(
-            sweep,
-            adata.var_names,
-            collection or {},
-            settings.judged_at,
-            settings.top_genes,
-            settings.least_effect,
-        )
-        for sweep in found
-    ]
+        summary.append(feature_summary(bench, sweep, null, at))
     return DoseResult(
-        effects=_stacked([effect_table(bench, sweep, adata.var_names) for sweep in sweeps]),
-        doses=_stacked([dose_table(bench, sweep) for sweep in sweeps]),
+        effects=_stacked(effect_table(bench, sweep, genes) for sweep in sweeps),
+        doses=_stacked(dose_table(bench, sweep) for sweep in sweeps),
         nulls=_stacked(nulls),
-        terms=_stacked(terms),
+        terms=_stacked(
+            moved_terms(sweep, genes, collection, at, settings.top_genes, settings.least_effect)
+            for sweep in sweeps
+            if collection is not None
+        ),
         summary=summary,
     )
 
@@ -193,5 +184,6 @@ def _sweep(
     )
 
 
-def _stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+def _stacked(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    parts = list(tables)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

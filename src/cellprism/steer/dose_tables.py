@@ -90,10 +90,11 @@ def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: f
 
     ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each beside
     random_feature, random_direction (mean, low, high, p, n) and difference_of_means; ``its_own`` is what
-    random features do to their own strongest genes. ``antisymmetry``: 1 means exact mirror images, beside the
-    same of random edits. ``slope`` per unit of strength, ``monotonicity`` (Spearman) and ``linear_share``
-    over all strengths. ``effect_edited`` and ``effect_elsewhere``: mean absolute effect at 1 + d on genes
-    whose own token is edited in some cell, and on the others.
+    random features do to their own strongest genes. Their p compare sizes, since a feature may lower its
+    genes. ``antisymmetry``: 1 means exact mirror images, beside the same of random edits. ``slope`` per unit
+    of strength, ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and
+    ``effect_elsewhere``: mean absolute effect at 1 + d on genes whose own token is edited in some cell, and
+    on the others.
     """
     mirror = sweep.mirror(distance)
     _, edited = bench.gene_activation(sweep.feature)
@@ -110,7 +111,7 @@ def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: f
         "genes_held_out": int(sweep.held_out.chosen.size) if sweep.held_out else 0,
         "genes_edited": int((edited > 0).sum()),
         "edit_ratio": bench.edit_ratio(sweep.feature, 1 + distance),
-        "response": _beside(mirror.response(sweep.own), nulls, "response"),
+        "response": _beside(mirror.response(sweep.own), nulls, "response", two_sided=True),
         "antisymmetry": _beside(mirror.antisymmetry(), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),
         "monotonicity": plain(monotonicity(sweep.strengths, response)),
@@ -118,16 +119,14 @@ def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: f
         "effect_edited": plain(size[edited > 0].mean() if (edited > 0).any() else np.nan),
         "effect_elsewhere": plain(size[edited == 0].mean() if (edited == 0).any() else np.nan),
     }
-    entry["response"]["its_own"] = null_summary(
-        mirror.response(sweep.own),
-        nulls.loc[nulls["kind"] == RANDOM_FEATURE, "its_own"].to_numpy(dtype=float),
-    )
+    its_own = nulls.loc[nulls["kind"] == RANDOM_FEATURE, "its_own"].to_numpy(dtype=float)
+    entry["response"]["its_own"] = null_summary(mirror.response(sweep.own), its_own, two_sided=True)
     if sweep.held_out:
-        entry["held_out"] = _beside(mirror.response(sweep.held_out), nulls, "held_out")
+        entry["held_out"] = _beside(mirror.response(sweep.held_out), nulls, "held_out", two_sided=True)
     return entry
 
 
-def _beside(value: float, nulls: pd.DataFrame, column: str) -> dict[str, Any]:
+def _beside(value: float, nulls: pd.DataFrame, column: str, two_sided: bool = False) -> dict[str, Any]:
     """A value, its two nulls and its competitor."""
     drawn = {
         kind: nulls.loc[nulls["kind"] == kind, column].to_numpy(dtype=float)
@@ -137,7 +136,7 @@ def _beside(value: float, nulls: pd.DataFrame, column: str) -> dict[str, Any]:
     competitor = drawn.get(DIFFERENCE, none)
     return {
         "value": plain(value),
-        "random_feature": null_summary(value, drawn.get(RANDOM_FEATURE, none)),
-        "random_direction": null_summary(value, drawn.get(RANDOM_DIRECTION, none)),
+        "random_feature": null_summary(value, drawn.get(RANDOM_FEATURE, none), two_sided),
+        "random_direction": null_summary(value, drawn.get(RANDOM_DIRECTION, none), two_sided),
         "difference_of_means": plain(competitor[0]) if competitor.size else None,
     }

@@ -190,8 +190,9 @@ def steer(
         positions: ``present`` (default) edits tokens of measured genes only, ``all`` every token.
         batch_size: cells per forward pass; the result does not depend on it beyond rounding.
 
-    Returns: AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per
-        ten thousand), obsm ``embedding_baseline`` and ``embedding_steered``, and per cell ``edit_norm``,
+    Returns:
+        AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per ten
+        thousand), obsm ``embedding_baseline`` and ``embedding_steered``, and per cell ``edit_norm``,
         ``residual_norm`` (Frobenius, over the tokens open to the edit) and ``edit_ratio``, the first over the
         second.
 
@@ -201,24 +202,13 @@ def steer(
     """
     site = check_site(model, sae, layer)
     vector = strength_vector(sae, strengths)
-    rows: dict[str, list[np.ndarray]] = {}
-    for cells in read_site(model, sae, adata, layer, batch_size, positions):
-        changed = edited(cells.x, cells.code, vector, sae.W_dec)
-        before = model.resume(cells.batch, layer, cells.x)
-        after = model.resume(cells.batch, layer, changed)
-        columns = expression_columns(model, cells.batch, adata)
-        open_ = open_tokens(cells.batch, positions)[..., None]
-        batch_rows = {
-            "baseline": before.expression[:, columns],
-            "steered": after.expression[:, columns],
-            "embedding_baseline": before.embedding,
-            "embedding_steered": after.embedding,
-            "edit_norm": (changed - cells.x).flatten(1).norm(dim=1),
-            "residual_norm": (cells.x * open_).flatten(1).norm(dim=1),
-        }
-        for name, values in batch_rows.items():
-            rows.setdefault(name, []).append(values.float().cpu().numpy())
-    whole = {name: np.concatenate(parts) for name, parts in rows.items()}
+    parts = [
+        _before_and_after(
+            model, cells, layer, edited(cells.x, cells.code, vector, sae.W_dec), positions, adata
+        )
+        for cells in read_site(model, sae, adata, layer, batch_size, positions)
+    ]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     obs = pd.DataFrame(adata.obs).assign(edit_norm=whole["edit_norm"], residual_norm=whole["residual_norm"])
     obs["edit_ratio"] = obs["edit_norm"] / obs["residual_norm"]
     recipe = {
@@ -233,3 +223,27 @@ def steer(
         out.layers[name] = whole[name]
         out.obsm[f"embedding_{name}"] = whole[f"embedding_{name}"]
     return out
+
+
+def _before_and_after(
+    model: CellModel,
+    cells: SiteCells,
+    layer: int,
+    changed: Float[Tensor, "cell token d_model"],
+    positions: str,
+    adata: AnnData,
+) -> dict[str, np.ndarray]:
+    """Predictions of one batch without and with the edit, and the sizes of edit and residual."""
+    before = model.resume(cells.batch, layer, cells.x)
+    after = model.resume(cells.batch, layer, changed)
+    columns = expression_columns(model, cells.batch, adata)
+    open_ = open_tokens(cells.batch, positions)[..., None]
+    values = {
+        "baseline": before.expression[:, columns],
+        "steered": after.expression[:, columns],
+        "embedding_baseline": before.embedding,
+        "embedding_steered": after.embedding,
+        "edit_norm": (changed - cells.x).flatten(1).norm(dim=1),
+        "residual_norm": (cells.x * open_).flatten(1).norm(dim=1),
+    }
+    return {name: value.float().cpu().numpy() for name, value in values.items()}

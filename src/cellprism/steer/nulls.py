@@ -130,17 +130,19 @@ def moved_as_feature(
         yield cells.batch, shifted(cells.x.flatten(0, 1), direction, amount).view_as(cells.x)
 
 
-def null_summary(observed: float, null: Float[np.ndarray, " replicate"]) -> dict[str, float | int | None]:
-    """Mean, 95 % range and one-sided Monte-Carlo p of a null, as plain JSON; replicates without a value are
-    left out.
+def null_summary(
+    observed: float, null: Float[np.ndarray, " replicate"], two_sided: bool = False
+) -> dict[str, float | int | None]:
+    """Mean, 95 % range and Monte-Carlo p of a null, as plain JSON; replicates without a value are left out.
 
+    p is the chance of a null value at least as large as the observed one, ``two_sided`` in absolute size.
     With few replicates the range is close to the smallest and the largest, and p cannot be below 1 / (n + 1).
     """
     null = null[~np.isnan(null)]
     if null.size == 0:
         return {"mean": None, "low": None, "high": None, "p": None, "n": 0}
     low, high = np.quantile(null, [0.025, 0.975])
-    p = plain(monte_carlo_p(observed, null))
+    p = plain(monte_carlo_p(abs(observed), np.abs(null)) if two_sided else monte_carlo_p(observed, null))
     return {"mean": float(null.mean()), "low": float(low), "high": float(high), "p": p, "n": int(null.size)}
 
 

@@ -11,7 +11,7 @@ Notable choices
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from cellprism.equations.objectives import expression_objective, latent_objectiv
 from cellprism.equations.steering import edit_energy, strength_gradient
 from cellprism.steer.intervene import edited
 from cellprism.steer.pool import CellPool
-from cellprism.types import CellOutput
+from cellprism.types import CellBatch, CellOutput
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,16 @@ class ContrastProblem:
     """Objective of some cells, a mean over them."""
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
-        """Mean objective over the cells."""
-        total = 0.0
+        """Mean objective over the cells, steered."""
+        pool = self.pool
+        return self.loss_from(
+            (c.batch, edited(c.x, c.code, strengths, pool.W_dec)) for c in pool.take(self.rows)
+        )
+
+    def loss_from(self, residuals: Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> float:
+        """Mean objective over the cells, from given residual streams at the site."""
         with torch.no_grad():
-            for cells in self.pool.take(self.rows):
-                x = edited(cells.x, cells.code, strengths, self.pool.W_dec)
-                total += self._value(cells.batch, x).item() * len(x)
-        return total / len(self.rows)
+            return sum(self._value(batch, x).item() * len(x) for batch, x in residuals) / len(self.rows)
 
     def loss_and_gradient(
         self, strengths: Float[Tensor, " feature"]
@@ -89,5 +92,5 @@ class ContrastProblem:
         parts = [edit_energy(cells.code, self.pool.W_dec) for cells in self.pool.take(self.rows)]
         return torch.stack(parts).sum(dim=0) / len(self.rows)
 
-    def _value(self, batch, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, ""]:
+    def _value(self, batch: CellBatch, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, ""]:
         return self.target(self.pool.model.resume(batch, self.pool.layer, x))

@@ -1,4 +1,4 @@
-"""Edits of the same norm as a recipe's that owe nothing to the search: what the recipe has to beat."""
+"""Edits no larger than a recipe's that owe nothing to the search: what the recipe has to beat."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.steer.intervene import edited
-from cellprism.steer.judge import Yardstick, score
+from cellprism.steer.judge import score
 from cellprism.steer.nulls import (
     difference_of_means,
     firing_and_energy,
@@ -20,6 +20,7 @@ from cellprism.steer.nulls import (
 )
 from cellprism.steer.parts import Parts
 from cellprism.steer.pool import CellPool, Prediction
+from cellprism.steer.search import Search
 
 RECIPE = "recipe"
 MATCHED = "true labels"
@@ -28,6 +29,9 @@ RANDOM_RECIPE = "random recipe"
 RANDOM_DIRECTION = "random direction"
 DIFFERENCE = "difference of means"
 DIFFERENCE_PER_GENE = "difference of means per gene"
+TUNED = ", best norm"
+SHARES = tuple(2.0**-i for i in range(8))
+"""Shares of the recipe's norm among which the difference of means may choose."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,15 @@ class Trial:
 
     kind: str
     replicate: int
+    share: float
+    """Norm of the edit over that of the recipe."""
     prediction: Prediction
     scores: dict[str, float]
 
 
-def edit_norms(pool: CellPool, rows, strengths: Float[Tensor, " feature"]) -> tuple[float, float]:
+def edit_norms(
+    pool: CellPool, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]
+) -> tuple[float, float]:
     """Frobenius norms, over present tokens of all cells, of a recipe's edit and of the residuals that it
     changes."""
     edit, residual = 0.0, 0.0
@@ -51,52 +59,65 @@ def edit_norms(pool: CellPool, rows, strengths: Float[Tensor, " feature"]) -> tu
     return edit**0.5, residual**0.5
 
 
-def try_rivals(
-    pool: CellPool,
-    parts: Parts,
-    yardstick: Yardstick,
-    strengths: Float[Tensor, " feature"],
-    replicates: int,
-    seed: int,
-) -> list[Trial]:
-    """Steer the test cells with the recipe and with every rival, each at the recipe's norm; the recipe comes
-    first.
+def try_rivals(pool: CellPool, parts: Parts, found: Search, replicates: int, seed: int) -> list[Trial]:
+    """Steer the test cells with the recipe and with every rival; the recipe comes first.
 
-    Rivals: the difference of means of the training cells, as one vector for all tokens and as one per gene;
-    ``replicates`` random directions; and as many random recipes. All but the recipe are left out where it is
-    neutral.
+    Rivals: the difference of means of the training cells, as one vector for all tokens and as one per gene,
+    at the recipe's norm and at the share of it that is best for the objective on validation cells (one vector
+    at all tokens moves the embedding far more than a recipe of equal norm, and would only overshoot);
+    ``replicates`` random directions and as many random recipes, at the recipe's norm. Where the recipe is
+    neutral it stands alone.
     """
     rows = parts.test.source
+    before, target = pool.baseline.part(rows), pool.baseline.part(parts.test.target)
+    norm, _ = edit_norms(pool, rows, found.strengths)
+
+    def trial(kind: str, replicate: int, share: float, after: Prediction) -> Trial:
+        return Trial(kind, replicate, share, after, score(found.yardstick, before, after, target))
+
+    trials = [trial(RECIPE, 0, 1.0, pool.predict(rows, found.strengths))]
+    if norm == 0:
+        return trials
+
+    def along(vectors: Float[Tensor, "token d_model"], share: float = 1.0) -> Prediction:
+        return pool.predict_from(moved_along(pool, rows, vectors, norm * share))
+
+    for kind, vectors in _differences(pool, parts).items():
+        best = _best_share(pool, found, vectors)
+        trials.append(trial(kind, 0, 1.0, along(vectors)))
+        trials.append(trial(kind + TUNED, 0, best, along(vectors, best)))
     rng = np.random.default_rng(seed)
-    norm, _ = edit_norms(pool, rows, strengths)
     firing, energy = firing_and_energy(pool, parts.train.source)
+    everywhere = torch.ones_like(pool.x[0])
+    for i in range(replicates):
+        trials.append(trial(RANDOM_DIRECTION, i, 1.0, along(everywhere * random_direction(pool, rng))))
+        other = random_recipe(found.strengths, firing, energy, rng)
+        size, _ = edit_norms(pool, rows, other)
+        scaled = 1 + (other - 1) * (norm / size if size > 0 else 0.0)
+        trials.append(trial(RANDOM_RECIPE, i, 1.0, pool.predict(rows, scaled)))
+    return trials
+
+
+def _differences(pool: CellPool, parts: Parts) -> dict[str, Float[Tensor, "token d_model"]]:
+    """The difference of means of the training cells: the same vector at every token, and one per gene."""
     per_gene = difference_of_means(pool, parts.train.source, parts.train.target)
     shared = pool.present[torch.as_tensor(parts.train.source)].any(dim=0)
-    everywhere = torch.ones_like(per_gene)
+    return {
+        DIFFERENCE: torch.ones_like(per_gene) * per_gene[shared].mean(dim=0),
+        DIFFERENCE_PER_GENE: per_gene,
+    }
 
-    def scaled(other: Float[Tensor, " feature"]) -> Float[Tensor, " feature"]:
-        size, _ = edit_norms(pool, rows, other)
-        return 1 + (other - 1) * (norm / size if size > 0 else 0.0)
 
-    def edits() -> Iterable[tuple[str, int, Prediction]]:
-        yield RECIPE, 0, pool.predict(rows, strengths)
-        if norm == 0:
-            return
-        yield DIFFERENCE, 0, along(everywhere * per_gene[shared].mean(dim=0))
-        yield DIFFERENCE_PER_GENE, 0, along(per_gene)
-        for i in range(replicates):
-            yield RANDOM_DIRECTION, i, along(everywhere * random_direction(pool, rng))
-            yield RANDOM_RECIPE, i, pool.predict(rows, scaled(random_recipe(strengths, firing, energy, rng)))
-
-    def along(vectors: Float[Tensor, "token d_model"]) -> Prediction:
-        return pool.predict_from(moved_along(pool, rows, vectors, norm))
-
-    before, target = pool.baseline.part(rows), pool.baseline.part(parts.test.target)
-    return [Trial(kind, i, after, score(yardstick, before, after, target)) for kind, i, after in edits()]
+def _best_share(pool: CellPool, found: Search, vectors: Float[Tensor, "token d_model"]) -> float:
+    """The share of the recipe's norm at which the vectors lower the objective most on validation cells."""
+    judges = found.judges
+    norm, _ = edit_norms(pool, judges.rows, found.strengths)
+    losses = [judges.loss_from(moved_along(pool, judges.rows, vectors, norm * share)) for share in SHARES]
+    return SHARES[int(np.argmin(losses))]
 
 
 def trial_table(trials: Iterable[Trial]) -> pd.DataFrame:
-    """One row per trial: kind, replicate and every score."""
+    """One row per trial: kind, replicate, norm (over that of the recipe) and every score."""
     return pd.DataFrame(
-        [{"kind": trial.kind, "replicate": trial.replicate, **trial.scores} for trial in trials]
+        [{"kind": t.kind, "replicate": t.replicate, "norm": t.share, **t.scores} for t in trials]
     )

@@ -49,6 +49,8 @@ class Search:
     validation: list[float]
     """Loss of the validation cells at each point, in units of their neutral loss."""
     yardstick: Yardstick
+    judges: ContrastProblem
+    """The objective on the validation cells."""
     n_considered: int
     """Features that fire on the training cells, which are all that a recipe can use."""
 
@@ -119,7 +121,7 @@ def search(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: i
     judges = ContrastProblem(pool, parts.validation.source, target)
     neutral = judges.loss(state.strengths)
     validation = [1.0, *(judges.loss(point.strengths) / neutral for point in points[1:])]
-    return Search(objective, points, validation, yardstick, int(state.free.sum()))
+    return Search(objective, points, validation, yardstick, judges, int(state.free.sum()))
 
 
 def _target(pool: CellPool, objective: str, yardstick: Yardstick) -> LatentTarget | ExpressionTarget:

@@ -17,7 +17,7 @@ zeros.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ FIRST_MOVE = 0.25  # largest change of a strength in the very first step, before
 METRIC_FLOOR = 1e-3  # of the largest entry: a feature that hardly ever fires must not get unbounded steps
 
 
+@runtime_checkable
 class SmoothProblem(Protocol):
     """What the solver needs to know of a problem."""
 

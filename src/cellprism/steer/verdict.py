@@ -15,21 +15,35 @@ from cellprism.steer.rivals import (
     DIFFERENCE_PER_GENE,
     RANDOM_DIRECTION,
     RANDOM_RECIPE,
+    TUNED,
     Trial,
 )
 
+COMPETITORS = {
+    "difference_of_means": DIFFERENCE,
+    "difference_of_means_best_norm": DIFFERENCE + TUNED,
+    "difference_of_means_per_gene": DIFFERENCE_PER_GENE,
+    "difference_of_means_per_gene_best_norm": DIFFERENCE_PER_GENE + TUNED,
+}
+
 
 def score_summary(
+    yardstick: Yardstick,
     trials: Sequence[Trial],
     matched: dict[str, float],
     shuffled: Sequence[dict[str, float]],
-    intervals: dict[str, tuple[float, float]],
+    before: Prediction,
+    target: Prediction,
+    resamples: int,
+    seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Per score: value, low, high (95 % over test cells), one entry per null and one per competitor.
 
     A null has mean, low, high (95 % range), p and n; p is one-sided towards larger values and left out for
-    scores of which neither direction is better. ``trials[0]`` is the recipe.
+    scores of which neither direction is better. Searches with shuffled labels are short: their p is that of
+    ``observed``, the score of an equally short search with the true labels. ``trials[0]`` is the recipe.
     """
+    intervals = score_intervals(yardstick, before, trials[0].prediction, target, resamples, seed)
     summary = {}
     for name in (*HIGHER_IS_BETTER, *OTHER_SCORES):
         value = trials[0].scores[name]
@@ -45,10 +59,8 @@ def score_summary(
             entry[null] = null_summary(observed, np.array(values, dtype=float))
             if name in OTHER_SCORES:
                 del entry[null]["p"]
-        for key, kind in (
-            ("difference_of_means", DIFFERENCE),
-            ("difference_of_means_per_gene", DIFFERENCE_PER_GENE),
-        ):
+        entry["shuffled_labels"]["observed"] = plain(matched[name])
+        for key, kind in COMPETITORS.items():
             entry[key] = next((plain(t.scores[name]) for t in trials if t.kind == kind), None)
         summary[name] = entry
     return summary
@@ -76,55 +88,34 @@ def named_summary(
         if gene not in genes:
             summary[gene] = {"measured": False}
             continue
-        column = int(genes.get_indexer([gene])[0])
-
-        def fraction(after: Prediction, column: int = column) -> float:
-            means = [p.expression[:, [column]].mean(axis=0) for p in (before, target, after)]
-            return float(gap_fraction(*means)[0])
-
-        value = fraction(trials[0].prediction)
+        column = genes.get_indexer([gene])
+        fractions = [
+            float(
+                gap_fraction(*(p.expression[:, column].mean(axis=0) for p in (before, target, t.prediction)))[
+                    0
+                ]
+            )
+            for t in trials
+        ]
+        random = [
+            f for f, t in zip(fractions, trials, strict=True) if t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION)
+        ]
+        null = null_summary(fractions[0], np.array(random))
         gap = float(target.expression[:, column].mean() - before.expression[:, column].mean())
-        moves = (
-            (trials[0].prediction.expression - before.expression)[:, column] / gap
-            if gap
-            else np.full(2, np.nan)
+        moves = (trials[0].prediction.expression - before.expression)[:, column].ravel()
+        low, high = cell_interval(
+            np.mean, [moves / gap if gap else np.full_like(moves, np.nan)], resamples, seed
         )
-        low, high = cell_interval(np.mean, [moves], resamples, seed)
-        random = np.array(
-            [fraction(t.prediction) for t in trials if t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION)]
-        )
-        null = null_summary(value, random)
-        beyond = null["high"] is None or value > null["high"]
+        beyond = null["high"] is None or fractions[0] > null["high"]
         summary[gene] = {
             "measured": True,
-            "direction": "up" if yardstick.gap[column] > 0 else "down",
-            "differential": bool(yardstick.weight[column] > 0),
+            "direction": "up" if yardstick.gap[column].item() > 0 else "down",
+            "differential": bool(yardstick.weight[column].item() > 0),
             "gap": gap,
-            "gap_fraction": plain(value),
+            "gap_fraction": plain(fractions[0]),
             "low": plain(low),
             "high": plain(high),
             "random": null,
-            "moved": bool(value >= moved_at and low > 0 and beyond),
+            "moved": bool(fractions[0] >= moved_at and low > 0 and beyond),
         }
     return summary
-
-
-def summarise(
-    yardstick: Yardstick,
-    trials: Sequence[Trial],
-    matched: dict[str, float],
-    shuffled: Sequence[dict[str, float]],
-    before: Prediction,
-    target: Prediction,
-    genes: pd.Index,
-    named: Sequence[str],
-    moved_at: float,
-    resamples: int,
-    seed: int,
-) -> dict[str, Any]:
-    """``scores`` and ``named`` of a contrast, as plain JSON."""
-    intervals = score_intervals(yardstick, before, trials[0].prediction, target, resamples, seed)
-    return {
-        "scores": score_summary(trials, matched, shuffled, intervals),
-        "named": named_summary(named, genes, yardstick, before, target, trials, moved_at, resamples, seed),
-    }

@@ -14,8 +14,15 @@
     place[last] = value;
   }
 
+  // A copy, with brighter twins of some colours on a dark background.
+  function inScheme(value) {
+    let text = JSON.stringify(value);
+    if (dark.matches) for (const [colour, twin] of Object.entries(page.bright)) text = text.replaceAll(colour, twin);
+    return JSON.parse(text);
+  }
+
   function layoutOf(figure) {
-    const layout = JSON.parse(JSON.stringify(figure.layout));
+    const layout = inScheme(figure.layout);
     layout.template = page.templates[dark.matches ? "dark" : "light"];
     layout.height = figure.height;
     layout.autosize = true;
@@ -36,9 +43,10 @@
         click: function () { download(figure); },
       }],
     };
-    return Plotly.react(place, figure.data, layoutOf(figure), config).then(function () {
+    const data = inScheme(figure.data);
+    return Plotly.react(place, data, layoutOf(figure), config).then(function () {
       if (!place.dataset.drawn && figure.id === "feature-map") place.on("plotly_click", showFeature);
-      if (!place.dataset.drawn) legend(figure, place);
+      legend(figure, data, place);
       place.dataset.drawn = "yes";
     }).catch(function (error) {
       place.textContent = "This figure could not be drawn: " + error.message;
@@ -69,21 +77,23 @@
   };
 
   // One button for each named trace; it shows or hides that trace.
-  function legend(figure, place) {
-    const named = figure.data.map(function (trace, i) { return [trace, i]; })
+  function legend(figure, data, place) {
+    const named = data.map(function (trace, i) { return [trace, i]; })
       .filter(function (pair) { return pair[0].name && pair[0].showlegend !== false; });
     if (figure.layout.showlegend === false || named.length < 2) return;
+    const old = place.previousElementSibling;
+    if (old.className === "legend") old.remove();
     const list = document.createElement("div");
     list.className = "legend";
     for (const [trace, i] of named) {
       const button = document.createElement("button");
       button.type = "button";
-      button.setAttribute("aria-pressed", "true");
+      button.setAttribute("aria-pressed", String(trace.visible !== false));
       button.append(swatch(trace), plainText(trace.name));
       button.addEventListener("click", function () {
         const on = button.getAttribute("aria-pressed") !== "true";
         button.setAttribute("aria-pressed", String(on));
-        trace.visible = on;
+        figure.data[i].visible = on; // kept when the page draws again
         Plotly.restyle(place, { visible: on }, [i]);
       });
       list.append(button);
@@ -117,8 +127,13 @@
     return svg;
   }
 
-  function drawAll() {
-    return Promise.all(page.figures.map(draw)).then(function () { document.body.dataset.ready = "yes"; });
+  // One after the other, with a pause for the reader's own scrolling and typing.
+  async function drawAll() {
+    for (const figure of page.figures) {
+      await draw(figure);
+      await new Promise(function (go) { setTimeout(go, 0); });
+    }
+    document.body.dataset.ready = "yes";
   }
 
   // A mark of the map leads to its row in the table of features.

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from cellprism.report import theme
 from cellprism.report.facts import ContrastFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent, plain, wrapped
+from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 
 NAMED_GENES = ("CD8A", "CD8B", "CD4")
 OBJECTIVE_WORDS = {"latent": "inner state", "expression": "expression"}
@@ -15,27 +16,18 @@ OBJECTIVE_WORDS = {"latent": "inner state", "expression": "expression"}
 
 def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
     """Every test cell on the axis from source to target, before and after steering."""
-    cells = contrast.cells.sort_values("projection_before")
-    before, after = (cells[f"projection_{w}"].to_numpy(dtype=float) for w in ("before", "after"))
-    closer = cells["closer"].to_numpy(dtype=bool)
+    cells = ordered(contrast.cells, "projection_before")
+    before, after = numbers(cells, "projection_before"), numbers(cells, "projection_after")
+    closer = flags(cells, "closer")
     traces = [
         _threads(before[closer], after[closer], "ends closer to the target", theme.OURS),
         _threads(before[~closer], after[~closer], "ends farther", theme.OPPOSITE),
-        _spread(before, cells["cell"], "before", 1.0, theme.CONTROL),
-        _spread(after, cells["cell"], "after", 0.0, theme.OURS),
+        _spread(before, texts(cells, "cell"), "before", 1.0, theme.CONTROL),
+        _spread(after, texts(cells, "cell"), "after", 0.0, theme.OURS),
     ]
     ends = [_vertical(0.0), _vertical(1.0)]
     marks = [_mark(0.0, wrapped(contrast.source, 12)), _mark(1.0, wrapped(contrast.target, 12))]
-    progress = contrast.scores.get("latent_progress")
-    shuffled = progress.nulls.get("shuffled_labels") if progress else None
-    if shuffled and shuffled.interval:
-        start = float(before.mean())
-        low, high = (start + edge for edge in shuffled.interval)
-        ends.append({
-            "type": "rect", "yref": "y", "y0": -0.18, "y1": -0.06, "x0": low, "x1": high,
-            "fillcolor": theme.CONTROL_BAND, "line": {"color": theme.CONTROL, "width": 1},
-        })  # fmt: skip
-        marks.append({"x": high, "y": -0.12, "xanchor": "left", "text": " way with shuffled labels (95 %)"})
+    bar = _shuffled_bar(contrast, float(before.mean()))
     plot = canvas(
         traces,
         xaxis={
@@ -51,30 +43,46 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
             "showgrid": False,
             "ticks": "",
         },
-        shapes=ends,
-        annotations=marks,
+        shapes=[*ends, *(shape for shape, _ in bar)],
+        annotations=[*marks, *(mark for _, mark in bar)],
     )
     moved = float((after - before).mean())
     return Figure(
         f"axis-{contrast.objective}",
         axis_title(contrast),
         plot,
-        f"Each line is one {contrast.source} cell that the recipe was not fitted on: above where the model places it, below where it "
-        f"places it after steering. Place is measured along the straight line from the mean {contrast.source} cell (0) to the mean "
-        f"{contrast.target} cell (1). The grey bar is how far recipes fitted on shuffled labels go. "
-        "Cells can come closer to a target merely by shrinking to an average: see drift and variance in the table.",
-        f"{len(cells)} cells before and after steering; the mean moves from {before.mean():.2f} to {after.mean():.2f} "
-        f"({moved:+.2f}); {percent(closer.mean())} end closer to the target.",
+        f"Each line is one {contrast.source} cell that the recipe was not fitted on: above where the model "
+        "places it, below where it places it after steering. Place is measured along the straight line from "
+        f"the mean {contrast.source} cell (0) to the mean {contrast.target} cell (1). The grey bar is how "
+        "far recipes fitted on shuffled labels go. Cells can come closer to a target merely by shrinking to "
+        "an average: see drift and variance in the table.",
+        f"{len(cells)} cells before and after steering; the mean moves from {before.mean():.2f} to "
+        f"{after.mean():.2f} ({moved:+.2f}); {percent(closer.mean())} end closer to the target.",
         files,
         height=400,
         narrow={"margin.l": 40, "annotations[0].font.size": 10, "annotations[1].font.size": 10},
     )
 
 
+def _shuffled_bar(contrast: ContrastFacts, start: float) -> list[tuple[dict, dict]]:
+    """A bar from the mean place to where shuffled labels would bring it, and its words; none without them."""
+    progress = contrast.scores.get("latent_progress")
+    shuffled = progress.nulls.get("shuffled_labels") if progress else None
+    if shuffled is None or shuffled.interval is None:
+        return []
+    low, high = (start + edge for edge in shuffled.interval)
+    look = {"fillcolor": theme.CONTROL_BAND, "line": {"color": theme.CONTROL, "width": 1}}
+    shape = {"type": "rect", "yref": "y", "y0": -0.18, "y1": -0.06, "x0": low, "x1": high, **look}
+    return [(shape, {"x": high, "y": -0.12, "xanchor": "left", "text": " way with shuffled labels (95 %)"})]
+
+
 def axis_title(contrast: ContrastFacts) -> str:
     """The finding: how far cells went, beside shuffled labels."""
     score = contrast.scores.get("fraction_closer")
-    what = f"Pulling {contrast.source} towards {contrast.target} by {OBJECTIVE_WORDS.get(contrast.objective, contrast.objective)}"
+    what = (
+        f"Pulling {contrast.source} towards {contrast.target} by "
+        f"{OBJECTIVE_WORDS.get(contrast.objective, contrast.objective)}"
+    )
     if score is None:
         return what
     null = score.nulls.get("shuffled_labels")
@@ -85,18 +93,17 @@ def axis_title(contrast: ContrastFacts) -> str:
 
 def gap_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
     """How much of each gene's gap steering closes."""
-    genes = contrast.genes.dropna(subset=["gap_fraction"])
+    genes = where(contrast.genes, contrast.genes["gap_fraction"].notna())
     genes = genes.assign(gap=genes["target_mean"] - genes["source_mean"])
-    limit = _limits(genes["gap_fraction"])
-    parts = [("up", f"higher in {contrast.target}", theme.OURS, "triangle-up"),
-             ("down", f"lower in {contrast.target}", theme.OPPOSITE, "triangle-down")]  # fmt: skip
-    traces = [_gene_points(genes[genes["direction"] == d], plain(n), c, s, limit) for d, n, c, s in parts]
-    named = genes[genes["gene"].isin(NAMED_GENES)]
-    notes = [
-        {"x": r.gap, "y": float(np.clip(r.gap_fraction, *limit)), "text": f"<b>{plain(r.gene)}</b>", "showarrow": True,
-         "arrowwidth": 1, "arrowhead": 0, "ax": 30, "ay": -30 if place % 2 == 0 else 30, "arrowcolor": theme.CONTROL}
-        for place, r in enumerate(named.sort_values("gap_fraction", ascending=False).itertuples())
-    ]  # fmt: skip
+    limit = _limits(numbers(genes, "gap_fraction"))
+    parts = [
+        ("up", f"higher in {contrast.target}", theme.OURS, "triangle-up"),
+        ("down", f"lower in {contrast.target}", theme.OPPOSITE, "triangle-down"),
+    ]
+    traces = [
+        _gene_points(where(genes, genes["direction"] == d), plain(n), c, s, limit) for d, n, c, s in parts
+    ]
+    named = where(genes, genes["gene"].isin(NAMED_GENES))
     lines = [_horizontal(0.0)] + ([_horizontal(1.0)] if limit[1] >= 1 else [])
     plot = canvas(
         traces,
@@ -112,16 +119,17 @@ def gap_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
             "tickformat": ".0%",
         },
         shapes=lines,
-        annotations=notes,
+        annotations=_gene_notes(named, limit),
     )
-    words = [f"{r.gene} {percent(r.gap_fraction)}" for r in named.itertuples()]
+    words = [f"{r.gene} {percent(r.gap_fraction)}" for r in records(named)]
     return Figure(
         f"gap-{contrast.objective}",
         gap_title(contrast),
         plot,
-        f"One mark per gene that differs between the two types. 0 %: the gene did not move; 100 %: it reached the level of "
-        f"{contrast.target}; below 0 it moved away. Far from the middle are genes that differ much. Genes and their "
-        "directions were chosen on cells other than those scored. Marks at the edge lie beyond it.",
+        "One mark per gene that differs between the two types. 0 %: the gene did not move; 100 %: it "
+        f"reached the level of {contrast.target}; below 0 it moved away. Far from the middle are genes that "
+        "differ much. Genes and their directions were chosen on cells other than those scored. Marks at the "
+        "edge lie beyond it.",
         f"Scatter plot of {len(genes)} genes: gap against share closed. "
         + ("; ".join(words) or "CD8A and CD8B are not measured."),
         files,
@@ -130,10 +138,25 @@ def gap_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
             ("gene", "direction", "gap", "share closed"),
             [
                 (r.gene, r.direction, f"{r.gap:+.2f}", percent(r.gap_fraction))
-                for r in genes.head(40).itertuples()
+                for r in records(genes.head(40))
             ],
         ),
     )
+
+
+def _gene_notes(named: pd.DataFrame, limit: tuple[float, float]) -> list[dict]:
+    """Names of the genes that readers look for, above and below their marks in turn."""
+    look = {"showarrow": True, "arrowwidth": 1, "arrowhead": 0, "arrowcolor": theme.CONTROL, "ax": 30}
+    return [
+        {
+            "x": r.gap,
+            "y": float(np.clip(r.gap_fraction, *limit)),
+            "text": f"<b>{plain(r.gene)}</b>",
+            "ay": -30 if place % 2 == 0 else 30,
+            **look,
+        }
+        for place, r in enumerate(records(ordered(named, "gap_fraction", rising=False)))
+    ]
 
 
 def gap_title(contrast: ContrastFacts) -> str:
@@ -157,8 +180,8 @@ def path_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> Figur
     traces = []
     for contrast in contrasts:
         colour, symbol = theme.OBJECTIVES.get(contrast.objective, (theme.PUBLISHED, "star"))
-        path = contrast.path.sort_values("lambda", ascending=False)
-        chosen = path.iloc[(path["lambda"] - contrast.penalty).abs().argmin()]
+        path = ordered(contrast.path, "lambda", rising=False)
+        chosen = path.iloc[int(np.abs(numbers(path, "lambda") - contrast.penalty).argmin())]
         traces += [
             _path_line(path, contrast.objective, colour, symbol),
             _path_choice(chosen, contrast.objective, colour),
@@ -175,17 +198,18 @@ def path_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> Figur
     )
     rows = []
     for c in contrasts:
-        sizes = [f"{(np.abs(c.recipe['strength'] - 1) > t).sum()}" for t in (0, 0.1, 0.3, 0.5)]
+        sizes = [f"{(np.abs(numbers(c.recipe, 'strength') - 1) > t).sum()}" for t in (0, 0.1, 0.3, 0.5)]
         rows.append((f"{c.objective} objective", f"{c.penalty:.3g}", *sizes))
     sizes = "; ".join(f"{r[0]}: {r[4]} features moved by more than 0.3" for r in rows)
     return Figure(
         "recipe-path",
         f"How large a recipe must be: {sizes}",
         plot,
-        "A recipe is a list of features and their strengths. A strong penalty (left) allows only few features to move; relaxing it lets "
-        "the recipe grow and go further, until more features bring nothing or fit only the cells that they were fitted on. The loss is the "
-        "squared distance to the target that is left; 100 % removed would be arrival. The ring marks the chosen recipe, the best on validation cells; "
-        "what recipes of chance reach stands in the figure and the tables below.",
+        "A recipe is a list of features and their strengths. A strong penalty (left) allows only few "
+        "features to move; relaxing it lets the recipe grow and go further, until more features bring "
+        "nothing or fit only the cells that they were fitted on. The loss is the squared distance to the "
+        "target that is left; 100 % removed would be arrival. The ring marks the chosen recipe, the best on "
+        "validation cells; what recipes of chance reach stands in the figure and the tables below.",
         "Line plot of recipe size against loss removed. " + sizes,
         files,
         height=430,
@@ -198,18 +222,36 @@ def _threads(before: np.ndarray, after: np.ndarray, name: str, colour: str) -> g
     x, y = np.full(3 * len(before), np.nan), np.full(3 * len(before), np.nan)
     x[0::3], x[1::3], y[0::3], y[1::3] = before, after, 0.94, 0.06
     return go.Scatter(
-        x=x, y=y, mode="lines", name=f"{name} ({len(before)})", line={"color": colour, "width": 0.8}, opacity=0.4,
+        x=x,
+        y=y,
+        mode="lines",
+        name=f"{name} ({len(before)})",
+        line={"color": colour, "width": 0.8},
+        opacity=0.4,
         hoverinfo="skip",
-    )  # fmt: skip
+    )
 
 
-def _spread(values: np.ndarray, names: pd.Series, word: str, height: float, colour: str) -> go.Violin:
+def _spread(values: np.ndarray, names: list[str], word: str, height: float, colour: str) -> go.Violin:
     return go.Violin(
-        x=values, y0=height, orientation="h", side="positive", width=0.85, name=word, showlegend=False, points="all",
-        jitter=0, pointpos=0, marker={"size": 4, "color": colour}, line={"color": colour, "width": 1.5}, spanmode="hard",
-        meanline={"visible": True}, text=[plain(n) for n in names], hoveron="points",
+        x=values,
+        y0=height,
+        orientation="h",
+        side="positive",
+        width=0.85,
+        name=word,
+        showlegend=False,
+        points="all",
+        jitter=0,
+        pointpos=0,
+        marker={"size": 4, "color": colour},
+        line={"color": colour, "width": 1.5},
+        spanmode="hard",
+        meanline={"visible": True},
+        text=[plain(n) for n in names],
+        hoveron="points",
         hovertemplate=f"%{{text}}<br>{word}: %{{x:.2f}}<extra></extra>",
-    )  # fmt: skip
+    )
 
 
 def _gene_points(
@@ -217,54 +259,80 @@ def _gene_points(
 ) -> go.Scatter:
     columns = ("source_mean", "steered_mean", "target_mean", "gap_fraction")
     return go.Scatter(
-        x=genes["gap"].to_numpy(),
-        y=genes["gap_fraction"].clip(*limit).to_numpy(),
+        x=numbers(genes, "gap"),
+        y=numbers(genes, "gap_fraction").clip(*limit),
         mode="markers",
         name=name,
-        text=[plain(g) for g in genes["gene"]],
-        customdata=genes[list(columns)].to_numpy(),
+        text=[plain(g) for g in texts(genes, "gene")],
+        customdata=np.stack([numbers(genes, column) for column in columns], axis=1),
         marker={"color": colour, "symbol": symbol, "size": 8, "opacity": 0.85},
-        hovertemplate="<b>%{text}</b>: %{customdata[3]:.0%} of its gap<br>%{customdata[0]:.2f} before, %{customdata[1]:.2f} steered, "
-        "%{customdata[2]:.2f} in the target<extra></extra>",
+        hovertemplate=(
+            "<b>%{text}</b>: %{customdata[3]:.0%} of its gap<br>%{customdata[0]:.2f} before, "
+            "%{customdata[1]:.2f} steered, "
+            "%{customdata[2]:.2f} in the target<extra></extra>"
+        ),
     )
 
 
 def _path_line(path: pd.DataFrame, objective: str, colour: str, symbol: str) -> go.Scatter:
+    shown = ("lambda", "n_above_0", "n_above_0.3", "n_above_0.5")
     return go.Scatter(
-        x=path["n_above_0.1"].to_numpy(),
-        y=1 - path["validation_loss"].to_numpy(),
+        x=numbers(path, "n_above_0.1"),
+        y=1 - numbers(path, "validation_loss"),
         mode="lines+markers",
         name=f"{objective} objective",
         line={"color": colour, "width": 2},
         marker={"symbol": symbol, "size": 6},
-        customdata=path[["lambda", "n_above_0", "n_above_0.3", "n_above_0.5"]].to_numpy(),
-        hovertemplate=f"<b>{objective} objective</b><br>penalty %{{customdata[0]:.3g}}: %{{y:.1%}} of the loss removed<br>"
-        "features moved by > 0: %{customdata[1]}, > 0.1: %{x}, > 0.3: %{customdata[2]}, > 0.5: %{customdata[3]}<extra></extra>",
+        customdata=np.stack([numbers(path, name) for name in shown], axis=1),
+        hovertemplate=(
+            f"<b>{objective} objective</b><br>penalty %{{customdata[0]:.3g}}: %{{y:.1%}} of the loss "
+            "removed<br>"
+            "features moved by > 0: %{customdata[1]}, > 0.1: %{x}, > 0.3: %{customdata[2]}, > 0.5: "
+            "%{customdata[3]}<extra></extra>"
+        ),
     )
 
 
 def _path_choice(chosen: pd.Series, objective: str, colour: str) -> go.Scatter:
     return go.Scatter(
-        x=[chosen["n_above_0.1"]], y=[1 - chosen["validation_loss"]], mode="markers", name=f"chosen ({objective})",
-        showlegend=False, hoverinfo="skip",
+        x=[chosen["n_above_0.1"]],
+        y=[1 - chosen["validation_loss"]],
+        mode="markers",
+        name=f"chosen ({objective})",
+        showlegend=False,
+        hoverinfo="skip",
         marker={"symbol": "circle-open", "size": 17, "color": colour, "line": {"width": 2.5}},
-    )  # fmt: skip
+    )
 
 
-def _limits(fractions: pd.Series) -> tuple[float, float]:
+def _limits(fractions: np.ndarray) -> tuple[float, float]:
     """A range that outliers do not stretch: the middle 96 %, never less than 10 % either side of zero."""
     low, high = np.nanquantile(fractions, [0.02, 0.98]) if len(fractions) else (0.0, 0.0)
     return min(float(low), -0.1) * 1.1, max(float(high), 0.1) * 1.1
 
 
 def _vertical(x: float) -> dict:
-    return {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x,
-            "line": {"color": theme.CONTROL, "width": 1.2, "dash": "dot"}}  # fmt: skip
+    return {
+        "type": "line",
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "x0": x,
+        "x1": x,
+        "line": {"color": theme.CONTROL, "width": 1.2, "dash": "dot"},
+    }
 
 
 def _horizontal(y: float) -> dict:
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y,
-            "line": {"color": theme.CONTROL, "width": 1.2, "dash": "dot"}}  # fmt: skip
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": y,
+        "y1": y,
+        "line": {"color": theme.CONTROL, "width": 1.2, "dash": "dot"},
+    }
 
 
 def _mark(x: float, text: str) -> dict:

@@ -1,4 +1,7 @@
-"""How often features match a known program, beside lists of genes that chance, popularity or co-expression make."""
+"""How often features match a known program, beside lists of genes that chance, popularity or co-expression
+make."""
+
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -20,10 +23,15 @@ LABELS = {
 PUBLISHED = {"features": "annotated-features", "neurons": "annotated-neurons"}
 
 
+def label_of(row: dict[str, Any]) -> str:
+    """What a row of rates.json is called on the page."""
+    return LABELS.get(row["name"], str(row["name"]))
+
+
 def rate_figure(facts: RateFacts, files: tuple[str, ...]) -> Figure:
     """Annotated rate of features and of every control, each with its interval."""
     rows = sorted(facts.rows, key=lambda row: row["rate"])
-    labels = [wrapped(LABELS.get(row["name"], row["name"])) for row in rows]
+    labels = [wrapped(label_of(row)) for row in rows]
     traces = [
         _dots(rows, labels, "features", "SAE features", theme.OURS, "circle"),
         _dots(rows, labels, None, "controls", theme.CONTROL, "square"),
@@ -43,14 +51,16 @@ def rate_figure(facts: RateFacts, files: tuple[str, ...]) -> Figure:
         "annotated-rate",
         rate_title(facts),
         plot,
-        f"A list of genes is annotated when it overlaps at least one of {facts.n_terms:,} programs ({facts.collection}) more "
-        f"than a draw from the {facts.background_size:,} measured genes would ({facts.family} correction). The blue circle is "
-        "the share of our features that pass. Grey squares are controls, put through the same test: random lists of the same sizes, "
-        "lists drawn by how often genes appear in programs, groups of genes that merely rise and fall together in the raw "
-        "counts, an untrained autoencoder, the model's own neurons. Bars hold 95 % of replicates. Only what "
-        "lies to the right of a control goes beyond it. Hollow diamonds are published values from another model and can not be compared as equals.",
+        f"A list of genes is annotated when it overlaps at least one of {facts.n_terms:,} programs "
+        f"({facts.collection}) more than a draw from the {facts.background_size:,} measured genes would "
+        f"({facts.family} correction). The blue circle is the share of our features that pass. Grey squares "
+        "are controls, put through the same test: random lists of the same sizes, lists drawn by how often "
+        "genes appear in programs, groups of genes that merely rise and fall together in the raw counts, an "
+        "untrained autoencoder, the model's own neurons. Bars hold 95 % of replicates. Only what lies to "
+        "the right of a control goes beyond it. Hollow diamonds are published values from another model and "
+        "can not be compared as equals.",
         "Dot plot of the share of gene lists that match a program: "
-        + "; ".join(f"{LABELS.get(r['name'], r['name'])} {percent(r['rate'])}" for r in reversed(rows)),
+        + "; ".join(f"{label_of(r)} {percent(r['rate'])}" for r in reversed(rows)),
         files,
         height=110 + 44 * len(rows),
         narrow={"yaxis.tickfont.size": 11},
@@ -69,7 +79,7 @@ def rate_title(facts: RateFacts) -> str:
     if not reach:
         return f"{start}, more than any control does"
     best = max(reach, key=lambda row: row["rate"])
-    return f"{start}, but so do {percent(best['rate'])} of {LABELS.get(best['name'], best['name'])}"
+    return f"{start}, but so do {percent(best['rate'])} of {label_of(best)}"
 
 
 def _upper(row: dict) -> float:
@@ -109,7 +119,8 @@ def _dots(
             for (r, _), (low, high) in zip(part, spans, strict=True)
         ],
         hovertemplate="<b>%{y}</b><br>%{x:.1%} annotated (95 %: %{customdata[0]} to %{customdata[1]})<br>"
-        "%{customdata[2]} lists of %{customdata[3]} genes on average<br>%{customdata[4]} distinct programs<extra></extra>",
+        "%{customdata[2]} lists of %{customdata[3]} genes on average<br>%{customdata[4]} distinct "
+        "programs<extra></extra>",
     )
 
 
@@ -142,7 +153,7 @@ def _numbers(rows: list[dict]) -> NumberTable:
     )
     body = [
         (
-            LABELS.get(r["name"], r["name"]),
+            label_of(r),
             percent(r["rate"]),
             f"{percent(r['interval'][0])} to {percent(r['interval'][1])}" if r["interval"] else "–",
             f"{r['distinct_terms']:.0f}",

@@ -1,5 +1,7 @@
 """What the features are: a map of all of them, and where the readable ones fire."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,6 +18,7 @@ from cellprism.report.figures.figure import (
     small,
     wrapped,
 )
+from cellprism.report.frames import numbers, ordered, records, texts, where
 
 MAP_PROGRAMS = 7  # as many colours as can be told apart
 HEAT_ROWS = 24
@@ -25,22 +28,22 @@ def feature_map(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Fi
     """All features that fire: how many genes each spreads over, against how specific it is to cell types."""
     if facts.chance_share is None:
         return None
-    table = facts.table[(facts.table["firing_rate"] > 0) & (facts.table["participation_ratio"] > 0)]
-    matched = table["best_padj"] < alpha
-    frequent = table.loc[matched, "best_term"].value_counts().index[:MAP_PROGRAMS]
-    other = matched & ~table["best_term"].isin(frequent)
-    traces = [_points(table[~matched], "no program", theme.CONTROL, "circle-open", 0.75)]
-    traces.append(_points(table[other], "another program", theme.CONTROL, "circle", 0.9))
+    table = where(facts.table, (facts.table["firing_rate"] > 0) & (facts.table["participation_ratio"] > 0))
+    matched, term_of = numbers(table, "best_padj") < alpha, np.array(texts(table, "best_term"))
+    frequent = [term for term, _ in Counter(term_of[matched]).most_common(MAP_PROGRAMS)]
+    other = matched & ~np.isin(term_of, frequent)
+    traces = [_points(where(table, ~matched), "no program", theme.CONTROL, "circle-open", 0.75)]
+    traces.append(_points(where(table, other), "another program", theme.CONTROL, "circle", 0.9))
     for colour, symbol, term in zip(theme.PROGRAMS, theme.SYMBOLS, frequent, strict=False):
-        rows = table[matched & (table["best_term"] == term)]
+        rows = where(table, matched & (term_of == term))
         traces.append(_points(rows, _short(term, 30), colour, symbol, 0.95))
-    specific = int((table["type_padj"] < alpha).sum())
+    specific = int((numbers(table, "type_padj") < alpha).sum())
     title = (
-        f"{specific} of {len(table)} firing features differ between cell types; "
-        f"{int(matched.sum())} resemble a known gene program"
+        f"{specific} of {len(table)} firing features differ between cell types beyond shuffled labels "
+        f"(q < {alpha:g})"
     )
     plot = canvas(
-        [t for t in traces if len(t.x)],
+        [trace for count, trace in traces if count],
         xaxis={
             "title": {"text": "participation ratio (effective number of genes)"},
             "type": "log",
@@ -59,13 +62,14 @@ def feature_map(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Fi
         "feature-map",
         title,
         plot,
-        "Each mark is a feature. To the left are features that speak of a few genes, to the right those that speak of "
-        "many. High up are features that are strong in some cell types and weak in others. Below the dotted line lies "
-        "what a feature shows when cell-type labels are shuffled (95 % of features). Larger marks fire more often. "
-        "Colour and shape give the best matching program. Point at a mark to see its top genes; "
-        "choose it to find it in the table of features.",
-        f"Scatter plot of {len(table)} features: participation ratio against the share of variance between cell types. "
-        f"{specific} are specific beyond shuffled labels after correction, {int(matched.sum())} match a program.",
+        "Each mark is a feature. To the left are features that speak of a few genes, to the right those "
+        "that speak of many. High up are features that are strong in some cell types and weak in others. "
+        "Below the dotted line lies what a feature shows when cell-type labels are shuffled (95 % of "
+        "features). Larger marks fire more often. Colour and shape give the best matching program. Point at "
+        "a mark to see its top genes; choose it to find it in the table of features.",
+        f"Scatter plot of {len(table)} features: participation ratio against the share of variance between "
+        f"cell types. {specific} are specific beyond shuffled labels after correction, {int(matched.sum())} "
+        "match a program.",
         files,
         height=520,
         narrow={"height": 560},
@@ -80,35 +84,16 @@ def program_heatmap(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -
     if chosen.empty:
         return None
     types = list(facts.contrast.columns)
-    values = facts.contrast.loc[chosen.index].to_numpy()
+    values = np.asarray(facts.contrast.loc[chosen.index])
     order = np.lexsort((-values.max(axis=1), values.argmax(axis=1)))[::-1]
     values, chosen = values[order], chosen.iloc[order]
-    rows = [
-        f"{wrapped(_short(t, 44), 26)} · {f}"
-        for t, f in zip(chosen["best_term"], chosen["feature"], strict=True)
-    ]
-    counts = [facts.type_counts[t] for t in types]
     limit = float(np.ceil(10 * np.abs(values).max()) / 10) or 1.0
-    hover = [
-        [
-            [plain(t), joined(str(row.top_genes).split(",")[:8], 4), f"±{1.96 / np.sqrt(n):.2f}", n]
-            for t, n in zip(types, counts, strict=True)
-        ]
-        for row in chosen.itertuples()
-    ]
-    heat = go.Heatmap(
-        z=values,
-        x=[f"{plain(t)}" for t in types],
-        y=rows,
-        customdata=hover,
-        coloraxis="coloraxis",
-        xgap=1.5,
-        ygap=1.5,
-        hovertemplate="<b>%{y}</b><br>%{customdata[1]}<br>%{customdata[0]} (%{customdata[3]} cells): "
-        "%{z:+.2f} SD<br>shuffled labels: %{customdata[2]}<extra></extra>",
-    )
+    heat = _heat(values, chosen, types, [facts.type_counts[t] for t in types])
     peaks = [types[i] for i in values.argmax(axis=1)]
-    title = f"Programs have their places: the features of {len(rows)} programs peak in {len(set(peaks))} of {len(types)} cell types"
+    title = (
+        f"Programs have their places: the features of {len(chosen)} programs peak in {len(set(peaks))} of "
+        f"{len(types)} cell types"
+    )
     plot = canvas(
         [heat],
         coloraxis={"cmin": -limit, "cmax": limit, "colorbar": {"title": {"text": "SD from the mean cell"}}},
@@ -124,44 +109,83 @@ def program_heatmap(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -
         "program-heatmap",
         title,
         plot,
-        "One row per program: among the features that match it, the one that differs most between cell types. "
-        "Blue: the feature is stronger in that cell type than in the average cell; vermilion: weaker; pale: the same. The unit "
-        "is the standard deviation between cells. Pointing at a field also gives the range that shuffled labels would show there.",
-        f"Heat map of {len(rows)} programs by {len(types)} cell types. "
+        "One row per program: among the features that match it, the one that differs most between cell "
+        "types. Blue: the feature is stronger in that cell type than in the average cell; vermilion: "
+        "weaker; pale: the same. The unit is the standard deviation between cells. Pointing at a field also "
+        "gives the range that shuffled labels would show there.",
+        f"Heat map of {len(chosen)} programs by {len(types)} cell types. "
         + "; ".join(f"{t} peaks in {p}" for t, p, _ in strongest[:6]),
         files,
-        height=150 + 26 * len(rows),
+        height=150 + 26 * len(chosen),
         narrow={"coloraxis.showscale": False, "yaxis.tickfont.size": 10, "xaxis.tickangle": -60},
         numbers=NumberTable(("program", "peaks in", "SD from the mean cell"), strongest),
     )
 
 
-def _points(rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float) -> go.Scatter:
-    top = [joined(str(genes).split(",")[:10], 5) for genes in rows["top_genes"]]
-    size = 6 + 10 * np.sqrt(rows["firing_rate"].to_numpy(dtype=float))
+def _heat(values: np.ndarray, chosen: pd.DataFrame, types: list[str], counts: list[int]) -> go.Heatmap:
+    """One row per chosen feature, one column per cell type; ``counts`` are cells per type."""
+    names = zip(texts(chosen, "best_term"), texts(chosen, "feature"), strict=True)
+    hover = [
+        [
+            [plain(t), joined(str(row.top_genes).split(",")[:8], 4), f"±{1.96 / np.sqrt(n):.2f}", n]
+            for t, n in zip(types, counts, strict=True)
+        ]
+        for row in records(chosen)
+    ]
+    return go.Heatmap(
+        z=values,
+        x=[plain(t) for t in types],
+        y=[f"{wrapped(_short(term, 44), 26)} · {feature}" for term, feature in names],
+        customdata=hover,
+        coloraxis="coloraxis",
+        xgap=1.5,
+        ygap=1.5,
+        hovertemplate="<b>%{y}</b><br>%{customdata[1]}<br>%{customdata[0]} (%{customdata[3]} cells): "
+        "%{z:+.2f} SD<br>shuffled labels: %{customdata[2]}<extra></extra>",
+    )
+
+
+def _points(
+    rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float
+) -> tuple[int, go.Scatter]:
+    """How many features, and their marks."""
+    top = [joined(str(genes).split(",")[:10], 5) for genes in texts(rows, "top_genes")]
+    size = 6 + 10 * np.sqrt(numbers(rows, "firing_rate"))
     custom = [
-        [int(r.feature), genes, plain(r.best_term) if r.n_terms else "–", small(r.best_padj), percent(r.firing_rate),
-         plain(r.top_cell_type), percent(r.state_share), f"{r.participation_ratio:.1f}", percent(r.type_share)]
-        for r, genes in zip(rows.itertuples(), top, strict=True)
-    ]  # fmt: skip
-    return go.Scatter(
-        x=rows["participation_ratio"].to_numpy(),
-        y=rows["type_share"].to_numpy(),
+        [
+            int(r.feature),
+            genes,
+            plain(r.best_term) if r.n_terms else "–",
+            small(r.best_padj),
+            percent(r.firing_rate),
+            plain(r.top_cell_type),
+            percent(r.state_share),
+            f"{r.participation_ratio:.1f}",
+            percent(r.type_share),
+        ]
+        for r, genes in zip(records(rows), top, strict=True)
+    ]
+    marks = go.Scatter(
+        x=numbers(rows, "participation_ratio"),
+        y=numbers(rows, "type_share"),
         mode="markers",
         name=plain(name),
         customdata=custom,
         marker={"color": colour, "symbol": symbol, "size": size, "opacity": opacity, "line": {"width": 0.8}},
-        hovertemplate="<b>Feature %{customdata[0]}</b> · strongest in %{customdata[5]}<br>%{customdata[1]}<br>"
-        "best program: %{customdata[2]} (q = %{customdata[3]})<br>fires at %{customdata[4]} of gene tokens · "
-        "%{customdata[7]} effective genes<br>%{customdata[8]} of its variance between cells lies between types"
-        "<extra></extra>",
+        hovertemplate=(
+            "<b>Feature %{customdata[0]}</b> · strongest in %{customdata[5]}<br>%{customdata[1]}<br>"
+            "best program: %{customdata[2]} (q = %{customdata[3]})<br>"
+            "fires at %{customdata[4]} of gene tokens · %{customdata[7]} effective genes<br>"
+            "%{customdata[8]} of its variance between cells lies between types"
+            "<extra></extra>"
+        ),
     )
+    return len(rows), marks
 
 
 def _best_of_each_program(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    matched = table[(table["best_padj"] < alpha) & (table["type_padj"] < alpha)]
-    best = matched.sort_values("type_share", ascending=False).drop_duplicates("best_term")
-    return best.head(HEAT_ROWS)
+    matched = where(table, (table["best_padj"] < alpha) & (table["type_padj"] < alpha))
+    return ordered(matched, "type_share", rising=False).drop_duplicates("best_term").head(HEAT_ROWS)
 
 
 def _short(text: str, length: int) -> str:
@@ -170,9 +194,14 @@ def _short(text: str, length: int) -> str:
 
 def _chance_line(level: float) -> dict:
     return {
-        "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level, "y1": level,
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": level,
+        "y1": level,
         "line": {"color": theme.CONTROL, "width": 1.5, "dash": "dot"},
-    }  # fmt: skip
+    }
 
 
 def _chance_label(level: float) -> dict:

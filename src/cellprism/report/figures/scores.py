@@ -19,6 +19,9 @@ SCORE_LABELS = {
     "variance_kept": "variance between cells kept (1 = all)",
     "fraction_closer_to_source": "cells that end closer to their own mean (share)",
 }
+UNDIRECTED = ("drift", "variance_kept", "fraction_closer_to_source")
+"""Scores of which neither direction is better, so that no verdict is given."""
+
 NULL_LABELS = {
     "shuffled_labels": ("shuffled labels", "square"),
     "random_recipe": ("random recipes", "x"),
@@ -34,7 +37,8 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
         return None
     traces, rows = [], []
     for contrast in scored:
-        # Controls look the same for all recipes but for the colour of their rim, and share one entry of the legend.
+        # Controls look the same for all recipes but for the colour of their rim, and share
+        # one entry of the legend.
         colour, symbol = theme.OBJECTIVES.get(contrast.objective, (theme.PUBLISHED, "star"))
         pair = [contrast.scores[name] for name in AXES]
         name = f"{contrast.objective} recipe"
@@ -66,10 +70,12 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
         "both-scales",
         words[0].upper() + words[1:],
         plot,
-        "Right: cells moved towards the target in the model's inner state. Up: the model predicts expression more like the target's. "
-        "(0, 0) is untouched, (1, 1) is the target. Filled, coloured: the two recipes with their 95 % intervals over test cells. Grey: "
-        "edits of chance of the same size, with 95 % of their replicates and a rim in the colour of their recipe. Hollow: simply adding the difference of the two types' means. "
-        "A recipe that goes far on one scale only has found a shortcut of that scale.",
+        "Right: cells moved towards the target in the model's inner state. Up: the model predicts "
+        "expression more like the target's. (0, 0) is untouched, (1, 1) is the target. Filled, coloured: "
+        "the two recipes with their 95 % intervals over test cells. Grey: edits of chance of the same size, "
+        "with 95 % of their replicates and a rim in the colour of their recipe. Hollow: simply adding the "
+        "difference of the two types' means. A recipe that goes far on one scale only has found a shortcut "
+        "of that scale.",
         "Scatter plot: " + words + ".",
         files,
         height=430,
@@ -79,7 +85,8 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
 
 
 def score_table(contrast: ContrastFacts) -> NumberTable:
-    """Every score of one recipe, with its interval, its nulls, its competitor and its verdict against shuffled labels."""
+    """Every score of one recipe, with its interval, its nulls, its competitor and its verdict against
+    shuffled labels."""
     header = (
         "score",
         "recipe [95 %]",
@@ -90,11 +97,11 @@ def score_table(contrast: ContrastFacts) -> NumberTable:
     rows = []
     for name, label in SCORE_LABELS.items():
         if (score := contrast.scores.get(name)) is not None:
-            rows.append((label, _with_interval(score), *_controls(score)))
+            rows.append((label, _with_interval(score), *_controls(score, name)))
     return NumberTable(header, rows)
 
 
-def _controls(score: Score) -> list[str]:
+def _controls(score: Score, name: str) -> list[str]:
     cells = []
     for null in NULL_LABELS:
         drawn = score.nulls.get(null)
@@ -104,6 +111,8 @@ def _controls(score: Score) -> list[str]:
         )
     rival = score.competitors.get("difference_of_means")
     cells.append("not measured" if rival is None else f"{rival:.2f}".replace("-", "−"))
+    if name in UNDIRECTED:
+        return [*cells, "–"]
     shuffled = score.nulls.get("shuffled_labels")
     cells.append(judge(score.value, score.interval, shuffled.interval if shuffled else None).verdict)
     return cells
@@ -149,5 +158,12 @@ def _bars(null: Null, colour: str) -> dict | None:
     if null.interval is None or null.value is None:
         return None
     low, high = null.interval
-    return {"type": "data", "symmetric": False, "array": [max(high - null.value, 0)],
-            "arrayminus": [max(null.value - low, 0)], "color": colour, "thickness": 1.5, "width": 4}  # fmt: skip
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(high - null.value, 0)],
+        "arrayminus": [max(null.value - low, 0)],
+        "color": colour,
+        "thickness": 1.5,
+        "width": 4,
+    }

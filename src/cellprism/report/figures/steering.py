@@ -8,6 +8,7 @@ from cellprism.report import theme
 from cellprism.report.claims import Null
 from cellprism.report.facts import SteeredFeature, SteeringFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, plain, small_text
+from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 from cellprism.report.verdict import judge
 
 GENES_SHOWN = 8
@@ -16,35 +17,42 @@ EFFECT_AXIS = "mean change, log(1 + counts per 10,000)"
 
 def dose_figure(steered: SteeredFeature, n_cells: int, files: tuple[str, ...]) -> Figure:
     """Effect on the feature's genes at each strength, with matched genes and random features beside it."""
-    doses = steered.doses.sort_values("alpha")
-    on = _line(doses["alpha"], doses["on_target"], "its genes", theme.OURS, "circle", "solid")
-    off = _line(
-        doses["alpha"], doses["off_target"], "other genes, same expression", theme.OPPOSITE, "square", "dash"
-    )
+    doses = ordered(steered.doses, "alpha")
+    on = _line(doses, "on_target", "its genes", theme.OURS, "circle", "solid")
+    off = _line(doses, "off_target", "other genes, same expression", theme.OPPOSITE, "square", "dash")
     plot = canvas(
         [*_null_band(steered), off, on],
         xaxis={"title": {"text": "strength (1 = untouched, 0 = removed)"}},
         yaxis={"title": {"text": EFFECT_AXIS}, "zeroline": True},
-        shapes=[{
-            "type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": 1, "x1": 1,
-            "line": {"color": theme.CONTROL, "width": 1, "dash": "dot"},
-        }],
-    )  # fmt: skip
-    ends = f"{steered.down:g} and {steered.up:g}"
+        shapes=[
+            {
+                "type": "line",
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+                "x0": 1,
+                "x1": 1,
+                "line": {"color": theme.CONTROL, "width": 1, "dash": "dot"},
+            }
+        ],
+    )
+    ends = f"{steered.down:g} and {steered.up:g}".replace("-", "−")
     rows = [
         (f"{r.alpha:g}", signed(r.on_target), signed(r.off_target), signed(r.response))
-        for r in doses.itertuples()
+        for r in records(doses)
     ]
     return Figure(
         f"dose-{steered.feature}",
         dose_title(steered),
         plot,
-        f"The model predicts {n_cells} cells again and again with this one feature made stronger or weaker. Blue: mean change of "
-        "the genes at which the feature fires. Vermilion: other genes that are expressed as highly. Grey: where the blue line would run "
-        f"with 95 % of random features in its place, matched in how often they fire and how large the edit is; measured at {ends}, "
-        "drawn straight between. Inside the grey, any edit of that size would do. At strength 1 nothing is changed.",
-        f"Dose response of feature {steered.feature}: its genes move by {signed(steered.response.value)} more than matched genes, "
-        f"random features by {_range(steered.response.random_feature)}.",
+        f"The model predicts {n_cells} cells again and again with this one feature made stronger or weaker. "
+        "Blue: mean change of the genes at which the feature fires. Vermilion: other genes that are "
+        "expressed as highly. Grey: where the blue line would run with 95 % of random features in its "
+        f"place, matched in how often they fire and how large the edit is; measured at {ends}, drawn "
+        "straight between. Inside the grey, any edit of that size would do. At strength 1 nothing is "
+        "changed.",
+        f"Dose response of feature {steered.feature}: its genes move by {signed(steered.response.value)} "
+        f"more than matched genes, random features by {_range(steered.response.random_feature)}.",
         files,
         height=380,
         numbers=NumberTable(("strength", "its genes", "matched genes", "difference"), rows),
@@ -65,29 +73,24 @@ def dose_title(steered: SteeredFeature) -> str:
 
 def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
     """The genes that move most when turned up, with the same genes when turned down as far."""
-    at_up, at_down = (
-        steered.genes[steered.genes["alpha"] == a].set_index("gene") for a in (steered.up, steered.down)
-    )
-    ranked = at_up.sort_values("effect")
-    shown = pd.concat([ranked.head(GENES_SHOWN), ranked.tail(GENES_SHOWN)])
-    shown = shown[~shown.index.duplicated()]
-    opposite = at_down["effect"].reindex(shown.index)
-    names = [plain(g) for g in shown.index]
-    on = shown["on_target"].to_numpy(dtype=bool)
-    mirrored = int((np.sign(opposite) == -np.sign(shown["effect"])).sum())
-    risers = ranked.index[::-1][:3]
+    at_up, at_down = (where(steered.genes, steered.genes["alpha"] == a) for a in (steered.up, steered.down))
+    ranked = ordered(at_up, "effect")
+    genes = texts(ranked, "gene")
+    shown = pd.concat([ranked.head(GENES_SHOWN), ranked.tail(GENES_SHOWN)]).drop_duplicates("gene")
+    down_of = dict(zip(texts(at_down, "gene"), numbers(at_down, "effect"), strict=True))
+    opposite = np.array([down_of[gene] for gene in texts(shown, "gene")])
+    names = [plain(gene) for gene in texts(shown, "gene")]
+    on = flags(shown, "on_target")
+    mirrored = int((np.sign(opposite) == -np.sign(numbers(shown, "effect"))).sum())
+    risers = genes[::-1][:3]
     title = f"Turned up, feature {steered.feature} raises {', '.join(risers)} most"
     title += f"; turned down, {mirrored} of the {len(shown)} genes shown move the other way"
     up, down = f"{steered.up:g}", f"{steered.down:g}".replace("-", "−")
     traces = [
-        _bars(shown[on], "its genes", theme.OURS, up),
-        _bars(shown[~on], "other genes", theme.CONTROL, up),
-        go.Scatter(
-            x=opposite.to_numpy(), y=names, mode="markers", name=f"the same at strength {down}",
-            marker={"symbol": "circle-open", "size": 8, "color": theme.OPPOSITE, "line": {"width": 2}},
-            hovertemplate=f"<b>%{{y}}</b> at strength {down}: %{{x:+.3f}}<extra></extra>",
-        ),
-    ]  # fmt: skip
+        _bars(where(shown, on), "its genes", theme.OURS, up),
+        _bars(where(shown, ~on), "other genes", theme.CONTROL, up),
+        _rings(names, opposite, down),
+    ]
     plot = canvas(
         traces,
         xaxis={"title": {"text": EFFECT_AXIS}, "zeroline": True},
@@ -102,18 +105,19 @@ def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
         bargap=0.35,
     )
     top = [
-        (str(g), signed(r["effect"]), signed(o), "yes" if r["on_target"] else "no")
-        for (g, r), o in zip(shown[::-1].iterrows(), opposite[::-1], strict=True)
+        (str(r.gene), signed(r.effect), signed(o), "yes" if r.on_target else "no")
+        for r, o in zip(records(shown.iloc[::-1]), opposite[::-1], strict=True)
     ]
     return Figure(
         f"genes-{steered.feature}",
         title,
         plot,
-        f"Bars: the {GENES_SHOWN} genes that rise and the {GENES_SHOWN} that fall most at strength {up}. Blue bars are genes at which the feature "
-        f"fires, grey ones are not: a feature that acts on its genes alone has blue bars at the top. Rings: the same genes at strength {down}, "
-        f"as far below the neutral 1 as {up} is above it; exact mirror images would be equally long.",
-        f"Bar plot of the genes moved most by feature {steered.feature}: up {', '.join(ranked.index[::-1][:5])}; "
-        f"down {', '.join(ranked.index[:5])}.",
+        f"Bars: the {GENES_SHOWN} genes that rise and the {GENES_SHOWN} that fall most at strength {up}. "
+        "Blue bars are genes at which the feature fires, grey ones are not: a feature that acts on its "
+        f"genes alone has blue bars at the top. Rings: the same genes at strength {down}, as far below the "
+        f"neutral 1 as {up} is above it; exact mirror images would be equally long.",
+        f"Bar plot of the genes moved most by feature {steered.feature}: up {', '.join(genes[::-1][:5])}; "
+        f"down {', '.join(genes[:5])}.",
         files,
         height=400,
         narrow={"height": 440},
@@ -124,9 +128,18 @@ def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
 def steering_table(experiment: SteeringFacts) -> NumberTable:
     """Every steered feature with every control; effects in log(1 + counts per 10,000)."""
     header = (
-        "feature", "its genes, against matched", "random features", "random directions", "random features, own genes",
-        "difference of means", "program's other genes", "random features", "mirror symmetry", "random features", "edit size",
-    )  # fmt: skip
+        "feature",
+        "its genes, against matched",
+        "random features",
+        "random directions",
+        "random features, own genes",
+        "difference of means",
+        "program's other genes",
+        "random features",
+        "mirror symmetry",
+        "random features",
+        "edit size",
+    )
     rows = []
     for s in experiment.features:
         own, held, mirror = s.response, s.held_out, s.antisymmetry
@@ -152,20 +165,12 @@ def term_table(experiment: SteeringFacts, per_list: int = 2) -> NumberTable:
     """The best programs of the genes that rose and fell most, for each feature and direction."""
     rows = []
     for s in experiment.features:
-        for (alpha, direction), found in s.terms.groupby(["alpha", "direction"], sort=False):
-            for term in found.sort_values("padj").head(per_list).itertuples():
-                strength = f"{alpha:g}".replace("-", "−")
-                moved = {"up": "rise", "down": "fall"}.get(str(direction), str(direction))
-                rows.append(
-                    (
-                        f"{s.feature} ({s.program})",
-                        strength,
-                        moved,
-                        str(term.genes),
-                        term.term,
-                        small_text(term.padj),
-                    )
-                )
+        best = ordered(s.terms, "padj").groupby(["alpha", "direction"], sort=False).head(per_list)
+        for term in records(ordered(best, ["alpha", "direction"], rising=[False, False])):
+            moved = {"up": "rise", "down": "fall"}.get(term.direction, term.direction)
+            strength = f"{term.alpha:g}".replace("-", "−")
+            feature = f"{s.feature} ({s.program})"
+            rows.append((feature, strength, moved, str(term.genes), term.term, small_text(term.padj)))
     return NumberTable(("feature", "strength", "genes that", "how many", "best programs", "q"), rows)
 
 
@@ -186,10 +191,10 @@ def _range(null: Null, form: str = ".3f") -> str:
     )
 
 
-def _line(x: pd.Series, y: pd.Series, name: str, colour: str, symbol: str, dash: str) -> go.Scatter:
+def _line(doses: pd.DataFrame, column: str, name: str, colour: str, symbol: str, dash: str) -> go.Scatter:
     return go.Scatter(
-        x=x.to_numpy(),
-        y=y.to_numpy(),
+        x=numbers(doses, "alpha"),
+        y=numbers(doses, column),
         mode="lines+markers",
         name=name,
         line={"color": colour, "width": 2.2, "dash": dash},
@@ -199,28 +204,51 @@ def _line(x: pd.Series, y: pd.Series, name: str, colour: str, symbol: str, dash:
 
 
 def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
-    """Where its genes would be with random features: their range around the matched genes, at both ends and 0 at 1."""
+    """Where its genes would be with random features: their range around the matched genes, at both ends and
+    0 at 1."""
     interval = steered.response.random_feature.interval
     if interval is None:
         return []
-    off = steered.doses.set_index("alpha")["off_target"]
+    off = dict(zip(numbers(steered.doses, "alpha"), numbers(steered.doses, "off_target"), strict=True))
     low, high = interval
     x = [steered.down, 1.0, steered.up]
-    upper = [off.get(steered.down, 0.0) - low, 0.0, off.get(steered.up, 0.0) + high]
-    lower = [off.get(steered.down, 0.0) - high, 0.0, off.get(steered.up, 0.0) + low]
-    return [go.Scatter(
-        x=x + x[::-1], y=upper + lower[::-1], name="random features, 95 %", fill="toself",
-        fillcolor=theme.CONTROL_BAND, line={"width": 0, "color": theme.CONTROL}, hoverinfo="skip", mode="lines",
-    )]  # fmt: skip
+    upper = [off[steered.down] - low, 0.0, off[steered.up] + high]
+    lower = [off[steered.down] - high, 0.0, off[steered.up] + low]
+    return [
+        go.Scatter(
+            x=x + x[::-1],
+            y=upper + lower[::-1],
+            name="random features, 95 %",
+            fill="toself",
+            fillcolor=theme.CONTROL_BAND,
+            line={"width": 0, "color": theme.CONTROL},
+            hoverinfo="skip",
+            mode="lines",
+        )
+    ]
+
+
+def _rings(names: list[str], effects: np.ndarray, strength: str) -> go.Scatter:
+    return go.Scatter(
+        x=effects,
+        y=names,
+        mode="markers",
+        name=f"the same at strength {strength}",
+        marker={"symbol": "circle-open", "size": 8, "color": theme.OPPOSITE, "line": {"width": 2}},
+        hovertemplate=f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3f}}<extra></extra>",
+    )
 
 
 def _bars(rows: pd.DataFrame, name: str, colour: str, strength: str) -> go.Bar:
     return go.Bar(
-        x=rows["effect"].to_numpy(),
-        y=[plain(g) for g in rows.index],
+        x=numbers(rows, "effect"),
+        y=[plain(gene) for gene in texts(rows, "gene")],
         orientation="h",
         name=f"{name}, strength {strength}",
         marker={"color": colour},
-        customdata=rows["baseline"].to_numpy(),
-        hovertemplate=f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3f}}<br>untouched: %{{customdata:.2f}}<extra>{name}</extra>",
+        customdata=numbers(rows, "baseline"),
+        hovertemplate=(
+            f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3f}}<br>untouched: "
+            f"%{{customdata:.2f}}<extra>{name}</extra>"
+        ),
     )

@@ -10,7 +10,8 @@ from cellprism.report.gather.unmeasured import unmeasured_claims
 
 
 def gather_claims(facts: RunFacts) -> list[Claim]:
-    """What the run says, judged against what was measured beside it; steps that were not run claim nothing."""
+    """What the run says, judged against what was measured beside it; steps that were not run claim
+    nothing."""
     claims: list[Claim] = []
     if facts.model:
         claims += model_claims(facts.model)

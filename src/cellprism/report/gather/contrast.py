@@ -44,7 +44,8 @@ RECIPES = {
 
 
 def contrast_claims(contrast: ContrastFacts) -> list[Claim]:
-    """Every score of one contrast against shuffled labels and random recipes, its markers and the size of its recipe."""
+    """Every score of one contrast against shuffled labels and random recipes, its markers and the size of
+    its recipe."""
     claims = [_score(contrast, name, "shuffled_labels") for name in SCORES if name in contrast.scores]
     own = f"{contrast.objective}_progress"
     if own in contrast.scores and "random_recipe" in contrast.scores[own].nulls:
@@ -120,7 +121,10 @@ def _recipe(contrast: ContrastFacts, limit: float) -> Claim:
         null=None,
         test=Test("count at the chosen penalty", unit_of_inference="features"),
         source=Source(f"contrast/{contrast.objective}/recipe.parquet", f"rows with |strength − 1| > {limit}"),
-        why="a size has no null of its own: it follows the penalty and the number of features of the autoencoder",
+        why=(
+            "a size has no null of its own: it follows the penalty and the number of features of the "
+            "autoencoder"
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from scipy.stats import binom, binomtest
 
 from cellprism.report.claims import Claim, Null, Published, Source, Test, judged
 from cellprism.report.facts import FeatureFacts, RateFacts
-from cellprism.report.figures.enrichment import LABELS
+from cellprism.report.figures.enrichment import label_of
 from cellprism.report.published import NUMBERS
 
 NumberedRow = tuple[int, dict[str, Any]]
@@ -123,9 +123,10 @@ def _rate(
         format=".0%",
         interval=_pair(row["interval"]),
         published=published,
-        null=Null(LABELS.get(null["name"], null["name"]), null["rate"], _pair(null["interval"])),
+        null=Null(label_of(null), null["rate"], _pair(null["interval"])),
         test=Test(
-            f"hypergeometric over-representation, q < {rates.alpha:g}; {rates.n_terms} programs of {rates.collection}",
+            f"hypergeometric over-representation, q < {rates.alpha:g}; {rates.n_terms} programs of "
+            f"{rates.collection}",
             "greater",
             f"{rates.background_size} measured genes",
             f"Benjamini-Hochberg, {rates.family}",

@@ -11,15 +11,14 @@ FILE = "model.json"
 
 def model_claims(model: ModelFacts) -> list[Claim]:
     """The model beside what does the same job without a network, or without training."""
-    claims = [
-        _error(model.held_out, rival)
-        for rival in ("ridge", "type_mean")
-        if {"model", rival} <= set(model.held_out)
+    rivals = [rival for rival in ("ridge", "type mean") if {"model", rival} <= set(model.held_out)]
+    claims = [_error(model, rival) for rival in rivals]
+    readers = [
+        rival
+        for rival in ("untrained network", "raw expression")
+        if {"residuals", rival} <= set(model.cell_types)
     ]
-    for rival in ("untrained", "raw"):
-        if {"model", rival} <= set(model.cell_types):
-            claims.append(_reading(model.cell_types, rival))
-    return claims
+    return claims + [_reading(model.cell_types, rival) for rival in readers]
 
 
 def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
@@ -33,7 +32,8 @@ def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
         judged(
             "sae-explained-variance",
             SECTION,
-            f"{training.k} features per gene token explain the model's inner state beyond the best simpler predictor",
+            f"{training.k} features per gene token explain the model's inner state beyond the best simpler "
+            "predictor",
             training.explained_variance,
             unit="of variance",
             format=".1%",
@@ -51,50 +51,50 @@ def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
     ]
 
 
-def _error(rows: dict[str, Measure], rival: str) -> Claim:
-    """Share of the gene-mean error that is removed: higher is better, so that above means better."""
-    ours, other = rows["model"], rows[rival]
+def _error(model: ModelFacts, rival: str) -> Claim:
+    """Share of the gene means' error that is removed: higher is better, so that above means better.
+
+    The interval is that of the paired difference, laid around the rival's value.
+    """
+    ours, other = model.held_out["model"], model.held_out[rival]
+    value, level = 1 - ours.value, 1 - other.value
+    low, high = (level + edge for edge in other.behind)
     return judged(
-        f"model-beats-{rival.replace('_', '-')}",
+        f"model-beats-{rival.replace(' ', '-')}",
         SECTION,
-        f"The model predicts hidden genes better than the {ERROR_LABELS[rival].removeprefix('the ')}",
-        1 - ours.value,
-        unit="of the gene-mean error removed",
+        f"The model predicts hidden genes better than {ERROR_LABELS[rival]}",
+        value,
+        unit="of the gene means' error removed",
         format=".1%",
-        interval=_mirrored(ours),
-        null=Null(
-            ERROR_LABELS[rival], 1 - other.value, _mirrored(other) or (1 - other.value, 1 - other.value)
-        ),
+        interval=(min(low, value), max(high, value)),
+        null=Null(ERROR_LABELS[rival], level, (level, level)),
         test=Test(
-            "masked squared error on held-out cells",
-            "greater",
+            "squared error on hidden genes, difference paired by cell",
+            "two-sided",
             "the same hidden values",
-            unit_of_inference="cells",
+            unit_of_inference="cells of one data set, not donors",
+            n=model.n_held_out,
         ),
-        source=Source(FILE, "card.held_out.model.value (shown as 1 − value)"),
+        source=Source(FILE, "card.assessment.masked.methods.model.of_gene_mean (shown as 1 − value)"),
     )
 
 
 def _reading(rows: dict[str, Measure], rival: str) -> Claim:
-    ours, other = rows["model"], rows[rival]
+    ours, other = rows["residuals"], rows[rival]
     return judged(
-        f"cell-types-against-{rival}",
+        f"cell-types-against-{rival.split()[0]}",
         SECTION,
         f"Cell types are read from the model's inner state better than from {TYPE_LABELS[rival]}",
         ours.value,
-        unit="balanced accuracy",
+        unit="of held-out cells",
         format=".0%",
         interval=ours.interval,
         null=Null(TYPE_LABELS[rival], other.value, other.interval or (other.value, other.value)),
         test=Test(
-            "linear classifier on held-out cells",
-            "greater",
+            "logistic regression, read on held-out cells",
+            "two-sided",
             "mean-pooled residual stream",
             unit_of_inference="cells",
         ),
-        source=Source(FILE, "card.cell_types.model.value"),
+        source=Source(FILE, "card.assessment.cell_types.readout.residuals.accuracy"),
     )
-
-
-def _mirrored(measure: Measure) -> tuple[float, float] | None:
-    return None if measure.interval is None else (1 - measure.interval[1], 1 - measure.interval[0])

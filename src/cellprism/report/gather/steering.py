@@ -67,7 +67,10 @@ def _feature_claims(experiment: SteeringFacts, number: int, steered: SteeredFeat
             )
         )
     if steered.antisymmetry:
-        mirror = f"Turning feature {steered.feature} ({steered.program}) down mirrors turning it up, beyond random features"
+        mirror = (
+            f"Turning feature {steered.feature} ({steered.program}) down mirrors turning it up, beyond "
+            "random features"
+        )
         claims.append(
             _ranked(
                 experiment,
@@ -91,14 +94,15 @@ def _ranked(
     ranked: Ranked,
     null: Null,
 ) -> Claim:
-    """One score of one feature, ranked among random edits. The model is deterministic, so the value is exact."""
+    """One score of one feature, ranked among random edits. The model is deterministic, so the value is
+    exact."""
     field = {"held-out": "held_out", "mirror": "antisymmetry"}.get(kind, "response")
     return judged(
         f"steer-{_slug(experiment.name)}-{steered.feature}-{kind}",
         SECTION,
         statement,
         ranked.value,
-        unit="of 1" if kind == "mirror" else UNIT,
+        unit="symmetry, 1 = exact mirror image" if kind == "mirror" else UNIT,
         format="+.2f" if kind == "mirror" else "+.3f",
         published=_published(steered.program) if kind == "mirror" else None,
         null=null,

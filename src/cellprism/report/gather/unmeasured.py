@@ -1,4 +1,5 @@
-"""Published claims that a run of this kind cannot test, each with the reason: silence would look like agreement."""
+"""Published claims that a run of this kind cannot test, each with the reason: silence would look like
+agreement."""
 
 from cellprism.report.claims import Claim, Published, Test, judged
 from cellprism.report.facts import RunFacts
@@ -14,14 +15,15 @@ def unmeasured_claims(facts: RunFacts) -> list[Claim]:
             "regulators-directed",
             "A feature carries the direction of regulation, from TBX21 to CXCR3, IFNG and TNF",
             NUMBERS["tbx21"],
-            "no probe of regulatory direction was run; a handful of edges would not decide it: about 262 are needed to see an AUROC of "
-            "0.60 with 80 % power",
+            "no probe of regulatory direction was run; a handful of edges would not decide it: about 262 "
+            "are needed to see an AUROC of 0.60 with 80 % power",
         ),
         _open(
             "regulators-specific",
             "Transcription factors whose features move their own targets specifically",
             NUMBERS["specific-tfs"],
-            "no panel of transcription factors was probed; at least 50 with 10 or more expressed targets are needed",
+            "no panel of transcription factors was probed; at least 50 with 10 or more expressed targets "
+            "are needed",
         ),
         _open(
             "features-stable",
@@ -33,7 +35,8 @@ def unmeasured_claims(facts: RunFacts) -> list[Claim]:
             "information-content",
             "Features match more specific programs than neurons do",
             NUMBERS["information-content"],
-            "information content was not compared at equal set size; small terms have a high one by construction",
+            "information content was not compared at equal set size; small terms have a high one by "
+            "construction",
         ),
         _open(
             "donors",
@@ -46,7 +49,10 @@ def unmeasured_claims(facts: RunFacts) -> list[Claim]:
 
 def _donors(facts: RunFacts) -> str:
     cells = f"{facts.cells.n_cells:,} cells" if facts.cells else "the cells"
-    return f"{cells} without donor labels stand for one donor; cells are not replicates of donors, so at least several donors are needed"
+    return (
+        f"{cells} without donor labels stand for one donor; cells are not replicates of donors, so at least "
+        "several donors are needed"
+    )
 
 
 def _open(id: str, statement: str, published: Published | None, why: str) -> Claim:

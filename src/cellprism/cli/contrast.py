@@ -1,0 +1,42 @@
+"""``cellprism contrast``: one cell type moved towards another."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def contrast(
+    run: Path,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    objective: list[Literal["latent", "expression"]] | None = None,
+    named: list[str] | None = None,
+    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+) -> None:
+    """Find the feature strengths that move one cell type towards another, and judge them on unseen cells.
+
+    Parameters
+    ----------
+    run
+        A run folder with a trained autoencoder.
+    from_
+        Cell type to start from.
+    to
+        Cell type to reach.
+    objective
+        What to bring close; may be given twice. Default: both.
+    named
+        Genes to report by name; may be given several times.
+    set_
+        Change one key, as in ``--set contrast.search.penalties=20``; may be given several times.
+    """
+    from cellprism.cli.talk import bar, say
+    from cellprism.workflow.config import changed
+    from cellprism.workflow.pipeline import continue_run
+
+    given = {"source": from_, "target": to, "objectives": objective, "named": named}
+    changes = [*(set_ or ()), *(f"contrast.{key}={value!r}" for key, value in given.items() if value)]
+    continue_run(run, "contrast", changed(run, changes), bar, say)
+    say(f"recipes in {run / 'contrast'}; next: cellprism report {run}")

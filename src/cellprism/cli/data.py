@@ -1,0 +1,61 @@
+"""``cellprism data``: what data sets there are, fetching them, checking a file."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+data = App(name="data", help="Data sets: list, fetch, check.")
+
+
+@data.command(name="list")
+def list_() -> None:
+    """Print the data sets that can be used by name."""
+    from cellprism.cells.datasets import DATASETS
+
+    for name, dataset in DATASETS.items():
+        print(f"{name}\t{dataset.description}\t{dataset.licence}")
+
+
+@data.command
+def fetch(name: str) -> None:
+    """Fetch a data set by name; its checksum is pinned.
+
+    Parameters
+    ----------
+    name
+        A name from ``cellprism data list``.
+    """
+    from cellprism.cells.datasets import fetch_dataset, known_dataset
+
+    print(fetch_dataset(known_dataset(name)))
+
+
+@data.command
+def check(
+    cells: str,
+    *,
+    model: str = "mini",
+    labels: str = "",
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Say whether cells can be used with a model, and how their genes map; lists everything that is wrong.
+
+    Parameters
+    ----------
+    cells
+        An .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
+    model
+        ``mini``, a model folder, or a safetensors file.
+    labels
+        obs column with cell types.
+    json_
+        Print JSON instead of text.
+    """
+    from cellprism.cells.read import check_cells
+    from cellprism.models.registry import load_model
+
+    source = str(Path(cells)) if Path(cells).exists() else cells
+    found = check_cells(source, load_model(model), labels=labels or None)
+    print(json.dumps(found.to_json(), indent=2) if json_ else found)

@@ -1,0 +1,23 @@
+"""``cellprism demo``: the whole instrument on real cells, without a network."""
+
+from importlib.resources import files
+from pathlib import Path
+
+
+def demo(*, out: Path = Path("demo")) -> None:
+    """Look inside a small real cell model on 700 real blood cells: programs, steering, CD4 to CD8, and chance beside all.
+
+    Needs no network. Ends with a page to open in a browser.
+
+    Parameters
+    ----------
+    out
+        The run folder.
+    """
+    from cellprism.cli.talk import bar, say
+    from cellprism.workflow.config import read_config
+    from cellprism.workflow.pipeline import report, start_run
+
+    start_run(read_config(Path(str(files("cellprism.workflow") / "demo.toml"))), out, bar, say)
+    page = report(out)
+    say(f"open {page.resolve().as_uri()} in a browser; next: cellprism run CONFIG.toml --out RUN on your own cells")

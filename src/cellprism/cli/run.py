@@ -1,0 +1,42 @@
+"""``cellprism run``: every step of a configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def run(
+    config: Path,
+    *,
+    out: Path,
+    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+    dry_run: bool = False,
+) -> None:
+    """Read cells, train, interpret, steer, contrast and report, as one TOML file says.
+
+    Steps that are already done under the same settings are skipped, so the same command goes on after an interruption.
+
+    Parameters
+    ----------
+    config
+        TOML file; sections [train], [interpret], [steer], [contrast]. All keys and defaults are in docs/configuration.md.
+    out
+        The run folder.
+    set_
+        Change one key, as in ``--set train.k=16``; may be given several times.
+    dry_run
+        Only check the configuration and print it with every default filled in.
+    """
+    from cellprism.cli.talk import bar, say
+    from cellprism.workflow.config import read_config, write_config
+
+    wanted = read_config(config, set_ or ())
+    if dry_run:
+        print(write_config(wanted), end="")
+        return
+    from cellprism.workflow.pipeline import report, start_run
+
+    start_run(wanted, out, bar, say)
+    page = report(out)
+    say(f"claims in {out / 'claims.json'}; open {page}")

@@ -1,0 +1,40 @@
+"""``cellprism steer``: features turned up and down."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def steer(
+    run: Path,
+    *,
+    feature: int | None = None,
+    program: list[str] | None = None,
+    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+) -> None:
+    """Turn features up and down, dose by dose, beside random features and random directions.
+
+    Parameters
+    ----------
+    run
+        A run folder whose features have been interpreted.
+    feature
+        Number of one feature to steer.
+    program
+        Words of a program to look for, as in ``--program Interferon``; may be given several times.
+    set_
+        Change one key, as in ``--set steer.cells=100``; may be given several times.
+    """
+    from cellprism.cli.talk import bar, say
+    from cellprism.workflow.config import changed
+    from cellprism.workflow.pipeline import continue_run, steer_one
+
+    changes = [*(set_ or ()), *([f"steer.programs={program!r}"] if program else [])]
+    config = changed(run, changes)
+    if feature is not None:
+        folder = steer_one(run, feature, config, bar)
+        say(f"doses of feature {feature} in {folder}; next: cellprism report {run}")
+        return
+    continue_run(run, "steer", config, bar, say)
+    say(f"doses in {run / 'steer'}; next: cellprism contrast {run} --from TYPE --to TYPE, or cellprism report {run}")

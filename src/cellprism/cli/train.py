@@ -1,0 +1,45 @@
+"""``cellprism train``: start a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def train(
+    cells: str,
+    *,
+    out: Path,
+    model: str = "mini",
+    layer: int = 1,
+    labels: str = "",
+    seed: int = 0,
+    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+) -> None:
+    """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
+
+    Parameters
+    ----------
+    cells
+        Raw counts: an .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
+    out
+        The run folder.
+    model
+        ``mini``, a model folder, or a safetensors file.
+    layer
+        Block whose output is read, counted from 0.
+    labels
+        obs column with cell types; default: the one known for the data set, or ``cell_type``.
+    seed
+        Seed of every random choice.
+    set_
+        Change one key, as in ``--set train.k=16``; may be given several times.
+    """
+    from cellprism.cli.talk import bar, say
+    from cellprism.workflow.config import make_config
+    from cellprism.workflow.pipeline import start_run
+
+    asked = {"cells": cells, "model": model, "layer": layer, "labels": labels, "seed": seed}
+    config = make_config(asked, set_ or (), "the command line")
+    start_run(config, out, bar, say, ("cells", "train"))
+    say(f"autoencoder in {out}; next: cellprism interpret {out}")

@@ -1,0 +1,177 @@
+"""What a run is asked to do: one TOML file, a section per verb, every key settable on the command line.
+
+The file is checked once, as a whole, when it is read: unknown keys, wrong types and impossible values are one message
+each, and name the key. ``run.toml`` in the run folder is this configuration with all defaults filled in.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import dacite
+import tomli_w
+
+from cellprism.errors import ConfigError
+from cellprism.sae.config import SaeConfig
+from cellprism.steer.contrast import ContrastSettings
+from cellprism.steer.dose import DoseSettings
+
+
+@dataclass(frozen=True)
+class InterpretConfig:
+    """How features become gene programs."""
+
+    collection: str = "blood"
+    """Gene sets: ``blood`` (shipped), a GMT file, or the name of a library in CELLPRISM_DATA_DIR."""
+    gene_filter: str = "code"
+    """Genes that may be in a list, and so the background: ``code``, ``paper`` or ``all``."""
+    family: str = "all-terms"
+    """Tests corrected together: ``all-terms`` per list, ``all-tests``, or ``hit-terms`` as in public work."""
+    min_term_size: int = 3
+    """Terms with fewer genes in the background are not tested."""
+    alpha: float = 0.05
+    """A term counts at a corrected p-value below this."""
+    replicates: int = 100
+    """Families of random lists for each null."""
+
+
+@dataclass(frozen=True)
+class SteerConfig:
+    """Which features to turn up and down, on how many cells."""
+
+    programs: tuple[str, ...] = ("Interferon", "Cytotoxic", "B cell")
+    """Programs looked for in the terms' names; the feature that fits each best is steered."""
+    cells: int = 64
+    """Cells steered, drawn at random."""
+    doses: DoseSettings = field(default_factory=DoseSettings)
+    """Strengths and random edits."""
+
+
+@dataclass(frozen=True)
+class ContrastConfig:
+    """Which cell type to move towards which."""
+
+    source: str = ""
+    """Cell type to start from; empty: no contrast is made."""
+    target: str = ""
+    """Cell type to reach."""
+    objectives: tuple[str, ...] = ("latent", "expression")
+    """What to bring close: the mean embedding, the expression of differential genes, or both in turn."""
+    named: tuple[str, ...] = ("CD8A", "CD8B")
+    """Genes reported by name, whatever their effect."""
+    search: ContrastSettings = field(default_factory=ContrastSettings)
+    """Effort of the search and of its nulls."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides a run's results."""
+
+    cells: str
+    """Raw counts: a file, a 10x folder, or the name of a data set."""
+    model: str = "mini"
+    """A bundled model's name, a model folder, or a safetensors file."""
+    layer: int = 1
+    """Block whose output is read and edited, counted from 0."""
+    labels: str = ""
+    """obs column with cell types; empty: the one known for the data set, or ``cell_type``."""
+    seed: int = 0
+    """Seed of every random choice."""
+    train: SaeConfig = field(default_factory=lambda: SaeConfig(centring="group"))
+    """The autoencoder; by default each gene's mean residual is taken off first."""
+    interpret: InterpretConfig = field(default_factory=InterpretConfig)
+    """Gene programs and their nulls."""
+    steer: SteerConfig = field(default_factory=SteerConfig)
+    """Features turned up and down."""
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
+    """One cell type moved towards another."""
+
+
+def read_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration and apply ``key=value`` changes such as ``train.k=16``.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key, or a value of the wrong type or out of range.
+    """
+    try:
+        asked = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {path}; write one, or start from the example in the README") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return make_config(asked, changes, str(path))
+
+
+def make_config(asked: dict[str, Any], changes: Sequence[str] = (), source: str = "the configuration") -> RunConfig:
+    """A checked configuration from nested settings and ``key=value`` changes.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong type or out of range.
+    """
+    for change in changes:
+        _apply(asked, change)
+    _check_keys(RunConfig, asked, "", source)
+    # the section's own default differs from SaeConfig's; what is given in part keeps it
+    asked = {**asked, "train": {"centring": "group", **asked.get("train", {})}}
+    try:
+        return dacite.from_dict(RunConfig, asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
+    except dacite.MissingValueError as error:
+        raise ConfigError(f"{source} does not say {error.field_path!r}, which has no default") from error
+    except dacite.WrongTypeError as error:
+        raise ConfigError(f"{source}: {error.field_path} is {error.value!r}, expected {error.field_type}") from error
+
+
+def changed(folder: Path, changes: Sequence[str]) -> RunConfig | None:
+    """The configuration of an existing run with changes; None where nothing is changed.
+
+    Raises:
+        ConfigError: there is no run, or a change is not valid.
+    """
+    return read_config(folder / "run.toml", changes) if changes else None
+
+
+def write_config(config: RunConfig) -> str:
+    """The configuration as TOML, with every default filled in (unset optional values left out)."""
+    return tomli_w.dumps(_without_none(asdict(config)))
+
+
+def _apply(asked: dict[str, Any], change: str) -> None:
+    key, separator, value = change.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {change!r}: expected key=value, such as train.k=16")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # an unquoted word is text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        asked = asked.setdefault(section, {})
+        if not isinstance(asked, dict):
+            raise ConfigError(f"--set {change!r}: {section} is no section")
+    asked[last] = parsed
+
+
+def _check_keys(kind: Any, asked: dict[str, Any], prefix: str, source: str) -> None:
+    known = {f.name: f.type for f in fields(kind)}
+    for key, value in asked.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known here: {', '.join(known)}"
+            raise ConfigError(f"{source}: unknown key {prefix}{key}{hint}")
+        if is_dataclass(known[key]):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{source}: {prefix}{key} is {value!r}, expected a section [{prefix}{key}]")
+            _check_keys(known[key], value, f"{prefix}{key}.", source)
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,73 @@
+"""All steps by name, and a whole run from one configuration."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from cellprism.report.page import write_report
+from cellprism.store.run import Run
+from cellprism.workflow.config import RunConfig
+from cellprism.workflow.contrasting import contrast_settings, contrast_types
+from cellprism.workflow.interpretation import interpret, interpret_settings
+from cellprism.workflow.steering import steer_feature, steer_programs, steer_settings
+from cellprism.workflow.steps import Say, Step, config_of, open_run, perform
+from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings
+from cellprism.workflow.workbench import Bar, Workbench
+
+STEPS = {
+    step.name: step
+    for step in (
+        Step("cells", (), cells_settings, prepare_cells),
+        Step("train", ("cells",), train_settings, train),
+        Step("interpret", ("cells", "train"), interpret_settings, interpret),
+        Step("steer", ("cells", "train", "interpret"), steer_settings, steer_programs),
+        Step("contrast", ("cells", "train"), contrast_settings, contrast_types),
+    )
+}
+
+
+def start_run(config: RunConfig, folder: Path, bar: Bar, say: Say, steps: Iterable[str] = STEPS) -> None:
+    """Do these steps of a configuration in a folder, skipping what is done.
+
+    Raises:
+        InputError: the cells, the model or a setting will not do; nothing that was finished is lost.
+        RunError: another process works on the folder.
+    """
+    run = Run(folder)
+    with run.locked():
+        open_run(folder, config)
+        bench = Workbench(run, config, bar)
+        for name in steps:
+            perform(STEPS[name], bench, STEPS, say)
+
+
+def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, say: Say) -> Path:
+    """Do one more step of an existing run, with changed settings where ``config`` is given.
+
+    Raises:
+        RunError: no run there, a step it needs is missing, or another process works on it.
+    """
+    run = Run.existing(folder)
+    with run.locked():
+        config = config or config_of(run)
+        open_run(folder, config)
+        perform(STEPS[step], Workbench(run, config, bar), STEPS, say)
+    return folder
+
+
+def steer_one(folder: Path, feature: int, config: RunConfig | None, bar: Bar) -> Path:
+    """Sweep one feature of an existing run, beside its programs; returns the folder of its doses.
+
+    Raises:
+        RunError: no run there, or its features were not interpreted.
+        ConfigError: there is no such feature.
+    """
+    run = Run.existing(folder)
+    with run.locked():
+        for need in STEPS["steer"].needs:
+            run.require(need, need)
+        return steer_feature(Workbench(run, config or config_of(run), bar), feature)[0].parent
+
+
+def report(folder: Path) -> Path:
+    """Write ``claims.json`` and ``report.html`` of a run; returns the page's path."""
+    return write_report(folder)

@@ -1,0 +1,94 @@
+"""From raw counts to a small cell model with a card that says what it can do, beside simpler methods."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from cellprism.cells.genes import GeneTable, read_gene_table
+from cellprism.cells.read import read_cells
+from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.models.aido_files import WEIGHTS, save
+from cellprism.models.assess import assess
+from cellprism.models.pretrain import PretrainConfig, held_out_cells, pretrain
+from cellprism.models.pretrain_state import history
+from cellprism.store.atomic import sha256
+
+MOST_VARIABLE, LEAST_CELLS = 2_000, 15
+MARKERS = ("CD3D", "CD8A", "CD4", "GNLY", "NKG7", "MS4A1", "CD79A", "LYZ", "CD14", "FCGR3A", "FCER1A", "PPBP", "ISG15", "HLA-DRA")
+LIMITS = (
+    "It was trained on {n_cells:,} cells of one data set; what it has learned is not known to hold in other tissues, "
+    "donors or diseases.",
+    "It reads {n_genes:,} genes. Genes outside its list do not exist for it.",
+    "It predicts expression from expression; nothing in its training tells regulation from co-expression.",
+)
+
+
+def pretrain_model(
+    cells: str,
+    out: Path,
+    settings: PretrainConfig,
+    *,
+    genes: Path | None = None,
+    labels: str | None = None,
+    name: str,
+    data_licence: str = "not stated",
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Train (or go on training) a model in ``out``, measure it on held-out cells, save it, and return its card.
+
+    Args:
+        cells: raw counts, as ``read_cells`` takes them.
+        out: folder for weights, configuration, gene list, card, checkpoint and curves.
+        settings: the training run.
+        genes: gene table to train on; default: the most variable genes.
+        labels: obs column with cell types, used only to measure the result.
+        name: the model's name.
+        data_licence: licence and origin of the cells, for the card.
+        progress: called after every step with its number and figures.
+
+    Raises:
+        CellsError: the cells or the gene table cannot be used.
+        RunError: ``out`` holds a checkpoint of other settings or cells.
+    """
+    adata = read_cells(cells, genes=read_gene_table(genes), labels=labels) if genes else _most_variable(cells, labels)
+    table = gene_table_of(adata, read_gene_table(genes) if genes else None)
+    model = pretrain(adata, table, settings, out, progress)
+    train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
+    assessment = assess(model, adata, train, held_out, markers=MARKERS, seed=settings.seed)
+    model.name, model.licence = name, data_licence
+    card = {
+        "name": name,
+        "licence": data_licence,
+        "data": f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {data_licence}",
+        "command": " ".join(["cellprism", *sys.argv[1:]]),
+        "settings": asdict(settings),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "curve": history(out),
+        "assessment": asdict(assessment),
+        "limits": [limit.format(n_cells=adata.n_obs, n_genes=adata.n_vars) for limit in LIMITS],
+    }
+    save(model, out, card)
+    card["revision"] = f"sha256:{sha256(out / WEIGHTS)[:16]}"
+    save(model, out, card)
+    return card
+
+
+def gene_table_of(adata: AnnData, wanted: GeneTable | None) -> GeneTable:
+    """The genes that were measured, in the columns' order, with the aliases of the wanted table."""
+    alias = {} if wanted is None else {a: s for a, s in wanted.alias.items() if s in adata.var_names}
+    return GeneTable(tuple(adata.var_names), tuple(adata.var["ensembl"]), alias)
+
+
+def _most_variable(cells: str, labels: str | None) -> AnnData:
+    adata = read_cells(cells, labels=labels)
+    expression = log1p_cp10k(adata)
+    mean = np.asarray(expression.mean(axis=0)).ravel()
+    variance = np.asarray(expression.power(2).mean(axis=0)).ravel() - mean**2
+    seen = np.bincount(expression.indices, minlength=adata.n_vars)
+    variance[seen < LEAST_CELLS] = 0
+    return adata[:, np.sort(np.argsort(-variance, kind="stable")[:MOST_VARIABLE])].copy()

@@ -1,0 +1,91 @@
+"""The steps of a run and the order in which they build on each other.
+
+A step's identity is a hash of the settings it uses, of the package's version and of the identities it needs. A step that
+is finished under the same identity, its files unaltered, is skipped and says so.
+"""
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cellprism.errors import RunError
+from cellprism.store.atomic import write_text
+from cellprism.store.run import SETTINGS, Run, digest
+from cellprism.workflow.config import RunConfig, read_config, write_config
+from cellprism.workflow.workbench import Workbench
+
+Say = Callable[[str], None]
+RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what it depends on and what it does."""
+
+    name: str
+    """Its name in run.json, which is also the verb that makes it."""
+    needs: tuple[str, ...]
+    """Steps whose files it reads."""
+    settings: Callable[[RunConfig], Any]
+    """The part of the configuration that decides its result."""
+    work: Callable[[Workbench], Iterable[Path]]
+    """Does it, and returns the files written."""
+
+
+def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say, again: bool = False) -> None:
+    """Do a step whose needs are met, unless it is already done.
+
+    Raises:
+        RunError: a step it needs is missing.
+        DamagedError: files of a step it needs were altered.
+    """
+    for need in step.needs:
+        bench.run.require(need, need)
+    identity = identity_of(step, bench.config, steps)
+    if not again and bench.run.is_done(step.name, identity):
+        say(f"{step.name}: already done, nothing has changed")
+        return
+    began = time.perf_counter()
+    files = list(step.work(bench))
+    seconds = time.perf_counter() - began
+    bench.run.finish(step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory())
+    say(f"{step.name}: done in {seconds:.0f} s")
+
+
+def identity_of(step: Step, config: RunConfig, steps: dict[str, Step]) -> str:
+    """Hash of everything that decides what a step writes."""
+    needed = {need: identity_of(steps[need], config, steps) for need in step.needs}
+    return digest({"step": step.name, "settings": step.settings(config), "needs": needed, "version": version("cellprism")})
+
+
+def open_run(folder: Path, config: RunConfig) -> Run:
+    """Start a run with these settings, or go on with the one that is there; call while holding its lock."""
+    run = Run(folder)
+    write_text(folder / SETTINGS, write_config(config))
+    run.update(versions={name: version(name) for name in RECORDED}, python=platform.python_version(),
+               machine=platform.machine(), device="cpu", seed=config.seed)  # fmt: skip
+    return run
+
+
+def config_of(run: Run) -> RunConfig:
+    """The configuration that a run was made with.
+
+    Raises:
+        RunError: the folder has no run.toml.
+    """
+    path = run.folder / SETTINGS
+    if not path.is_file():
+        raise RunError(f"{run.folder} has no {SETTINGS}; start it again with: cellprism train --out {run.folder}")
+    return read_config(path)
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in MiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)

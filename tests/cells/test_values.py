@@ -1,0 +1,174 @@
+"""Numbers that are no raw counts are recognised, and the message says how and what to pass instead."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellprism.cells.read import read_cells
+from cellprism.cells.values import could_be_counts, value_problems
+from cellprism.errors import CellsError
+
+NAMES = pd.Index([f"cell{i}" for i in range(17)])
+
+
+def problems(values: np.ndarray, others: tuple[str, ...] = ()) -> str:
+    return "\n".join(value_problems(sp.csr_matrix(values), NAMES, "X", others))
+
+
+def per_ten_thousand(counts: np.ndarray) -> np.ndarray:
+    return counts / counts.sum(1, keepdims=True) * 1e4
+
+
+def test_counts_have_no_problem(counts):
+    assert problems(counts) == ""
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint16, np.int64, np.float64, bool])
+def test_counts_of_any_type_have_no_problem(counts, kind):
+    assert problems(counts.astype(kind)) == ""
+
+
+def test_counts_that_went_through_float32_arithmetic_are_counts(counts):
+    assert problems(np.expm1(np.log1p(counts))) == ""
+
+
+def test_nan_infinite_and_negative_values_are_all_listed_at_once(counts):
+    counts[1, 2], counts[3, 4], counts[5, 6], counts[7, 8] = np.nan, np.nan, np.inf, -3
+    said = problems(counts)
+    assert "2 values of X are NaN; expected counts" in said
+    assert "1 values of X are infinite; expected counts" in said
+    assert "1 values of X are negative, the least -3; expected raw counts" in said
+
+
+def test_scaled_values_are_recognised_by_sign_and_fractions(counts):
+    logged = np.log1p(per_ten_thousand(counts))
+    said = problems((logged - logged.mean(0)) / (logged.std(0) + 1e-6))
+    assert "X looks scaled (z-scores)" in said
+    assert "values of X are negative, the least -" in said
+    assert "of the values of X are not whole, such as" in said
+
+
+def test_log_normalised_values_are_recognised_by_the_sums_of_cells(counts):
+    said = problems(np.log1p(per_ten_thousand(counts)))
+    assert "X looks log-normalised (natural logarithm, largest value" in said
+    assert "after undoing it every cell sums to 10,000; expected raw counts" in said
+
+
+def test_log_normalised_values_are_recognised_after_genes_were_taken_out(counts):
+    said = problems(np.log1p(per_ten_thousand(counts))[:, ::2])
+    assert "looks log-normalised (natural logarithm" in said
+    assert "of the values are whole multiples of the smallest one in their cell" in said
+
+
+def test_base_two_logarithms_are_recognised(counts):
+    assert "looks log-normalised (base 2 logarithm" in problems(np.log2(1 + per_ten_thousand(counts))[:, ::2])
+
+
+def test_rounded_logarithms_are_recognised(counts):
+    assert "looks log-normalised (natural" in problems(
+        np.round(np.log1p(per_ten_thousand(counts)), 3)[:, :23]
+    )
+
+
+def test_values_normalised_without_a_logarithm_are_recognised(counts):
+    assert "X looks normalised to a common depth: every cell sums to 10,000" in problems(
+        per_ten_thousand(counts)
+    )
+    assert "X looks normalised to a common depth" in problems(per_ten_thousand(counts)[:, ::2])
+
+
+def test_other_fractions_are_shown_without_a_guess(counts):
+    noise = np.random.default_rng(3).uniform(0.1, 0.9, size=counts.shape)
+    said = problems(np.where(counts > 0, counts + noise, 0))
+    assert "100% of the values of X are not whole, such as" in said
+    assert "normalised" not in said
+
+
+@given(st.integers(0, 10_000))
+def test_noisy_positive_values_are_never_taken_for_counts_or_normalised_counts(seed):
+    values = np.random.default_rng(seed).uniform(0.05, 60, size=(17, 29))
+    said = problems(values)
+    assert "not whole" in said
+    assert "normalised" not in said
+
+
+def test_the_fix_names_the_layers_that_hold_counts(counts):
+    logged = np.log1p(per_ten_thousand(counts))
+    said = problems(logged, ("counts", "raw"))
+    assert "pass layer='counts', which holds whole numbers (or layer='raw')" in said
+    assert (
+        "neither X nor a layer nor raw of this object holds them, so go back to the file that does"
+        in problems(logged)
+    )
+
+
+def test_empty_cells_are_counted_and_one_is_named(counts):
+    counts[3], counts[11] = 0, 0
+    assert (
+        "2 of 17 cells have no counts at all, such as 'cell3'; drop them (scanpy.pp.filter_cells"
+        in problems(counts)
+    )
+
+
+def test_stored_zeros_do_not_hide_an_empty_cell(counts):
+    matrix = sp.csr_matrix(counts)
+    matrix.data[matrix.indptr[3] : matrix.indptr[4]] = 0
+    assert "1 of 17 cells have no counts at all" in value_problems(matrix, NAMES, "X", ())[0]
+
+
+@pytest.mark.parametrize("shape", [(0, 29), (17, 0)])
+def test_an_empty_matrix_is_called_empty(shape):
+    said = value_problems(sp.csr_matrix(shape), NAMES[: shape[0]], "X", ())
+    assert said == [f"X is empty ({shape[0]} cells x {shape[1]} genes); expected at least one of each"]
+
+
+def test_complex_numbers_are_no_counts(counts):
+    assert "X holds values of type complex" in problems(counts.astype(complex))
+
+
+@pytest.mark.parametrize(
+    ("values", "whole"),
+    [([0, 1, 2], True), ([1.0, 5.0], True), ([0.5, 1], False), ([-1, 2], False), ([0, 0], False), ([], False),
+     ([np.nan, 1], False)],
+)  # fmt: skip
+def test_a_sample_of_counts_is_whole_not_negative_and_not_all_zero(values, whole):
+    assert could_be_counts(np.array(values)) == whole
+
+
+def test_each_offered_layer_really_works(cells, table, counts):
+    cells.layers["umi"] = cells.X.copy()
+    cells.layers["dense"] = counts.copy()
+    cells.raw = cells.copy()
+    cells.X = sp.csr_matrix(np.log1p(per_ten_thousand(counts)))
+    cells.layers["scaled"] = counts - counts.mean(0)
+    with pytest.raises(CellsError) as error:
+        read_cells(cells, genes=table)
+    assert "pass layer='raw', which holds whole numbers (or layer='umi', layer='dense')" in str(error.value)
+    for layer in ("raw", "umi", "dense"):
+        read = read_cells(cells, genes=table, layer=layer)
+        np.testing.assert_array_equal(read.X.toarray(), counts[:, ::-1])
+
+
+def test_reading_a_normalised_layer_offers_x(cells, table, counts):
+    cells.layers["log"] = np.log1p(per_ten_thousand(counts))
+    with pytest.raises(
+        CellsError, match=r"layers\['log'\] looks log-normalised.*pass layer='X', which holds whole"
+    ):
+        read_cells(cells, genes=table, layer="log")
+
+
+def test_an_unknown_layer_names_near_matches(cells, table):
+    cells.layers["counts"] = cells.X.copy()
+    with pytest.raises(CellsError, match=r"there is no layer 'count'; .*did you mean 'counts'"):
+        read_cells(cells, genes=table, layer="count")
+
+
+def test_an_object_without_x_says_where_to_look(cells, table):
+    bare = anndata.AnnData(obs=cells.obs, var=cells.var, layers={"counts": cells.X})
+    with pytest.raises(CellsError, match=r"it has no X; expected raw counts under one of.*'counts'"):
+        read_cells(bare, genes=table)
+    assert read_cells(bare, genes=table, layer="counts").shape == (17, 29)

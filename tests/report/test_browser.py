@@ -1,0 +1,188 @@
+"""The page in a real browser: what it draws, asks for and answers. Skipped, with the reason, where there is
+none."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cellprism.report.page import write_report
+from cellprism.report.theme import IN_THE_DARK, OURS
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WIDE, NARROW = (1440, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or (CHROMIUM if Path(CHROMIUM).exists() else None)
+    if path is None:
+        pytest.skip("there is no chromium on this machine")
+    with api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def reports(whole_run, hostile_run, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("reports")
+    runs = {"whole": whole_run, "hostile": hostile_run}
+    return {name: write_report(Path(shutil.copytree(run, folder / name))) for name, run in runs.items()}
+
+
+class Opened:
+    """A page that has drawn everything, with what it said and asked for on the way."""
+
+    def __init__(self, browser, report: Path, size: tuple[int, int], scheme: str = "light"):
+        self.page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(report.as_uri())
+        self.page.wait_for_selector("body[data-ready]", timeout=60_000)
+
+    def rows(self, table: str) -> int:
+        return self.page.locator(f"#table-{table} tbody tr:visible").count()
+
+
+@pytest.fixture(scope="module")
+def wide(browser, reports) -> Opened:
+    return Opened(browser, reports["whole"], WIDE)
+
+
+@pytest.fixture(scope="module")
+def narrow(browser, reports) -> Opened:
+    return Opened(browser, reports["whole"], NARROW, "dark")
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_the_page_says_nothing_and_asks_for_nothing_but_itself(size, request, reports):
+    opened = request.getfixturevalue(size)
+    assert opened.said == []
+    assert opened.asked == [reports["whole"].as_uri()]
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_every_figure_is_drawn(size, request):
+    page = request.getfixturevalue(size).page
+    plots = page.locator(".plot")
+    assert plots.count() == 16
+    for i in range(plots.count()):
+        plot = plots.nth(i)
+        assert plot.locator("svg.main-svg").count() > 0, plot.get_attribute("id")
+        assert plot.locator("g.trace, g.violinlayer path, g.heatmaplayer image").count() > 0, (
+            plot.get_attribute("id")
+        )
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_nothing_sticks_out_at_the_side(size, request):
+    page = request.getfixturevalue(size).page
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert page.evaluate(
+        "Array.from(document.querySelectorAll('.plot svg.main-svg')).every(s => "
+        "s.getBoundingClientRect().right <= innerWidth)"
+    )
+
+
+def test_colours_follow_the_readers_scheme(wide, narrow):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert wide.page.evaluate(ground) != narrow.page.evaluate(ground)
+    colour = "document.querySelector('#dose-12 .legend button:last-child path').getAttribute('stroke')"
+    assert wide.page.evaluate(colour) == OURS
+    assert narrow.page.evaluate(colour) == IN_THE_DARK[OURS]
+
+
+def test_claims_are_filtered_by_words_and_by_verdict(wide):
+    page, everything = wide.page, wide.rows("claims")
+    form = page.locator('[data-filters="claims"]')
+    form.locator('input[type="search"]').fill("CD8B latent recipe")
+    assert 0 < wide.rows("claims") < everything
+    shown = page.locator("#table-claims tbody tr:visible").all_inner_texts()
+    assert all("cd8b" in text.lower() and "recipe" in text.lower() for text in shown)
+    assert f"of {everything} rows" in form.locator("output").inner_text()
+    form.locator('input[type="search"]').fill("")
+    form.locator('select[name="verdict"]').select_option("at chance")
+    assert set(page.locator("#table-claims tbody tr:visible .badge").all_inner_texts()) == {"at chance"}
+    form.locator('select[name="verdict"]').select_option("")
+    assert wide.rows("claims") == everything
+
+
+def test_features_are_sorted_by_number_both_ways_from_the_keyboard(wide):
+    page = wide.page
+    header = page.locator("#table-features th button", has_text="Fires at")
+    rates = (
+        "Array.from(document.querySelectorAll('#table-features tbody tr'), r => "
+        "Number(r.cells[7].dataset.value))"
+    )
+    header.focus()
+    page.keyboard.press("Enter")
+    assert header.locator("..").get_attribute("aria-sort") == "ascending"
+    assert page.evaluate(rates) == sorted(page.evaluate(rates))
+    page.keyboard.press("Enter")
+    assert header.locator("..").get_attribute("aria-sort") == "descending"
+    assert page.evaluate(rates) == sorted(page.evaluate(rates), reverse=True)
+
+
+def test_features_are_found_by_gene(wide):
+    page = wide.page
+    search = page.locator('[data-filters="features"] input[type="search"]')
+    search.fill("cd79a ms4a1")
+    texts = page.locator("#table-features tbody tr:visible .genes").all_inner_texts()
+    assert texts
+    assert all("CD79A" in text and "MS4A1" in text for text in texts)
+    search.fill("")
+
+
+def test_claims_without_a_value_stay_last_when_sorted(wide):
+    page = wide.page
+    header = page.locator("#table-claims th button", has_text="Ours")
+    values = "Array.from(document.querySelectorAll('#table-claims tbody tr'), r => r.cells[1].dataset.value)"
+    for _ in range(2):
+        header.click()
+        found = page.evaluate(values)
+        known = [v for v in found if v]
+        assert found[: len(known)] == known
+        assert "" in found
+
+
+def test_the_legend_hides_and_shows_a_line(wide):
+    page = wide.page
+    button = page.locator("#dose-12 .legend button", has_text="its genes")
+    lines = page.locator("#plot-dose-12 g.trace")
+    before = lines.count()
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    assert lines.count() == before - 1
+    button.click()
+    assert lines.count() == before
+
+
+def test_a_mark_of_the_map_leads_to_its_row(wide):
+    page = wide.page
+    found = page.evaluate(
+        "(() => { const p = document.getElementById('plot-feature-map'); const d = p.data[2];"
+        " p.emit('plotly_click', {points: [{customdata: d.customdata[0]}]}); return d.customdata[0][0]; })()"
+    )
+    assert page.locator("tr.found").get_attribute("id") == f"feature-{found}"
+
+
+def test_hostile_names_are_shown_and_not_run(browser, reports):
+    opened = Opened(browser, reports["hostile"], WIDE)
+    assert opened.said == []
+    assert opened.page.locator("img").count() == 0
+    assert "<script>alert(" in opened.page.locator("#table-features tbody tr").first.inner_text()
+    opened.page.close()

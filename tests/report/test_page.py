@@ -1,0 +1,171 @@
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from cellprism.report.claims import read_claims
+from cellprism.report.page import embedded_json, security_policy, write_report
+
+
+class Page(HTMLParser):
+    """What a browser would find: tags with attributes, scripts, visible words."""
+
+    def __init__(self, text: str):
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict]] = []
+        self.scripts: list[tuple[dict, str]] = []
+        self.words = ""
+        self._inside: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
+        elif self._inside != "style":
+            self.words += data
+
+
+@pytest.fixture(scope="module")
+def written(whole_run, tmp_path_factory):
+    folder = shutil.copytree(whole_run, tmp_path_factory.mktemp("written") / "run")
+    return write_report(folder)
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Page(written.read_text(encoding="utf-8"))
+
+
+def test_the_page_is_one_file_below_fifteen_megabytes(written):
+    assert written.name == "report.html"
+    assert written.stat().st_size < 15e6
+
+
+def test_the_page_refers_to_nothing_outside_itself(page):
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "action", "srcset", "data", "poster", "xlink:href"):
+            reference = attributes.get(name) or "#"
+            assert reference.startswith(("#", "data:")), (tag, reference)
+    style = next(t for t, _ in page.tags if t == "style")
+    assert style
+    assert not re.search(r"url\(|@import", page_style(page))
+
+
+def page_style(page):
+    from cellprism.report.page import _asset
+
+    return _asset("page.css")
+
+
+def test_the_policy_allows_exactly_the_scripts_of_the_page(page):
+    policy = next(a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    running = [text for attributes, text in page.scripts if attributes.get("type") != "application/json"]
+    assert len(running) == 2
+    hashes = {
+        "'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'" for s in running
+    }
+    allowed = re.search(r"script-src ([^;]*);", policy).group(1)
+    assert set(allowed.split()) == hashes
+    assert policy.startswith("default-src 'none'")
+    assert policy == security_policy(running)
+
+
+def test_claims_are_written_beside_the_page_and_all_of_them_are_on_it(written, page):
+    claims = read_claims(written.parent / "claims.json")
+    assert len([c for c in claims if c.value is not None]) >= 12
+    rows = [a["id"] for t, a in page.tags if t == "tr" and a.get("id", "").startswith("claim-")]
+    assert rows == [f"claim-{c.id}" for c in claims]
+    assert all(c.statement in page.words for c in claims)
+
+
+def test_headings_go_down_one_level_at_a_time(page):
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_figures_tables_and_fields_have_names_for_those_who_do_not_see_them(page):
+    for tag, attributes in page.tags:
+        if attributes.get("class") == "plot":
+            assert attributes["role"] == "img"
+            assert len(attributes["aria-label"]) > 30
+        if tag == "table":
+            assert attributes.get("aria-labelledby")
+    assert next(a for t, a in page.tags if t == "html")["lang"] == "en"
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    links = {a["href"][1:] for t, a in page.tags if t == "a"}
+    assert links <= set(ids)
+    named = {name for _, a in page.tags for name in (a.get("aria-labelledby") or "").split()}
+    assert named <= set(ids)
+
+
+def test_every_name_is_escaped(hostile_run, tmp_path):
+    path = write_report(shutil.copytree(hostile_run, tmp_path / "run"))
+    page = Page(path.read_text(encoding="utf-8"))
+    assert len([s for s in page.scripts if s[0].get("type") != "application/json"]) == 2
+    assert not [a for t, a in page.tags if t == "img"]
+    assert not [a for _, a in page.tags if any(name.startswith("on") for name in a)]
+    assert '<script>alert("x")</script>' in page.words  # shown as text, not run
+    data = next(text for attributes, text in page.scripts if attributes.get("type") == "application/json")
+    assert "<" not in data
+    for figure in json.loads(data)["figures"]:
+        assert "<script" not in json.dumps([figure["data"], figure["layout"]]), figure["id"]
+
+
+def test_json_inside_the_page_cannot_close_its_element():
+    text = embedded_json({"a": "</script><!--", "b": "&amp;"})
+    assert "<" not in text
+    assert "&" not in text
+    assert json.loads(text) == {"a": "</script><!--", "b": "&amp;"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("contrast", "This run has no contrast step"),
+        ("steer", "This run has no steering step"),
+        ("features", "This run has no features yet"),
+        ("run.json", "This run has no run.json"),
+    ],
+)
+def test_a_step_that_was_not_run_is_said_to_be_missing(run_folder, gone, words):
+    path = run_folder / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert words in Page(write_report(run_folder).read_text(encoding="utf-8")).words
+
+
+def test_an_empty_folder_still_gives_a_page(tmp_path):
+    words = Page(write_report(tmp_path).read_text(encoding="utf-8")).words
+    for part in ("no features yet", "no steering step", "no contrast step", "Nothing yet"):
+        assert part in words
+
+
+def test_the_same_run_gives_the_same_page(written, run_folder):
+    again = write_report(shutil.copytree(run_folder, run_folder.parent / "again" / "run"))
+    assert again.read_bytes() == written.read_bytes()
+
+
+def test_the_report_never_imports_torch():
+    code = "import sys, cellprism.report.page; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from cellprism.report.verdict import VERDICTS, judge
+
+number = st.floats(-50, 50)
+width = st.floats(0, 20)
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "null", "verdict"),
+    [
+        pytest.param(
+            0.59, (0.50, 0.67), (0.0, 0.03), "above chance", id="far above the null is above chance"
+        ),
+        pytest.param(
+            0.20, (0.17, 0.24), (0.35, 0.47), "below chance", id="far below the null is below chance"
+        ),
+        pytest.param(
+            0.41, (0.37, 0.45), (0.36, 0.44), "at chance", id="a sharp value inside the null is at chance"
+        ),
+        pytest.param(
+            0.40,
+            (0.20, 0.60),
+            (0.36, 0.44),
+            "cannot be told here",
+            id="a vague value inside the null tells nothing",
+        ),
+        pytest.param(
+            0.47,
+            (0.43, 0.51),
+            (0.36, 0.44),
+            "cannot be told here",
+            id="a value that overlaps the edge tells nothing",
+        ),
+        pytest.param(0.05, None, (-0.02, 0.03), "above chance", id="an exact value needs no interval"),
+        pytest.param(
+            0.01, None, (-0.02, 0.03), "at chance", id="an exact value inside the null is at chance"
+        ),
+        pytest.param(
+            0.035, None, (-0.02, 0.03), "above chance", id="an exact value just outside the null is above"
+        ),
+        pytest.param(0.0, (0.0, 0.0), (0.0, 0.0), "at chance", id="nothing against nothing is at chance"),
+        pytest.param(
+            0.1,
+            (-0.1, 0.3),
+            (0.0, 0.0),
+            "cannot be told here",
+            id="an exact null inside the interval tells nothing",
+        ),
+        pytest.param(
+            0.44, (0.44, 0.50), (0.36, 0.44), "cannot be told here", id="touching the null is not beyond it"
+        ),
+        pytest.param(None, None, (0.0, 1.0), "cannot be told here", id="nothing measured tells nothing"),
+        pytest.param(float("nan"), None, (0.0, 1.0), "cannot be told here", id="NaN tells nothing"),
+        pytest.param(0.9, (0.8, 1.0), None, "cannot be told here", id="without a null nothing is told"),
+        pytest.param(
+            0.9,
+            (float("nan"), float("nan")),
+            (0.1, 0.2),
+            "cannot be told here",
+            id="an interval of NaN tells nothing",
+        ),
+        pytest.param(
+            0.9, (0.8, 1.0), (float("-inf"), 0.2), "cannot be told here", id="an endless null tells nothing"
+        ),
+    ],
+)
+def test_verdict_of(value, interval, null, verdict):
+    assert judge(value, interval, null).verdict == verdict
+
+
+def test_a_reason_is_given_exactly_when_it_cannot_be_told():
+    for value, interval, null in [
+        (0.5, (0.4, 0.6), (0.0, 0.1)),
+        (0.5, (0.0, 1.0), (0.4, 0.6)),
+        (None, None, None),
+    ]:
+        found = judge(value, interval, null)
+        assert bool(found.why) == (found.verdict == "cannot be told here")
+
+
+def test_the_reason_names_both_intervals_and_the_smallest_difference_that_would_have_shown():
+    why = judge(0.40, (0.20, 0.60), (0.36, 0.44), ".0%").why
+    for part in ("20\u00a0%", "60\u00a0%", "36\u00a0%", "44\u00a0%", "24\u00a0%"):  # 0.20 + half of 0.08
+        assert part in why
+
+
+@given(value=number, low=width, high=width, centre=number, spread=width, shift=st.integers(-64, 64))
+def test_moving_value_and_null_together_changes_nothing(value, low, high, centre, spread, shift):
+    interval, null = (value - low, value + high), (centre - spread, centre + spread)
+    assume_clear(interval, null)
+    moved = judge(value + shift, shifted(interval, shift), shifted(null, shift))
+    assert moved.verdict == judge(value, interval, null).verdict
+
+
+@given(value=number, low=width, high=width, centre=number, spread=width)
+def test_turning_the_sign_swaps_above_and_below(value, low, high, centre, spread):
+    interval, null = (value - low, value + high), (centre - spread, centre + spread)
+    turned = judge(-value, (-interval[1], -interval[0]), (-null[1], -null[0])).verdict
+    swap = {"above chance": "below chance", "below chance": "above chance"}
+    verdict = judge(value, interval, null).verdict
+    assert turned == swap.get(verdict, verdict)
+    assert verdict in VERDICTS
+
+
+def test_chance_is_seldom_called_more_than_chance():
+    """Values drawn from the null itself, each with its own honest interval: 2.5 % at most on either side."""
+    rng = np.random.default_rng(7)
+    values, spread = rng.normal(size=4001), 1.96
+    verdicts = [
+        judge(float(v), (float(v) - spread, float(v) + spread), (-spread, spread)).verdict for v in values
+    ]
+    for beyond in ("above chance", "below chance"):
+        assert verdicts.count(beyond) / len(values) < 0.025
+    exact = [judge(float(v), None, (-spread, spread)).verdict for v in values]
+    assert exact.count("above chance") / len(values) == pytest.approx(0.025, abs=0.008)
+
+
+def shifted(interval, by):
+    return interval[0] + by, interval[1] + by
+
+
+def assume_clear(interval, null):
+    """Leave out ties, which rounding decides."""
+    margin = (null[1] - null[0]) / 2
+    for a in interval:
+        for b in (*null, null[0] - margin, null[1] + margin):
+            assume(abs(a - b) > 1e-6)

@@ -1,0 +1,83 @@
+"""A cell model that can be solved by hand: linear after the site, with one known feature behind each gene.
+
+Token t of a cell with value v has the residual v w_t, with w_t the decoder row of the token's own feature
+(orthonormal rows); the last token is no gene and has a row of its own. After the site comes nothing but
+averaging: the embedding is the mean over present tokens, and a gene's predicted expression is the projection
+of its token on its own row. Turning feature f to alpha therefore multiplies gene f by alpha, exactly.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.types import CellBatch, CellOutput
+
+GENES, D_MODEL, FEATURES, K = 29, 43, 41, 5
+
+
+class PlantedModel:
+    """See the module's docstring."""
+
+    name, revision, licence = "planted", "1", "none"
+    n_layers, d_model = 3, D_MODEL
+
+    def __init__(self, n_genes: int = GENES):
+        self.genes = tuple(f"G{i}" for i in range(n_genes))
+        self.gene_table = None
+        rows = torch.randn(D_MODEL, D_MODEL, generator=torch.Generator().manual_seed(0))
+        self.rows = torch.linalg.qr(rows)[0]
+        self.residual_cells = 0
+
+    def batches(self, adata: AnnData, size: int):
+        """Counts are the values; one more token, which is no gene, has the value 1."""
+        gene = torch.tensor([*(self.genes.index(name) for name in adata.var_names), -1])
+        for start in range(0, adata.n_obs, size):
+            counts = torch.from_numpy(
+                sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32)
+            )
+            values = torch.cat([counts, torch.ones(len(counts), 1)], dim=1)
+            present = (gene >= 0).expand(values.shape)
+            yield CellBatch(values, gene, present, torch.arange(start, start + len(counts)))
+
+    def residual(self, batch: CellBatch, layer: int) -> torch.Tensor:
+        """v w_t for every token."""
+        self.residual_cells += len(batch.values)
+        return batch.values[..., None] * self.rows[batch.gene]
+
+    def resume(self, batch: CellBatch, layer: int, x: torch.Tensor) -> CellOutput:
+        """Averages and projections."""
+        weight = batch.present[..., None].to(x.dtype)
+        projected = (x * self.rows[batch.gene].to(x.dtype)).sum(-1)
+        return CellOutput(projected[:, batch.gene >= 0], (x * weight).sum(1) / weight.sum(1))
+
+
+def planted_sae(model: PlantedModel, centre: torch.Tensor | None = None) -> SparseAutoencoder:
+    """Feature f fires with a gene's value at the token of gene f, and nowhere else."""
+    W_dec = model.rows[:FEATURES]
+    return SparseAutoencoder(
+        W_enc=W_dec.T.contiguous(),
+        b_enc=torch.full((FEATURES,), -1e-4),  # keeps rounding noise of the other features from firing
+        W_dec=W_dec.contiguous(),
+        b_dec=torch.zeros(D_MODEL),
+        k=K,
+        centre=centre,
+    )
+
+
+def planted_cells(
+    recipe: dict[int, float], n_source: int = 53, n_target: int = 59, noise: float = 0.1, seed: int = 0
+):
+    """Source cells, and target cells in which gene f is ``recipe[f]`` times as strong; all other genes
+    alike."""
+    rng = np.random.default_rng(seed)
+    level = rng.uniform(1, 3, GENES)
+    counts = level * np.exp(noise * rng.standard_normal((n_source + n_target, GENES)))
+    for gene, strength in recipe.items():
+        counts[n_source:, gene] *= strength
+    adata = AnnData(sp.csr_matrix(counts.astype(np.float32)))
+    adata.var_names = [f"G{i}" for i in range(GENES)]
+    adata.obs["cell_type"] = ["helper"] * n_source + ["killer"] * n_target
+    adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]
+    return adata

@@ -1,0 +1,154 @@
+"""Dose sweeps on a model whose effects are known, and on one with random weights."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cellprism.errors import ConfigError
+from cellprism.steer.bench import read_bench
+from cellprism.steer.dose import DoseSettings, dose_sweep
+from cellprism.store.tables import read_table, write_table
+from steer.planted import planted_cells
+
+STRENGTHS = (-5.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0)
+FEW = DoseSettings(random_edits=3, matched_genes=2, top_genes=5)
+COLLECTION = {"seven": ["G7", "G8", "G9"], "others": ["G1", "G2", "G3", "G4"], "far": ["G20", "G21", "G22"]}
+
+
+@pytest.fixture
+def swept(planted):
+    model, sae = planted
+    adata = planted_cells({5: 0.0})[:59].copy()
+    group = np.arange(59) < 29
+    return adata, dose_sweep(
+        model, sae, adata, 1, {7: ["G7"], 40: ["G3"]}, held_out={7: ["G9", "G11"]}, groups={7: group},
+        collection=COLLECTION, settings=FEW,
+    )  # fmt: skip
+
+
+def test_the_known_gene_moves_by_the_dose_and_no_other_gene_moves(swept):
+    adata, result = swept
+    effects = result.effects[result.effects["feature"] == 7].pivot(
+        index="alpha", columns="gene", values="effect"
+    )
+    mean = adata.X.toarray().mean(axis=0)
+    for alpha in STRENGTHS:
+        assert effects.loc[alpha, "G7"] == pytest.approx((alpha - 1) * mean[7], abs=1e-2)
+        assert np.abs(effects.loc[alpha].drop("G7")).max() < 1e-2
+    assert (effects.loc[1.0] == 0).all()
+
+
+def test_a_straight_effect_is_antisymmetric_linear_and_monotone(swept):
+    _, result = swept
+    (seven,) = (entry for entry in result.summary if entry["feature"] == 7)
+    assert seven["antisymmetry"]["value"] == pytest.approx(1, abs=1e-3)
+    assert seven["linear_share"] == pytest.approx(1, abs=1e-3)
+    assert seven["monotonicity"] == pytest.approx(1)
+    assert seven["effect_elsewhere"] < 1e-2
+    assert seven["genes_edited"] == 1
+
+
+def test_the_feature_beats_every_random_edit_on_its_gene_and_none_on_genes_that_it_does_not_hold(swept):
+    _, result = swept
+    (seven,) = (entry for entry in result.summary if entry["feature"] == 7)
+    assert seven["response"]["random_feature"]["p"] == pytest.approx(1 / 4)
+    assert seven["response"]["random_direction"]["p"] == pytest.approx(1 / 4)
+    assert seven["response"]["value"] == pytest.approx(4 * seven["slope"], rel=1e-2)
+    assert abs(seven["held_out"]["value"]) < 1e-2
+
+
+def test_any_feature_raises_its_own_gene_and_the_null_says_so(swept):
+    _, result = swept
+    (seven,) = (entry for entry in result.summary if entry["feature"] == 7)
+    assert seven["response"]["its_own"]["mean"] > 0.5 * seven["response"]["value"]
+
+
+def test_a_feature_that_never_fires_gives_no_effect_possible(planted):
+    model, sae = planted
+    adata = planted_cells({})
+    adata.X = adata.X.multiply(np.arange(29) != 7).tocsr()
+    result = dose_sweep(model, sae, adata, 1, {7: ["G7"]}, settings=FEW)
+    assert result.summary == [{"feature": 7, "status": "no effect possible", "firing_rate": 0.0}]
+    assert result.effects.empty
+
+
+def test_terms_of_genes_moved_are_split_by_sign_and_lists_may_be_short(swept):
+    _, result = swept
+    seven = result.terms[result.terms["feature"] == 7]
+    assert set(zip(seven["alpha"], seven["direction"], strict=True)) == {(5.0, "up"), (-3.0, "down")}
+    assert (seven["genes"] == 1).all()
+    assert set(seven["term"]) == {"seven"}
+
+
+def test_tables_go_to_parquet_and_the_summary_to_json(swept, tmp_path):
+    _, result = swept
+    for name in ("effects", "doses", "nulls", "terms"):
+        table = getattr(result, name)
+        write_table(tmp_path / f"{name}.parquet", table)
+        assert read_table(tmp_path / f"{name}.parquet").equals(table)
+    assert json.loads(json.dumps(result.summary, allow_nan=False)) == result.summary
+    assert result.nulls["kind"].value_counts().to_dict()["difference of means"] == 1
+    effects = result.effects[result.effects["feature"] == 7]
+    assert set(effects.loc[effects["on_target"], "gene"]) == {"G7"}
+    assert set(effects.loc[effects["held_out"], "gene"]) == {"G9", "G11"}
+    assert (effects.loc[effects["gene"] == "G7", "edited"] == 1).all()
+
+
+def test_random_edits_have_the_norm_of_the_edit_they_stand_in_for(real_model, real_sae, cells):
+    bench = read_bench(real_model, real_sae, cells, 1, 5)
+    feature = int(np.argmax(bench.energy))
+    rows = bench.rows(feature)
+    assert bench.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(bench.energy[feature]))
+    assert (bench.fires[:, feature] == np.isin(np.arange(17), rows)).all()
+    activation, edited = bench.gene_activation(feature)
+    assert activation.shape == edited.shape == (29,)
+    assert activation.sum() > 0
+    total = sum(float(a.square().sum()) for _, a in bench.activations(feature))
+    assert total == pytest.approx(bench.energy[feature], rel=1e-4)
+
+
+def test_effects_on_the_cells_that_fire_are_those_of_steering_all_cells(real_model, real_sae, cells):
+    from cellprism.steer.intervene import steer
+
+    bench = read_bench(real_model, real_sae, cells, 1, 5)
+    feature = int(np.argsort(bench.fires.sum(axis=0))[20])
+    out = steer(real_model, real_sae, cells, 1, {feature: 5.0})
+    expected = (out.layers["steered"] - out.layers["baseline"]).mean(axis=0)
+    np.testing.assert_allclose(bench.feature_effect(feature, 5.0), expected, atol=1e-5)
+
+
+def test_a_sweep_of_a_transformer_is_reproducible(real_model, real_sae, cells):
+    programs = {3: ["G1", "G2"], 7: ["G5", "G6", "G7"]}
+    runs = [dose_sweep(real_model, real_sae, cells, 1, programs, settings=FEW, seed=2) for _ in range(2)]
+    assert runs[0].summary == runs[1].summary
+    assert runs[0].nulls.equals(runs[1].nulls)
+
+
+@pytest.mark.parametrize(
+    ("programs", "held_out", "message"),
+    [
+        ({7: ["CD8A"]}, None, r"none of the 1 genes of programs\[7\] is among the cells' 29"),
+        ({7: ["G7"]}, {7: ["G7", "G8"]}, r"held_out\[7\] shares genes with programs\[7\]"),
+        ({41: ["G7"]}, None, "feature 41 does not exist"),
+    ],
+)
+def test_impossible_sweeps_are_refused(planted, programs, held_out, message):
+    with pytest.raises(ConfigError, match=message):
+        dose_sweep(*planted, planted_cells({}), 1, programs, held_out=held_out, settings=FEW)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"judged_at": 3.0},
+            "judged_at is 3.0, so strengths must hold 4 and -2; found -5, -3, -1, 0, 1, 2, 3, 5",
+        ),
+        ({"strengths": (5.0, -3.0, float("inf"))}, "strengths must be finite"),
+        ({"top_genes": 0}, "must be at least 1"),
+    ],
+)
+def test_impossible_settings_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        DoseSettings(**change)

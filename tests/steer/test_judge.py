@@ -1,0 +1,155 @@
+"""Scores of steered cells: what earns them, and what must not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellprism.steer.judge import (
+    HIGHER_IS_BETTER,
+    Yardstick,
+    cell_interval,
+    cell_table,
+    gene_table,
+    score,
+    score_intervals,
+    share_positive,
+)
+from cellprism.steer.pool import Prediction
+
+CELLS, D_MODEL, GENES = 17, 13, 29
+
+
+@pytest.fixture
+def case():
+    """A yardstick, source cells at its source, target cells at its target."""
+    rng = np.random.default_rng(0)
+    source, target = rng.standard_normal(D_MODEL), rng.standard_normal(D_MODEL)
+    source_mean, target_mean = rng.uniform(1, 2, GENES), rng.uniform(1, 2, GENES)
+    gap = target_mean - source_mean
+    weight = np.where(np.abs(gap) > 0.3, np.abs(gap), 0)
+    yardstick = Yardstick(source, target, source_mean, target_mean, weight)
+    before = Prediction(
+        source + 0.1 * rng.standard_normal((CELLS, D_MODEL)),
+        source_mean + 0.1 * rng.standard_normal((CELLS, GENES)),
+    )
+    there = Prediction(
+        target + 0.1 * rng.standard_normal((19, D_MODEL)),
+        target_mean + 0.1 * rng.standard_normal((19, GENES)),
+    )
+    return yardstick, before, there
+
+
+def moved(before: Prediction, embedding, expression) -> Prediction:
+    return Prediction(before.embedding + embedding, before.expression + expression)
+
+
+def test_doing_nothing_scores_nothing(case):
+    yardstick, before, there = case
+    scores = score(yardstick, before, before, there)
+    assert scores["fraction_closer"] == scores["latent_progress"] == scores["drift"] == 0
+    assert scores["expression_progress"] == scores["distance_closed"] == 0
+    assert scores["variance_kept"] == 1
+    assert np.isnan(scores["up_correct"])
+    assert np.isnan(scores["down_correct"])
+
+
+def test_moving_by_the_whole_gap_arrives_at_1(case):
+    yardstick, before, there = case
+    gap = there.expression.mean(axis=0) - before.expression.mean(axis=0)
+    after = moved(before, yardstick.target - yardstick.source, gap)
+    scores = score(yardstick, before, after, there)
+    assert scores["latent_progress"] == pytest.approx(1)
+    assert scores["expression_progress"] == pytest.approx(1)
+    assert scores["fraction_closer"] == scores["up_correct"] == scores["down_correct"] == 1
+    assert scores["fraction_closer_to_source"] == 0
+    assert scores["drift"] == pytest.approx(0, abs=1e-6)
+    assert scores["variance_kept"] == pytest.approx(1)
+
+
+def test_shrinking_to_the_own_mean_is_no_progress(case):
+    yardstick, before, there = case
+    mean = before.embedding.mean(axis=0)
+    after = Prediction(mean + 0.01 * (before.embedding - mean), before.expression)
+    scores = score(yardstick, before, after, there)
+    assert scores["latent_progress"] == pytest.approx(0, abs=1e-9)
+    assert scores["variance_kept"] == pytest.approx(1e-4)
+    assert scores["fraction_closer_to_source"] > 0.5
+
+
+def test_up_and_down_genes_are_scored_apart(case):
+    yardstick, before, there = case
+    after = moved(before, 0, 0.05)
+    scores = score(yardstick, before, after, there)
+    assert scores["up_correct"] == 1
+    assert scores["down_correct"] == 0
+
+
+def test_the_share_that_moved_right_leaves_out_what_did_not_move():
+    assert share_positive(np.array([0.0, 0, 1, -2, 3])) == pytest.approx(2 / 3)
+    assert np.isnan(share_positive(np.zeros(3)))
+
+
+def test_intervals_hold_their_score_and_narrow_with_more_cells(case):
+    yardstick, before, there = case
+    rng = np.random.default_rng(1)
+    after = moved(
+        before,
+        0.4 * (yardstick.target - yardstick.source),
+        0.2 * yardstick.gap + rng.standard_normal((CELLS, GENES)),
+    )
+    scores = score(yardstick, before, after, there)
+    intervals = score_intervals(yardstick, before, after, there, 199, 0)
+    assert set(intervals) == set(HIGHER_IS_BETTER)
+    for name in ("fraction_closer", "latent_progress", "distance_closed", "expression_progress"):
+        low, high = intervals[name]
+        assert low - 1e-9 <= scores[name] <= high + 1e-9
+    few = score_intervals(yardstick, before.part(np.arange(5)), after.part(np.arange(5)), there, 199, 0)
+    assert np.ptp(few["expression_progress"]) > np.ptp(intervals["expression_progress"])
+
+
+def test_intervals_of_a_mean_cover_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    covered = [
+        low <= 0 <= high
+        for low, high in (cell_interval(np.mean, [rng.standard_normal(40)], 199, seed) for seed in range(199))
+    ]
+    assert 0.88 < np.mean(covered) < 0.99
+
+
+def test_an_interval_needs_two_cells_and_a_value():
+    assert np.isnan(cell_interval(np.mean, [np.array([1.0])], 99, 0)).all()
+    assert np.isnan(cell_interval(np.mean, [np.array([np.nan, 1.0])], 99, 0)).all()
+
+
+def test_the_gene_table_names_direction_gap_and_the_genes_asked_for(case):
+    yardstick, before, there = case
+    genes = pd.Index([f"G{i}" for i in range(GENES)])
+    quiet = int(np.flatnonzero(yardstick.weight == 0)[0])
+    after = moved(before, 0, 0.05)
+    table = gene_table(
+        yardstick, genes, before, after, there, np.arange(GENES, dtype=float), (f"G{quiet}", "ABSENT")
+    )
+    assert len(table) == (yardstick.weight > 0).sum() + 1
+    row = table.set_index("gene").loc[f"G{quiet}"]
+    assert row["weight"] == 0
+    assert row["observed_gap"] == quiet
+    first = table.iloc[0]
+    place = int(first["gene"][1:])
+    assert yardstick.weight[place] == yardstick.weight.max()
+    means = [p.expression[:, place].mean() for p in (before, there, after)]
+    assert first["gap_fraction"] == pytest.approx((means[2] - means[0]) / (means[1] - means[0]))
+    assert (table["correct"] == (table["direction"] == "up")).all()
+
+
+def test_the_cell_table_is_what_the_scores_average(case):
+    yardstick, before, there = case
+    after = moved(before, 0.3 * (yardstick.target - yardstick.source), 0)
+    table = cell_table(yardstick, pd.Index([f"c{i}" for i in range(CELLS)]), before, after)
+    scores = score(yardstick, before, after, there)
+    assert table["closer"].mean() == scores["fraction_closer"]
+    assert (table["projection_after"] - table["projection_before"]).mean() == pytest.approx(
+        scores["latent_progress"]
+    )
+    assert 1 - table["distance_after"].mean() / table["distance_before"].mean() == pytest.approx(
+        scores["distance_closed"]
+    )
