@@ -49,7 +49,8 @@ class CellBatch:
     cell: Int[Tensor, " cell"]
 
     def __post_init__(self):
-        if self.gene.shape[-1] != self.values.shape[1] or self.present.shape != self.values.shape:
+        one_row, row_each = self.values.shape[1:], self.values.shape
+        if self.gene.shape not in (one_row, row_each) or self.present.shape != self.values.shape:
             raise ModelError(
                 f"a CellBatch needs equal lengths; found values {tuple(self.values.shape)}, "
                 f"gene {tuple(self.gene.shape)}, present {tuple(self.present.shape)}"
@@ -85,6 +86,7 @@ class SparseCode:
     n_features: int
 
 
+@runtime_checkable
 class CellModel(Protocol):
     """A cell model cut in two: ``residual`` runs up to a site and stops, ``resume`` runs the rest.
 

@@ -51,6 +51,12 @@ def test_the_verdict_follows_from_the_numbers():
     )
 
 
+def test_an_unfair_control_allows_no_verdict():
+    words = {"unit": "", "format": ".2f", "test": Test("t"), "source": Source("f", "x")}
+    made = judged("a", "A", "B", 0.5, null=Null("n", 0.0, (0.0, 0.1)), barred="unlike lists", **words)
+    assert (made.verdict, made.why) == ("cannot be told here", "unlike lists")
+
+
 def test_a_given_reason_replaces_the_rules_own_only_where_it_cannot_be_told():
     words = {"unit": "", "format": ".2f", "test": Test("t"), "source": Source("f", "x"), "why": "too few"}
     assert judged("a", "A", "B", 0.5, **words).why == "too few"

@@ -91,11 +91,32 @@ def test_the_heat_map_shows_one_feature_for_each_program(figures):
 
 @pytest.mark.parametrize(
     ("rate", "ending"),
-    [(0.59, "but so do 57\u00a0% of co-expression modules (E3)"), (0.9, "more than any control does")],
+    [
+        (0.59, "not clearly more than the 57\u00a0% of co-expression modules (E3)"),
+        (0.15, "fewer than the 57\u00a0% of co-expression modules (E3)"),
+        (0.9, "more than any control with lists as long"),
+    ],
 )
 def test_the_title_of_the_rates_follows_the_numbers(facts, rate, ending):
-    rows = [{**row, "rate": rate} if row["name"] == "features" else row for row in facts.rates.rows]
+    changed = {"rate": rate, "interval": [rate - 0.04, rate + 0.04]}
+    rows = [{**row, **changed} if row["name"] == "features" else row for row in facts.rates.rows]
     assert rate_title(replace(facts.rates, rows=rows)).endswith(ending)
+
+
+def test_controls_with_lists_of_another_length_are_told_apart(facts, figures):
+    drawn = {trace.name: len(trace.x) for trace in figures["annotated-rate"].plot.data}
+    assert drawn["SAE features"] == 1
+    assert drawn["SAE features, lists of fixed length"] == 1
+    assert drawn["controls"] == 5
+    assert drawn["controls with longer or shorter lists"] == 1
+    bare = replace(facts.rates, rows=facts.rates.rows[:1])
+    assert rate_title(bare).endswith("(no control was measured)")
+
+
+def test_the_excess_stands_beside_the_rates(figures):
+    rows = {row[0]: row for row in figures["annotated-rate"].numbers.rows}
+    assert rows["popularity-matched lists (E1)"][3] == "18\u00a0% [13\u00a0%, 23\u00a0%]"
+    assert rows["co-expression modules (E3)"][3] == "–"
 
 
 def test_the_title_of_the_errors_follows_the_paired_differences(facts):
@@ -109,6 +130,8 @@ def test_the_title_of_a_dose_follows_its_null(facts):
     strong, weak = facts.steering[0].features
     assert "beyond matched random features (p = 0.048)" in dose_title(strong)
     assert "no more than matched random features do (p = 0.38)" in dose_title(weak)
+    wide = replace(weak.response, random_feature=replace(weak.response.random_feature, interval=(-0.4, 0.4)))
+    assert "too few random features" in dose_title(replace(weak, response=wide))
     turned = replace(strong, response=replace(strong.response, value=-0.3))
     assert "against its strength" in dose_title(turned)
 
@@ -137,7 +160,9 @@ def test_titles_of_a_contrast_name_their_control(facts):
     latent = facts.contrasts[0]
     assert "with shuffled labels" in axis_title(latent)
     assert "(shuffled labels: 52\u00a0% and 50\u00a0%)" in gap_title(latent)
-    assert "CD8A closes 4.0\u00a0% of its gap" in gap_title(latent)
+    assert "CD8A closes 4.0\u00a0% of its gap (random edits −4.0\u00a0% to 6.0\u00a0%)" in gap_title(latent)
+    wild = replace(latent.named["CD8A"], null=replace(latent.named["CD8A"].null, interval=(-3.0, 4.0)))
+    assert "CD8A cannot be told" in gap_title(replace(latent, named={"CD8A": wild}))
     bare = replace(latent, scores={n: replace(s, nulls={}) for n, s in latent.scores.items()}, named={})
     assert "no shuffled-label control" in axis_title(bare)
     assert "(no control)" in gap_title(bare)
@@ -162,7 +187,7 @@ def test_no_verdict_is_given_where_neither_direction_is_better(facts):
 
 
 def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(facts):
-    rows = term_table(facts.steering[0]).rows
+    rows = term_table(facts.steering[0], 0.05).rows
     assert rows[0] == (
         "12 (B cell receptor signalling)",
         "5",
@@ -172,6 +197,7 @@ def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(facts):
         "2e−6",
     )
     assert len(rows) == 4
+    assert {row[4] for row in term_table(facts.steering[0], 1e-9).rows} == {"none"}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_a_whole_run_is_read_whole(facts):
     assert len(facts.features.table) == N_FEATURES
     assert facts.features.contrast.shape == (N_FEATURES, 7)
     assert [f.feature for f in facts.steering[0].features] == [12, 40]
-    assert facts.steering[0].silent == ["Erythrocyte"]
+    assert facts.steering[0].silent == ["Erythrocyte: no effect possible"]
 
 
 def test_contrasts_come_in_the_papers_order(facts):
@@ -132,6 +132,37 @@ def test_a_truncated_file_is_damaged(run_folder, file):
     path.write_bytes(path.read_bytes()[:97])
     with pytest.raises(DamagedError, match=path.name):
         read_run(run_folder)
+
+
+def test_a_sweep_of_nothing_has_no_tables_to_read(run_folder):
+    def silence(summary):
+        for row in summary["features"]:
+            row["status"] = "no effect possible"
+
+    edit_json(run_folder / "steer" / "programs" / "summary.json", silence)
+    for path in (run_folder / "steer" / "programs").glob("*.parquet"):
+        pd.DataFrame().to_parquet(path)
+    (found,) = read_run(run_folder).steering
+    assert found.features == []
+    assert len(found.silent) == 3
+
+
+def test_a_feature_without_genes_to_compare_is_not_judged(run_folder):
+    path = run_folder / "steer" / "programs" / "summary.json"
+    edit_json(path, lambda m: m["features"][0]["response"].update(value=None))
+    (found,) = read_run(run_folder).steering
+    assert [f.feature for f in found.features] == [40]
+    assert "B cell receptor signalling: no genes to compare" in found.silent
+
+
+def test_cells_without_labels_are_unlabelled(run_folder):
+    for path in (run_folder / "cells.h5ad", run_folder / "features" / "L1" / "cells.h5ad"):
+        cells = anndata.read_h5ad(path)
+        del cells.obs["cell_type"]
+        cells.write_h5ad(path)
+    found = read_run(run_folder)
+    assert found.cells.types == {"unlabelled": N_CELLS}
+    assert found.features.contrast is None
 
 
 def test_half_a_step_is_damaged(run_folder):

@@ -161,6 +161,17 @@ def test_an_empty_folder_still_gives_a_page(tmp_path):
         assert part in words
 
 
+@pytest.mark.parametrize(
+    "gone", ["terms", "features", "contrast", "steer", "sae", "model.json", "cells.h5ad"]
+)
+def test_links_lead_somewhere_whatever_is_missing(run_folder, gone):
+    path = run_folder / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    page = Page(write_report(run_folder).read_text(encoding="utf-8"))
+    ids = {a["id"] for _, a in page.tags if "id" in a}
+    assert {a["href"][1:] for t, a in page.tags if t == "a"} <= ids
+
+
 def test_the_same_run_gives_the_same_page(written, run_folder):
     again = write_report(shutil.copytree(run_folder, run_folder.parent / "again" / "run"))
     assert again.read_bytes() == written.read_bytes()

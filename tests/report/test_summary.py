@@ -20,13 +20,13 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(facts, claims):
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "59\u00a0% of its features" in features
-    assert "41\u00a0% of popularity-matched lists and 57\u00a0% of co-expression modules" in features
+    assert "against 41\u00a0% of popularity-matched lists and 57\u00a0% of co-expression modules" in features
     assert "no evidence that a feature adds anything" in features
     assert "feature 12 (B cell receptor signalling) shifts its genes by +0.22" in steering
-    assert "95 % of matched random features: −0.02 to +0.03" in steering
+    assert "95 % of matched random features: −0.02 to +0.031" in steering
     assert "1 of 2 steered features" in steering
-    assert "55\u00a0% with shuffled labels" in contrast
-    assert "CD8A closes 4.0\u00a0% of its gap (random edits −9.0\u00a0% to 12\u00a0%)" in contrast
+    assert "(55\u00a0% with shuffled labels: above chance)" in contrast
+    assert "CD8A closes 4.0\u00a0% of its gap (random edits −4.0\u00a0% to 6.0\u00a0%)" in contrast
     assert tally.startswith(f"Of {len(claims)} claims")
 
 
@@ -42,6 +42,17 @@ def test_the_summary_praises_features_only_beyond_both_controls(run_folder):
     path.write_text(json.dumps(rates))
     facts = read_run(run_folder)
     assert "more than either explains" in summary_sentences(facts, gather_claims(facts))[1]
+
+
+def test_the_summary_says_when_modules_match_more_often(run_folder):
+    path = run_folder / "terms" / "L1" / "rates.json"
+    rates = json.loads(path.read_text())
+    rates["rows"][0].update(rate=0.2, interval=[0.17, 0.23])
+    path.write_text(json.dumps(rates))
+    facts = read_run(run_folder)
+    assert (
+        "merely vary together match programs more often" in summary_sentences(facts, gather_claims(facts))[1]
+    )
 
 
 def test_every_key_number_has_a_control_and_a_verdict(claims):

@@ -72,6 +72,17 @@ def test_verdict_of(value, interval, null, verdict):
     assert judge(value, interval, null).verdict == verdict
 
 
+def test_at_chance_needs_a_run_that_could_have_seen_a_difference_that_matters():
+    wide = (0.41, (0.37, 0.45), (0.21, 0.61))
+    assert judge(*wide).verdict == "at chance"
+    assert judge(*wide, matters=0.1).verdict == "cannot be told here"  # 0.04 + 0.2 would have gone unseen
+    assert judge(*wide, matters=0.25).verdict == "at chance"
+
+
+def test_a_difference_too_small_to_matter_is_still_above_chance():
+    assert judge(0.012, None, (-0.002, 0.004), matters=0.05).verdict == "above chance"
+
+
 def test_a_reason_is_given_exactly_when_it_cannot_be_told():
     for value, interval, null in [
         (0.5, (0.4, 0.6), (0.0, 0.1)),

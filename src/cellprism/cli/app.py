@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from cellprism import __version__
 from cellprism.errors import CellprismError
@@ -32,6 +32,7 @@ app = App(
     help="Look inside single-cell foundation models: sparse features, gene programs, steering, and what chance would give.",
     version=__version__,
     result_action="return_value",
+    default_parameter=Parameter(negative=()),
     help_format="markdown",
 )
 for verb, sentence in VERBS.items():

@@ -33,10 +33,16 @@ def contrast(
         Change one key, as in ``--set contrast.search.penalties=20``; may be given several times.
     """
     from cellprism.cli.talk import bar, say
+    from cellprism.errors import ConfigError
+    from cellprism.store.run import Run
     from cellprism.workflow.config import changed
     from cellprism.workflow.pipeline import continue_run
+    from cellprism.workflow.steps import config_of
 
     given = {"source": from_, "target": to, "objectives": objective, "named": named}
     changes = [*(set_ or ()), *(f"contrast.{key}={value!r}" for key, value in given.items() if value)]
-    continue_run(run, "contrast", changed(run, changes), bar, say)
+    config = changed(run, changes) or config_of(Run.existing(run))
+    if not config.contrast.source:
+        raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")
+    continue_run(run, "contrast", config, bar, say)
     say(f"recipes in {run / 'contrast'}; next: cellprism report {run}")

@@ -1,0 +1,1 @@
+"""The papers: pure functions on tensors and arrays, each with its formula, symbols, shapes and source."""

@@ -101,6 +101,21 @@ def axis_drift(
     return across / length
 
 
+def standardised_shift(
+    before: Float[np.ndarray, "cell axis"],
+    after: Float[np.ndarray, "cell axis"],
+    direction: Float[np.ndarray, " axis"],
+) -> float:
+    """Mean way of the cells along a direction, in units of their own spread along it.
+
+    Formula: mean_c <a_c - b_c, u> / sd_c <b_c, u> with u the direction; NaN where the cells do not spread.
+    Unlike progress it does not grow as the two centroids come closer, so it can be compared between targets.
+    """
+    place = before @ direction
+    spread = place.std()
+    return float((after @ direction - place).mean() / spread) if spread > 0 else np.nan
+
+
 def variance_kept(
     before: Float[np.ndarray, "cell d_model"], after: Float[np.ndarray, "cell d_model"]
 ) -> float:

@@ -20,7 +20,7 @@ from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
 from cellprism.types import CellModel
 
-Pair = tuple[Float[Tensor, "token d_model"], Int[Tensor, " token"]]
+Pair = tuple[Float[Tensor, "_ d_model"], Int[Tensor, " _"]]
 
 
 def train_sae(

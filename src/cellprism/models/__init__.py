@@ -1,0 +1,1 @@
+"""Cell models behind one protocol, and pretraining one of our own."""

@@ -58,7 +58,7 @@ class AidoConfig:
     """Counts per ten thousand of what: the model's genes (published models) or all counts of the cell."""
 
     def __post_init__(self):
-        if self.hidden % self.heads:
+        if self.heads < 1 or self.hidden % self.heads:
             raise ModelError(f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json")
 
 
@@ -153,19 +153,13 @@ class AidoCell(nn.Module):
         self.config, self.gene_table = config, gene_table
         self.name, self.revision, self.licence = name, revision, licence
         self.card = dict(card or {})
+        self.genes: tuple[str, ...] = gene_table.symbol if gene_table is not None else ()
         self.n_layers, self.d_model = config.layers, config.hidden
         self.value_embedding = ValueEmbedding(config)
         self.position_embedding = nn.Embedding(config.n_genes + DEPTH_TOKENS, config.hidden)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = _norm(config)
         self.head = Head(config) if head else None
-
-    @property
-    def genes(self) -> Sequence[str]:
-        """Symbols in the order of the model's list."""
-        if self.gene_table is None:
-            raise ModelError(f"model {self.name!r} came without a gene list; load it with genes=FILE to read cells")
-        return self.gene_table.symbol
 
     @classmethod
     def load(cls, path: str | Path, genes: GeneTable | None = None) -> "AidoCell":
@@ -208,8 +202,11 @@ class AidoCell(nn.Module):
         """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).
 
         Raises:
+            ModelError: the model came without a gene list.
             CellsError: a column is no gene of this model, or a cell has no counts at all.
         """
+        if not self.genes:
+            raise ModelError(f"model {self.name!r} came without a gene list; load it with genes=TABLE to read cells")
         index = {gene: i for i, gene in enumerate(self.genes)}
         unknown = [gene for gene in adata.var_names if gene not in index]
         if unknown:
@@ -255,6 +252,12 @@ class AidoCell(nn.Module):
         site = Site(layer, self.n_layers)
         position = batch.gene.clone()
         extra = position < 0
+        if position.ndim != 1 or int(extra.sum()) > DEPTH_TOKENS or int(position.max()) >= self.config.n_genes:
+            raise ModelError(
+                f"{self.name!r} reads one row of gene indices below {self.config.n_genes} for all cells of a batch, and "
+                f"at most {DEPTH_TOKENS} tokens that are no genes; found gene {tuple(position.shape)}, largest "
+                f"{int(position.max())}, {int(extra.sum())} without a gene; make batches with model.batches"
+            )
         position[extra] = torch.arange(int(extra.sum()), device=position.device) + self.config.n_genes
         x = self.value_embedding(batch.values) + self.position_embedding(position)
         for block in self.blocks[: site.layer + 1]:

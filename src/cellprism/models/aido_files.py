@@ -70,13 +70,14 @@ def load(path: Path, genes: GeneTable | None) -> AidoCell:
     tensors = {k if k.startswith(("bert.", "cls.")) else f"bert.{k}": v for k, v in tensors.items()}
     tensors.pop("cls.predictions.decoder.bias", None)  # published twice; cls.predictions.bias is the same tensor
     settings, card = _read_settings(path, metadata)
-    if genes is None and path.is_dir() and (path / GENES).is_file():
-        genes = read_gene_table(path / GENES)
+    beside = (path if path.is_dir() else path.parent) / GENES
+    if genes is None and beside.is_file():
+        genes = read_gene_table(beside)
     head = any(key.startswith("cls.") for key in tensors)
     config = _config(path, tensors, settings)
     model = AidoCell(
         config, genes, head=head, card=card,
-        name=card.get("name", path.stem), revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
+        name=card.get("name", path.name if path.is_dir() else path.stem), revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
     )  # fmt: skip
     _fill(model, tensors, path)
     if not head:
@@ -100,7 +101,7 @@ def save(model: AidoCell, folder: Path, card: dict[str, Any]) -> None:
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    files = _weight_files(path) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise ModelError(f"no model at {path}: expected a .safetensors file or a folder that holds one")
     tensors: dict[str, Tensor] = {}
@@ -115,10 +116,20 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def _weight_files(folder: Path) -> list[Path]:
+    """``model.safetensors``, beside which a training checkpoint may lie; without it, every shard of the folder."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("."))
+
+
 def _read_settings(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     beside = (path if path.is_dir() else path.parent) / CONFIG
     if "config" in metadata:
-        settings = json.loads(metadata["config"])
+        try:
+            settings = json.loads(metadata["config"])
+        except json.JSONDecodeError as error:
+            raise DamagedError(f"the configuration in the metadata of {path} is not JSON ({error}); fetch it again") from error
     elif beside.is_file():
         settings = read_json(beside)
     else:
@@ -130,6 +141,8 @@ def _config(path: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) ->
     def shape(name: str) -> torch.Size:
         if name not in tensors:
             raise ModelError(f"{path} lacks tensor {name}: not an AIDO.Cell model, or only a part of one")
+        if tensors[name].ndim != 2:
+            raise ModelError(f"{path}: tensor {name} has shape {tuple(tensors[name].shape)}, expected two axes")
         return tensors[name].shape
 
     rows, hidden = shape("bert.position_embedding.weight")
@@ -147,8 +160,8 @@ def _config(path: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) ->
         bins=shape("bert.gene_embedding.lookup_table.weight")[0],
         bin_alpha=settings.get("bin_alpha", 1.0),
         eps=settings.get("layer_norm_eps", settings.get("eps", 1e-5)),
-        mask_value=settings.get("mask_token_id", settings.get("mask_value", -1.0)),
-        pad_value=settings.get("pad_token_id", settings.get("pad_value", -2.0)),
+        mask_value=float(settings.get("mask_token_id", settings.get("mask_value", -1.0))),
+        pad_value=float(settings.get("pad_token_id", settings.get("pad_value", -2.0))),
         gene_subset=settings.get("gene_subset", False),
         total=settings.get("total", "aligned"),
     )

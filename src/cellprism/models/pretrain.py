@@ -12,6 +12,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import ConfigError
+from cellprism.errors import CellsError, ConfigError
 from cellprism.models.aido import AidoCell, AidoConfig
 from cellprism.models.aido_input import model_input
 from cellprism.models.pretrain_start import start
@@ -73,6 +74,9 @@ class PretrainConfig:
     """Seed of weights, split and every draw."""
 
     def __post_init__(self):
+        for name in ("layers", "hidden", "heads", "intermediate", "steps", "tokens", "report_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
         if not 0 < self.mask_low <= self.mask_high < 1:
             raise ConfigError(f"mask_low {self.mask_low} and mask_high {self.mask_high}: expected 0 < low <= high < 1")
         if not 0 < self.held_out < 1:
@@ -97,10 +101,14 @@ class Counts:
 
     @classmethod
     def of(cls, adata: AnnData) -> "Counts":
-        """Counts of an AnnData; totals from ``obs["total_counts"]`` where declared."""
+        """Counts of an AnnData; totals from ``obs["total_counts"]`` where declared; ``CellsError`` if one is zero."""
         matrix = sp.csr_matrix(adata.X)
         declared = adata.obs["total_counts"] if "total_counts" in adata.obs else matrix.sum(axis=1)
-        return cls(matrix, np.asarray(declared, dtype=np.float32).ravel())
+        totals = np.asarray(declared, dtype=np.float32).ravel()
+        if empty := int((~(totals > 0)).sum()):
+            raise CellsError("the AnnData", [f"{empty} cells have no counts; drop them (scanpy.pp.filter_cells(adata, "
+                                             "min_counts=1))"])  # fmt: skip
+        return cls(matrix, totals)
 
 
 def fresh_model(config: PretrainConfig, genes: GeneTable, counts: Counts, rows: np.ndarray) -> AidoCell:
@@ -166,11 +174,12 @@ def pretrain(
 ) -> AidoCell:
     """Train on ``adata`` (raw counts; columns in the order of ``genes``), continuing from ``folder`` if it has a checkpoint.
 
-    Writes ``checkpoint.safetensors``, ``checkpoint.json`` and ``metrics.jsonl`` into ``folder`` as it goes. ``progress``
+    Writes ``checkpoint.safetensors`` and ``metrics.jsonl`` into ``folder`` as it goes. ``progress``
     is called after every step with the step's number and its latest figures.
 
     Raises:
         ConfigError: the columns are not the genes of the list.
+        CellsError: a cell has no counts.
         RunError: ``folder`` holds a checkpoint of other settings or other cells.
         DamagedError: the checkpoint cannot be read.
     """
@@ -221,7 +230,7 @@ def _held_out_error(
     model: AidoCell, average: dict[str, Tensor], counts: Counts, rows: np.ndarray, config: PretrainConfig
 ) -> float:
     """Masked error of the averaged weights on held-out cells, over draws that are the same at every call."""
-    follower = AidoCell(model.config, model.gene_table)
+    follower = deepcopy(model)  # a new network would draw from the caller's random numbers
     follower.load_state_dict(average)
     follower.eval().requires_grad_(False)
     draws: Iterator[int] = iter(range(10_000_000, 10_000_016))

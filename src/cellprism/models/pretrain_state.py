@@ -56,6 +56,8 @@ def load_state(
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
         raise DamagedError(f"{path} is damaged ({error}); remove it to start again") from error
+    if "identity" not in (metadata or {}):
+        raise DamagedError(f"{path} does not say which run it belongs to; remove it to start again")
     if metadata["identity"] != json.dumps(identity, sort_keys=True):
         raise RunError(f"{path} was made with other settings or other cells; choose another --out, or remove it")
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
@@ -69,17 +71,21 @@ def load_state(
     return step
 
 
-def record(folder: Path, figures: dict[str, float]) -> None:
+def record(folder: Path, figures: dict[str, int | float]) -> None:
     """Append one line to the run's metrics."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / METRICS).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(figures) + "\n")
 
 
-def history(folder: Path) -> list[dict[str, float]]:
-    """The metrics recorded so far, oldest first."""
+def history(folder: Path) -> list[dict[str, int | float]]:
+    """The metrics recorded so far, oldest first; a last line that a killed process left unfinished is no record."""
     path = folder / METRICS
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except json.JSONDecodeError as error:
+        raise DamagedError(f"{path} is damaged ({error}); remove it, the curve is then lost but not the model") from error
 
 
 def _learned(model: AidoCell) -> list[tuple[str, torch.nn.Parameter]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.report.verdict import VERDICTS, Interval, judge
+from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge
 from cellprism.store.atomic import read_json, write_json
 
 
@@ -60,6 +60,8 @@ class Test:
     """What was resampled or counted: features, lists, cells, donors."""
     n: int | None = None
     """How many of that unit."""
+    matters: float | None = None
+    """The smallest difference from the null that matters, in the claim's unit; see ``verdict.judge``."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +126,16 @@ def judged(
     test: Test,
     source: Source | None,
     why: str = "",
+    barred: str = "",
 ) -> Claim:
-    """A claim whose verdict follows from its numbers by ``verdict.judge``; ``why`` replaces the rule's own
-    reason."""
-    found = judge(value, interval, null.interval if null else None, format)
+    """A claim whose verdict follows from its numbers by ``verdict.judge``.
+
+    ``why`` replaces the rule's own reason where it cannot be told. ``barred`` is a reason for which it cannot
+    be told whatever the numbers are, such as an unfair control.
+    """
+    found = judge(value, interval, null.interval if null else None, format, test.matters)
+    if barred:
+        found = Judgement("cannot be told here", barred)
     reason = (why or found.why) if found.verdict == "cannot be told here" else ""
     return Claim(
         id,

@@ -37,24 +37,27 @@ def read_steering(folder: Path) -> SteeringFacts:
     """One steering experiment: its doses and its summary."""
     path = folder / "summary.json"
     summary = needed(read_object(path, ["n_cells", "features"]), path)
-    columns = {"dose": EFFECT_COLUMNS, "doses": DOSE_COLUMNS, "terms": TERM_COLUMNS}
-    tables = [
-        needed(read_columns(folder / f"{name}.parquet", wanted), folder / f"{name}.parquet")
-        for name, wanted in columns.items()
-    ]
     features, silent = [], []
+    tables = _dose_tables(folder) if any(row.get("status") == JUDGED for row in summary["features"]) else []
     for row in summary["features"]:
         require(row, ["feature", "program", "status"], f"{path}, features")
         if row["status"] != JUDGED:
-            silent.append(row["program"])
+            silent.append(f"{row['program']}: {row.get('why') or row['status']}")
             continue
         genes, doses, terms = (where(table, table["feature"] == row["feature"]) for table in tables)
         steered = _steered(row, genes, doses, terms, f"{path}, feature {row['feature']}")
         if steered is None:
-            silent.append(row["program"])
+            silent.append(f"{row['program']}: no genes to compare")
         else:
             features.append(steered)
     return SteeringFacts(folder.name, summary["n_cells"], features, silent)
+
+
+def _dose_tables(folder: Path) -> list[pd.DataFrame]:
+    """Effects, doses and terms; their columns are only there once a feature was judged."""
+    columns = {"dose": EFFECT_COLUMNS, "doses": DOSE_COLUMNS, "terms": TERM_COLUMNS}
+    paths = [folder / f"{name}.parquet" for name in columns]
+    return [needed(read_columns(p, wanted), p) for p, wanted in zip(paths, columns.values(), strict=True)]
 
 
 def read_contrast(folder: Path) -> ContrastFacts:
@@ -151,7 +154,8 @@ def _score(row: dict[str, Any], place: str) -> Score:
     require(row, ["value", "low", "high"], place)
     nulls = {name: _drawn(words, row[name]) for name, words in NULL_WORDS.items() if row.get(name)}
     rivals = {name: float(row[name]) for name in COMPETITORS if row.get(name) is not None}
-    return Score(float(row["value"]), _span(row), nulls, rivals)
+    short = _number((row.get("shuffled_labels") or {}).get("observed"))
+    return Score(float(row["value"]), _span(row), nulls, rivals, short)
 
 
 def _number(value: float | None) -> float | None:

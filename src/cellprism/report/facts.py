@@ -169,7 +169,7 @@ class SteeringFacts:
     n_cells: int
     features: list[SteeredFeature]
     silent: list[str]
-    """Programs whose feature has no effect to judge: it fires in none of the cells, or has no genes there."""
+    """Programs that could not be steered or judged, each with the reason."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,8 @@ class Score:
     """shuffled_labels, random_recipe, random_direction."""
     competitors: dict[str, float]
     """difference_of_means, difference_of_means_per_gene."""
+    short_search: float | None
+    """The score of a search with the true labels that is as short as those with shuffled labels."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from cellprism.store.atomic import read_json
 from cellprism.store.tables import read_table
 
 Found = TypeVar("Found")
+UNLABELLED = "unlabelled"
 
 
 def read_object(path: Path, fields: Sequence[str]) -> dict[str, Any] | None:
@@ -67,10 +68,10 @@ def interval(pair: Any) -> Interval | None:
     return None if pair is None else (float(pair[0]), float(pair[1]))
 
 
-def cell_types(cells: anndata.AnnData, path: Path) -> np.ndarray:
-    """The label of each cell, as text."""
+def cell_types(cells: anndata.AnnData) -> np.ndarray:
+    """The label of each cell, as text; ``unlabelled`` where there are none."""
     if "cell_type" not in cells.obs:
-        raise DamagedError(f"{path} lacks obs['cell_type']; rerun the step that wrote it")
+        return np.full(cells.n_obs, UNLABELLED)
     return np.asarray(cells.obs["cell_type"], dtype=str)
 
 

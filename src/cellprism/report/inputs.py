@@ -10,7 +10,7 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``run.json``
     settings and versions, shown as they are
 ``cells.h5ad``
-    obs ``cell_type``; ``uns["cellprism"]["source"]``
+    ``uns["cellprism"]["source"]``; obs ``cell_type``, missing where there are no labels
 ``model.json``
     name, revision, licence, n_layers, d_model, n_genes, card. The card may hold data (text), limits [text]
     and assessment (``models.assess.Assessment``: masked {methods {model, ridge, type mean, gene mean: {mse,
@@ -27,11 +27,11 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
     feature, firing_rate, participation_ratio, set_size, top_genes (comma-separated, best first), best_term,
     best_padj, n_terms, gene_share, state_share, top_cell_type
 ``features/L1/cells.h5ad``
-    cells x features in the order of features.parquet; obs ``cell_type``
+    cells x features in the order of features.parquet; obs ``cell_type``, missing where there are no labels
 ``terms/L1/rates.json``
-    rows [{name, rate, interval, replicates, n_lists, mean_set_size, distinct_terms}] with names features,
-    uniform, popularity, coexpression, untrained, neurons or words; family, alpha, collection, n_terms,
-    background_size
+    rows [{name, rate, interval, replicates, n_lists, mean_set_size, distinct_terms}], some
+    with excess and excess_interval; names features, uniform, popularity, gene_use, coexpression, untrained,
+    neurons or words; family, alpha, collection, n_terms, background_size
 ``steer/<name>/dose.parquet``
     ``DoseResult.effects``: feature, alpha, gene, effect, baseline, on_target
 ``steer/<name>/doses.parquet``
@@ -53,7 +53,8 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``contrast/<objective>/summary.json``
     ``ContrastResult.summary``: objective, source, target, lambda, n_cells {test {source}}, scores {name:
     {value, low, high, shuffled_labels, random_recipe, random_direction {mean, low, high},
-    difference_of_means}}, named {gene: {measured, gap, gap_fraction, low, high, random {mean, low, high}}}
+    difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short search), named
+    {gene: {measured, gap, gap_fraction, low, high, random {mean, low, high}}}
 """
 
 from collections import Counter
@@ -74,6 +75,7 @@ from cellprism.report.facts import (
     TrainingFacts,
 )
 from cellprism.report.files import (
+    UNLABELLED,
     cell_types,
     interval,
     read_columns,
@@ -98,7 +100,6 @@ FEATURE_COLUMNS = [
     "top_cell_type",
 ]
 RATE_FIELDS = ["name", "rate", "interval", "replicates", "n_lists", "mean_set_size", "distinct_terms"]
-UNLABELLED = "unlabelled"
 
 
 def read_run(folder: Path, layer: int | None = None) -> RunFacts:
@@ -134,7 +135,7 @@ def read_cells(path: Path) -> CellFacts | None:
     if not path.exists():
         return None
     cells = read_h5ad(path, backed="r")
-    types = cell_types(cells, path)
+    types = cell_types(cells)
     source = cells.uns.get("cellprism", {}).get("source", "")
     facts = CellFacts(str(source), cells.n_obs, cells.n_vars, dict(Counter(types.tolist()).most_common()))
     cells.file.close()
@@ -195,7 +196,7 @@ def read_features(folder: Path) -> FeatureFacts | None:
         raise DamagedError(
             f"{path} has {cells.n_vars} features, features.parquet {len(table)}; rerun `interpret`"
         )
-    labels = cell_types(cells, path)
+    labels = cell_types(cells)
     known = labels != UNLABELLED
     labels = labels[known]
     counts = dict(Counter(labels.tolist()).most_common())

@@ -1,7 +1,7 @@
 """The sections of the page: which figures and tables stand where, and what to say where a step was not
 run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cellprism.report.facts import RunFacts, SteeringFacts
 from cellprism.report.figures.contrast import axis_figure, gap_figure, path_figure
@@ -37,6 +37,11 @@ class Section:
 def page_sections(facts: RunFacts) -> list[Section]:
     """All sections with figures, in reading order."""
     return [_model(facts), _features(facts), _steering(facts), _contrast(facts)]
+
+
+def _folded(rows: list[tuple[Figure, ...]], alike: int) -> list[tuple[Figure, ...]]:
+    """Rows of which the first ``alike`` are read in the same way: after the first, the reading is folded."""
+    return [tuple(replace(figure, repeated=0 < i < alike) for figure in row) for i, row in enumerate(rows)]
 
 
 def _model(facts: RunFacts) -> Section:
@@ -111,23 +116,23 @@ def _steering(facts: RunFacts) -> Section:
             (dose_figure(f, experiment.n_cells, files[1:]), gene_figure(f, files[:1]))
             for f in experiment.features
         ]
-        tables += _steering_tables(experiment)
+        tables += _steering_tables(experiment, facts.alpha)
     return Section(
         "steering",
         "What happens when one feature is turned up or down?",
         "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
         "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
         "makes it five times as strong.",
-        rows,
+        _folded(rows, len(rows)),
         tables,
         "" if facts.steering else "This run has no steering step; `cellprism steer` adds one.",
     )
 
 
-def _steering_tables(experiment: SteeringFacts) -> list[Table]:
+def _steering_tables(experiment: SteeringFacts, alpha: float) -> list[Table]:
     if not experiment.features:
         return []
-    silent = f" No effect could be judged for {', '.join(experiment.silent)}." if experiment.silent else ""
+    silent = f" Not steered or not judged: {'; '.join(experiment.silent)}." if experiment.silent else ""
     caption = (
         "Mean change, log(1 + counts per 10,000), half of turned up minus turned down, with the range of 95 "
         "% of each control. A feature fires at its genes, so moving them is partly built in: the program's "
@@ -135,7 +140,7 @@ def _steering_tables(experiment: SteeringFacts) -> list[Table]:
         f"genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up.{silent}"
     )
     tables = [Table(caption, steering_table(experiment))]
-    terms = term_table(experiment)
+    terms = term_table(experiment, alpha)
     if terms.rows:
         tables.append(
             Table(
@@ -184,7 +189,7 @@ def _contrast(facts: RunFacts) -> Section:
         "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
         "part that it has never seen. One recipe pulls the model's inner state towards the target, the "
         "other its predicted expression.",
-        rows,
+        _folded(rows, len(facts.contrasts)),
         tables,
         "" if facts.contrasts else "This run has no contrast step; `cellprism contrast` adds one.",
     )

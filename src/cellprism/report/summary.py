@@ -3,9 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from cellprism.report.claims import Claim, Null
-from cellprism.report.facts import ContrastFacts, RunFacts
-from cellprism.report.figures.figure import percent
+from cellprism.report.claims import Claim
+from cellprism.report.facts import ContrastFacts, RunFacts, SteeredFeature
+from cellprism.report.figures.contrast import marker_words
+from cellprism.report.figures.steering import signed
 from cellprism.report.verdict import VERDICTS
 
 KEY_CLAIMS = {
@@ -37,7 +38,7 @@ def key_numbers(claims: list[Claim]) -> list[KeyNumber]:
             continue
         control = "no control was measured"
         if claim.null and claim.null.value is not None:
-            control = f"{claim.show(claim.null.value)} ({claim.null.name})"
+            control = f"{claim.show(claim.null.value)}, {claim.null.name.split(' (')[0]}"
         found.append(KeyNumber(claim.show(claim.value), words, control, claim.verdict, claim.id))
     return found
 
@@ -71,18 +72,19 @@ def _what(facts: RunFacts) -> str:
 
 def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
     """The annotated rate against popularity and co-expression."""
-    named = [
-        by_id[i] for i in ("annotated-against-popularity", "annotated-against-coexpression") if i in by_id
-    ]
+    ids = ("annotated-against-popularity", "annotated-against-coexpression")
+    named = [(by_id[i], by_id[i].null) for i in ids if i in by_id]
     if not named:
         return ""
     controls = " and ".join(
-        f"{c.show(c.null.value)} of {c.null.name.split(' (')[0]}" for c in named if c.null
+        f"{c.show(null.value)} of {null.name.split(' (')[0]}" for c, null in named if null
     )
-    start = f"{named[0].show(named[0].value)} of its features match a known gene program; so do {controls}"
-    verdicts = {c.verdict for c in named}
-    if verdicts == {"above chance"}:
+    ours = named[0][0].show(named[0][0].value)
+    start = f"{ours} of its features match a known gene program, against {controls}"
+    if {c.verdict for c, _ in named} == {"above chance"}:
         return f"{start}: more than either explains."
+    if named[-1][0].verdict == "below chance":
+        return f"{start}: genes that merely vary together match programs more often than features do."
     return f"{start}, so matching a program is by itself no evidence that a feature adds anything."
 
 
@@ -91,20 +93,28 @@ def _steering(facts: RunFacts, claims: list[Claim]) -> str:
     features = facts.steering[0].features if facts.steering else []
     if together is None or not features:
         return ""
-    best = max(features, key=lambda f: abs(f.response.value - (f.response.random_feature.value or 0.0)))
+    best = max(features, key=_beyond)
     null = best.response.random_feature
-    span = (
-        f" (95 % of matched random features: {null.interval[0]:+.2f} to {null.interval[1]:+.2f})"
-        if null.interval
-        else ""
-    )
+    span = ""
+    if null.interval:
+        low, high = (signed(edge) for edge in null.interval)
+        span = f" (95 % of matched random features: {low} to {high})"
     beat = round((together.value or 0.0) * len(features))
     text = (
         f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes by "
-        f"{best.response.value:+.2f} against others expressed as highly{span}; {beat} of {len(features)} "
+        f"{signed(best.response.value)} against others expressed as highly{span}; {beat} of {len(features)} "
         "steered features move their genes beyond matched random ones."
     )
-    return text.replace("-", "−")
+    return text
+
+
+def _beyond(steered: SteeredFeature) -> float:
+    """How far a feature's response lies beyond that of random features, in half-widths of their range."""
+    null = steered.response.random_feature
+    if null.interval is None or null.interval[0] == null.interval[1]:
+        return -float("inf")
+    low, high = null.interval
+    return (steered.response.value - (low + high) / 2) / (high - low)
 
 
 def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
@@ -116,26 +126,14 @@ def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
     for contrast in contrasts:
         claim = by_id.get(f"contrast-{contrast.objective}-fraction-closer")
         if claim is not None and (contrast.source, contrast.target) == (first.source, first.target):
-            null = (
-                f"{claim.show(claim.null.value)} with {claim.null.name}"
-                if claim.null
-                else "no control measured"
-            )
-            parts.append(f"{claim.show(claim.value)} with the {contrast.objective} recipe ({null})")
-    genes = ", ".join(
-        f"{gene} closes {percent(named.value)} of its gap{_range(named.null)}"
-        for gene, named in first.named.items()
-    )
+            null = f"{claim.show(claim.null.value)} with {claim.null.name}" if claim.null else "no control"
+            words = f"{claim.show(claim.value)} with the {contrast.objective} recipe"
+            parts.append(f"{words} ({null}: {claim.verdict})")
+    genes = ", ".join(marker_words(named) for named in first.named.values())
     return (
         f"Steered towards {first.target}, of {first.n_test} unseen {first.source} cells end closer to it in "
         "the model's inner state: " + " and ".join(parts) + (f"; {genes}." if genes else ".")
     )
-
-
-def _range(null: Null) -> str:
-    if null.interval is None:
-        return ""
-    return f" (random edits {percent(null.interval[0])} to {percent(null.interval[1])})"
 
 
 def _tally(claims: list[Claim]) -> str:

@@ -1,12 +1,10 @@
-"""May a number be believed? One rule for every claim, from three things: the value, its interval, chance's
-interval.
+"""May a number be believed? One rule for every claim: the value and its interval against chance's interval.
 
 - *above chance*, *below chance*: the whole interval lies beyond the null's.
-- *at chance* is itself a finding and needs precision: the whole interval lies within the null's, widened on
-  each side by half the null's own width. This is the logic of an equivalence test, with a margin on the
-  null's scale.
-- *cannot be told here*: everything else, with the reason and the smallest difference that would have been
-  seen.
+- *at chance* is itself a finding and needs precision, as in an equivalence test. The whole interval lies
+  within the null's, widened on each side by half the null's own width; and a difference that matters would
+  have shown.
+- *cannot be told here*: everything else, with the reason and the smallest difference that would have shown.
 
 No p-value decides: a null interval says the same and can be drawn beside the number.
 """
@@ -20,6 +18,16 @@ Verdict = Literal["above chance", "at chance", "below chance", "cannot be told h
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 
+SHARE_MATTERS = 0.1
+"""Ten points of a share (of lists, cells, genes), or a tenth of a gap, is a difference that matters."""
+ACCURACY_MATTERS = 0.05
+"""Five points of the cells whose type is read rightly."""
+EFFECT_MATTERS = 0.05
+"""About 5 % more or less of a gene, in log(1 + counts per ten thousand)."""
+SYMMETRY_MATTERS = 0.25
+"""On the scale of ``equations.effects.antisymmetry``, from -1 to 1."""
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A verdict; ``why`` is the reason and the power when it cannot be told, else empty."""
@@ -29,7 +37,11 @@ class Judgement:
 
 
 def judge(
-    value: float | None, interval: Interval | None, null_interval: Interval | None, form: str = ".3g"
+    value: float | None,
+    interval: Interval | None,
+    null_interval: Interval | None,
+    form: str = ".3g",
+    matters: float | None = None,
 ) -> Judgement:
     """Judge one number against chance.
 
@@ -52,12 +64,14 @@ def judge(
     if high < null_low:
         return Judgement("below chance")
     margin = (null_high - null_low) / 2
-    if null_low - margin <= low and high <= null_high + margin:
-        return Judgement("at chance")
     seen = max(value - low, high - value) + margin
+    inside = null_low - margin <= low and high <= null_high + margin
+    if inside and (matters is None or seen <= matters):
+        return Judgement("at chance")
+    plain = form.removeprefix("+")
+    spans = f"the interval {low:{form}} to {high:{form}}" if interval else f"the value {value:{form}}"
     why = (
-        f"the interval {low:{form}} to {high:{form}} overlaps what chance gives, {null_low:{form}} to "
-        f"{null_high:{form}}, and is too wide to call the two equal; only a difference of about "
-        f"{seen:{form}} would have shown"
+        f"{spans} overlaps what chance gives, {null_low:{form}} to {null_high:{form}}; "
+        f"only a difference of about {seen:{plain}} would have shown"
     )
-    return Judgement("cannot be told here", why.replace("%", "\u00a0%"))
+    return Judgement("cannot be told here", why.replace("%", "\u00a0%").replace(" -", " −"))

@@ -10,7 +10,7 @@ from cellprism.errors import InputError
 
 
 def group_means(
-    batches: Iterable[tuple[Float[Tensor, "token d_model"], Int[Tensor, " token"]]], n_groups: int
+    batches: Iterable[tuple[Float[Tensor, "_ d_model"], Int[Tensor, " _"]]], n_groups: int
 ) -> Float[Tensor, "group d_model"]:
     """Mean vector of each group; a group without tokens gets the mean over all tokens.
 

@@ -87,7 +87,7 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
         explained_within=(
             None if sae.centre is None else float(explained_variance(squared, within.squares, zero, count))
         ),
-        l0=float(rate.sum()),
+        l0=float(fired.sum()) / count,
         dead_share=float((fired == 0).double().mean()),
         dense_share=float((rate > DENSE).double().mean()),
         firing_rate=rate.float(),

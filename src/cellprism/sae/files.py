@@ -73,19 +73,20 @@ def load(folder: Path) -> SparseAutoencoder:
     """Read an autoencoder written here or by SAELens (architecture topk)."""
     config = _config(folder / CONFIG)
     hashes: dict[str, str] = config.get("cellprism", {}).get("sha256", {})
-    weights = _tensors(folder / WEIGHTS, ("W_enc", "b_enc", "W_dec", "b_dec"), hashes)
-    shape = (config["d_in"], config["d_sae"])
-    if tuple(weights["W_enc"].shape) != shape:
-        raise DamagedError(
-            f"{folder / WEIGHTS} holds W_enc of shape {tuple(weights['W_enc'].shape)} but "
-            f"{folder / CONFIG} says [d_in, d_sae] = {list(shape)}; the two files do not belong together"
-        )
+    d_model, n_features = config["d_in"], config["d_sae"]
+    shapes = {
+        "W_enc": (d_model, n_features),
+        "b_enc": (n_features,),
+        "W_dec": (n_features, d_model),
+        "b_dec": (d_model,),
+    }
+    weights = _tensors(folder / WEIGHTS, shapes, hashes)
     rate = centre = None
     if SPARSITY in hashes or (folder / SPARSITY).is_file():
-        sparsity = _tensors(folder / SPARSITY, ("sparsity",), hashes)["sparsity"]
+        sparsity = _tensors(folder / SPARSITY, {"sparsity": (n_features,)}, hashes)["sparsity"]
         rate = torch.where(sparsity < -9.99, 0.0, 10**sparsity)
     if CENTRE in hashes:
-        centre = _tensors(folder / CENTRE, ("centre",), hashes)["centre"]
+        centre = _tensors(folder / CENTRE, {"centre": (-1, d_model)}, hashes)["centre"]
     return SparseAutoencoder(
         W_enc=weights["W_enc"],
         b_enc=weights["b_enc"],
@@ -126,23 +127,25 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _tensors(path: Path, names: tuple[str, ...], hashes: dict[str, str]) -> dict[str, Tensor]:
+def _tensors(path: Path, shapes: dict[str, tuple[int, ...]], hashes: dict[str, str]) -> dict[str, Tensor]:
+    """Tensors of a file by name, in the shapes expected; -1 stands for any length."""
     if not path.is_file():
         raise InputError(f"{path} is missing; a saved autoencoder needs it beside {CONFIG}")
+    remedy = "restore it or train the autoencoder again"
     try:
         tensors = load_file(path)
     except SafetensorError as error:
-        raise DamagedError(
-            f"{path} is damaged ({error}); restore it or train the autoencoder again"
-        ) from error
+        raise DamagedError(f"{path} is damaged ({error}); {remedy}") from error
     if path.name in hashes and sha256(path) != hashes[path.name]:
         raise DamagedError(
-            f"{path} is not the file that {CONFIG} was written with (its SHA-256 differs); restore it or train "
-            "the autoencoder again"
+            f"{path} is not the file that {CONFIG} was written with (SHA-256 differs); {remedy}"
         )
-    missing = [name for name in names if name not in tensors]
+    missing = [name for name in shapes if name not in tensors]
     if missing:
-        raise DamagedError(
-            f"{path} lacks {', '.join(missing)}; found {', '.join(sorted(tensors)) or 'nothing'}"
-        )
-    return {name: tensors[name].float() for name in names}
+        found = ", ".join(sorted(tensors)) or "nothing"
+        raise DamagedError(f"{path} lacks {', '.join(missing)}; found {found}; {remedy}")
+    for name, shape in shapes.items():
+        found = tuple(tensors[name].shape)
+        if len(found) != len(shape) or any(e not in (-1, f) for e, f in zip(shape, found, strict=True)):
+            raise DamagedError(f"{path}: {name} has shape {found} but {CONFIG} asks for {shape}; {remedy}")
+    return {name: tensors[name].float() for name in shapes}

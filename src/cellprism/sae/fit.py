@@ -35,8 +35,8 @@ from cellprism.sae.initial import Weights, spread, start
 from cellprism.types import SparseCode
 
 SAMPLE = 16_384  # tokens that the initial mean, spread and encoder scale are taken from
-Batch = Float[Tensor, "token d_model"] | tuple[Float[Tensor, "token d_model"], Int[Tensor, " token"]]
-Progress = Callable[[int, Mapping[str, float]], None]
+Batch = Float[Tensor, "_ d_model"] | tuple[Float[Tensor, "_ d_model"], Int[Tensor, " _"]]  # of any length
+Progress = Callable[[int, Mapping[str, int | float]], None]
 
 
 def fit_sae(
@@ -108,7 +108,7 @@ def fit_sae(
 
 def _vectors(
     batches: Iterable[Batch], d_model: int, steps: int, centre: Float[Tensor, "group d_model"] | None
-) -> Iterator[Float[Tensor, "token d_model"]]:
+) -> Iterator[Float[Tensor, "_ d_model"]]:
     """Centred float32 vectors, batch by batch, from the start again when a collection is through."""
     done = 0
     while True:
@@ -163,7 +163,7 @@ class Fitting:
         return self.config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
     @torch.no_grad()
-    def step(self, x: Float[Tensor, "token d_model"]) -> dict[str, float]:
+    def step(self, x: Float[Tensor, "token d_model"]) -> dict[str, int | float]:
         """One optimiser step; returns its figures, measured before the update."""
         w, config = self.weights, self.config
         centred = x - w.b_dec
@@ -193,7 +193,7 @@ class Fitting:
 
     def _figures(
         self, code: SparseCode, centred: Float[Tensor, "token d_model"], error: Float[Tensor, "token d_model"]
-    ) -> dict[str, float]:
+    ) -> dict[str, int | float]:
         squared = error.square().sum()
         explained = explained_variance(squared, centred.square().sum(), centred.sum(dim=0), len(centred))
         return {

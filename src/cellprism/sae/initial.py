@@ -47,13 +47,12 @@ def sampled_directions(
     centred: Float[Tensor, "token d_model"], n_features: int, seed: int
 ) -> Float[Tensor, "feature d_model"]:
     """Directions of vectors drawn without replacement, with noise; random ones where the vectors run out."""
-    directions = random_directions(n_features, centred.shape[1], seed).to(centred)
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(centred), generator=generator)[:n_features].to(centred.device)
-    drawn = normalize(centred[rows], dim=1)
+    rows = torch.randperm(len(centred), generator=generator)[:n_features]
+    directions = normalize(torch.randn(n_features, centred.shape[1], generator=generator), dim=1)
     directions[: len(rows)] *= NOISE
-    directions[: len(rows)] += drawn
-    return normalize(directions, dim=1)
+    directions[: len(rows)] += normalize(centred[rows.to(centred.device)], dim=1).to(directions)
+    return normalize(directions, dim=1).to(centred)
 
 
 def spread(sample: Float[Tensor, "token d_model"]) -> float:

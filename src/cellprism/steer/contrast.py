@@ -127,7 +127,7 @@ class ContrastResult:
     train_loss and validation_loss (in units of the neutral loss), evaluations, chosen. The first row is the
     neutral recipe."""
     genes: pd.DataFrame
-    """See ``judge.gene_table``."""
+    """The differential genes and the named ones; columns as in ``judge.gene_table``."""
     cells: pd.DataFrame
     """See ``judge.cell_table``."""
     recipe: pd.DataFrame
@@ -185,23 +185,36 @@ def contrast(
         raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
     site = check_site(model, sae, layer)
     kept, parts = read_parts(adata, source, target, label, split, settings.max_cells, seed)
-    cells = adata[kept]
-    pool = read_pool(model, sae, cells, layer, settings.batch_size)
+    pool = read_pool(model, sae, adata[kept], layer, settings.batch_size)
     found = search(pool, parts, objective, settings.effort(), seed)
-    trials = try_rivals(pool, parts, found, settings.random_edits, seed)
-    matched, shuffled = _label_scores(pool, parts, found, settings, seed)
     head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
     head |= {"layer": layer, "site": str(site), "seed": seed, "n_cells": parts.sizes()}
+    return _judged(adata[kept], pool, parts, found, head, named, settings, seed)
+
+
+def _judged(
+    cells: AnnData,
+    pool: CellPool,
+    parts: Parts,
+    found: Search,
+    head: dict[str, Any],
+    named: Sequence[str],
+    settings: ContrastSettings,
+    seed: int,
+) -> ContrastResult:
+    """A recipe with its scores on test cells, its rivals and its nulls."""
+    trials = try_rivals(pool, parts, found, settings.random_edits, seed)
+    matched, shuffled = _label_scores(pool, parts, found, settings, seed)
     before, after = pool.baseline.part(parts.test.source), trials[0].prediction
     there = pool.baseline.part(parts.test.target)
-    yardstick, genes = found.yardstick, cells.var_names
-    sampling = (settings.resamples, seed)
+    yardstick, sampling = found.yardstick, (settings.resamples, seed)
+    genes = gene_table(yardstick, cells.var_names, before, after, there, observed_gap(cells, parts))
     scores = score_summary(yardstick, trials, matched, shuffled, before, there, *sampling)
-    movers = named_summary(named, genes, yardstick, before, there, trials, settings.moved_at, *sampling)
+    movers = named_summary(named, genes, cells.var_names, before, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),
-        genes=gene_table(yardstick, genes, before, after, there, observed_gap(cells, parts), tuple(named)),
+        genes=genes.loc[(genes["weight"] > 0) | genes["gene"].isin(list(named))].reset_index(drop=True),
         cells=cell_table(yardstick, cells.obs_names[parts.test.source], before, after),
         recipe=_recipe_table(pool, parts, found.strengths),
         trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),

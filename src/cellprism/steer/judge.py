@@ -5,7 +5,9 @@ Notable choices
 - Centroids, differential genes and their weights come from training cells; every score from test cells.
 - "Closer to the target" is reported with what could fake it: closeness to the own centroid, drift across the
   axis and the variance kept.
-- Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types.
+- Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types. The gap of
+  shuffled types is short, and progress over it large by chance: the shift, in units of the cells' spread, is
+  what can be compared with theirs.
 - Intervals resample test cells. They say how much the score depends on these cells, not on the donor or the
   training.
 """
@@ -23,6 +25,7 @@ from cellprism.equations.effects import (
     axis_drift,
     axis_progress,
     gap_fraction,
+    standardised_shift,
     variance_kept,
     weighted_progress,
 )
@@ -31,8 +34,10 @@ from cellprism.steer.pool import Prediction
 HIGHER_IS_BETTER = (
     "fraction_closer",
     "latent_progress",
+    "latent_shift",
     "distance_closed",
     "expression_progress",
+    "expression_shift",
     "up_correct",
     "down_correct",
 )
@@ -83,12 +88,16 @@ def score(
 
     Returns:
         ``fraction_closer``: share of cells nearer to the target centroid than before.
-        ``fraction_closer_to_source``: the same for their own centroid. ``latent_progress``: mean way along
-        the axis, 1 the whole gap. ``distance_closed``: share of the mean distance to the target centroid that
-        went away. ``drift``: mean way across the axis. ``variance_kept``: variance after over before.
-        ``expression_progress``: weighted way of mean expression, 1 the target's. ``up_correct``,
-        ``down_correct``: share of the differential genes that moved the right way, of those that moved at
-        all; NaN where none did.
+        ``fraction_closer_to_source``: the same for their own centroid.
+        ``latent_progress``: mean way along the axis, 1 the whole gap.
+        ``latent_shift``: the same way in units of the cells' spread along it, to compare with other targets.
+        ``distance_closed``: share of the mean distance to the target centroid that went away.
+        ``drift``: mean way across the axis, in units of the gap.
+        ``variance_kept``: variance after over before.
+        ``expression_progress``: weighted way of mean expression, 1 the target's.
+        ``expression_shift``: way along the weighted gap of the training cells, in units of the spread along
+        it. ``up_correct``, ``down_correct``: share of the differential genes that moved the right way, of
+        those that moved at all; NaN where none did.
     """
     distance = [np.linalg.norm(p.embedding - yardstick.target, axis=1) for p in (before, after)]
     own = [np.linalg.norm(p.embedding - yardstick.source, axis=1) for p in (before, after)]
@@ -98,6 +107,9 @@ def score(
         "fraction_closer": float((distance[1] < distance[0]).mean()),
         "fraction_closer_to_source": float((own[1] < own[0]).mean()),
         "latent_progress": float((progress[1] - progress[0]).mean()),
+        "latent_shift": standardised_shift(
+            before.embedding, after.embedding, yardstick.target - yardstick.source
+        ),
         "distance_closed": float(1 - distance[1].mean() / distance[0].mean()),
         "drift": float(
             axis_drift(before.embedding, after.embedding, yardstick.source, yardstick.target).mean()
@@ -108,6 +120,9 @@ def score(
             target.expression.mean(axis=0),
             after.expression.mean(axis=0),
             yardstick.weight,
+        ),
+        "expression_shift": standardised_shift(
+            before.expression, after.expression, yardstick.weight * yardstick.gap
         ),
         "up_correct": share_positive(move[yardstick.up]),
         "down_correct": share_positive(-move[yardstick.down]),
@@ -149,6 +164,8 @@ def score_intervals(
     # Progress of mean expression is linear in the move, so it is a mean over cells of each cell's own.
     travelled = np.array([weighted_progress(*means, means[0] + own, yardstick.weight) for own in move])
 
+    along = yardstick.weight * yardstick.gap
+
     def closed(before: np.ndarray, after: np.ndarray, axis: int = -1) -> Any:
         return 1 - after.mean(axis) / before.mean(axis)
 
@@ -162,12 +179,22 @@ def score_intervals(
     statistics: dict[str, tuple[Callable[..., Any], Sequence[np.ndarray]]] = {
         "fraction_closer": (np.mean, [(distance[1] < distance[0]).astype(float)]),
         "latent_progress": (np.mean, [progress[1] - progress[0]]),
+        "latent_shift": (np.mean, [_in_spreads(progress[0], progress[1] - progress[0])]),
         "distance_closed": (closed, distance),
         "expression_progress": (np.mean, [travelled]),
+        "expression_shift": (np.mean, [_in_spreads(before.expression @ along, move @ along)]),
         "up_correct": (correct(move[:, yardstick.up]), [rows]),
         "down_correct": (correct(-move[:, yardstick.down]), [rows]),
     }
     return {name: cell_interval(*given, resamples, seed) for name, given in statistics.items()}
+
+
+def _in_spreads(
+    place: Float[np.ndarray, " cell"], way: Float[np.ndarray, " cell"]
+) -> Float[np.ndarray, " cell"]:
+    """Each cell's way in units of the cells' spread, which is held fixed."""
+    spread = place.std()
+    return way / spread if spread > 0 else np.full_like(way, np.nan)
 
 
 def gene_table(
@@ -177,34 +204,31 @@ def gene_table(
     after: Prediction,
     target: Prediction,
     observed_gap: Float[np.ndarray, " gene"],
-    named: tuple[str, ...],
 ) -> pd.DataFrame:
-    """Differential genes and the named ones, as test cells show them.
+    """Every gene as test cells show it, differential ones first.
 
     Columns: gene; direction ``up`` or ``down`` in the target, by training cells; source_mean, target_mean,
     steered_mean (predicted log1p of counts per ten thousand); gap_fraction (0 not moved, 1 arrived; NaN
     without a gap); correct (moved in ``direction``); observed_gap (the same two types' difference in the
-    counts themselves); weight (0: only named).
+    counts themselves); weight (0: not differential).
     """
-    rows = np.union1d(
-        np.flatnonzero(yardstick.weight > 0), genes.get_indexer([g for g in named if g in genes])
-    )
-    means = [p.expression.mean(axis=0)[rows] for p in (before, target, after)]
-    up = yardstick.gap[rows] > 0
+    means = [p.expression.mean(axis=0) for p in (before, target, after)]
+    up = yardstick.gap > 0
     move = means[2] - means[0]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
-            "gene": genes[rows].astype(str),
+            "gene": genes.astype(str),
             "direction": np.where(up, "up", "down"),
             "source_mean": means[0],
             "target_mean": means[1],
             "steered_mean": means[2],
             "gap_fraction": gap_fraction(*means),
             "correct": np.where(up, move > 0, move < 0),
-            "observed_gap": observed_gap[rows],
-            "weight": yardstick.weight[rows],
+            "observed_gap": observed_gap,
+            "weight": yardstick.weight,
         }
-    ).sort_values("weight", ascending=False, ignore_index=True)
+    )
+    return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
 
 
 def cell_table(yardstick: Yardstick, cells: pd.Index, before: Prediction, after: Prediction) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellprism.equations.effects import gap_fraction
 from cellprism.steer.judge import HIGHER_IS_BETTER, OTHER_SCORES, Yardstick, cell_interval, score_intervals
 from cellprism.steer.nulls import null_summary, plain
 from cellprism.steer.pool import Prediction
@@ -68,50 +67,42 @@ def score_summary(
 
 def named_summary(
     named: Sequence[str],
+    table: pd.DataFrame,
     genes: pd.Index,
-    yardstick: Yardstick,
     before: Prediction,
-    target: Prediction,
     trials: Sequence[Trial],
     moved_at: float,
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Per named gene: is it predicted to move towards the target, and further than under random edits of
-    equal norm.
+    """Per named gene: is it predicted to move towards the target, and further than random edits of equal norm
+    move it.
 
     ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and
-    that it exceeds the 95 % range of random recipes and random directions.
+    that it exceeds the 95 % range of random recipes and random directions. Where ``gap`` (predicted) and
+    ``observed_gap`` (in the counts) differ in sign, the model does not know the gene's direction to begin
+    with. ``table`` is that of ``judge.gene_table``.
     """
     summary: dict[str, dict[str, Any]] = {}
     for gene in named:
         if gene not in genes:
             summary[gene] = {"measured": False}
             continue
+        row = table.loc[table["gene"] == gene].iloc[0]
         column = genes.get_indexer([gene])
-        fractions = [
-            float(
-                gap_fraction(*(p.expression[:, column].mean(axis=0) for p in (before, target, t.prediction)))[
-                    0
-                ]
-            )
-            for t in trials
-        ]
-        random = [
-            f for f, t in zip(fractions, trials, strict=True) if t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION)
-        ]
-        null = null_summary(fractions[0], np.array(random))
-        gap = float(target.expression[:, column].mean() - before.expression[:, column].mean())
-        moves = (trials[0].prediction.expression - before.expression)[:, column].ravel()
-        low, high = cell_interval(
-            np.mean, [moves / gap if gap else np.full_like(moves, np.nan)], resamples, seed
-        )
+        gap = float(row["target_mean"] - row["source_mean"])
+        moves = [(t.prediction.expression - before.expression)[:, column].ravel() for t in trials]
+        fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
+        low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
+        is_random = [t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION) for t in trials]
+        null = null_summary(fractions[0], fractions[is_random])
         beyond = null["high"] is None or fractions[0] > null["high"]
         summary[gene] = {
             "measured": True,
-            "direction": "up" if yardstick.gap[column].item() > 0 else "down",
-            "differential": bool(yardstick.weight[column].item() > 0),
+            "direction": str(row["direction"]),
+            "differential": bool(row["weight"] > 0),
             "gap": gap,
+            "observed_gap": float(row["observed_gap"]),
             "gap_fraction": plain(fractions[0]),
             "low": plain(low),
             "high": plain(high),

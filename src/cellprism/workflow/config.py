@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import dacite
 import tomli_w
 
+from cellprism.enrich.gene_sets import FILTERS
+from cellprism.enrich.over_representation import FAMILIES
 from cellprism.errors import ConfigError
 from cellprism.sae.config import SaeConfig
 from cellprism.steer.contrast import ContrastSettings
 from cellprism.steer.dose import DoseSettings
+from cellprism.steer.search import OBJECTIVES
+from cellprism.store.run import SETTINGS, Run
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,13 @@ class InterpretConfig:
     replicates: int = 100
     """Families of random lists for each null."""
 
+    def __post_init__(self):
+        _check(self.gene_filter in FILTERS, "gene_filter", self.gene_filter, f"one of {', '.join(FILTERS)}")
+        _check(self.family in FAMILIES, "family", self.family, f"one of {', '.join(FAMILIES)}")
+        _check(self.min_term_size >= 1, "min_term_size", self.min_term_size, "a whole number of at least 1")
+        _check(0 < self.alpha < 1, "alpha", self.alpha, "a number between 0 and 1, such as 0.05")
+        _check(self.replicates >= 1, "replicates", self.replicates, "a whole number of at least 1")
+
 
 @dataclass(frozen=True)
 class SteerConfig:
@@ -48,6 +59,9 @@ class SteerConfig:
     """Cells steered, drawn at random."""
     doses: DoseSettings = field(default_factory=DoseSettings)
     """Strengths and random edits."""
+
+    def __post_init__(self):
+        _check(self.cells >= 1, "cells", self.cells, "a whole number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,12 @@ class ContrastConfig:
     search: ContrastSettings = field(default_factory=ContrastSettings)
     """Effort of the search and of its nulls."""
 
+    def __post_init__(self):
+        together = f"source {self.source!r} and target {self.target!r}"
+        _check(bool(self.source) == bool(self.target), "contrast", together, "both, or neither for no contrast")
+        known = set(self.objectives) <= set(OBJECTIVES) and len(self.objectives) > 0
+        _check(known, "objectives", list(self.objectives), f"some of {', '.join(OBJECTIVES)}")
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -78,6 +98,8 @@ class RunConfig:
     """Block whose output is read and edited, counted from 0."""
     labels: str = ""
     """obs column with cell types; empty: the one known for the data set, or ``cell_type``."""
+    pool: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cell types to take together: new name -> the labels that it stands for."""
     seed: int = 0
     """Seed of every random choice."""
     train: SaeConfig = field(default_factory=lambda: SaeConfig(centring="group"))
@@ -121,16 +143,17 @@ def make_config(asked: dict[str, Any], changes: Sequence[str] = (), source: str 
     except dacite.MissingValueError as error:
         raise ConfigError(f"{source} does not say {error.field_path!r}, which has no default") from error
     except dacite.WrongTypeError as error:
-        raise ConfigError(f"{source}: {error.field_path} is {error.value!r}, expected {error.field_type}") from error
+        raise ConfigError(f"{source}: {error.field_path} is {error.value!r}, expected {_kind(error.field_type)}") from error
 
 
 def changed(folder: Path, changes: Sequence[str]) -> RunConfig | None:
     """The configuration of an existing run with changes; None where nothing is changed.
 
     Raises:
-        ConfigError: there is no run, or a change is not valid.
+        RunError: there is no run.
+        ConfigError: a change is not valid.
     """
-    return read_config(folder / "run.toml", changes) if changes else None
+    return read_config(Run.existing(folder).folder / SETTINGS, changes) if changes else None
 
 
 def write_config(config: RunConfig) -> str:
@@ -165,6 +188,31 @@ def _check_keys(kind: Any, asked: dict[str, Any], prefix: str, source: str) -> N
             if not isinstance(value, dict):
                 raise ConfigError(f"{source}: {prefix}{key} is {value!r}, expected a section [{prefix}{key}]")
             _check_keys(known[key], value, f"{prefix}{key}.", source)
+        else:
+            _check_value(known[key], value, f"{source}: {prefix}{key}")
+
+
+def _check_value(kind: Any, value: Any, place: str) -> None:
+    """Refuse what a cast would quietly take: text as a list of letters, true as the number 1."""
+    if get_origin(kind) is dict and isinstance(value, dict):
+        for name, inner in value.items():
+            _check_value(get_args(kind)[1], inner, f"{place}.{name}")
+    if get_origin(kind) is tuple and not isinstance(value, list | tuple):
+        raise ConfigError(f"{place} is {value!r}, expected a list, such as [{value!r}]")
+    if kind in (int, float) and isinstance(value, bool):
+        raise ConfigError(f"{place} is {value!r}, expected {_kind(kind)}")
+
+
+def _check(holds: bool, key: str, value: Any, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"{key} is {value!r}: expected {expected}")
+
+
+def _kind(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, get_args(kind)))}"
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return words.get(kind, str(kind))
 
 
 def _number(value: Any) -> Any:

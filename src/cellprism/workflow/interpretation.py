@@ -23,6 +23,7 @@ from cellprism.features.collect import feature_genes, survey
 from cellprism.store.atomic import replacing, write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig
+from cellprism.workflow.training import source_identity
 from cellprism.workflow.workbench import Workbench
 
 TOP_GENES = 20
@@ -32,7 +33,8 @@ Lists = dict[str, tuple[str, ...]]
 
 def interpret_settings(config: RunConfig) -> dict[str, object]:
     """What decides the programs."""
-    return {"interpret": asdict(config.interpret), "seed": config.seed}
+    collection = source_identity(config.interpret.collection)
+    return {"interpret": {**asdict(config.interpret), "collection": collection}, "seed": config.seed}
 
 
 def interpret(bench: Workbench) -> list[Path]:

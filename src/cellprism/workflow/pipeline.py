@@ -9,7 +9,7 @@ from cellprism.workflow.config import RunConfig
 from cellprism.workflow.contrasting import contrast_settings, contrast_types
 from cellprism.workflow.interpretation import interpret, interpret_settings
 from cellprism.workflow.steering import steer_feature, steer_programs, steer_settings
-from cellprism.workflow.steps import Say, Step, config_of, open_run, perform
+from cellprism.workflow.steps import Say, Step, check_needs, config_of, open_run, perform
 from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings
 from cellprism.workflow.workbench import Bar, Workbench
 
@@ -49,8 +49,10 @@ def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, sa
     run = Run.existing(folder)
     with run.locked():
         config = config or config_of(run)
+        bench = Workbench(run, config, bar)
+        check_needs(STEPS[step], bench, STEPS)  # before run.toml is changed
         open_run(folder, config)
-        perform(STEPS[step], Workbench(run, config, bar), STEPS, say)
+        perform(STEPS[step], bench, STEPS, say)
     return folder
 
 
@@ -63,9 +65,9 @@ def steer_one(folder: Path, feature: int, config: RunConfig | None, bar: Bar) ->
     """
     run = Run.existing(folder)
     with run.locked():
-        for need in STEPS["steer"].needs:
-            run.require(need, need)
-        return steer_feature(Workbench(run, config or config_of(run), bar), feature)[0].parent
+        bench = Workbench(run, config or config_of(run), bar)
+        check_needs(STEPS["steer"], bench, STEPS)
+        return steer_feature(bench, feature)[0].parent
 
 
 def report(folder: Path) -> Path:

@@ -21,6 +21,7 @@ from cellprism.workflow.config import RunConfig, read_config, write_config
 from cellprism.workflow.workbench import Workbench
 
 Say = Callable[[str], None]
+TAKE_A_RUN = ("interpret", "steer", "contrast")  # verbs that do their step in an existing run
 RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
 
 
@@ -29,7 +30,7 @@ class Step:
     """One step: what it depends on and what it does."""
 
     name: str
-    """Its name in run.json, which is also the verb that makes it."""
+    """Its name in run.json."""
     needs: tuple[str, ...]
     """Steps whose files it reads."""
     settings: Callable[[RunConfig], Any]
@@ -42,11 +43,10 @@ def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say, agai
     """Do a step whose needs are met, unless it is already done.
 
     Raises:
-        RunError: a step it needs is missing.
+        RunError: a step it needs is missing, or was made with other settings.
         DamagedError: files of a step it needs were altered.
     """
-    for need in step.needs:
-        bench.run.require(need, need)
+    check_needs(step, bench, steps)
     identity = identity_of(step, bench.config, steps)
     if not again and bench.run.is_done(step.name, identity):
         say(f"{step.name}: already done, nothing has changed")
@@ -56,6 +56,24 @@ def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say, agai
     seconds = time.perf_counter() - began
     bench.run.finish(step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory())
     say(f"{step.name}: done in {seconds:.0f} s")
+
+
+def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
+    """Refuse to build on steps that are missing, altered, or made with other settings than the run now has.
+
+    Raises:
+        RunError: a step is missing, or its settings, inputs or the package have changed since.
+        DamagedError: its files were altered.
+    """
+    folder = bench.folder
+    for need in step.needs:
+        verb = need if need in TAKE_A_RUN else f"run {folder / SETTINGS} --out"
+        bench.run.require(need, verb)
+        if bench.run.state["steps"][need]["identity"] != identity_of(steps[need], bench.config, steps):
+            raise RunError(
+                f"step {need!r} of {folder} was made with other settings, other input files or another version of cellprism; "
+                f"make it again, with the same --set if any: cellprism {verb} {folder}"
+            )
 
 
 def identity_of(step: Step, config: RunConfig, steps: dict[str, Step]) -> str:

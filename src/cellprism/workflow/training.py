@@ -18,16 +18,19 @@ CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to 
 
 def cells_settings(config: RunConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
-    wanted = [config.contrast.source, config.contrast.target]
-    return {"cells": _identity(config.cells), "labels": config.labels, "model": _identity(config.model),
-            "layer": config.layer, "types": wanted}  # fmt: skip
+    cells, model = source_identity(config.cells), source_identity(config.model)
+    return {"cells": cells, "labels": config.labels, "pool": config.pool, "model": model}
 
 
 def prepare_cells(bench: Workbench) -> list[Path]:
     """Read, check and align the cells; write ``cells.h5ad`` and ``model.json``."""
     config, model = bench.config, bench.model
-    types = [t for t in (config.contrast.source, config.contrast.target) if t]
+    named = [t for t in (config.contrast.source, config.contrast.target) if t and t not in config.pool]
+    types = [*named, *(label for labels in config.pool.values() for label in labels)]
     cells = read_cells(config.cells, model, labels=config.labels or None, types=types)
+    if config.pool:
+        together = {label: name for name, labels in config.pool.items() for label in labels}
+        cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")
     paths = [bench.folder / "cells.h5ad", bench.folder / "model.json"]
     with replacing(paths[0]) as scratch:
         cells.write_h5ad(scratch, compression="gzip")
@@ -58,7 +61,8 @@ def train(bench: Workbench) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_file())
 
 
-def _identity(source: str) -> object:
+def source_identity(source: str) -> object:
+    """What a name stands for: the hashes of the file or folder where it is one, else the name itself."""
     path = Path(source)
     if path.is_file():
         return sha256(path)

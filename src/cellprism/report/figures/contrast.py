@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cellprism.report import theme
-from cellprism.report.facts import ContrastFacts
+from cellprism.report.facts import ContrastFacts, NamedGene
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent, plain, wrapped
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 
@@ -26,7 +26,11 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
         _spread(after, texts(cells, "cell"), "after", 0.0, theme.OURS),
     ]
     ends = [_vertical(0.0), _vertical(1.0)]
-    marks = [_mark(0.0, wrapped(contrast.source, 12)), _mark(1.0, wrapped(contrast.target, 12))]
+    low, high = min(0.0, *before, *after), max(1.0, *before, *after)
+    near = high - low > 3  # the two ends lie too close together for their names
+    marks = (
+        [] if near else [_mark(0.0, wrapped(contrast.source, 12)), _mark(1.0, wrapped(contrast.target, 12))]
+    )
     bar = _shuffled_bar(contrast, float(before.mean()))
     plot = canvas(
         traces,
@@ -34,7 +38,8 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
             "title": {
                 "text": "place on the axis<br>"
                 + wrapped(f"0 = mean {contrast.source}, 1 = mean {contrast.target}", 44)
-            }
+            },
+            "range": [low - 0.08 * (high - low), high + 0.08 * (high - low)],
         },
         yaxis={
             "tickvals": [0, 1],
@@ -73,7 +78,18 @@ def _shuffled_bar(contrast: ContrastFacts, start: float) -> list[tuple[dict, dic
     low, high = (start + edge for edge in shuffled.interval)
     look = {"fillcolor": theme.CONTROL_BAND, "line": {"color": theme.CONTROL, "width": 1}}
     shape = {"type": "rect", "yref": "y", "y0": -0.18, "y1": -0.06, "x0": low, "x1": high, **look}
-    return [(shape, {"x": high, "y": -0.12, "xanchor": "left", "text": " way with shuffled labels (95 %)"})]
+    return [
+        (
+            shape,
+            {
+                "x": 0,
+                "xref": "paper",
+                "y": -0.26,
+                "xanchor": "left",
+                "text": "grey: way with shuffled labels, 95 %",
+            },
+        )
+    ]
 
 
 def axis_title(contrast: ContrastFacts) -> str:
@@ -152,7 +168,7 @@ def _gene_notes(named: pd.DataFrame, limit: tuple[float, float]) -> list[dict]:
             "x": r.gap,
             "y": float(np.clip(r.gap_fraction, *limit)),
             "text": f"<b>{plain(r.gene)}</b>",
-            "ay": -30 if place % 2 == 0 else 30,
+            "ay": -30 if place % 2 == 0 and r.gap_fraction < limit[1] else 30,
             **look,
         }
         for place, r in enumerate(records(ordered(named, "gap_fraction", rising=False)))
@@ -171,8 +187,20 @@ def gap_title(contrast: ContrastFacts) -> str:
     found = " and ".join(parts) + (
         f" (shuffled labels: {control})" if control else " (no control)" if parts else ""
     )
-    genes = [f"{gene} closes {percent(named.value)} of its gap" for gene, named in contrast.named.items()]
-    return "; ".join(filter(None, [found, ", ".join(genes)])) or "How much of each gene's gap is closed"
+    genes = ", ".join(marker_words(named) for named in contrast.named.values())
+    return "; ".join(filter(None, [found, genes])) or "How much of each gene's gap is closed"
+
+
+def marker_words(named: NamedGene) -> str:
+    """What became of one gene; where random edits move it as far as the gap itself, that it cannot be
+    told."""
+    null = named.null.interval
+    if null is None or null[1] - null[0] > 1:
+        return f"{named.gene} cannot be told"
+    return (
+        f"{named.gene} closes {percent(named.value)} of its gap (random edits {percent(null[0])} to "
+        f"{percent(null[1])})"
+    )
 
 
 def path_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> Figure:

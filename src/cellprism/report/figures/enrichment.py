@@ -9,18 +9,25 @@ from cellprism.report import theme
 from cellprism.report.facts import RateFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent, plain, wrapped
 from cellprism.report.published import NUMBERS
+from cellprism.report.verdict import SHARE_MATTERS, Interval, judge
 
 LABELS = {
     "features": "SAE features",
+    "features, 20 genes each": "SAE features, top 20 genes",
+    "features, 50 genes each": "SAE features, top 50 genes",
     "untrained": "untrained SAE (E4)",
     "neurons": "raw neurons, tails apart (E8)",
+    "neurons, gene means removed": "raw neurons, gene means removed (E8)",
     "uniform": "uniform random lists (E0)",
     "popularity": "popularity-matched lists (E1)",
+    "gene_use": "lists reusing genes as often (E1)",
     "coexpression": "co-expression modules (E3)",
 }
 """Words for the rows of rates.json; a row of another name is shown under that name."""
 
 PUBLISHED = {"features": "annotated-features", "neurons": "annotated-neurons"}
+SAME_SIZE = 0.5
+"""Controls are compared only where their lists are at most this much longer or shorter, as a share."""
 
 
 def label_of(row: dict[str, Any]) -> str:
@@ -28,15 +35,28 @@ def label_of(row: dict[str, Any]) -> str:
     return LABELS.get(row["name"], str(row["name"]))
 
 
+def as_long(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two kinds of lists are about equally long: long lists match programs more easily."""
+    return abs(row["mean_set_size"] - other["mean_set_size"]) <= SAME_SIZE * other["mean_set_size"]
+
+
 def rate_figure(facts: RateFacts, files: tuple[str, ...]) -> Figure:
     """Annotated rate of features and of every control, each with its interval."""
     rows = sorted(facts.rows, key=lambda row: row["rate"])
     labels = [wrapped(label_of(row)) for row in rows]
+    looks = {
+        "ours": ("SAE features", theme.OURS, "circle"),
+        "variant": ("SAE features, lists of fixed length", theme.OURS, "circle-open"),
+        "control": ("controls", theme.CONTROL, "square"),
+        "other size": ("controls with longer or shorter lists", theme.CONTROL, "square-open"),
+    }
+    kinds = [_kind(row, facts) for row in rows]
     traces = [
-        _dots(rows, labels, "features", "SAE features", theme.OURS, "circle"),
-        _dots(rows, labels, None, "controls", theme.CONTROL, "square"),
-        _published(rows, labels),
+        _dots([(r, y) for r, y, kind in zip(rows, labels, kinds, strict=True) if kind == wanted], *look)
+        for wanted, look in looks.items()
+        if wanted in kinds
     ]
+    traces.append(_published(rows, labels))
     plot = canvas(
         traces,
         xaxis={
@@ -57,8 +77,9 @@ def rate_figure(facts: RateFacts, files: tuple[str, ...]) -> Figure:
         "are controls, put through the same test: random lists of the same sizes, lists drawn by how often "
         "genes appear in programs, groups of genes that merely rise and fall together in the raw counts, an "
         "untrained autoencoder, the model's own neurons. Bars hold 95 % of replicates. Only what lies to "
-        "the right of a control goes beyond it. Hollow diamonds are published values from another model and "
-        "can not be compared as equals.",
+        "the right of a control goes beyond it. Hollow squares have lists of another length and can not be "
+        "compared: long lists match more easily. Diamonds are published values from another model and "
+        "can not be compared as equals either.",
         "Dot plot of the share of gene lists that match a program: "
         + "; ".join(f"{label_of(r)} {percent(r['rate'])}" for r in reversed(rows)),
         files,
@@ -69,29 +90,38 @@ def rate_figure(facts: RateFacts, files: tuple[str, ...]) -> Figure:
 
 
 def rate_title(facts: RateFacts) -> str:
-    """The finding: which controls reach the features' rate."""
-    by_name = {row["name"]: row for row in facts.rows}
-    ours = by_name.get("features")
+    """The finding: which control of equal list length comes closest to the features' rate, or passes it."""
+    ours = next((row for row in facts.rows if row["name"] == "features"), None)
     if ours is None:
         return "How often lists of genes match a known program"
-    reach = [r for n, r in by_name.items() if n != "features" and _upper(r) >= ours["rate"]]
     start = f"{percent(ours['rate'])} of features match a known program"
-    if not reach:
-        return f"{start}, more than any control does"
-    best = max(reach, key=lambda row: row["rate"])
-    return f"{start}, but so do {percent(best['rate'])} of {label_of(best)}"
+    rivals = [row for row in facts.rows if _kind(row, facts) == "control"]
+    if not rivals:
+        return f"{start} (no control was measured)"
+    verdicts = {
+        label_of(r): judge(ours["rate"], _span(ours), _span(r), matters=SHARE_MATTERS).verdict for r in rivals
+    }
+    if set(verdicts.values()) == {"above chance"}:
+        return f"{start}, more than any control with lists as long"
+    best = max(rivals, key=lambda row: row["rate"])
+    words = "fewer than" if verdicts[label_of(best)] == "below chance" else "not clearly more than"
+    return f"{start}, {words} the {percent(best['rate'])} of {label_of(best)}"
 
 
-def _upper(row: dict) -> float:
-    return row["interval"][1] if row["interval"] else row["rate"]
+def _kind(row: dict[str, Any], facts: RateFacts) -> str:
+    """ours, variant (our features in lists of fixed length), control, or other size."""
+    if row["name"].startswith("features"):
+        return "ours" if row["name"] == "features" else "variant"
+    ours = next((r for r in facts.rows if r["name"] == "features"), None)
+    return "control" if ours is None or as_long(row, ours) else "other size"
 
 
-def _dots(
-    rows: list[dict], labels: list[str], only: str | None, name: str, colour: str, symbol: str
-) -> go.Scatter:
-    part = [
-        (r, y) for r, y in zip(rows, labels, strict=True) if (r["name"] == "features") == (only == "features")
-    ]
+def _span(row: dict[str, Any]) -> Interval | None:
+    return None if row["interval"] is None else (float(row["interval"][0]), float(row["interval"][1]))
+
+
+def _dots(part: list[tuple[dict[str, Any], str]], name: str, colour: str, symbol: str) -> go.Scatter:
+    """Rows with the places of their labels, as dots with intervals."""
     spans = [r["interval"] or [r["rate"], r["rate"]] for r, _ in part]
     return go.Scatter(
         x=[r["rate"] for r, _ in part],
@@ -146,6 +176,7 @@ def _numbers(rows: list[dict]) -> NumberTable:
         "lists",
         "annotated",
         "95 % interval",
+        "features exceed it by [95 %]",
         "distinct programs",
         "lists tested",
         "mean size",
@@ -156,6 +187,7 @@ def _numbers(rows: list[dict]) -> NumberTable:
             label_of(r),
             percent(r["rate"]),
             f"{percent(r['interval'][0])} to {percent(r['interval'][1])}" if r["interval"] else "–",
+            _excess(r),
             f"{r['distinct_terms']:.0f}",
             str(r["n_lists"]),
             f"{r['mean_set_size']:.1f}",
@@ -164,3 +196,11 @@ def _numbers(rows: list[dict]) -> NumberTable:
         for r in reversed(rows)
     ]
     return NumberTable(header, body)
+
+
+def _excess(row: dict[str, Any]) -> str:
+    """The features' rate minus this one, with lists and draws resampled together, where that was done."""
+    if "excess" not in row:
+        return "–"
+    low, high = row["excess_interval"]
+    return f"{percent(row['excess'])} [{percent(low)}, {percent(high)}]"

@@ -35,6 +35,8 @@ class Figure:
     narrow: dict[str, Any] = field(default_factory=dict)
     """Layout changes for screens below 600 pixels."""
     numbers: NumberTable | None = None
+    repeated: bool = False
+    """Whether one that is read in the same way stands above it, so that the reading may be folded away."""
 
 
 def canvas(traces: Sequence[Any], **layout: Any) -> go.Figure:
@@ -59,9 +61,9 @@ def wrapped(text: str, width: int = 22) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share in words that lose nothing small: 0.4 % does not become 0 %."""
-    if digits == 0 and 0 < abs(share) < 0.095:
-        digits = 1
+    """A share in words that lose nothing small: 0.4 % does not become 0 %, nor 99.8 % 100 %."""
+    if digits == 0 and (0 < abs(share) < 0.095 or 0.995 <= abs(share) < 1):
+        digits = 1 if abs(share) < 0.9995 else 2
     return f"{100 * share:.{digits}f}\u00a0%".replace("-", "−")
 
 

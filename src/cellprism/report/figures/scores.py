@@ -6,7 +6,7 @@ from cellprism.report import theme
 from cellprism.report.claims import Null
 from cellprism.report.facts import ContrastFacts, Score
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent
-from cellprism.report.verdict import judge
+from cellprism.report.verdict import SHARE_MATTERS, judge
 
 SCORE_LABELS = {
     "fraction_closer": "cells that end closer to the target (share)",
@@ -59,8 +59,16 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
         rows.append((name, *(percent(s.value) for s in pair)))
     plot = canvas(
         traces,
-        xaxis={"title": {"text": "way in the inner state (1 = the whole gap)"}, "zeroline": True},
-        yaxis={"title": {"text": "way in expression (1 = the whole gap)"}, "zeroline": True},
+        xaxis={
+            "title": {"text": "way in the inner state (1 = the whole gap)"},
+            "zeroline": True,
+            "range": _reach(scored, AXES[0]),
+        },
+        yaxis={
+            "title": {"text": "way in expression (1 = the whole gap)"},
+            "zeroline": True,
+            "range": _reach(scored, AXES[1]),
+        },
         legend={"font": {"size": 11.5}},
     )
     words = "; ".join(
@@ -82,6 +90,17 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
         narrow={"height": 460, "legend.font.size": 10.5},
         numbers=NumberTable(("edit", "inner state", "expression"), rows),
     )
+
+
+def _reach(contrasts: list[ContrastFacts], axis: str) -> list[float]:
+    """A range that holds every point and the recipes' intervals; those of wild controls may stick out."""
+    scores = [c.scores[axis] for c in contrasts]
+    points = [0.0, *(s.value for s in scores)]
+    for score in scores:
+        points += [*(score.interval or ()), *list(score.competitors.values())[:1]]
+        points += [null.value for null in score.nulls.values() if null.value is not None]
+    low, high = min(points), max(points)
+    return [low - 0.12 * (high - low), high + 0.12 * (high - low)]
 
 
 def score_table(contrast: ContrastFacts) -> NumberTable:
@@ -114,8 +133,12 @@ def _controls(score: Score, name: str) -> list[str]:
     if name in UNDIRECTED:
         return [*cells, "–"]
     shuffled = score.nulls.get("shuffled_labels")
-    cells.append(judge(score.value, score.interval, shuffled.interval if shuffled else None).verdict)
+    cells.append(_verdict(score, shuffled))
     return cells
+
+
+def _verdict(score: Score, null: Null | None) -> str:
+    return judge(score.value, score.interval, null.interval if null else None, matters=SHARE_MATTERS).verdict
 
 
 def _with_interval(score: Score) -> str:

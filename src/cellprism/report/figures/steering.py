@@ -9,7 +9,7 @@ from cellprism.report.claims import Null
 from cellprism.report.facts import SteeredFeature, SteeringFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, plain, small_text
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
-from cellprism.report.verdict import judge
+from cellprism.report.verdict import EFFECT_MATTERS, judge
 
 GENES_SHOWN = 8
 EFFECT_AXIS = "mean change, log(1 + counts per 10,000)"
@@ -61,14 +61,17 @@ def dose_figure(steered: SteeredFeature, n_cells: int, files: tuple[str, ...]) -
 
 def dose_title(steered: SteeredFeature) -> str:
     """The finding, with its p-value against random features."""
-    verdict = judge(steered.response.value, None, steered.response.random_feature.interval).verdict
+    interval = steered.response.random_feature.interval
+    verdict = judge(steered.response.value, None, interval, matters=EFFECT_MATTERS).verdict
     p = "p unknown" if steered.response.p is None else f"p = {steered.response.p:.2g}"
     start = f"Feature {steered.feature} ({steered.program})"
     if verdict == "above chance":
         return f"{start} moves its genes with its strength, beyond matched random features ({p})"
     if verdict == "below chance":
         return f"{start} moves its genes against its strength, beyond matched random features ({p})"
-    return f"{start} moves its genes no more than matched random features do ({p})"
+    if verdict == "at chance":
+        return f"{start} moves its genes no more than matched random features do ({p})"
+    return f"{start}: too few random features, or too scattered ones, to tell its effect from theirs ({p})"
 
 
 def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
@@ -161,29 +164,30 @@ def steering_table(experiment: SteeringFacts) -> NumberTable:
     return NumberTable(header, rows)
 
 
-def term_table(experiment: SteeringFacts, per_list: int = 2) -> NumberTable:
-    """The best programs of the genes that rose and fell most, for each feature and direction."""
+def term_table(experiment: SteeringFacts, alpha: float) -> NumberTable:
+    """The best program of the genes that rose and of those that fell most, for each feature and strength."""
     rows = []
     for s in experiment.features:
-        best = ordered(s.terms, "padj").groupby(["alpha", "direction"], sort=False).head(per_list)
+        best = ordered(s.terms, "padj").groupby(["alpha", "direction"], sort=False).head(1)
         for term in records(ordered(best, ["alpha", "direction"], rising=[False, False])):
             moved = {"up": "rise", "down": "fall"}.get(term.direction, term.direction)
             strength = f"{term.alpha:g}".replace("-", "−")
+            program = term.term if term.padj < alpha else "none"
             feature = f"{s.feature} ({s.program})"
-            rows.append((feature, strength, moved, str(term.genes), term.term, small_text(term.padj)))
-    return NumberTable(("feature", "strength", "genes that", "how many", "best programs", "q"), rows)
+            rows.append((feature, strength, moved, str(term.genes), program, small_text(term.padj)))
+    return NumberTable(("feature", "strength", "genes that", "how many", "best program", "q"), rows)
 
 
-def signed(effect: float, form: str = ".3f") -> str:
+def signed(effect: float, form: str = ".2g") -> str:
     """An effect with its sign, typographically."""
-    return f"{effect:+{form}}".replace("-", "−")
+    return f"{effect:+{form}}".replace("e-0", "e-").replace("-", "−")
 
 
-def _value(value: float | None, form: str = ".3f") -> str:
+def _value(value: float | None, form: str = ".2g") -> str:
     return "–" if value is None else signed(value, form)
 
 
-def _range(null: Null, form: str = ".3f") -> str:
+def _range(null: Null, form: str = ".2g") -> str:
     return (
         "not measured"
         if null.interval is None
@@ -199,7 +203,7 @@ def _line(doses: pd.DataFrame, column: str, name: str, colour: str, symbol: str,
         name=name,
         line={"color": colour, "width": 2.2, "dash": dash},
         marker={"symbol": symbol, "size": 7},
-        hovertemplate=f"{name}<br>strength %{{x:g}}: %{{y:+.3f}}<extra></extra>",
+        hovertemplate=f"{name}<br>strength %{{x:g}}: %{{y:+.3g}}<extra></extra>",
     )
 
 
@@ -235,7 +239,7 @@ def _rings(names: list[str], effects: np.ndarray, strength: str) -> go.Scatter:
         mode="markers",
         name=f"the same at strength {strength}",
         marker={"symbol": "circle-open", "size": 8, "color": theme.OPPOSITE, "line": {"width": 2}},
-        hovertemplate=f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3f}}<extra></extra>",
+        hovertemplate=f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3g}}<extra></extra>",
     )
 
 
@@ -248,7 +252,7 @@ def _bars(rows: pd.DataFrame, name: str, colour: str, strength: str) -> go.Bar:
         marker={"color": colour},
         customdata=numbers(rows, "baseline"),
         hovertemplate=(
-            f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3f}}<br>untouched: "
+            f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3g}}<br>untouched: "
             f"%{{customdata:.2f}}<extra>{name}</extra>"
         ),
     )

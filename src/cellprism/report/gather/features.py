@@ -6,33 +6,21 @@ from scipy.stats import binom, binomtest
 
 from cellprism.report.claims import Claim, Null, Published, Source, Test, judged
 from cellprism.report.facts import FeatureFacts, RateFacts
-from cellprism.report.figures.enrichment import label_of
+from cellprism.report.figures.enrichment import as_long, label_of
 from cellprism.report.published import NUMBERS
+from cellprism.report.verdict import SHARE_MATTERS
 
 NumberedRow = tuple[int, dict[str, Any]]
 SECTION = "Features and programs"
 CONTROLS = {
-    "uniform": (
-        "annotated-against-uniform",
-        "Features match programs more often than random lists of the same sizes",
-    ),
-    "popularity": (
-        "annotated-against-popularity",
-        "Features match programs more often than lists drawn by how popular genes are in programs",
-    ),
-    "coexpression": (
-        "annotated-against-coexpression",
-        "Features match programs more often than co-expression modules of the raw counts",
-    ),
-    "untrained": (
-        "annotated-against-untrained",
-        "Features match programs more often than those of an untrained autoencoder",
-    ),
-    "neurons": (
-        "annotated-against-neurons",
-        "Features match programs more often than the model's own neurons",
-    ),
+    "uniform": ("annotated-against-uniform", "random lists of the same sizes"),
+    "popularity": ("annotated-against-popularity", "lists drawn by how popular genes are in programs"),
+    "gene_use": ("annotated-against-gene-use", "lists that use each gene as often as features do"),
+    "coexpression": ("annotated-against-coexpression", "co-expression modules of the raw counts"),
+    "untrained": ("annotated-against-untrained", "those of an untrained autoencoder"),
+    "neurons": ("annotated-against-neurons", "the model's own neurons"),
 }
+"""Rows of rates.json that features are compared with: id of the claim, and words."""
 
 
 def rate_claims(rates: RateFacts, layer: int) -> list[Claim]:
@@ -41,23 +29,15 @@ def rate_claims(rates: RateFacts, layer: int) -> list[Claim]:
     if "features" not in rows:
         return []
     claims = []
-    for control, (id, statement) in CONTROLS.items():
+    for control, (id, words) in CONTROLS.items():
         if control in rows:
             published = NUMBERS["annotated-popularity" if control == "popularity" else "annotated-features"]
+            statement = f"Features match programs more often than {words}"
             claims.append(_rate(rates, rows["features"], rows[control], id, statement, published, layer))
     if {"neurons", "popularity"} <= set(rows):
-        statement = "Neurons match programs more often than lists drawn by how popular genes are in programs"
-        claims.append(
-            _rate(
-                rates,
-                rows["neurons"],
-                rows["popularity"],
-                "neurons-against-popularity",
-                statement,
-                NUMBERS["annotated-neurons"],
-                layer,
-            )
-        )
+        statement = f"Neurons match programs more often than {CONTROLS['popularity'][1]}"
+        id, published = "neurons-against-popularity", NUMBERS["annotated-neurons"]
+        claims.append(_rate(rates, rows["neurons"], rows["popularity"], id, statement, published, layer))
     return claims
 
 
@@ -88,6 +68,7 @@ def specificity_claims(features: FeatureFacts, layer: int) -> list[Claim]:
                 "none: 5 % expected",
                 "features (cells of one data set, not donors)",
                 len(fires),
+                SHARE_MATTERS,
             ),
             source=Source(
                 f"features/L{layer}/cells.h5ad",
@@ -114,6 +95,8 @@ def _rate(
 ) -> Claim:
     number, row = ours
     _, null = control
+    sizes = f"{row['mean_set_size']:.0f} and of {null['mean_set_size']:.0f}"
+    unlike = f"lists of {sizes} genes on average: long lists match more easily"
     return judged(
         id,
         SECTION,
@@ -132,8 +115,10 @@ def _rate(
             f"Benjamini-Hochberg, {rates.family}",
             "gene lists",
             row["n_lists"],
+            SHARE_MATTERS,
         ),
         source=Source(f"terms/L{layer}/rates.json", f"rows.{number}.rate"),
+        barred="" if as_long(null, row) else unlike,
     )
 
 

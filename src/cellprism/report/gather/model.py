@@ -4,6 +4,7 @@ from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.facts import Measure, ModelFacts, TrainingFacts
 from cellprism.report.figures.model import CONTROL_LABELS, ERROR_LABELS, TYPE_LABELS
 from cellprism.report.published import NUMBERS
+from cellprism.report.verdict import ACCURACY_MATTERS
 
 SECTION = "The model"
 FILE = "model.json"
@@ -95,6 +96,7 @@ def _reading(rows: dict[str, Measure], rival: str) -> Claim:
             "two-sided",
             "mean-pooled residual stream",
             unit_of_inference="cells",
+            matters=ACCURACY_MATTERS,
         ),
         source=Source(FILE, "card.assessment.cell_types.readout.residuals.accuracy"),
     )

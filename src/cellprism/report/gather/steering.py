@@ -7,7 +7,7 @@ from scipy.stats import binom, binomtest
 from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.facts import Ranked, SteeredFeature, SteeringFacts
 from cellprism.report.published import NUMBERS
-from cellprism.report.verdict import judge
+from cellprism.report.verdict import EFFECT_MATTERS, SYMMETRY_MATTERS, judge
 
 SECTION = "Steering"
 UNIT = "log(1 + counts per 10,000)"
@@ -103,7 +103,7 @@ def _ranked(
         statement,
         ranked.value,
         unit="symmetry, 1 = exact mirror image" if kind == "mirror" else UNIT,
-        format="+.2f" if kind == "mirror" else "+.3f",
+        format="+.2f" if kind == "mirror" else "+.2g",
         published=_published(steered.program) if kind == "mirror" else None,
         null=null,
         test=Test(
@@ -113,6 +113,7 @@ def _ranked(
             "none",
             "random edits (cells are not replicates: the model is deterministic)",
             ranked.n,
+            SYMMETRY_MATTERS if kind == "mirror" else EFFECT_MATTERS,
         ),
         source=Source(f"steer/{experiment.name}/summary.json", f"features.{number}.{field}.value"),
     )

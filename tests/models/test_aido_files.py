@@ -1,0 +1,227 @@
+"""Weights on disk: every layout that is published loads, what cannot be read is told, and what is saved comes back."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cellprism.cells.genes import GeneTable, read_gene_table
+from cellprism.errors import DamagedError, ModelError
+from cellprism.models.aido import AidoCell, AidoConfig
+from cellprism.models.aido_files import CONFIG, GENES, WEIGHTS, published_name, save
+from cellprism.types import CellBatch
+from models.conftest import REDUCED, same_weights
+
+FEW = REDUCED / "aido_tiny_2blocks.safetensors"
+SETTINGS = {"num_attention_heads": 2}
+HEAD, BODY = "cls.", "bert."
+
+
+@pytest.fixture
+def tensors() -> dict[str, torch.Tensor]:
+    """Two blocks of the reference's model under the published names."""
+    return load_file(FEW)
+
+
+@pytest.fixture
+def reference() -> AidoCell:
+    return AidoCell.load(FEW)
+
+
+def write_model(folder: Path, tensors: dict[str, torch.Tensor], settings: dict | None = SETTINGS, **metadata) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS, metadata=metadata or None)
+    if settings is not None:
+        (folder / CONFIG).write_text(json.dumps(settings))
+    return folder
+
+
+def test_a_folder_and_the_file_in_it_are_the_same_model(tmp_path, tensors, reference):
+    folder = write_model(tmp_path / "AIDO.Cell-tiny", tensors)
+    by_folder, by_file = AidoCell.load(folder), AidoCell.load(str(folder / WEIGHTS))
+    assert same_weights(by_folder, reference)
+    assert same_weights(by_file, reference)
+    assert by_folder.config == by_file.config == reference.config
+    assert by_folder.name == "AIDO.Cell-tiny"
+    assert by_folder.licence == "unknown"
+
+
+def test_the_configuration_may_stand_in_the_files_metadata(tmp_path, tensors, reference):
+    folder = write_model(tmp_path, tensors, settings=None, config=json.dumps(SETTINGS))
+    assert AidoCell.load(folder / WEIGHTS).config == reference.config
+
+
+def test_a_loaded_model_is_ready_to_run_and_asks_for_no_gradients(reference):
+    assert not reference.training
+    assert not any(p.requires_grad for p in reference.parameters())
+
+
+@pytest.mark.parametrize("prefix", ["", BODY])
+def test_a_bare_encoder_loads_with_a_loud_word_and_refuses_to_predict(tmp_path, tensors, reference, prefix):
+    body = {k.replace(BODY, prefix, 1): v for k, v in tensors.items() if not k.startswith(HEAD)}
+    folder = write_model(tmp_path, body)
+    with pytest.warns(UserWarning, match=r"no prediction head \(cls.*nothing can be steered"):
+        model = AidoCell.load(folder)
+    io = load_file(REDUCED / "aido_tiny_2blocks_io.safetensors")
+    gene = torch.cat([torch.arange(97), torch.tensor([-1, -1])])
+    batch = CellBatch(io["plain.input"], gene, (gene >= 0).expand(2, -1), torch.arange(2))
+    x = model.residual(batch, 1)
+    assert torch.equal(x, reference.residual(batch, 1)), "residuals do not need a head"
+    with pytest.raises(ModelError, match=r"no prediction head.*load the full published file"):
+        model.resume(batch, 1, x)
+
+
+def test_the_decoders_bias_may_be_published_twice(tmp_path, tensors, reference):
+    tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
+    assert same_weights(AidoCell.load(write_model(tmp_path, tensors)), reference)
+
+
+def test_weights_in_half_precision_are_run_in_single(tmp_path, tensors):
+    model = AidoCell.load(write_model(tmp_path, {k: v.bfloat16() for k, v in tensors.items()}))
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_root_mean_square_norms_are_told_by_their_missing_biases(tmp_path):
+    torch.manual_seed(0)
+    model = AidoCell(AidoConfig(11, 14, 2, 2, 19, norm="rms"))
+    assert not any("norm" in name and name.endswith("bias") for name in model.state_dict())
+    save(model, tmp_path, {})
+    loaded = AidoCell.load(tmp_path)
+    assert loaded.config.norm == "rms"
+    assert isinstance(loaded.final_norm, torch.nn.RMSNorm)
+    assert same_weights(loaded, model)
+
+
+def test_shards_of_a_folder_are_put_together(tmp_path, tensors, reference):
+    names = sorted(tensors)
+    for i, part in enumerate((names[:7], names[7:20], names[20:])):
+        save_file({n: tensors[n] for n in part}, tmp_path / f"model-{i + 1:05}-of-00003.safetensors")
+    (tmp_path / CONFIG).write_text(json.dumps(SETTINGS))
+    assert same_weights(AidoCell.load(tmp_path), reference)
+
+
+def test_checkpoints_and_scratch_files_beside_the_weights_are_left_alone(tmp_path, tensors, reference):
+    folder = write_model(tmp_path, tensors)
+    save_file({"average.x": torch.zeros(3)}, folder / "checkpoint.safetensors")
+    (folder / ".model.safetensors.abc.safetensors").write_bytes(b"half a file")
+    assert same_weights(AidoCell.load(folder), reference)
+
+
+def test_a_missing_tensor_is_named(tmp_path, tensors):
+    del tensors["bert.encoder.layer.1.mlp.gate_proj.bias"]
+    with pytest.raises(ModelError, match=r"1 missing \(such as \['bert.encoder.layer.1.mlp.gate_proj.bias'\]\)"):
+        AidoCell.load(write_model(tmp_path, tensors))
+
+
+def test_a_head_of_which_only_a_part_is_there_is_no_head(tmp_path, tensors):
+    del tensors["cls.predictions.transform.dense.weight"]
+    with pytest.raises(ModelError, match="cls.predictions.transform.dense.weight"):
+        AidoCell.load(write_model(tmp_path, tensors))
+
+
+def test_an_unknown_tensor_is_named(tmp_path, tensors):
+    tensors["bert.pooler.weight"] = torch.zeros(3)
+    with pytest.raises(ModelError, match=r"0 missing.*1 unknown \(such as \['bert.pooler.weight'\]\)"):
+        AidoCell.load(write_model(tmp_path, tensors))
+
+
+def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(tmp_path, tensors):
+    name = "bert.encoder.layer.0.attention.self.key.weight"
+    tensors[name] = tensors[name][:, :61].contiguous()
+    with pytest.raises(ModelError, match=rf"{name} has shape \(64, 61\), expected \(64, 64\)"):
+        AidoCell.load(write_model(tmp_path, tensors))
+
+
+def test_a_table_that_is_no_table_is_named(tmp_path, tensors):
+    tensors["bert.position_embedding.weight"] = torch.zeros(99)
+    with pytest.raises(ModelError, match=r"bert.position_embedding.weight has shape \(99,\), expected two axes"):
+        AidoCell.load(write_model(tmp_path, tensors))
+
+
+def test_another_models_file_is_recognised_as_such(tmp_path):
+    with pytest.raises(ModelError, match="lacks tensor bert.position_embedding.weight: not an AIDO.Cell model"):
+        AidoCell.load(write_model(tmp_path, {"transformer.h.0.weight": torch.zeros(3, 5)}))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_a_truncated_file_is_damaged(tmp_path, tensors, share):
+    path = write_model(tmp_path, tensors) / WEIGHTS
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DamagedError, match=r"model.safetensors is not a readable safetensors file"):
+        AidoCell.load(tmp_path)
+
+
+def test_a_configuration_that_is_not_json_is_damaged(tmp_path, tensors):
+    folder = write_model(tmp_path / "beside", tensors)
+    (folder / CONFIG).write_text('{"num_attention_heads": ')
+    with pytest.raises(DamagedError, match=r"config.json is not readable JSON"):
+        AidoCell.load(folder)
+    folder = write_model(tmp_path / "inside", tensors, settings=None, config='{"num_attention')
+    with pytest.raises(DamagedError, match="the configuration in the metadata .* is not JSON"):
+        AidoCell.load(folder)
+
+
+def test_a_configuration_without_the_number_of_heads_says_that_no_shape_can_tell(tmp_path, tensors):
+    with pytest.raises(ModelError, match="does not say num_attention_heads"):
+        AidoCell.load(write_model(tmp_path, tensors, settings={"hidden_size": 64}))
+
+
+def test_no_configuration_at_all_is_told_where_it_may_stand(tmp_path, tensors):
+    with pytest.raises(ModelError, match=r"expected config.json beside it or a 'config' entry in its metadata"):
+        AidoCell.load(write_model(tmp_path, tensors, settings=None))
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty", "lost.safetensors"])
+def test_a_path_without_weights_is_told_what_was_expected(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match=r"no model at .*: expected a .safetensors file or a folder that holds one"):
+        AidoCell.load(tmp_path / name)
+
+
+@pytest.fixture
+def own(tmp_path) -> tuple[AidoCell, Path, dict]:
+    """A model of ours with Ensembl ids, aliases and a card, and the folder it was saved into."""
+    table = GeneTable(("B2M", "KMT2D", "LYZ"), ("ENSG00000166710", "", "ENSG00000090382"), {"MLL2": "KMT2D"})
+    torch.manual_seed(2)
+    model = AidoCell(AidoConfig(3, 14, 2, 2, 19, eps=1e-6, gene_subset=True, total="cell"), table)
+    card = {"name": "ours", "revision": "r7", "licence": "CC-BY-4.0", "curve": [{"step": 1, "loss": 0.5}]}
+    save(model, tmp_path / "ours", card)
+    return model, tmp_path / "ours", card
+
+
+def test_what_is_saved_comes_back_bit_for_bit_with_genes_and_card(own):
+    model, folder, card = own
+    for path in (folder, folder / WEIGHTS):
+        loaded = AidoCell.load(path)
+        assert same_weights(loaded, model)
+        assert loaded.config == model.config
+        assert loaded.gene_table == model.gene_table
+        assert (loaded.name, loaded.revision, loaded.licence, loaded.card) == ("ours", "r7", "CC-BY-4.0", card)
+
+
+def test_a_gene_list_may_be_given_and_must_fit(own):
+    _, folder, _ = own
+    other = GeneTable.of(["X1", "X2", "X3"])
+    assert AidoCell.load(folder, other).genes == ("X1", "X2", "X3")
+    with pytest.raises(ModelError, match="2 genes but the model's position embedding has room for 3"):
+        AidoCell.load(folder, GeneTable.of(["X1", "X2"]))
+
+
+def test_saved_names_are_the_published_ones(own, tensors):
+    model, folder, _ = own
+    saved = load_file(folder / WEIGHTS)
+    assert saved.keys() == tensors.keys(), "two blocks with head, like the reference's"
+    assert {published_name(name) for name in model.state_dict()} == saved.keys()
+    assert read_gene_table(folder / GENES) == model.gene_table
+    with pytest.raises(KeyError):
+        published_name("blocks.0.unheard_of.weight")
+
+
+def test_saving_again_replaces_the_files_and_leaves_no_scratch(own):
+    model, folder, card = own
+    save(model.reinitialised(1), folder, {**card, "revision": "r8"})
+    assert sorted(p.name for p in folder.iterdir()) == sorted([WEIGHTS, CONFIG, GENES])
+    assert AidoCell.load(folder).revision == "r8"

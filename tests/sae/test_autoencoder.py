@@ -1,0 +1,147 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cellprism.equations.sparse import decode, preactivations, top_k
+from cellprism.errors import ConfigError, InputError
+from cellprism.sae import autoencoder
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.types import SparseCode
+from sae.conftest import D_MODEL, FEATURES, K
+
+GROUPS = 7
+
+
+def _dense(code: SparseCode) -> torch.Tensor:
+    return torch.zeros(len(code.values), code.n_features).scatter(1, code.features, code.values)
+
+
+@pytest.fixture
+def grouped(sae, vectors) -> tuple[SparseAutoencoder, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    centre = torch.randn(GROUPS, D_MODEL, generator=generator)
+    return replace(sae, centre=centre), torch.randint(0, GROUPS, (len(vectors),), generator=generator)
+
+
+def test_sizes_are_read_off_the_weights(sae):
+    assert (sae.d_model, sae.n_features, sae.k) == (D_MODEL, FEATURES, K)
+
+
+def test_encoding_and_decoding_are_the_equations(sae, vectors):
+    code = sae.encode(vectors)
+    expected = top_k(preactivations(vectors, sae.W_enc, sae.b_enc, sae.b_dec), K)
+    assert torch.equal(code.values, expected.values)
+    assert torch.equal(code.features, expected.features)
+    assert torch.equal(sae.decode(code), decode(expected, sae.W_dec, sae.b_dec))
+
+
+def test_encoding_in_slices_changes_nothing(sae, monkeypatch):
+    x = torch.randn(1031, D_MODEL, generator=torch.Generator().manual_seed(3))
+    whole = sae.encode(x)
+    monkeypatch.setattr(autoencoder, "SLICE", 1)
+    sliced = sae.encode(x)
+    torch.testing.assert_close(sliced.values, whole.values)
+    assert torch.equal(sliced.features, whole.features)
+
+
+def test_other_float_types_are_converted(sae, vectors):
+    torch.testing.assert_close(sae.encode(vectors.double()).values, sae.encode(vectors).values)
+
+
+def test_no_vectors_have_an_empty_code(sae):
+    code = sae.encode(torch.zeros(0, D_MODEL))
+    assert code.values.shape == (0, K)
+    assert sae.decode(code).shape == (0, D_MODEL)
+
+
+def test_the_centre_is_taken_off_before_encoding_and_added_after_decoding(grouped, vectors):
+    sae, group = grouped
+    plain = replace(sae, centre=None)
+    code, expected = sae.encode(vectors, group), plain.encode(vectors - sae.centre[group])
+    assert torch.equal(_dense(code), _dense(expected))
+    assert torch.equal(sae.decode(code, group), plain.decode(expected) + sae.centre[group])
+
+
+def test_two_biases_fold_into_one_exactly():
+    generator = torch.Generator().manual_seed(4)
+    shapes = [(D_MODEL, FEATURES), (FEATURES,), (FEATURES, D_MODEL), (D_MODEL,), (D_MODEL,), (29, D_MODEL)]
+    W_enc, b_enc, W_dec, b_in, b_out, x = (
+        torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes
+    )
+    sae = SparseAutoencoder.with_two_biases(W_enc, b_enc, W_dec, b_in, b_out, k=K)
+    expected = top_k(preactivations(x, W_enc, b_enc, b_in), K)
+    code = sae.encode(x)
+    torch.testing.assert_close(code.values, expected.values)
+    assert torch.equal(code.features, expected.features)
+    torch.testing.assert_close(sae.decode(code), decode(expected, W_dec, b_out))
+
+
+def test_the_reference_autoencoder_is_reproduced(test_data: Path):
+    path = test_data.parent / "golden" / "aido_tiny_layernorm_io.safetensors"
+    if not path.is_file():
+        pytest.skip(f"no reference values at {path}")
+    golden = load_file(path)
+    sae = SparseAutoencoder.with_two_biases(
+        golden["sae.encoder.weight"].T,
+        golden["sae.encoder.bias"],
+        golden["sae.decoder.weight"].T,
+        b_in=golden["sae.b_pre"],
+        b_out=golden["sae.b_pre"] + golden["sae.decoder.bias"],
+        k=7,
+        relu=False,
+    )
+    code = sae.encode(golden["plain.resid_post.2"].flatten(0, 1))
+    torch.testing.assert_close(_dense(code), golden["sae.codes"].flatten(0, 1), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(sae.decode(code), golden["sae.recon"].flatten(0, 1), rtol=1e-5, atol=1e-4)
+
+
+def test_without_relu_kept_values_may_be_negative(sae, vectors):
+    low = replace(sae, b_enc=sae.b_enc - 9, relu=False)
+    assert (low.encode(vectors).values < 0).any()
+    assert (replace(low, relu=True).encode(vectors).values >= 0).all()
+
+
+def test_moving_to_a_device_moves_every_tensor(grouped):
+    sae, _ = grouped
+    moved = replace(sae, firing_rate=torch.zeros(FEATURES)).to("meta")
+    names = ("W_enc", "b_enc", "W_dec", "b_dec", "centre", "firing_rate")
+    assert {getattr(moved, name).device.type for name in names} == {"meta"}
+
+
+def test_vectors_of_another_width_are_refused(sae):
+    with pytest.raises(InputError, match="14 dimensions but this autoencoder was fitted on 13"):
+        sae.encode(torch.zeros(3, 14))
+
+
+def test_a_centred_autoencoder_asks_for_groups(grouped, vectors):
+    sae, group = grouped
+    with pytest.raises(InputError, match="centred per group and needs to know each token's; pass group="):
+        sae.encode(vectors)
+    with pytest.raises(InputError, match="pass group="):
+        sae.decode(sae.encode(vectors, group))
+
+
+@pytest.mark.parametrize("wrong", [-1, GROUPS])
+def test_groups_that_do_not_exist_are_refused(grouped, vectors, wrong):
+    sae, group = grouped
+    group[3] = wrong
+    with pytest.raises(InputError, match="this autoencoder has groups 0 to 6"):
+        sae.encode(vectors, group)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"b_enc": torch.zeros(40)}, r"b_enc has shape \(40,\); expected \(41,\)"),
+        ({"W_dec": torch.zeros(13, 41)}, r"W_dec has shape \(13, 41\); expected \(41, 13\)"),
+        ({"centre": torch.zeros(7, 14)}, "centre has 14 columns; expected d_model, 13"),
+        ({"k": 42}, "k is 42: expected 1 to 41"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_weights_that_do_not_fit_together_are_refused(sae, change, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(sae, **change)

@@ -1,0 +1,37 @@
+import pytest
+
+from cellprism.errors import ConfigError
+from cellprism.sae.config import SaeConfig
+
+
+def test_the_width_is_the_expansion_times_d_model_unless_given():
+    assert SaeConfig(expansion=8).width(64) == 512
+    assert SaeConfig(n_features=41, k=5).width(64) == 41
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k": 0}, "k is 0: expected a whole number of at least 1"),
+        ({"expansion": -1}, "expansion is -1"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"memory": 0}, "memory is 0"),
+        ({"dead_after": 0}, "dead_after is 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0: expected a positive number, such as 1e-3"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"warmup": 1.0}, "warmup is 1.0: expected a share of the steps"),
+        ({"n_features": 3, "k": 5}, "n_features is 3 but k is 5"),
+        ({"centring": "gene"}, "centring is 'gene': expected 'none' or 'group'"),
+        ({"architecture": "gated"}, "architecture is 'gated': expected 'topk'"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_a_bad_setting_is_named_with_what_was_expected(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        SaeConfig(**settings)
+
+
+def test_fewer_features_than_are_kept_is_a_contradiction():
+    with pytest.raises(ConfigError, match=r"4 features \(expansion 2 x d_model 2\) are fewer than k 5"):
+        SaeConfig(expansion=2, k=5).width(2)

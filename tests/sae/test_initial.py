@@ -1,0 +1,48 @@
+import torch
+
+from cellprism.equations.sparse import decode, preactivations, top_k
+from cellprism.sae.initial import OVERSHOOT, random_directions, sampled_directions, spread, start
+from sae.conftest import planted
+
+
+def test_random_directions_have_norm_one_and_depend_on_the_seed():
+    directions = random_directions(41, 13, 0)
+    torch.testing.assert_close(directions.norm(dim=1), torch.ones(41))
+    assert torch.equal(directions, random_directions(41, 13, 0))
+    assert not torch.equal(directions, random_directions(41, 13, 1))
+
+
+def test_sampled_directions_point_along_vectors_of_the_sample():
+    x = planted(101, 13, 31, 3).x
+    centred = x - x.mean(0)
+    directions = sampled_directions(centred, 41, 0)
+    cosine = directions @ torch.nn.functional.normalize(centred, dim=1).T
+    best = cosine.max(dim=1)
+    assert best.values.min() > 0.9
+    assert len(set(best.indices.tolist())) == 41
+    torch.testing.assert_close(directions.norm(dim=1), torch.ones(41))
+
+
+def test_equal_vectors_and_too_few_vectors_still_give_different_directions():
+    directions = sampled_directions(torch.zeros(7, 13), 41, 0)
+    torch.testing.assert_close(directions.norm(dim=1), torch.ones(41))
+    assert (directions @ directions.T - torch.eye(41)).max() < 0.95
+
+
+def test_spread_is_the_root_of_the_mean_variance():
+    x = planted(101, 13, 31, 3).x
+    torch.testing.assert_close(torch.tensor(spread(x)), x.var(dim=0, unbiased=False).mean().sqrt())
+    assert spread(torch.ones(5, 13)) == 1
+
+
+def test_no_other_scale_of_the_encoder_would_start_with_less_error():
+    x = planted(499, 13, 31, 3).x
+    weights = start(x, 41, 5, relu=True, seed=0)
+
+    def error(scale: float) -> float:
+        h = preactivations(x, weights.encoder.T * scale, weights.b_enc, weights.b_dec)
+        return float((decode(top_k(h, 5), weights.decoder, weights.b_dec) - x).square().sum())
+
+    best = error(1 / OVERSHOOT)
+    assert all(best < error(scale / OVERSHOOT) for scale in (0.5, 0.9, 1.1, 2))
+    torch.testing.assert_close(weights.b_dec, x.mean(0))

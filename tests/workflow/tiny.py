@@ -1,0 +1,90 @@
+"""A whole run on 40 real cells, 60 real genes and a random model: small enough to be made once per session."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from anndata import AnnData
+from pytest_socket import disable_socket, enable_socket
+
+from cellprism.cells.read import read_cells
+from cellprism.models.aido import AidoCell
+from cellprism.models.aido_files import save
+from cellprism.ontology.gmt import read_gmt
+from cellprism.workflow.config import RunConfig, make_config
+from cellprism.workflow.pipeline import report, start_run
+
+SOURCE, TARGET = "CD4+/CD45RO+ Memory", "CD8+ Cytotoxic T"
+N_CELLS, N_GENES, N_FEATURES = 40, 60, 41
+
+
+@contextmanager
+def bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """No bar."""
+    yield lambda done, words="": None
+
+
+def some_cells() -> AnnData:
+    """20 cells each of two types of the bundled data, in the genes of the blood programs that they measure best."""
+    whole = read_cells("bundled:pbmc68k")
+    rows = [np.flatnonzero(whole.obs["cell_type"] == kind)[: N_CELLS // 2] for kind in (SOURCE, TARGET)]
+    measured = {t: [g for g in genes if g in whole.var_names] for t, genes in read_gmt("blood").items()}
+    best = sorted(measured.values(), key=len, reverse=True)
+    genes = list(dict.fromkeys(gene for genes in best for gene in genes))[:N_GENES]
+    cells = whole[np.concatenate(rows), genes].copy()
+    return cells[np.asarray(cells.X.sum(axis=1)).ravel() > 0].copy()
+
+
+def write_inputs(folder: Path) -> dict[str, Any]:
+    """Write cells and model into a folder; returns a configuration that uses them, with little effort everywhere."""
+    cells = some_cells()
+    plain = AnnData(X=cells.X, obs=cells.obs[["cell_type"]].astype(str))
+    plain.var_names = cells.var_names
+    plain.write_h5ad(folder / "cells.h5ad")
+    model = AidoCell.random(list(cells.var_names), hidden=16, layers=2, heads=2, intermediate=24, seed=3)
+    save(model, folder / "model", {"name": "tiny", "revision": "seed 3", "licence": "none"})
+    return {
+        "cells": str(folder / "cells.h5ad"),
+        "model": str(folder / "model"),
+        "layer": 0,
+        "train": {"n_features": N_FEATURES, "k": 5, "epochs": 1, "batch_size": 256},
+        "interpret": {"replicates": 3, "gene_filter": "all"},
+        "steer": {"cells": 7, "doses": {"random_edits": 3, "strengths": [-1, 1, 3], "judged_at": 2}},
+        "contrast": {
+            "source": SOURCE,
+            "target": TARGET,
+            "search": {
+                "penalties": 2, "iterations": 1, "train_cells": 3, "max_cells": 17, "n_genes": 10, "null_replicates": 2,
+                "null_penalties": 1, "null_train_cells": 2, "random_edits": 3, "resamples": 20,
+            },
+        },
+    }  # fmt: skip
+
+
+@cache
+def inputs(factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The configuration of the session's tiny run."""
+    return write_inputs(factory.mktemp("tiny"))
+
+
+@cache
+def finished_run(factory: pytest.TempPathFactory) -> Path:
+    """The session's tiny run, every step done and reported, without a network."""
+    folder = factory.mktemp("tiny") / "run"
+    disable_socket()
+    try:
+        start_run(config_of(inputs(factory)), folder, bar, lambda text: None)
+        report(folder)
+    finally:
+        enable_socket()
+    return folder
+
+
+def config_of(asked: dict[str, Any], *changes: str) -> RunConfig:
+    """A configuration with changes; what was asked stays as it is."""
+    copied = {key: dict(value) if isinstance(value, dict) else value for key, value in asked.items()}
+    return make_config(copied, changes)
