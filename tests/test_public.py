@@ -31,7 +31,7 @@ def test_every_public_name_resolves_and_has_a_docstring(name):
 
 def test_steer_is_a_function_even_after_its_package_was_imported():
     import_module("cellprism.steer.dose")
-    with pytest.raises(TypeError, match="missing 5 required positional arguments: 'model', 'sae'"):
+    with pytest.raises(TypeError, match=r"missing.* required.* argument.*'model'"):
         cellprism.steer()
 
 

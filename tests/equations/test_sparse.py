@@ -10,9 +10,11 @@ from safetensors.torch import load_file
 from cellprism.equations.sparse import (
     decode,
     explained_variance,
+    least_squares_scale,
     mean_squared_error,
     pair_products,
     preactivations,
+    tangential,
     top_k,
     top_k_gradients,
 )
@@ -45,9 +47,7 @@ def test_preactivations_equal_a_loop():
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    tokens=st.integers(1, 19), features=st.integers(1, 211), k=st.integers(1, 211), seed=st.integers(0, 999)
-)
+@given(tokens=st.integers(1, 19), features=st.integers(1, 211), k=st.integers(1, 211), seed=st.integers(0, 999))
 def test_top_k_keeps_the_largest_values_of_each_row_at_their_own_places(tokens, features, k, seed):
     k = min(k, features)
     h = _normal(tokens, features, seed=seed)
@@ -121,6 +121,22 @@ def test_written_gradients_equal_autograd(relu):
         found = top_k_gradients(code, x - b_dec, upstream, W_enc, W_dec, relu)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+def test_the_tangential_part_leaves_the_rows_norms_alone():
+    gradient, rows = _normal(FEATURES, D_MODEL), _normal(FEATURES, D_MODEL, seed=1)
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    part = tangential(gradient, rows)
+    torch.testing.assert_close((part * rows).sum(dim=1), torch.zeros(FEATURES, dtype=torch.float64))
+    for f in range(FEATURES):
+        torch.testing.assert_close(part[f], gradient[f] - (gradient[f] @ rows[f]) * rows[f])
+
+
+def test_the_least_squares_scale_equals_that_of_numpy():
+    x, y = _normal(TOKENS, D_MODEL), _normal(TOKENS, D_MODEL, seed=1)
+    expected = np.linalg.lstsq(y.reshape(-1, 1).numpy(), x.flatten().numpy(), rcond=None)[0][0]
+    assert least_squares_scale(x, y).item() == pytest.approx(expected)
+    assert least_squares_scale(x, torch.zeros_like(x)).item() == 0
 
 
 def test_explained_variance_equals_its_definition():

@@ -38,9 +38,7 @@ def test_neurons_can_be_shown_what_the_autoencoder_sees(cells, sae):
     columns = [model.genes.index(g) for g in cells.var_names]
     x = (dense_residuals(model, cells) - centre[columns]).numpy()
     found = neuron_genes(model, cells, LAYER, sae=replace(sae, centre=centre))
-    np.testing.assert_allclose(
-        found.X[::2], np.maximum(x - x.mean((0, 1)), 0).mean(0).T, rtol=1e-3, atol=1e-5
-    )
+    np.testing.assert_allclose(found.X[::2], np.maximum(x - x.mean((0, 1)), 0).mean(0).T, rtol=1e-3, atol=1e-5)
     assert found.uns["cellprism"]["centring"] == "group"
 
 

@@ -119,9 +119,7 @@ def test_batches_number_every_cell_once_in_order_and_take_any_matrix(subset_mode
     assert torch.cat([b.cell for b in sparse]).tolist() == list(range(17))
     for other in (cells.X.toarray(), sp.csc_matrix(cells.X)):
         cells.X = other
-        assert all(
-            torch.equal(a.values, b.values) for a, b in zip(sparse, subset_model.batches(cells, 5), strict=True)
-        )
+        assert all(torch.equal(a.values, b.values) for a, b in zip(sparse, subset_model.batches(cells, 5), strict=True))
 
 
 def test_nothing_of_the_cells_is_changed_by_reading_them(full_model, cells):

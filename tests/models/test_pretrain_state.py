@@ -15,21 +15,19 @@ from cellprism.errors import DamagedError, RunError
 from cellprism.models.pretrain import pretrain
 from cellprism.models.pretrain_state import CHECKPOINT, METRICS, history, record
 from models.conftest import same_weights
-from models.planted import QUICK, TABLE, planted_cells
+from models.planted import TABLE, TWENTY_THREE, planted_cells
 
-CONFIG = replace(QUICK, steps=23, report_every=7)
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from models.planted import TABLE, planted_cells
-from models.test_pretrain_state import CONFIG
+from models.planted import TABLE, TWENTY_THREE, planted_cells
 from cellprism.models.pretrain import pretrain
 
 def kill(step, figures):
     if step == 17:
         os.kill(os.getpid(), signal.SIGKILL)
 
-pretrain(planted_cells(), TABLE, CONFIG, Path(sys.argv[1]), kill)
+pretrain(planted_cells(), TABLE, TWENTY_THREE, Path(sys.argv[1]), kill)
 """
 
 
@@ -45,7 +43,7 @@ def cells():
 @pytest.fixture(scope="module")
 def uninterrupted(cells, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return pretrain(cells, TABLE, CONFIG, folder), folder
+    return pretrain(cells, TABLE, TWENTY_THREE, folder), folder
 
 
 def stop_at(last: int):
@@ -69,9 +67,9 @@ def assert_same_run(model, folder: Path, uninterrupted) -> None:
 def test_a_stopped_run_goes_on_bit_for_bit(cells, tmp_path, uninterrupted, stops):
     for last in stops:
         with pytest.raises(Stopped):
-            pretrain(cells, TABLE, CONFIG, tmp_path, stop_at(last))
+            pretrain(cells, TABLE, TWENTY_THREE, tmp_path, stop_at(last))
     seen = []
-    model = pretrain(cells, TABLE, CONFIG, tmp_path, lambda step, _: seen.append(step))
+    model = pretrain(cells, TABLE, TWENTY_THREE, tmp_path, lambda step, _: seen.append(step))
     assert seen[0] == stops[-1] // 7 * 7 + 1, "it starts after the last checkpoint"
     assert_same_run(model, tmp_path, uninterrupted)
 
@@ -82,36 +80,36 @@ def test_a_killed_process_goes_on_bit_for_bit(cells, tmp_path, uninterrupted):
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=tests, env={**os.environ}, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [line["step"] for line in history(tmp_path)] == [7, 14]
-    assert_same_run(pretrain(cells, TABLE, CONFIG, tmp_path), tmp_path, uninterrupted)
+    assert_same_run(pretrain(cells, TABLE, TWENTY_THREE, tmp_path), tmp_path, uninterrupted)
 
 
 def test_lines_written_after_the_last_checkpoint_are_written_again(cells, tmp_path, uninterrupted):
     with pytest.raises(Stopped):
-        pretrain(cells, TABLE, CONFIG, tmp_path, stop_at(10))
+        pretrain(cells, TABLE, TWENTY_THREE, tmp_path, stop_at(10))
     record(tmp_path, {"step": 14, "loss": 99.0})
     with (tmp_path / METRICS).open("a") as stream:
         stream.write('{"step": 21, "lo')  # killed in the middle of a line
-    assert_same_run(pretrain(cells, TABLE, CONFIG, tmp_path), tmp_path, uninterrupted)
+    assert_same_run(pretrain(cells, TABLE, TWENTY_THREE, tmp_path), tmp_path, uninterrupted)
 
 
 def test_a_finished_run_is_not_trained_again(cells, tmp_path, uninterrupted):
     for _ in range(2):
         seen = []
-        model = pretrain(cells, TABLE, CONFIG, tmp_path, lambda step, _, seen=seen: seen.append(step))
+        model = pretrain(cells, TABLE, TWENTY_THREE, tmp_path, lambda step, _, seen=seen: seen.append(step))
     assert seen == []
     assert_same_run(model, tmp_path, uninterrupted)
 
 
 def test_a_curve_without_a_checkpoint_is_begun_again(cells, tmp_path, uninterrupted):
     record(tmp_path, {"step": 7, "loss": 99.0})
-    assert_same_run(pretrain(cells, TABLE, CONFIG, tmp_path), tmp_path, uninterrupted)
+    assert_same_run(pretrain(cells, TABLE, TWENTY_THREE, tmp_path), tmp_path, uninterrupted)
 
 
 @pytest.fixture
 def begun(cells, tmp_path) -> Path:
     """A folder with a checkpoint at step 7."""
     with pytest.raises(Stopped):
-        pretrain(cells, TABLE, CONFIG, tmp_path, stop_at(8))
+        pretrain(cells, TABLE, TWENTY_THREE, tmp_path, stop_at(8))
     return tmp_path
 
 
@@ -119,14 +117,14 @@ def begun(cells, tmp_path) -> Path:
 def test_other_settings_are_refused_and_the_checkpoint_is_kept(cells, begun, changed):
     before = (begun / CHECKPOINT).read_bytes()
     with pytest.raises(RunError, match=r"checkpoint.safetensors was made with other settings or other cells"):
-        pretrain(cells, TABLE, replace(CONFIG, **changed), begun)
+        pretrain(cells, TABLE, replace(TWENTY_THREE, **changed), begun)
     assert (begun / CHECKPOINT).read_bytes() == before
 
 
 def test_other_cells_are_refused(begun, cells):
     for other in (planted_cells(seed=1), cells[:-1].copy()):
         with pytest.raises(RunError, match="other settings or other cells; choose another --out, or remove it"):
-            pretrain(other, TABLE, CONFIG, begun)
+            pretrain(other, TABLE, TWENTY_THREE, begun)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.7])
@@ -134,19 +132,19 @@ def test_a_truncated_checkpoint_is_damaged(cells, begun, share):
     whole = (begun / CHECKPOINT).read_bytes()
     (begun / CHECKPOINT).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(DamagedError, match=r"checkpoint.safetensors is damaged .*remove it to start again"):
-        pretrain(cells, TABLE, CONFIG, begun)
+        pretrain(cells, TABLE, TWENTY_THREE, begun)
 
 
 def test_a_checkpoint_that_belongs_to_nothing_is_damaged(cells, begun):
     save_file(load_file(begun / CHECKPOINT), begun / CHECKPOINT)
     with pytest.raises(DamagedError, match="does not say which run it belongs to"):
-        pretrain(cells, TABLE, CONFIG, begun)
+        pretrain(cells, TABLE, TWENTY_THREE, begun)
 
 
 def test_a_curve_that_is_no_json_is_damaged(cells, begun):
     (begun / METRICS).write_text("step 7: fine\n")
     with pytest.raises(DamagedError, match=r"metrics.jsonl is damaged"):
-        pretrain(cells, TABLE, CONFIG, begun)
+        pretrain(cells, TABLE, TWENTY_THREE, begun)
 
 
 def test_no_scratch_file_is_left_beside_the_checkpoint(uninterrupted):

@@ -68,9 +68,7 @@ def test_the_centre_is_taken_off_before_encoding_and_added_after_decoding(groupe
 def test_two_biases_fold_into_one_exactly():
     generator = torch.Generator().manual_seed(4)
     shapes = [(D_MODEL, FEATURES), (FEATURES,), (FEATURES, D_MODEL), (D_MODEL,), (D_MODEL,), (29, D_MODEL)]
-    W_enc, b_enc, W_dec, b_in, b_out, x = (
-        torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes
-    )
+    W_enc, b_enc, W_dec, b_in, b_out, x = (torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes)
     sae = SparseAutoencoder.with_two_biases(W_enc, b_enc, W_dec, b_in, b_out, k=K)
     expected = top_k(preactivations(x, W_enc, b_enc, b_in), K)
     code = sae.encode(x)

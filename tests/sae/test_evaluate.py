@@ -63,6 +63,10 @@ def test_the_summary_holds_plain_numbers(sae, data):
     assert all(value is None or type(value) in (int, float) for value in summary.values())
 
 
+def test_vectors_that_do_not_vary_have_no_explained_variance(sae):
+    assert evaluate(sae, [torch.zeros(29, 13)]).summary()["explained_variance"] is None
+
+
 def test_an_empty_stream_has_no_measures(sae):
     with pytest.raises(InputError, match="the stream of batches is empty"):
         evaluate(sae, [])

@@ -1,7 +1,7 @@
 """The command line: one module per verb, loaded only when that verb is called.
 
 stdout is data, stderr is talk. Exit codes: 0 fine, 1 failed, 2 usage or bad input, 3 damaged file, 130 interrupted.
-A user's mistake is one message that names what was found, what was expected and the fix; ``--debug`` shows the traceback.
+A user's mistake is one message that names what was found, what was expected and the fix; ``--debug`` shows where.
 """
 
 import os
@@ -29,7 +29,7 @@ VERBS = {
 
 app = App(
     name="cellprism",
-    help="Look inside single-cell foundation models: sparse features, gene programs, steering, and what chance would give.",
+    help="Look inside single-cell foundation models: sparse features, gene programs, steering, and their nulls.",
     version=__version__,
     result_action="return_value",
     default_parameter=Parameter(negative=()),

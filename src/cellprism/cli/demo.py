@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def demo(*, out: Path = Path("demo")) -> None:
-    """Look inside a small real cell model on 700 real blood cells: programs, steering, CD4 to CD8, and chance beside all.
+    """Look inside a small cell model on 700 real blood cells: programs, steering, CD4 to CD8, and chance beside all.
 
     Needs no network. Ends with a page to open in a browser.
 

@@ -55,12 +55,17 @@ def card_table(card: dict) -> str:
     lines = [f"masked error on {masked['test_cells']} held-out cells, {masked['share_hidden']:.0%} of "
              f"{masked['genes']} genes hidden (share of the gene means' error, 95 % interval over cells):"]  # fmt: skip
     for method, f in masked["methods"].items():
-        lines.append(f"  {method:<20} {f['of_gene_mean']:.3f}  [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]  mse {f['mse']:.4f}")
+        lines.append(
+            f"  {method:<20} {f['of_gene_mean']:.3f}  [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]  "
+            f"mse {f['mse']:.4f}"
+        )
     if types := card["assessment"]["cell_types"]:
         lines.append(f"cell types read by logistic regression on {types['test_cells']} held-out cells (largest type "
                      f"{types['largest_type']:.3f}):")  # fmt: skip
         for source, f in types["readout"].items():
             lines.append(f"  {source:<20} {f['accuracy']:.3f}  [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
-    lines.append("nearest gene embeddings:")
-    lines += [f"  {gene:<8} {', '.join(near)}" for gene, near in card["assessment"]["neighbours"].items()]
+    before = card["assessment"]["neighbours_at_start"]
+    lines.append("nearest gene embeddings (in brackets: before the first step):")
+    for gene, near in card["assessment"]["neighbours"].items():
+        lines.append(f"  {gene:<8} {', '.join(near)}  ({', '.join(before.get(gene, []))})")
     return "\n".join(lines)

@@ -15,6 +15,8 @@ def report(run: Path, *, layer: int | None = None) -> None:
     """
     from cellprism.cli.talk import say
     from cellprism.report.page import write_report
+    from cellprism.store.run import Run
 
+    Run.existing(run)
     page = write_report(run, layer)
     say(f"claims in {run / 'claims.json'}; open {page.resolve().as_uri()} in a browser")

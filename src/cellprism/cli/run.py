@@ -20,7 +20,7 @@ def run(
     Parameters
     ----------
     config
-        TOML file; sections [train], [interpret], [steer], [contrast]. All keys and defaults are in docs/configuration.md.
+        TOML file; sections [train], [interpret], [steer], [contrast]. docs/configuration.md has all keys and defaults.
     out
         The run folder.
     set_

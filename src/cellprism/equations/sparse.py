@@ -84,9 +84,7 @@ def decode(
     return bags if b_dec is None else bags + b_dec
 
 
-def mean_squared_error(
-    x: Float[Tensor, "token d_model"], x_hat: Float[Tensor, "token d_model"]
-) -> Float[Tensor, ""]:
+def mean_squared_error(x: Float[Tensor, "token d_model"], x_hat: Float[Tensor, "token d_model"]) -> Float[Tensor, ""]:
     """Mean over tokens and dimensions of (x_hat - x)^2: the training loss."""
     return (x_hat - x).square().mean()
 
@@ -145,9 +143,7 @@ def top_k_gradients(
     if relu:
         u = u * (code.values > 0)
     order, tokens, offsets = _by_feature(code)
-    W_dec_grad = embedding_bag(
-        tokens, upstream, offsets, mode="sum", per_sample_weights=code.values.flatten()[order]
-    )
+    W_dec_grad = embedding_bag(tokens, upstream, offsets, mode="sum", per_sample_weights=code.values.flatten()[order])
     W_enc_grad = embedding_bag(tokens, centred, offsets, mode="sum", per_sample_weights=u.flatten()[order])
     b_enc_grad = torch.zeros_like(W_dec[:, 0]).index_add_(0, code.features.flatten(), u.flatten())
     b_dec_grad = upstream.sum(dim=0) - W_enc @ b_enc_grad
@@ -163,6 +159,22 @@ def _by_feature(
     counts = torch.bincount(features, minlength=code.n_features)
     tokens = torch.div(order, code.features.shape[1], rounding_mode="floor")
     return order, tokens, counts.cumsum(0) - counts
+
+
+def tangential(
+    gradient: Float[Tensor, "feature d_model"], rows: Float[Tensor, "feature d_model"]
+) -> Float[Tensor, "feature d_model"]:
+    """The part of a gradient that turns rows of norm 1 without changing their length.
+
+    Formula: g_f - <g_f, w_f> w_f.
+    Source: Bricken et al. 2023.
+    """
+    return gradient - (gradient * rows).sum(dim=1, keepdim=True) * rows
+
+
+def least_squares_scale(x: Float[Tensor, "token d_model"], y: Float[Tensor, "token d_model"]) -> Float[Tensor, ""]:
+    """The number a for which a y is nearest to x: <x, y> / |y|^2 over all tokens; 0 where y is zero."""
+    return (x * y).sum() / y.square().sum().clamp(min=torch.finfo(y.dtype).tiny)
 
 
 def explained_variance(

@@ -40,8 +40,8 @@ def group_squares(
         total: T_g, sum of the values in each group.
         count: n_g, number of values in each group.
     """
-    some = count > 0
-    return (total[some] ** 2 / count[some, None]).sum(axis=0)
+    weight = np.divide(1.0, count, out=np.zeros(count.shape), where=count > 0)
+    return np.einsum("gq,gq,g->q", total, total, weight)  # no temporary array of the size of ``total``
 
 
 def two_way_shares(
@@ -91,7 +91,5 @@ def _shares(
     cell: Float[np.ndarray, " quantity"],
 ) -> VarianceShares:
     varies = whole > 1e-12 * squares  # what does not vary leaves rounding error of either sign
-    gene, cell = (
-        np.divide(part, whole, out=np.full(whole.shape, np.nan), where=varies) for part in (gene, cell)
-    )
+    gene, cell = (np.divide(part, whole, out=np.full(whole.shape, np.nan), where=varies) for part in (gene, cell))
     return VarianceShares(gene, cell, 1 - gene - cell)

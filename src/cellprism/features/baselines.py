@@ -9,13 +9,13 @@ Notable choices
 """
 
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.footprint import participation_ratio
@@ -60,28 +60,9 @@ def neuron_genes(
         check_site(model, sae, layer)
     column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
     mean = _mean(tokens, sae) if centre else torch.zeros(model.d_model)
-    n_genes, n_rows = adata.n_vars, 2 * model.d_model
-    total = torch.zeros(n_genes, n_rows, dtype=torch.float64)
-    fired = torch.zeros(n_genes, n_rows, dtype=torch.float64)
-    largest = torch.zeros(n_genes, n_rows)
-    cells = torch.zeros(n_genes, dtype=torch.float64)
+    sums = _TailSums(adata.n_vars, model.d_model)
     for part in tokens:
-        x, place = _read(part, sae) - mean, column[part.gene.cpu()]
-        tails = torch.stack([x.relu(), (-x).relu()], dim=2).flatten(1)
-        total.index_add_(0, place, tails.double())
-        fired.index_add_(0, place, (tails > 0).double())
-        largest.scatter_reduce_(0, place[:, None].expand_as(tails), tails, "amax")
-        cells += torch.bincount(place, minlength=n_genes)
-    matrix = (total / cells.clamp(min=1)[:, None]).T.float().numpy()
-    names = [f"n{axis}{tail}" for axis in range(model.d_model) for tail in "+-"]
-    obs = pd.DataFrame(
-        {
-            "neuron": np.repeat(np.arange(model.d_model), 2),
-            "firing_rate": (fired.sum(dim=0) / cells.sum()).numpy(),
-            "participation_ratio": participation_ratio(matrix.astype(np.float64)),
-        },
-        index=pd.Index(names, name="neuron_tail"),
-    )
+        sums.add(_read(part, sae) - mean, column[part.gene.cpu()])
     recipe = {
         "table": "mean activation of neuron tails, tails x genes",
         "model": model.name,
@@ -91,10 +72,40 @@ def neuron_genes(
         "centring": "none" if sae is None or sae.centre is None else "group",
         "gene_filter": "none",
     }
-    layers = {"max": largest.T.numpy(), "frac": (fired / cells.clamp(min=1)[:, None]).T.float().numpy()}
-    return AnnData(
-        X=matrix, obs=obs, var=cast(pd.DataFrame, adata.var).copy(), layers=layers, uns={"cellprism": recipe}
-    )
+    return sums.table(cast(pd.DataFrame, adata.var).copy(), recipe)
+
+
+class _TailSums:
+    """Sums over cells of both tails of every axis at every gene; columns are n0+, n0-, n1+, ..."""
+
+    def __init__(self, n_genes: int, d_model: int):
+        self.total = torch.zeros(n_genes, 2 * d_model, dtype=torch.float64)
+        self.fired = torch.zeros(n_genes, 2 * d_model, dtype=torch.float64)
+        self.largest = torch.zeros(n_genes, 2 * d_model)
+        self.cells = torch.zeros(n_genes, dtype=torch.float64)
+
+    def add(self, x: Float[Tensor, "token d_model"], gene: Int[Tensor, " token"]) -> None:
+        tails = torch.stack([x.relu(), (-x).relu()], dim=2).flatten(1)
+        self.total.index_add_(0, gene, tails.double())
+        self.fired.index_add_(0, gene, (tails > 0).double())
+        self.largest.scatter_reduce_(0, gene[:, None].expand_as(tails), tails, "amax")
+        self.cells += torch.bincount(gene, minlength=len(self.cells))
+
+    def table(self, var: pd.DataFrame, recipe: dict[str, Any]) -> AnnData:
+        """Tails x genes, as ``neuron_genes`` describes it."""
+        carriers = self.cells.clamp(min=1)[:, None]
+        mean = (self.total / carriers).T.float().numpy()
+        axes = np.arange(mean.shape[0] // 2)
+        obs = pd.DataFrame(
+            {
+                "neuron": np.repeat(axes, 2),
+                "firing_rate": (self.fired.sum(dim=0) / self.cells.sum()).numpy(),
+                "participation_ratio": participation_ratio(mean.astype(np.float64)),
+            },
+            index=pd.Index([f"n{axis}{tail}" for axis in axes for tail in "+-"], name="neuron_tail"),
+        )
+        layers = {"max": self.largest.T.numpy(), "frac": (self.fired / carriers).T.float().numpy()}
+        return AnnData(X=mean, obs=obs, var=var, layers=layers, uns={"cellprism": recipe})
 
 
 def _read(part: Tokens, sae: SparseAutoencoder | None) -> Float[Tensor, "token d_model"]:

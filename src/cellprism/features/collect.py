@@ -102,12 +102,13 @@ def feature_genes(
 ) -> AnnData:
     """Mean activation of each feature at each gene.
 
-    Returns: AnnData, features x genes. ``X`` is the mean over the cells that carry the gene, zeros
-        included; layer ``max`` the largest activation, layer ``frac`` the share of cells in which the
-        feature fires there. obs: ``firing_rate`` (share of tokens), ``participation_ratio``, ``n_genes``
-        (genes at which it ever fires), and how its variance splits: ``gene_share`` (between genes),
-        ``cell_share`` (between cells), ``state_share`` (all but gene_share). NaN for features that never
-        fire. var is that of ``adata``. ``uns["cellprism"]`` is the recipe.
+    Returns:
+        AnnData, features x genes. ``X`` is the mean over the cells that carry the gene, zeros included; layer
+        ``max`` the largest activation, layer ``frac`` the share of cells in which the feature fires there.
+        obs: ``firing_rate`` (share of tokens), ``participation_ratio``, ``n_genes`` (genes at which it ever
+        fires), and how its variance splits: ``gene_share`` (between genes), ``cell_share`` (between cells),
+        ``state_share`` (all but gene_share); NaN for features that never fire. var is that of ``adata``.
+        ``uns["cellprism"]`` is the recipe.
 
     Arguments and errors are those of ``survey``, which gives both tables in one pass.
     """

@@ -63,9 +63,7 @@ class GeneSums:
     def largest(self) -> Float[np.ndarray, "feature gene"]:
         """Largest activation over cells; a cell where the feature is silent counts as 0."""
         largest = self._largest.view(self.shape).numpy()
-        return np.where(
-            self.fired == self.cells, np.where(self.fired > 0, largest, 0), np.maximum(largest, 0)
-        )
+        return np.where(self.fired == self.cells, np.where(self.fired > 0, largest, 0), np.maximum(largest, 0))
 
     def frequency(self) -> Float[np.ndarray, "feature gene"]:
         """Share of cells in which the feature fires at the gene."""

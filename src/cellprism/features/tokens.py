@@ -119,9 +119,7 @@ class SiteTokens:
     takes a part of ``memory``.
     """
 
-    def __init__(
-        self, model: CellModel, adata: AnnData, layer: int, memory: int = 1 << 31, batch_size: int = 32
-    ):
+    def __init__(self, model: CellModel, adata: AnnData, layer: int, memory: int = 1 << 31, batch_size: int = 32):
         self.model, self.adata, self.batch_size = model, adata, batch_size
         self.site = Site(layer, model.n_layers)
         self.capacity = memory // (4 * model.d_model)
@@ -161,7 +159,5 @@ class SiteTokens:
             return
         order = np.random.default_rng(seed).permutation(self.adata.n_obs)
         rows = torch.from_numpy(order)
-        renamed = (
-            Tokens(t.x, t.gene, rows.to(t.cell.device)[t.cell]) for t in self._stream(self.adata[order])
-        )
+        renamed = (Tokens(t.x, t.gene, rows.to(t.cell.device)[t.cell]) for t in self._stream(self.adata[order]))
         yield from shuffled(renamed, max(2 * batch, self.capacity // 4), batch, seed)

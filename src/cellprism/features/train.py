@@ -77,16 +77,19 @@ def train_sae(
         progress=progress,
     )
     measures = evaluate(sae, _pairs(tokens))
-    sae = replace(
-        sae, firing_rate=measures.firing_rate, metadata={**sae.metadata, "measures": measures.summary()}
-    )
+    sae = replace(sae, firing_rate=measures.firing_rate, metadata={**sae.metadata, "measures": measures.summary()})
     if out is not None:
-        folder = Path(out) / "sae" / f"L{layer}"
-        sae.save(folder)
-        write_json(folder / "metrics.json", {"n_features": sae.n_features, "k": sae.k, **measures.summary()})
-        assert sae.history is not None, "fit_sae keeps a history"
-        write_table(folder / "history.parquet", sae.history)
+        _write(sae, Path(out) / "sae" / f"L{layer}")
     return sae
+
+
+def _write(sae: SparseAutoencoder, folder: Path) -> None:
+    """Weights, measures and history into a run folder."""
+    sae.save(folder)
+    measures = {"n_features": sae.n_features, "k": sae.k, **sae.metadata["measures"]}
+    write_json(folder / "metrics.json", measures)
+    assert sae.history is not None, "fit_sae keeps a history"
+    write_table(folder / "history.parquet", sae.history)
 
 
 def _pairs(tokens: SiteTokens) -> Iterator[Pair]:
@@ -102,9 +105,7 @@ def _mixed(tokens: SiteTokens, batch: int, seed: int) -> Iterator[Pair]:
         epoch += 1
 
 
-def _origin(
-    model: CellModel, adata: AnnData, tokens: SiteTokens, config: SaeConfig, seed: int
-) -> dict[str, Any]:
+def _origin(model: CellModel, adata: AnnData, tokens: SiteTokens, config: SaeConfig, seed: int) -> dict[str, Any]:
     """What the autoencoder was trained on; the first three names are SAELens'."""
     return {
         "model_name": model.name,

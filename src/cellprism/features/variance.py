@@ -24,9 +24,7 @@ class ResidualSums:
         self._genes = torch.zeros(n_genes, dtype=torch.long)
         self._cells = torch.zeros(n_cells, dtype=torch.long)
 
-    def add(
-        self, x: Float[Tensor, "token d_model"], gene: Int[Tensor, " token"], cell: Int[Tensor, " token"]
-    ) -> None:
+    def add(self, x: Float[Tensor, "token d_model"], gene: Int[Tensor, " token"], cell: Int[Tensor, " token"]) -> None:
         """Count some tokens in."""
         wide, gene, cell = x.double().cpu(), gene.cpu(), cell.cpu()
         self._squares += wide.square().sum(dim=0)

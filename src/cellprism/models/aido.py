@@ -254,9 +254,9 @@ class AidoCell(nn.Module):
         extra = position < 0
         if position.ndim != 1 or int(extra.sum()) > DEPTH_TOKENS or int(position.max()) >= self.config.n_genes:
             raise ModelError(
-                f"{self.name!r} reads one row of gene indices below {self.config.n_genes} for all cells of a batch, and "
-                f"at most {DEPTH_TOKENS} tokens that are no genes; found gene {tuple(position.shape)}, largest "
-                f"{int(position.max())}, {int(extra.sum())} without a gene; make batches with model.batches"
+                f"{self.name!r} reads one row of gene indices below {self.config.n_genes} for all cells of a "
+                f"batch, and at most {DEPTH_TOKENS} tokens that are no genes; found gene {tuple(position.shape)}, "
+                f"largest {int(position.max())}, {int(extra.sum())} without a gene; make batches with model.batches"
             )
         position[extra] = torch.arange(int(extra.sum()), device=position.device) + self.config.n_genes
         x = self.value_embedding(batch.values) + self.position_embedding(position)

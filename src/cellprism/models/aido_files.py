@@ -77,7 +77,8 @@ def load(path: Path, genes: GeneTable | None) -> AidoCell:
     config = _config(path, tensors, settings)
     model = AidoCell(
         config, genes, head=head, card=card,
-        name=card.get("name", path.name if path.is_dir() else path.stem), revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
+        name=card.get("name", path.name if path.is_dir() else path.stem),
+        revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
     )  # fmt: skip
     _fill(model, tensors, path)
     if not head:
@@ -129,7 +130,8 @@ def _read_settings(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any]
         try:
             settings = json.loads(metadata["config"])
         except json.JSONDecodeError as error:
-            raise DamagedError(f"the configuration in the metadata of {path} is not JSON ({error}); fetch it again") from error
+            found = f"the configuration in the metadata of {path} is not JSON ({error})"
+            raise DamagedError(f"{found}; fetch or copy the file again") from error
     elif beside.is_file():
         settings = read_json(beside)
     else:

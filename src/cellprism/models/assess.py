@@ -22,9 +22,11 @@ from sklearn.preprocessing import StandardScaler
 from cellprism.models.aido import AidoCell
 from cellprism.types import CellBatch
 
+READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes
 PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
 UNLABELLED = "unlabelled"
 Matrix = Float[np.ndarray, "cell gene"]
+Predicted = Float[np.ndarray, "test_cell hidden_gene"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Assessment:
     masked: dict[str, Any]
     cell_types: dict[str, Any]
     neighbours: dict[str, list[str]]
+    neighbours_at_start: dict[str, list[str]]
 
 
 def expression_of(model: AidoCell, adata: AnnData, size: int = 64) -> Matrix:
@@ -47,6 +50,7 @@ def assess(
     train: np.ndarray,
     test: np.ndarray,
     *,
+    start: AidoCell | None = None,
     markers: tuple[str, ...] = (),
     share: float = 0.3,
     masks: int = 3,
@@ -54,16 +58,18 @@ def assess(
 ) -> Assessment:
     """Measure ``model`` on the rows ``test`` of ``adata``; yardsticks are fitted on the rows ``train``.
 
-    ``adata.obs["cell_type"]``, where given, adds the type mean and the cell-type readout. ``markers`` are genes whose
-    nearest gene embeddings (cosine, centred) are listed.
+    ``adata.obs["cell_type"]``, where given, adds the type mean and the cell-type readout. ``start`` is the model before
+    its first step: what it has from the start is no merit of training. ``markers`` are genes whose nearest gene
+    embeddings (cosine, centred) are listed.
     """
     labels = np.asarray(adata.obs["cell_type"], dtype=str) if "cell_type" in adata.obs else None
     if labels is not None:
         train, test = (rows[labels[rows] != UNLABELLED] for rows in (train, test))
     expression = expression_of(model, adata)
     masked = _masked_errors(model, adata, expression, train, test, labels, share, masks, seed)
-    types = {} if labels is None else _cell_type_readout(model, adata, expression, train, test, labels, seed)
-    return Assessment(masked, types, nearest_genes(model, markers))
+    types = {} if labels is None else _cell_type_readout(model, start, adata, train, test, labels, seed)
+    before = {} if start is None else nearest_genes(start, markers)
+    return Assessment(masked, types, nearest_genes(model, markers), before)
 
 
 def _masked_errors(
@@ -120,7 +126,7 @@ def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: in
 
 def _ridge(
     expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: np.ndarray, rng: np.random.Generator
-) -> Matrix:
+) -> Predicted:
     order = rng.permutation(train)
     inner, validation = order[len(order) // 5 :], order[: len(order) // 5]
     seen = expression[:, ~hidden]
@@ -136,22 +142,27 @@ def _ridge(
 
 def _type_means(
     expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: np.ndarray, labels: np.ndarray
-) -> Matrix:
+) -> Predicted:
     overall = expression[np.ix_(train, hidden)].mean(0)
     means = {t: expression[np.ix_(train[labels[train] == t], hidden)].mean(0) for t in np.unique(labels[train])}
     return np.stack([means.get(t, overall) for t in labels[test]])
 
 
 def _cell_type_readout(
-    model: AidoCell, adata: AnnData, expression: Matrix, train: np.ndarray, test: np.ndarray, labels: np.ndarray,
+    model: AidoCell, start: AidoCell | None, adata: AnnData, train: np.ndarray, test: np.ndarray, labels: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:  # fmt: skip
     layer = model.n_layers // 2
+    train = np.random.default_rng([seed, 3]).permutation(train)[:READOUT_CELLS]
+    adata, labels = adata[np.concatenate([train, test])], labels[np.concatenate([train, test])]
+    train, test = np.arange(len(train)), np.arange(len(train), len(labels))
     sources = {
         "residuals": pooled_residuals(model, adata, layer),
-        "raw expression": expression,
+        "raw expression": expression_of(model, adata),
         "untrained network": pooled_residuals(model.reinitialised(seed), adata, layer),
     }
+    if start is not None:
+        sources["start of training"] = pooled_residuals(start, adata, layer)
     accuracy = {}
     draws = np.random.default_rng([seed, 2]).integers(len(test), size=(2000, len(test)))
     for name, x in sources.items():
@@ -162,7 +173,8 @@ def _cell_type_readout(
             "interval": [float(q) for q in np.quantile(right[draws].mean(1), [0.025, 0.975])],
         }
     majority = max(np.mean(labels[test] == t) for t in np.unique(labels[train]))
-    return {"layer": layer, "readout": accuracy, "largest_type": float(majority), "test_cells": len(test)}
+    return {"layer": layer, "readout": accuracy, "largest_type": float(majority), "test_cells": len(test),
+            "train_cells": len(train)}  # fmt: skip
 
 
 def pooled_residuals(model: AidoCell, adata: AnnData, layer: int, size: int = 32) -> Float[np.ndarray, "cell d_model"]:

@@ -85,7 +85,7 @@ def history(folder: Path) -> list[dict[str, int | float]]:
     try:
         return [json.loads(line) for line in lines if line.endswith("\n")]
     except json.JSONDecodeError as error:
-        raise DamagedError(f"{path} is damaged ({error}); remove it, the curve is then lost but not the model") from error
+        raise DamagedError(f"{path} is damaged ({error}); remove it: the curve is lost, the model is not") from error
 
 
 def _learned(model: AidoCell) -> list[tuple[str, torch.nn.Parameter]]:

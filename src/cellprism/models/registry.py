@@ -9,9 +9,9 @@ from cellprism.models.aido import AidoCell
 BUNDLED = {"mini": "small AIDO.Cell-style model trained on PBMC3K, shipped with the package"}
 
 
-def bundled_folder(name: str) -> Path:
-    """Folder of a bundled model inside the installed package."""
-    return Path(str(files("cellprism.models") / name))
+def model_path(source: str | Path) -> Path:
+    """Where a model's files are: inside the installed package for a bundled name, else ``source`` itself."""
+    return Path(str(files("cellprism.models") / str(source))) if str(source) in BUNDLED else Path(source)
 
 
 def load_model(source: str | Path) -> AidoCell:
@@ -21,9 +21,7 @@ def load_model(source: str | Path) -> AidoCell:
         ModelError: no such model; the message lists what there is.
         DamagedError: its files are truncated or altered.
     """
-    if str(source) in BUNDLED:
-        return AidoCell.load(bundled_folder(str(source)))
-    path = Path(source)
+    path = model_path(source)
     if not path.exists():
         known = ", ".join(BUNDLED)
         raise ModelError(f"no model {str(source)!r}: expected one of {known}, a model folder, or a .safetensors file")

@@ -133,9 +133,7 @@ class SparseAutoencoder:
             )
         return centre[group]
 
-    def encode(
-        self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None = None
-    ) -> SparseCode:
+    def encode(self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None = None) -> SparseCode:
         """Sparse code of some vectors.
 
         Args:
@@ -154,9 +152,7 @@ class SparseAutoencoder:
         values, features = torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts])
         return SparseCode(values, features, self.n_features)
 
-    def decode(
-        self, code: SparseCode, group: Int[Tensor, " token"] | None = None
-    ) -> Float[Tensor, "token d_model"]:
+    def decode(self, code: SparseCode, group: Int[Tensor, " token"] | None = None) -> Float[Tensor, "token d_model"]:
         """Vectors that a sparse code stands for; ``group`` as in ``encode``."""
         x_hat = decode(code, self.W_dec, self.b_dec)
         return x_hat if self.centre is None else x_hat + self._centre_of(self.centre, group)

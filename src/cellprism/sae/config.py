@@ -48,13 +48,9 @@ class SaeConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number of at least 1")
         if not self.learning_rate > 0:
-            raise ConfigError(
-                f"learning_rate is {self.learning_rate}: expected a positive number, such as 1e-3"
-            )
+            raise ConfigError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 1e-3")
         if not 0 <= self.warmup < 1:
-            raise ConfigError(
-                f"warmup is {self.warmup}: expected a share of the steps, at least 0 and below 1"
-            )
+            raise ConfigError(f"warmup is {self.warmup}: expected a share of the steps, at least 0 and below 1")
         if self.n_features is not None and self.n_features < self.k:
             raise ConfigError(
                 f"n_features is {self.n_features} but k is {self.k}: a token cannot keep more features than "

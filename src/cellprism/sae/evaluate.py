@@ -1,5 +1,6 @@
 """How well an autoencoder describes vectors that it is shown: one pass over a stream, flat memory."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,8 +38,9 @@ class SaeMeasures:
     """Share of tokens at which each feature fired."""
 
     def summary(self) -> dict[str, float | int | None]:
-        """Everything but the firing rates, as plain JSON values."""
-        return {name: value for name, value in vars(self).items() if name != "firing_rate"}
+        """Everything but the firing rates, as plain JSON values; None where a number is not defined."""
+        numbers = {name: value for name, value in vars(self).items() if name != "firing_rate"}
+        return {n: None if v is None or not math.isfinite(v) else v for n, v in numbers.items()}
 
 
 class _Moments:

@@ -52,9 +52,7 @@ def save(sae: SparseAutoencoder, folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
             continue
         with replacing(folder / name) as scratch:
-            save_file(
-                {key: t.detach().float().cpu().contiguous() for key, t in tensors[name].items()}, scratch
-            )
+            save_file({key: t.detach().float().cpu().contiguous() for key, t in tensors[name].items()}, scratch)
     config = {
         "architecture": next(name for name, relu in ARCHITECTURES.items() if relu == sae.relu),
         "d_in": sae.d_model,
@@ -113,8 +111,7 @@ def _config(path: Path) -> dict[str, Any]:
     missing = [name for name in ("architecture", "d_in", "d_sae", "k") if name not in config]
     if config.get("architecture", "topk") not in ARCHITECTURES:
         raise InputError(
-            f"{path} says architecture {config['architecture']!r}; "
-            f"this version reads {' and '.join(ARCHITECTURES)}"
+            f"{path} says architecture {config['architecture']!r}; this version reads {' and '.join(ARCHITECTURES)}"
         )
     if missing:
         raise DamagedError(f"{path} lacks {', '.join(missing)}; restore it or train the autoencoder again")
@@ -137,9 +134,7 @@ def _tensors(path: Path, shapes: dict[str, tuple[int, ...]], hashes: dict[str, s
     except SafetensorError as error:
         raise DamagedError(f"{path} is damaged ({error}); {remedy}") from error
     if path.name in hashes and sha256(path) != hashes[path.name]:
-        raise DamagedError(
-            f"{path} is not the file that {CONFIG} was written with (SHA-256 differs); {remedy}"
-        )
+        raise DamagedError(f"{path} is not the file that {CONFIG} was written with (SHA-256 differs); {remedy}")
     missing = [name for name in shapes if name not in tensors]
     if missing:
         found = ", ".join(sorted(tensors)) or "nothing"

@@ -11,7 +11,7 @@ Notable choices
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
@@ -25,6 +25,9 @@ from cellprism.equations.sparse import (
     Gradients,
     decode,
     explained_variance,
+    mean_squared_error,
+    preactivations,
+    tangential,
     top_k,
     top_k_gradients,
 )
@@ -93,6 +96,17 @@ def fit_sae(
         rows.append({"step": step, **figures})
         if progress is not None:
             progress(step, figures)
+    return replace(
+        _in_units_of_data(weights, scale, config, centre),
+        metadata=dict(metadata or {}),
+        history=pd.DataFrame(rows),
+    )
+
+
+def _in_units_of_data(
+    weights: Weights, scale: float, config: SaeConfig, centre: Float[Tensor, "group d_model"] | None
+) -> SparseAutoencoder:
+    """The autoencoder for data that were divided by ``scale`` while it was fitted."""
     return SparseAutoencoder(
         W_enc=weights.encoder.T.contiguous(),
         b_enc=weights.b_enc * scale,
@@ -101,8 +115,6 @@ def fit_sae(
         k=config.k,
         relu=config.relu,
         centre=centre,
-        metadata=dict(metadata or {}),
-        history=pd.DataFrame(rows),
     )
 
 
@@ -150,9 +162,9 @@ class Fitting:
         self.weights, self.config, self.steps = weights, config, steps
         self.done = 0
         self.tokens = 0
-        self.silent = torch.zeros(len(weights.encoder), dtype=torch.long)  # tokens since a feature last fired
-        self.parameters = {f.name: getattr(weights, f.name) for f in fields(weights)}
-        self.optimiser = torch.optim.Adam(list(self.parameters.values()), lr=config.learning_rate, fused=True)
+        self.silent = torch.zeros_like(weights.b_enc, dtype=torch.long)  # tokens since a feature last fired
+        parameters = [weights.encoder, weights.b_enc, weights.decoder, weights.b_dec]
+        self.optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
 
     def learning_rate(self) -> float:
         """Linear warm-up, then a cosine that would reach zero one step after the last."""
@@ -166,25 +178,17 @@ class Fitting:
     def step(self, x: Float[Tensor, "token d_model"]) -> dict[str, int | float]:
         """One optimiser step; returns its figures, measured before the update."""
         w, config = self.weights, self.config
-        centred = x - w.b_dec
-        h = torch.addmm(w.b_enc, centred, w.encoder.T)
-        code = top_k(h, config.k, config.relu)
-        error = decode(code, w.decoder) - centred
-        grads = top_k_gradients(
-            code, centred, error * (2 / error.numel()), w.encoder.T, w.decoder, config.relu
-        )
-        self._update(grads)
-        fired = torch.zeros_like(self.silent, dtype=torch.bool)
-        fired[code.features[code.values != 0]] = True
-        self.silent = torch.where(fired, 0, self.silent + len(x))
-        self.tokens += len(x)
-        return self._figures(code, centred, error)
+        code = top_k(preactivations(x, w.encoder.T, w.b_enc, w.b_dec), config.k, config.relu)
+        x_hat = decode(code, w.decoder, w.b_dec)
+        figures = self._figures(code, x, x_hat)
+        upstream = (x_hat - x) * (2 / x.numel())
+        self._update(top_k_gradients(code, x - w.b_dec, upstream, w.encoder.T, w.decoder, config.relu))
+        return figures
 
     def _update(self, grads: Gradients) -> None:
         w = self.weights
-        along = (grads.W_dec * w.decoder).sum(dim=1, keepdim=True)
         w.encoder.grad, w.b_enc.grad, w.b_dec.grad = grads.W_enc.T, grads.b_enc, grads.b_dec
-        w.decoder.grad = grads.W_dec - along * w.decoder
+        w.decoder.grad = tangential(grads.W_dec, w.decoder)
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate()
         self.optimiser.step()
@@ -192,15 +196,20 @@ class Fitting:
         self.done += 1
 
     def _figures(
-        self, code: SparseCode, centred: Float[Tensor, "token d_model"], error: Float[Tensor, "token d_model"]
+        self, code: SparseCode, x: Float[Tensor, "token d_model"], x_hat: Float[Tensor, "token d_model"]
     ) -> dict[str, int | float]:
-        squared = error.square().sum()
-        explained = explained_variance(squared, centred.square().sum(), centred.sum(dim=0), len(centred))
+        fired = torch.zeros_like(self.silent, dtype=torch.bool)
+        fired[code.features[code.values != 0]] = True
+        self.silent = torch.where(fired, 0, self.silent + len(x))
+        self.tokens += len(x)
+        error = mean_squared_error(x, x_hat)
+        near = x - self.weights.b_dec  # sums of squares lose fewer digits near zero
+        explained = explained_variance(error * x.numel(), near.square().sum(), near.sum(dim=0), len(x))
         return {
             "tokens": self.tokens,
-            "mse": float(squared) / error.numel(),
+            "mse": float(error),
             "explained_variance": float(explained),
-            "l0": float((code.values != 0).sum()) / len(centred),
-            "dead_share": float((self.silent >= self.config.dead_after).float().mean()),
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "l0": float((code.values != 0).sum()) / len(x),
+            "dead_share": float((self.silent >= self.config.dead_after).double().mean()),
+            "learning_rate": self.learning_rate(),
         }

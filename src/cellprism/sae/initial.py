@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from cellprism.equations.sparse import decode, preactivations, top_k
+from cellprism.equations.sparse import decode, least_squares_scale, preactivations, top_k
 
 OVERSHOOT = 2.0  # measured from 1 to 4: less leaves dead features, more learns slower
 NOISE = 0.1  # norm of the noise beside a sampled direction of norm 1
@@ -71,6 +71,6 @@ def start(sample: Float[Tensor, "token d_model"], n_features: int, k: int, relu:
     directions = sampled_directions(sample - b_dec, n_features, seed)
     b_enc = torch.zeros_like(directions[:, 0])
     y = decode(top_k(preactivations(sample, directions.T, b_enc, b_dec), k, relu), directions)
-    best = ((sample - b_dec) * y).sum() / y.square().sum().clamp(min=1e-12)
+    best = least_squares_scale(sample - b_dec, y)
     scale = OVERSHOOT * best if best > 0 else 1.0
     return Weights(directions * scale, b_enc, directions, b_dec)

@@ -1,7 +1,7 @@
 """Turn features up and down, find recipes that change cell types, and measure what chance would do.
 
-``cellprism.steer`` is also the public function: Python binds a package's name in its parent as soon as anything in it is
-imported, so whoever writes ``cp.steer(...)`` may be handed this package. Calling it calls ``steer.intervene.steer``.
+``cellprism.steer`` is also the public function: Python binds a package's name in its parent as soon as anything in it
+is imported, so whoever writes ``cp.steer(...)`` may be handed this package. Calling it calls ``steer.intervene.steer``.
 """
 
 import sys

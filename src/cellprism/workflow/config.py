@@ -6,6 +6,7 @@ each, and name the key. ``run.toml`` in the run folder is this configuration wit
 
 import tomllib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -133,6 +134,7 @@ def make_config(asked: dict[str, Any], changes: Sequence[str] = (), source: str 
     Raises:
         ConfigError: an unknown key, or a value of the wrong type or out of range.
     """
+    asked = deepcopy(asked)
     for change in changes:
         _apply(asked, change)
     _check_keys(RunConfig, asked, "", source)
@@ -143,7 +145,9 @@ def make_config(asked: dict[str, Any], changes: Sequence[str] = (), source: str 
     except dacite.MissingValueError as error:
         raise ConfigError(f"{source} does not say {error.field_path!r}, which has no default") from error
     except dacite.WrongTypeError as error:
-        raise ConfigError(f"{source}: {error.field_path} is {error.value!r}, expected {_kind(error.field_type)}") from error
+        raise ConfigError(
+            f"{source}: {error.field_path} is {error.value!r}, expected {_kind(error.field_type)}"
+        ) from error
 
 
 def changed(folder: Path, changes: Sequence[str]) -> RunConfig | None:

@@ -52,12 +52,15 @@ def interpret(bench: Workbench) -> list[Path]:
         )  # fmt: skip
     rows = [rate_row("features", lists, table, settings.alpha), *_null_rows(nulls)]
     with bench.bar("controls: untrained autoencoder, neurons", None):
-        for name, control in _controls(bench).items():
-            theirs = firing_lists(control, background)
-            rows.append(rate_row(name, theirs, tested(theirs, bench, background), settings.alpha))
-    for size in FIXED_SIZES:
-        fixed = firing_lists(found.genes, background, size)
-        rows.append(rate_row(f"features, {size} genes each", fixed, tested(fixed, bench, background), settings.alpha))
+        controls = _controls(bench)
+    for name, control in controls.items():
+        theirs = firing_lists(control, background)
+        rows.append(rate_row(name, theirs, tested(theirs, bench, background), settings.alpha))
+    for size in FIXED_SIZES:  # lists of one length can be compared whatever the participation ratios are
+        for name, F in (("features", found.genes), ("neurons", controls["neurons"])):
+            fixed = firing_lists(F, background, size)
+            row = f"{name}, {size} genes each"
+            rows.append(rate_row(row, fixed, tested(fixed, bench, background), settings.alpha))
     return _write(bench, found.genes, found.cells, lists, table, nulls, rows, len(background), found.residual)
 
 
@@ -96,7 +99,8 @@ def _null_rows(nulls: NullRates) -> list[dict[str, Any]]:
             "replicates": int(row["replicates"]), "n_lists": int(row["n_lists"]),
             "mean_set_size": float(row["mean_set_size"]),
             "distinct_terms": float(by_null.loc[row["null"], ("mean", "distinct_terms")]),
-            "excess": row["excess"], "excess_interval": [row["excess_low"], row["excess_high"]], "p_value": row["p_value"],
+            "excess": row["excess"], "excess_interval": [row["excess_low"], row["excess_high"]],
+            "p_value": row["p_value"],
         }
         for row in rates.to_dict("records")
     ]  # fmt: skip

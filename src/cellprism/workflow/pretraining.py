@@ -14,12 +14,27 @@ from cellprism.cells.read import read_cells
 from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.models.aido_files import WEIGHTS, save
 from cellprism.models.assess import assess
-from cellprism.models.pretrain import PretrainConfig, held_out_cells, pretrain
+from cellprism.models.pretrain import Counts, PretrainConfig, fresh_model, held_out_cells, pretrain
 from cellprism.models.pretrain_state import history
 from cellprism.store.atomic import sha256
 
 MOST_VARIABLE, LEAST_CELLS = 2_000, 15
-MARKERS = ("CD3D", "CD8A", "CD4", "GNLY", "NKG7", "MS4A1", "CD79A", "LYZ", "CD14", "FCGR3A", "FCER1A", "PPBP", "ISG15", "HLA-DRA")
+MARKERS = (
+    "CD3D",
+    "CD8A",
+    "CD4",
+    "GNLY",
+    "NKG7",
+    "MS4A1",
+    "CD79A",
+    "LYZ",
+    "CD14",
+    "FCGR3A",
+    "FCER1A",
+    "PPBP",
+    "ISG15",
+    "HLA-DRA",
+)
 LIMITS = (
     "It was trained on {n_cells:,} cells of one data set; what it has learned is not known to hold in other tissues, "
     "donors or diseases.",
@@ -59,7 +74,8 @@ def pretrain_model(
     table = gene_table_of(adata, read_gene_table(genes) if genes else None)
     model = pretrain(adata, table, settings, out, progress)
     train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
-    assessment = assess(model, adata, train, held_out, markers=MARKERS, seed=settings.seed)
+    start = fresh_model(settings, table, Counts.of(adata), train).eval().requires_grad_(False)
+    assessment = assess(model, adata, train, held_out, start=start, markers=MARKERS, seed=settings.seed)
     model.name, model.licence = name, data_licence
     card = {
         "name": name,

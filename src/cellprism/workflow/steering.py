@@ -81,7 +81,8 @@ def _sweep(bench: Workbench, programs: dict[int, tuple[str, ...]], held_out: dic
 
 def _others(bench: Workbench, found: ProgramFeature, lists: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     """Genes of the program that are not in the feature's own list: where an effect is not built in."""
-    assert found.feature is not None and found.term is not None
+    assert found.feature is not None
+    assert found.term is not None
     own, measured = set(lists[found.feature]), set(bench.cells.var_names)
     return tuple(g for g in bench.collection[found.term] if g in measured and g not in own)
 

@@ -1,7 +1,7 @@
 """The steps of a run and the order in which they build on each other.
 
-A step's identity is a hash of the settings it uses, of the package's version and of the identities it needs. A step that
-is finished under the same identity, its files unaltered, is skipped and says so.
+A step's identity is a hash of the settings it uses, of the package's version and of the identities it needs. A step
+that is finished under the same identity, its files unaltered, is skipped and says so.
 """
 
 import platform
@@ -71,15 +71,17 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
         bench.run.require(need, verb)
         if bench.run.state["steps"][need]["identity"] != identity_of(steps[need], bench.config, steps):
             raise RunError(
-                f"step {need!r} of {folder} was made with other settings, other input files or another version of cellprism; "
-                f"make it again, with the same --set if any: cellprism {verb} {folder}"
+                f"step {need!r} of {folder} was made with other settings, other input files or another version of "
+                f"cellprism; make it again, with the same --set if any: cellprism {verb} {folder}"
             )
 
 
 def identity_of(step: Step, config: RunConfig, steps: dict[str, Step]) -> str:
     """Hash of everything that decides what a step writes."""
     needed = {need: identity_of(steps[need], config, steps) for need in step.needs}
-    return digest({"step": step.name, "settings": step.settings(config), "needs": needed, "version": version("cellprism")})
+    return digest(
+        {"step": step.name, "settings": step.settings(config), "needs": needed, "version": version("cellprism")}
+    )
 
 
 def open_run(folder: Path, config: RunConfig) -> Run:

@@ -7,6 +7,8 @@ from cellprism.cells.read import read_cells
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.tokens import residual_tokens
 from cellprism.features.train import train_sae
+from cellprism.models.aido_files import WEIGHTS
+from cellprism.models.registry import model_path
 from cellprism.sae.evaluate import evaluate
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 from cellprism.store.run import digest
@@ -18,7 +20,7 @@ CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to 
 
 def cells_settings(config: RunConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
-    cells, model = source_identity(config.cells), source_identity(config.model)
+    cells, model = source_identity(config.cells), source_identity(str(model_path(config.model)))
     return {"cells": cells, "labels": config.labels, "pool": config.pool, "model": model}
 
 
@@ -64,6 +66,8 @@ def train(bench: Workbench) -> list[Path]:
 def source_identity(source: str) -> object:
     """What a name stands for: the hashes of the file or folder where it is one, else the name itself."""
     path = Path(source)
+    if (path / WEIGHTS).is_file():
+        path = path / WEIGHTS  # a model's card may be rewritten without changing the model
     if path.is_file():
         return sha256(path)
     if path.is_dir():

@@ -1,10 +1,10 @@
-"""What the steps of a run share: the run, its settings, and the model, cells and autoencoder, loaded when first used."""
+"""What the steps of a run share: its folder and settings, and model, cells and autoencoder, loaded when first used."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import anndata
 import numpy as np
@@ -20,6 +20,7 @@ from cellprism.types import Site
 from cellprism.workflow.config import RunConfig
 
 
+@runtime_checkable
 class Bar(Protocol):
     """Makes a progress bar: (title, total) -> context that yields a function of (done, words)."""
 

@@ -7,7 +7,7 @@
   const coarse = window.matchMedia("(pointer: coarse)");
 
   function assign(layout, path, value) {
-    const steps = path.replace(/\[(\d+)\]/g, ".$1").split(".");
+    const steps = path.split(".");
     const last = steps.pop();
     let place = layout;
     for (const step of steps) place = place[step] === undefined ? (place[step] = {}) : place[step];

@@ -27,10 +27,9 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
     ]
     ends = [_vertical(0.0), _vertical(1.0)]
     low, high = min(0.0, *before, *after), max(1.0, *before, *after)
-    near = high - low > 3  # the two ends lie too close together for their names
-    marks = (
-        [] if near else [_mark(0.0, wrapped(contrast.source, 12)), _mark(1.0, wrapped(contrast.target, 12))]
-    )
+    marks = [_mark(0.0, wrapped(contrast.source, 12)), _mark(1.0, wrapped(contrast.target, 12))]
+    if high - low > 3:  # the two ends lie too close together for their names
+        marks = []
     bar = _shuffled_bar(contrast, float(before.mean()))
     plot = canvas(
         traces,
@@ -65,7 +64,7 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
         f"{after.mean():.2f} ({moved:+.2f}); {percent(closer.mean())} end closer to the target.",
         files,
         height=400,
-        narrow={"margin.l": 40, "annotations[0].font.size": 10, "annotations[1].font.size": 10},
+        narrow={"margin.l": 40},
     )
 
 

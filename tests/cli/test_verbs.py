@@ -1,0 +1,139 @@
+"""Verbs at work on real cells: data on stdout, talk on stderr, and what a run folder holds afterwards."""
+
+import json
+
+import anndata
+import pytest
+
+from cellprism.cells.datasets import DATASETS
+from cellprism.cli.app import call
+from cellprism.store.atomic import read_json
+
+
+def test_data_sets_are_listed_with_their_licences(capsys):
+    assert call(["data", "list"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [(name, licence) for name, _, licence in rows] == [(d.name, d.licence) for d in DATASETS.values()]
+
+
+def test_models_are_listed(capsys):
+    assert call(["models", "list"]) == 0
+    assert capsys.readouterr().out.startswith("mini\t")
+
+
+def test_a_model_says_its_sizes_and_licence(capsys, asked):
+    assert call(["models", "info", asked["model"]]) == 0
+    out = capsys.readouterr().out
+    assert "tiny (seed 3), licence: none" in out
+    assert "2 blocks, d_model 16, 60 genes" in out
+    assert "with prediction head" in out
+
+
+def test_a_check_of_cells_is_json_when_asked(capsys):
+    assert call(["data", "check", "bundled:pbmc68k", "--json"]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert report["n_cells"] == 700
+    assert err == ""
+
+
+def test_a_check_of_cells_is_text_otherwise(capsys):
+    assert call(["data", "check", "bundled:pbmc68k"]) == 0
+    assert "700 cells" in capsys.readouterr().out
+
+
+def test_a_check_lists_what_is_wrong(capsys, asked):
+    assert call(["data", "check", asked["cells"], "--model", asked["model"], "--labels", "cel_type"]) == 2
+    assert "did you mean 'cell_type'?" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_share_the_genes_is_refused(capsys, tmp_path, asked):
+    cells = anndata.read_h5ad(asked["cells"])
+    cells.var_names = [f"{gene}x" for gene in cells.var_names]
+    cells.write_h5ad(tmp_path / "other.h5ad")
+    assert call(["train", str(tmp_path / "other.h5ad"), "--out", str(tmp_path / "run"), "--model", asked["model"]]) == 2
+    assert "no gene of the data is among the model's 60" in capsys.readouterr().err
+
+
+def test_data_that_cannot_be_fetched_by_an_unknown_name_is_exit_code_2(capsys):
+    assert call(["data", "fetch", "pbmc3"]) == 2
+    assert "pbmc3k" in capsys.readouterr().err
+
+
+def test_the_verbs_follow_each_other(capsys, tmp_path, asked):
+    run = str(tmp_path / "run")
+    train = ["train", asked["cells"], "--out", run, "--model", asked["model"], "--layer", "0"]
+    settings = [f"--set=train.{key}={value}" for key, value in asked["train"].items()]
+    assert call([*train, *settings]) == 0
+    assert call(["interpret", run, "--set", "interpret.replicates=3", "--set", "interpret.gene_filter=all"]) == 0
+    assert call(["report", run]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert f"next: cellprism interpret {run}" in err
+    assert "open file://" in err
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert read_json(tmp_path / "run" / "run.json")["steps"].keys() == {"cells", "train", "interpret"}
+
+
+def test_steering_a_feature_that_does_not_exist_names_the_range(capsys, run):
+    assert call(["steer", str(run), "--feature", "99999"]) == 2
+    err = capsys.readouterr().err
+    assert "feature 99999 does not exist or never fires in these cells; features run from 0 to 40" in err
+
+
+def test_steering_another_program_changes_the_run(capsys, run):
+    assert call(["steer", str(run), "--program", "Ribosom", "--set", "steer.cells=5"]) == 0
+    assert "next: cellprism contrast" in capsys.readouterr().err
+    summary = read_json(run / "steer" / "programs" / "summary.json")
+    assert summary["n_cells"] == 5
+    assert len(summary["features"]) == 1
+    assert 'programs = [\n    "Ribosom",\n]' in (run / "run.toml").read_text()
+
+
+def test_a_contrast_needs_two_types(capsys, run):
+    assert call(["contrast", str(run), "--from", ""]) == 0, "nothing was changed, so the run's own types stand"
+    assert call(["contrast", str(run), "--set", "contrast.source=", "--set", "contrast.target="]) == 2
+    assert "say which: cellprism contrast" in capsys.readouterr().err
+
+
+def test_an_unknown_type_comes_with_near_matches(capsys, run):
+    assert call(["contrast", str(run), "--to", "CD8+ Cytotoxic"]) == 2
+    assert "did you mean 'CD8+ Cytotoxic T'?" in capsys.readouterr().err
+
+
+def test_one_objective_and_another_gene_can_be_asked_for(capsys, run, asked):
+    assert call(["contrast", str(run), "--objective", "latent", "--named", "CD8A"]) == 0
+    assert list(read_json(run / "contrast" / "latent" / "summary.json")["named"]) == ["CD8A"]
+
+
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [("sae/L0/sae_weights.safetensors", "interpret"), ("terms/L0/enrichment.parquet", "steer"), ("claims.json", None)],
+)
+def test_a_damaged_file_is_exit_code_3(capsys, run, name, verb):
+    path = run / name
+    path.write_bytes(path.read_bytes()[:-5])
+    if verb is None:
+        assert call(["report", str(run)]) == 0, "claims.json is written anew from the rest"
+        return
+    assert call([verb, str(run)]) == 3
+    err = capsys.readouterr().err
+    assert f"{path} is missing or altered; make it again with: cellprism" in err
+
+
+def test_a_report_of_a_damaged_table_is_exit_code_3(capsys, run):
+    path = run / "features" / "L0" / "features.parquet"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert call(["report", str(run)]) == 3
+    assert "features.parquet" in capsys.readouterr().err
+
+
+def test_a_run_that_is_asked_for_again_is_skipped(capsys, run, finished):
+    assert call(["run", str(run / "run.toml"), "--out", str(run)]) == 0
+    err = capsys.readouterr().err
+    assert err.count("already done, nothing has changed") == 5
+
+
+def test_a_doctor_uses_the_bundled_model(capsys):
+    assert call(["doctor"]) == 0
+    assert "all finite: True" in capsys.readouterr().out

@@ -1,0 +1,113 @@
+"""Files are whole or not there."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from math import inf, nan
+
+import pytest
+
+from cellprism.errors import DamagedError
+from cellprism.store.atomic import read_json, replacing, sha256, write_json, write_text
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cellprism.store.atomic import replacing
+
+with replacing(Path(sys.argv[1])) as scratch:
+    scratch.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_new_file_appears_with_its_folders_and_no_scratch(tmp_path):
+    path = tmp_path / "a" / "b" / "note.txt"
+    write_text(path, "naïve α\n")
+    assert path.read_bytes() == "naïve α\n".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_error_while_writing_leaves_the_old_file_and_no_scratch(tmp_path, error):
+    path = tmp_path / "table.parquet"
+    path.write_text("old")
+
+    def fail():
+        with replacing(path) as scratch:
+            assert scratch.parent == path.parent, "a move across file systems would not be whole"
+            assert scratch.suffix == ".parquet", "writers go by the suffix"
+            scratch.write_text("half of the new")
+            assert path.read_text() == "old", "readers meet the old file until the new one is whole"
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "weights.bin"
+    path.write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path):
+    write_text(tmp_path / "shared.txt", "x")
+    assert (tmp_path / "shared.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_json_comes_back_in_its_order_and_readable(tmp_path):
+    value = {"b": [1, 2.5, None, True], "a": {"α": "β"}}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert list(read_json(tmp_path / "x.json")) == ["b", "a"]
+    assert read_json(tmp_path / "x.json") == value
+    assert "α" in text
+    assert text.endswith("}\n")
+    assert "\n  " in text
+
+
+@pytest.mark.parametrize("number", [nan, inf, -inf])
+def test_numbers_that_json_does_not_know_are_refused_and_the_old_file_stays(tmp_path, number):
+    path = tmp_path / "x.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"new": number})
+    assert read_json(path) == {"old": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe", b"name,value\n"])
+def test_json_that_cannot_be_read_is_damaged_and_named(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(DamagedError, match=r"run.json is not readable JSON .*restore it or rerun the step"):
+        read_json(path)
+
+
+def test_every_cut_of_a_json_object_is_told_from_the_whole(tmp_path):
+    path = tmp_path / "x.json"
+    whole = json.dumps({"steps": {"train": {"identity": "abc", "n": 17}}})
+    for length in range(len(whole)):
+        path.write_text(whole[:length])
+        with pytest.raises(DamagedError):
+            read_json(path)
+
+
+def test_a_file_that_is_not_there_is_not_called_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "none.json")
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    content = os.urandom(300_007)
+    (tmp_path / "x").write_bytes(content)
+    assert sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,149 @@
+"""Steps: done once, done again exactly when something they depend on has changed, never built on what does not fit."""
+
+import re
+
+import anndata
+import pytest
+
+from cellprism.errors import CellsError, ConfigError, DamagedError, RunError
+from cellprism.store.atomic import read_json
+from cellprism.store.run import Run
+from cellprism.workflow.pipeline import STEPS, continue_run, start_run, steer_one
+from cellprism.workflow.steps import config_of as config_of_run
+from cellprism.workflow.steps import identity_of
+from workflow.tiny import bar, config_of
+
+
+def done_in(folder, config, *steps) -> list[str]:
+    """The steps that were not skipped."""
+    said: list[str] = []
+    start_run(config, folder, bar, said.append, *([steps] if steps else []))
+    return [text.split(":")[0] for text in said if "already done" not in text]
+
+
+def went_on(folder, step, config=None) -> list[str]:
+    said: list[str] = []
+    continue_run(folder, step, config, bar, said.append)
+    return said
+
+
+def test_a_finished_run_is_skipped_and_says_so(asked, run):
+    said: list[str] = []
+    start_run(config_of(asked), run, bar, said.append)
+    assert said == [f"{step}: already done, nothing has changed" for step in STEPS]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("contrast.search.n_genes=12", ["contrast"]),
+        ("steer.cells=5", ["steer"]),
+        ("interpret.alpha=0.1", ["interpret", "steer"]),
+        ("train.k=4", ["train", "interpret", "steer", "contrast"]),
+        ('pool={"T cells"=["CD4+/CD45RO+ Memory"]}', ["cells", "train", "interpret", "steer", "contrast"]),
+    ],
+)
+def test_a_changed_setting_repeats_its_step_and_those_after_it(asked, finished, change, expected):
+    config, before = config_of(asked, change), config_of(asked)
+    same = {name: identity_of(step, config, STEPS) == identity_of(step, before, STEPS) for name, step in STEPS.items()}
+    assert [name for name in STEPS if not same[name]] == expected
+
+
+def test_a_step_whose_settings_changed_is_done_again(asked, run):
+    assert done_in(run, config_of(asked, "steer.cells=5")) == ["steer"]
+    assert read_json(run / "steer" / "programs" / "summary.json")["n_cells"] == 5
+    assert "cells = 5" in (run / "run.toml").read_text()
+
+
+def test_changed_cells_under_the_same_name_are_noticed(asked, tmp_path, run):
+    cells = anndata.read_h5ad(asked["cells"])
+    cells[::-1].copy().write_h5ad(tmp_path / "cells.h5ad")
+    config = config_of({**asked, "cells": str(tmp_path / "cells.h5ad")})
+    assert done_in(run, config, "cells") == ["cells"]
+
+
+def test_a_changed_file_of_gene_sets_is_noticed(asked, tmp_path, run):
+    sets = tmp_path / "sets.gmt"
+    genes = list(anndata.read_h5ad(asked["cells"]).var_names)
+    sets.write_text("one\tx\t" + "\t".join(genes[:7]) + "\n")
+    config = config_of(asked, f"interpret.collection='{sets}'")
+    assert done_in(run, config, "cells", "train", "interpret") == ["interpret"]
+    assert done_in(run, config, "cells", "train", "interpret") == []
+    sets.write_text("one\tx\t" + "\t".join(genes[:11]) + "\n")
+    assert done_in(run, config, "cells", "train", "interpret") == ["interpret"]
+
+
+@pytest.mark.parametrize("name", ["steer/programs/dose.parquet", "steer/programs/summary.json"])
+def test_an_altered_result_is_made_again(asked, run, name):
+    before = (run / name).read_bytes()
+    (run / name).write_bytes(before[:-7])
+    assert done_in(run, config_of(asked)) == ["steer"]
+    assert len((run / name).read_bytes()) == len(before)
+
+
+def test_nothing_is_built_on_an_altered_file(run):
+    weights = run / "sae" / "L0" / "sae_weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    again = f"cellprism run {run / 'run.toml'} --out {run}"
+    message = re.escape(f"{weights} is missing or altered; make it again with: {again}")
+    with pytest.raises(DamagedError, match=message):
+        went_on(run, "interpret")
+
+
+def test_a_missing_step_is_named_with_the_verb_that_makes_it(asked, tmp_path):
+    folder = tmp_path / "run"
+    assert done_in(folder, config_of(asked), "cells", "train") == ["cells", "train"]
+    with pytest.raises(RunError, match=f"no finished step 'interpret'; make it first with: .* interpret {folder}"):
+        went_on(folder, "steer")
+    assert went_on(folder, "contrast")[0].startswith("contrast: done in")
+
+
+def test_a_later_step_is_not_built_on_a_step_with_other_settings(asked, run):
+    before = (run / "run.toml").read_text()
+    with pytest.raises(RunError, match=r"step 'train' of .* was made with other settings"):
+        went_on(run, "interpret", config_of(asked, "train.k=4"))
+    assert (run / "run.toml").read_text() == before, "a refused change leaves no trace"
+    assert went_on(run, "interpret") == ["interpret: already done, nothing has changed"]
+
+
+def test_types_can_be_changed_without_training_again(asked, run):
+    said = went_on(run, "contrast", config_of(asked, f"contrast.source='{asked['contrast']['target']}'",
+                                              f"contrast.target='{asked['contrast']['source']}'"))  # fmt: skip
+    assert said[0].startswith("contrast: done in")
+    assert read_json(run / "contrast" / "latent" / "summary.json")["source"] == asked["contrast"]["target"]
+
+
+def test_types_taken_together_have_one_name(asked, tmp_path):
+    types = [asked["contrast"]["source"], asked["contrast"]["target"]]
+    config = config_of({"cells": asked["cells"], "model": asked["model"], "pool": {"T cells": types}})
+    start_run(config, tmp_path / "run", bar, lambda text: None, ["cells"])
+    assert set(anndata.read_h5ad(tmp_path / "run" / "cells.h5ad").obs["cell_type"]) == {"T cells"}
+
+
+def test_unknown_types_are_refused_before_anything_is_trained(asked, tmp_path):
+    config = config_of(asked, "contrast.target='CD8+ Cytotoxic'")
+    with pytest.raises(CellsError, match=r"no cell type 'CD8\+ Cytotoxic'; did you mean 'CD8\+ Cytotoxic T'"):
+        start_run(config, tmp_path / "run", bar, lambda text: None)
+    assert not (tmp_path / "run" / "sae").exists()
+
+
+def test_one_feature_can_be_steered_by_number(run):
+    summary = read_json(run / "steer" / "programs" / "summary.json")
+    feature = next(row["feature"] for row in summary["features"] if row["status"] == "judged")
+    folder = steer_one(run, feature, None, bar)
+    assert folder == run / "steer" / f"feature-{feature}"
+    assert read_json(folder / "summary.json")["features"][0]["feature"] == feature
+
+
+def test_a_feature_that_does_not_exist_is_refused_with_the_range(run):
+    with pytest.raises(ConfigError, match=r"feature 99999 does not exist or never fires .*; features run from 0 to 40"):
+        steer_one(run, 99999, None, bar)
+
+
+def test_a_run_knows_its_settings(asked, run):
+    assert config_of_run(Run(run)) == config_of(asked)
+
+
+def test_two_processes_do_not_work_on_one_run(asked, run):
+    with Run(run).locked(), pytest.raises(RunError, match="another process is working on"):
+        start_run(config_of(asked), run, bar, lambda text: None)
