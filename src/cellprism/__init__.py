@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
     from cellprism.sae.fit import fit_sae as fit_sae
-    from cellprism.steer.contrast import contrast as contrast
-    from cellprism.steer.intervene import steer as steer
+    from cellprism.steering.contrast import contrast as contrast
+    from cellprism.steering.intervene import steer as steer
 
 __version__ = "0.1.0"
 
@@ -35,8 +35,8 @@ _HOME = {
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",
     "fit_sae": "sae.fit",
-    "contrast": "steer.contrast",
-    "steer": "steer.intervene",
+    "contrast": "steering.contrast",
+    "steer": "steering.intervene",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -96,9 +96,13 @@ class CellModel(Protocol):
     name: str
     revision: str
     licence: str
-    genes: Sequence[str]
     n_layers: int
     d_model: int
+
+    @property
+    def genes(self) -> Sequence[str]:
+        """Symbols in the model's order; empty where the weights came without a gene list."""
+        ...
 
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """Cut cells (raw counts, aligned by ``read_cells``) into batches of at most ``size`` cells."""

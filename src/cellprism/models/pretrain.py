@@ -131,11 +131,12 @@ def draw(
 ) -> tuple[CellBatch, Bool[Tensor, "cell token"], Float[Tensor, "cell token"]]:
     """The batch of one step: what the model sees, which tokens are hidden, and their true values."""
     rng = np.random.default_rng([config.seed, step])
-    most = min(config.genes_high, counts.matrix.shape[1])
+    every = counts.matrix.get_shape()[1]
+    most = min(config.genes_high, every)
     least = min(config.genes_low, most)
     n_genes = round(math.exp(rng.uniform(math.log(least), math.log(most))))
     n_cells = max(1, config.tokens // n_genes)
-    genes = rng.choice(counts.matrix.shape[1], n_genes, replace=False)
+    genes = rng.choice(every, n_genes, replace=False)
     cells = rng.choice(rows, n_cells, replace=n_cells > len(rows))
     dense = torch.from_numpy(counts.matrix[cells].toarray()[:, genes].astype(np.float32))
     truth = model_input(dense, torch.from_numpy(counts.totals[cells]))

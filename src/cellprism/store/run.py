@@ -66,10 +66,26 @@ class Run:
             raise DamagedError(f"{self.folder / bad[0]} is missing or altered; make it again with: cellprism {verb} {self.folder}")
 
     def finish(self, step: str, identity: str, files: Iterable[Path], **facts: Any) -> None:
-        """Record a finished step with the hashes of its files (paths inside the run folder)."""
+        """Record a finished step with the hashes of its files (paths inside the run folder).
+
+        Files that the step wrote when it was last done, and now did not, are removed.
+        """
         hashes = {str(path.relative_to(self.folder)): sha256(path) for path in sorted(files)}
         record = {"identity": identity, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts, "files": hashes}
+        self._remove(set(self.state["steps"].get(step, record)["files"]) - set(hashes))
         self.update(steps={**self.state["steps"], step: record})
+
+    def forget(self, step: str) -> None:
+        """Remove a step's record and files: they were made from something that is no longer there."""
+        steps = self.state["steps"]
+        self._remove(steps.pop(step)["files"])
+        self.update(steps=steps)
+
+    def _remove(self, files: Iterable[str]) -> None:
+        for path in (self.folder / f for f in files):
+            path.unlink(missing_ok=True)
+            if path.parent != self.folder and path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

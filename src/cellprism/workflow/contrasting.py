@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from cellprism.steer.contrast import ContrastResult, contrast
+from cellprism.steering.contrast import ContrastResult, contrast
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig

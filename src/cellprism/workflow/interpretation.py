@@ -8,7 +8,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from anndata import AnnData
@@ -102,7 +102,7 @@ def _null_rows(nulls: NullRates) -> list[dict[str, Any]]:
             "excess": row["excess"], "excess_interval": [row["excess_low"], row["excess_high"]],
             "p_value": row["p_value"],
         }
-        for row in rates.to_dict("records")
+        for _, row in rates.iterrows()
     ]  # fmt: skip
 
 
@@ -143,7 +143,8 @@ def _write(
 def feature_table(genes: AnnData, cells: AnnData, lists: Lists, table: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """One row a feature, in the order of ``genes``: firing, footprint, best program, best cell type."""
     names = list(genes.obs_names)
-    columns = genes.obs[["firing_rate", "participation_ratio", "gene_share", "state_share"]].reset_index(drop=True)
+    obs = cast(pd.DataFrame, genes.obs)
+    columns = obs[["firing_rate", "participation_ratio", "gene_share", "state_share"]].reset_index(drop=True)
     labels = best_terms(table, names, alpha).drop(columns="feature")
     types = _cell_types(cells, names)
     return pd.concat([pd.DataFrame({
@@ -156,4 +157,4 @@ def feature_table(genes: AnnData, cells: AnnData, lists: Lists, table: pd.DataFr
 def _cell_types(cells: AnnData, names: list[str]) -> pd.DataFrame:
     if "cell_type" not in cells.obs or cells.obs["cell_type"].nunique() < 2:
         return pd.DataFrame({"top_cell_type": [""] * len(names), "auroc": 0.5})
-    return top_cell_types(cells)[["top_cell_type", "auroc"]]
+    return top_cell_types(cells).filter(["top_cell_type", "auroc"])

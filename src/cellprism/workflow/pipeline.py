@@ -9,7 +9,7 @@ from cellprism.workflow.config import RunConfig
 from cellprism.workflow.contrasting import contrast_settings, contrast_types
 from cellprism.workflow.interpretation import interpret, interpret_settings
 from cellprism.workflow.steering import steer_feature, steer_programs, steer_settings
-from cellprism.workflow.steps import Say, Step, check_needs, config_of, open_run, perform
+from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
 from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings
 from cellprism.workflow.workbench import Bar, Workbench
 
@@ -67,7 +67,9 @@ def steer_one(folder: Path, feature: int, config: RunConfig | None, bar: Bar) ->
     with run.locked():
         bench = Workbench(run, config or config_of(run), bar)
         check_needs(STEPS["steer"], bench, STEPS)
-        return steer_feature(bench, feature)[0].parent
+        files = steer_feature(bench, feature)
+        run.finish(f"steer feature-{feature}", identity_of(STEPS["steer"], bench.config, STEPS), files)
+        return files[0].parent
 
 
 def report(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from anndata import AnnData
 from cellprism.enrich.gene_sets import background_genes
 from cellprism.enrich.programs import ProgramFeature, program_features
 from cellprism.errors import ConfigError
-from cellprism.steer.dose import DoseResult, dose_sweep
+from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import read_table, write_table
 from cellprism.workflow.config import RunConfig

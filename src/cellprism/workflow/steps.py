@@ -56,6 +56,19 @@ def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say, agai
     seconds = time.perf_counter() - began
     bench.run.finish(step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory())
     say(f"{step.name}: done in {seconds:.0f} s")
+    _forget_stale(step, bench, steps, say)
+
+
+def _forget_stale(step: Step, bench: Workbench, steps: dict[str, Step], say: Say) -> None:
+    """Remove results that were made from an earlier version of this step, so that no page mixes the two.
+
+    A name such as ``steer feature-7`` belongs to the step ``steer``.
+    """
+    for name, record in bench.run.state["steps"].items():
+        kind = steps[name.split()[0]]
+        if step.name in kind.needs and record["identity"] != identity_of(kind, bench.config, steps):
+            bench.run.forget(name)
+            say(f"{name}: removed, it was made from an earlier {step.name}")
 
 
 def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:

@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 from jaxtyping import Bool, Int
 
-from cellprism.steer.bench import Bench
-from cellprism.steer.nulls import difference_of_means, moved_along, nearest_features, random_direction
-from cellprism.steer.response import GeneGroup, Mirror, Sweep
+from cellprism.steering.bench import Bench
+from cellprism.steering.nulls import difference_of_means, moved_along, nearest_features, random_direction
+from cellprism.steering.response import GeneGroup, Mirror, Sweep
 
 RANDOM_FEATURE = "random feature"
 RANDOM_DIRECTION = "random direction"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cellprism.errors import ConfigError
-from cellprism.steer.bench import read_bench
-from cellprism.steer.dose import DoseSettings, dose_sweep
+from cellprism.steering.bench import read_bench
+from cellprism.steering.dose import DoseSettings, dose_sweep
 from cellprism.store.tables import read_table, write_table
 from steer.planted import planted_cells
 
@@ -109,7 +109,7 @@ def test_random_edits_have_the_norm_of_the_edit_they_stand_in_for(real_model, re
 
 
 def test_effects_on_the_cells_that_fire_are_those_of_steering_all_cells(real_model, real_sae, cells):
-    from cellprism.steer.intervene import steer
+    from cellprism.steering.intervene import steer
 
     bench = read_bench(real_model, real_sae, cells, 1, 5)
     feature = int(np.argsort(bench.fires.sum(axis=0))[20])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cellprism.steer.pool import read_pool
-from cellprism.steer.problem import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.pool import read_pool
+from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
 
 ROWS = np.array([0, 2, 3, 5, 11, 13, 16])
 

@@ -8,10 +8,10 @@ import pandas as pd
 
 from cellprism.enrich.over_representation import over_representation
 from cellprism.equations.effects import dose_slope, linear_share, monotonicity
-from cellprism.steer.bench import Bench
-from cellprism.steer.dose_nulls import DIFFERENCE, RANDOM_DIRECTION, RANDOM_FEATURE
-from cellprism.steer.nulls import null_summary, plain
-from cellprism.steer.response import Sweep, top_moved
+from cellprism.steering.bench import Bench
+from cellprism.steering.dose_nulls import DIFFERENCE, RANDOM_DIRECTION, RANDOM_FEATURE
+from cellprism.steering.nulls import null_summary, plain
+from cellprism.steering.response import Sweep, top_moved
 
 
 def effect_table(bench: Bench, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cellprism.steer.intervene import edited
-from cellprism.steer.nulls import (
+from cellprism.steering.intervene import edited
+from cellprism.steering.nulls import (
     difference_of_means,
     feature_activation,
     firing_and_energy,
@@ -16,8 +16,8 @@ from cellprism.steer.nulls import (
     random_direction,
     random_recipe,
 )
-from cellprism.steer.pool import read_pool
-from cellprism.steer.rivals import edit_norms
+from cellprism.steering.pool import read_pool
+from cellprism.steering.rivals import edit_norms
 
 ROWS = np.arange(0, 17, 2)
 

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steer.nulls import feature_activation, firing_and_energy, moved_as_feature
-from cellprism.steer.pool import CellPool, Prediction, read_pool
+from cellprism.steering.nulls import feature_activation, firing_and_energy, moved_as_feature
+from cellprism.steering.pool import CellPool, Prediction, read_pool
 from cellprism.types import CellBatch, CellModel
 
 

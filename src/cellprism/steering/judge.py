@@ -29,7 +29,7 @@ from cellprism.equations.effects import (
     variance_kept,
     weighted_progress,
 )
-from cellprism.steer.pool import Prediction
+from cellprism.steering.pool import Prediction
 
 HIGHER_IS_BETTER = (
     "fraction_closer",

@@ -28,14 +28,14 @@ from torch import Tensor
 from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.errors import ConfigError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steer.intervene import check_site
-from cellprism.steer.judge import cell_table, gene_table, score
-from cellprism.steer.nulls import firing_and_energy
-from cellprism.steer.parts import Parts, read_parts
-from cellprism.steer.pool import CellPool, read_pool
-from cellprism.steer.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
-from cellprism.steer.search import OBJECTIVES, Effort, Search, recipe_sizes, search
-from cellprism.steer.verdict import named_summary, score_summary
+from cellprism.steering.intervene import check_site
+from cellprism.steering.judge import cell_table, gene_table, score
+from cellprism.steering.nulls import firing_and_energy
+from cellprism.steering.parts import Parts, read_parts
+from cellprism.steering.pool import CellPool, read_pool
+from cellprism.steering.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
+from cellprism.steering.search import OBJECTIVES, Effort, Search, recipe_sizes, search
+from cellprism.steering.verdict import named_summary, score_summary
 from cellprism.types import CellModel
 
 

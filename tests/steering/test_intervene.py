@@ -12,7 +12,7 @@ from cellprism.equations.steering import shifted
 from cellprism.errors import ConfigError, ModelError
 from cellprism.models.aido import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steer.intervene import SteerEdit, edited, encode_site, read_site, steer
+from cellprism.steering.intervene import SteerEdit, edited, encode_site, read_site, steer
 from cellprism.types import CellBatch, Edit
 
 LAYER = 2  # of the golden values

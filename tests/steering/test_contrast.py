@@ -8,10 +8,10 @@ import scipy.sparse as sp
 from scipy.stats import kstest
 
 from cellprism.errors import ConfigError
-from cellprism.steer.contrast import ContrastSettings, contrast, observed_gap
-from cellprism.steer.parts import read_parts
-from cellprism.steer.pool import read_pool
-from cellprism.steer.search import Effort, search
+from cellprism.steering.contrast import ContrastSettings, contrast, observed_gap
+from cellprism.steering.parts import read_parts
+from cellprism.steering.pool import read_pool
+from cellprism.steering.search import Effort, search
 from cellprism.store.tables import read_table, write_table
 from steer.planted import PlantedModel, planted_cells, planted_sae
 

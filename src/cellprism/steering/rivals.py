@@ -9,18 +9,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.steer.intervene import edited
-from cellprism.steer.judge import score
-from cellprism.steer.nulls import (
+from cellprism.steering.intervene import edited
+from cellprism.steering.judge import score
+from cellprism.steering.nulls import (
     difference_of_means,
     firing_and_energy,
     moved_along,
     random_direction,
     random_recipe,
 )
-from cellprism.steer.parts import Parts
-from cellprism.steer.pool import CellPool, Prediction
-from cellprism.steer.search import Search
+from cellprism.steering.parts import Parts
+from cellprism.steering.pool import CellPool, Prediction
+from cellprism.steering.search import Search
 
 RECIPE = "recipe"
 MATCHED = "true labels"

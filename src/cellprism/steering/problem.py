@@ -21,8 +21,8 @@ from torch import Tensor
 
 from cellprism.equations.objectives import expression_objective, latent_objective
 from cellprism.equations.steering import edit_energy, strength_gradient
-from cellprism.steer.intervene import edited
-from cellprism.steer.pool import CellPool
+from cellprism.steering.intervene import edited
+from cellprism.steering.pool import CellPool
 from cellprism.types import CellBatch, CellOutput
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellprism.steer.judge import (
+from cellprism.steering.judge import (
     HIGHER_IS_BETTER,
     Yardstick,
     cell_interval,
@@ -14,7 +14,7 @@ from cellprism.steer.judge import (
     score_intervals,
     share_positive,
 )
-from cellprism.steer.pool import Prediction
+from cellprism.steering.pool import Prediction
 
 CELLS, D_MODEL, GENES = 17, 13, 29
 

@@ -27,11 +27,11 @@ from jaxtyping import Bool
 
 from cellprism.errors import ConfigError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steer.bench import Bench, read_bench
-from cellprism.steer.dose_nulls import null_table
-from cellprism.steer.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
-from cellprism.steer.intervene import check_site, strength_vector
-from cellprism.steer.response import GeneGroup, positions_of
+from cellprism.steering.bench import Bench, read_bench
+from cellprism.steering.dose_nulls import null_table
+from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
+from cellprism.steering.intervene import check_site, strength_vector
+from cellprism.steering.response import GeneGroup, positions_of
 from cellprism.types import CellModel
 
 NO_EFFECT = "no effect possible"

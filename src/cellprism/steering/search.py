@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.equations.objectives import gap_weights
-from cellprism.steer.judge import Yardstick
-from cellprism.steer.parts import Parts
-from cellprism.steer.pool import CellPool
-from cellprism.steer.problem import ContrastProblem, ExpressionTarget, LatentTarget
-from cellprism.steer.solver import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.judge import Yardstick
+from cellprism.steering.parts import Parts
+from cellprism.steering.pool import CellPool
+from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.solver import PathPoint, ProximalSolver, falling_penalties
 
 OBJECTIVES = ("latent", "expression")
 SIZES = (0.0, 0.1, 0.3, 0.5)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellprism.steer.judge import HIGHER_IS_BETTER, OTHER_SCORES, Yardstick, cell_interval, score_intervals
-from cellprism.steer.nulls import null_summary, plain
-from cellprism.steer.pool import Prediction
-from cellprism.steer.rivals import (
+from cellprism.steering.judge import HIGHER_IS_BETTER, OTHER_SCORES, Yardstick, cell_interval, score_intervals
+from cellprism.steering.nulls import null_summary, plain
+from cellprism.steering.pool import Prediction
+from cellprism.steering.rivals import (
     DIFFERENCE,
     DIFFERENCE_PER_GENE,
     RANDOM_DIRECTION,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steer.intervene import SiteCells, edited, expression_columns, read_site
+from cellprism.steering.intervene import SiteCells, edited, expression_columns, read_site
 from cellprism.types import CellBatch, CellModel, SparseCode
 
 
