@@ -1,5 +1,6 @@
 """From raw counts to a small cell model with a card that says what it can do, beside simpler methods."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -81,7 +82,7 @@ def pretrain_model(
         "name": name,
         "licence": data_licence,
         "data": f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {data_licence}",
-        "command": " ".join(["cellprism", *sys.argv[1:]]),
+        "command": shlex.join(["cellprism", *sys.argv[1:]]),
         "settings": asdict(settings),
         "parameters": sum(p.numel() for p in model.parameters()),
         "curve": history(out),
