@@ -26,7 +26,9 @@ def main(data: Path, run: Path) -> None:
     steps = {name: {k: step[k] for k in ("seconds", "peak_memory_mb")} for name, step in state["steps"].items()}
     result = {
         "date": time.strftime("%Y-%m-%d"),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip(),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip(),
         "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
         "versions": state["versions"],
         "steps": steps,

@@ -32,7 +32,7 @@ def test_every_public_name_resolves_and_has_a_docstring(name):
 def test_steer_is_a_function_even_after_its_package_was_imported():
     import_module("cellprism.steering.dose")
     with pytest.raises(TypeError, match=r"missing.* required.* argument.*'model'"):
-        cellprism.steering()
+        cellprism.steer()
 
 
 def test_the_names_promised_for_good_are_public():

@@ -95,7 +95,7 @@ def test_a_batch_moves_as_a_whole(batch):
 
 def test_aido_cell_has_all_that_a_cell_model_needs():
     model = AidoCell.random(["A", "B", "C"], hidden=14, layers=2, heads=2, intermediate=19)
-    wanted = [*CellModel.__annotations__, "batches", "residual", "resume"]
+    wanted = [*CellModel.__annotations__, "genes", "batches", "residual", "resume"]
     assert [name for name in wanted if not hasattr(model, name)] == []
     assert len(wanted) == 9
 

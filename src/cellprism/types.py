@@ -26,7 +26,9 @@ class Site:
     def __post_init__(self):
         if not 0 <= self.layer < self.n_layers:
             last = self.n_layers - 1
-            raise ModelError(f"layer {self.layer} does not exist: this model has layers 0 to {last}; choose one of them")
+            raise ModelError(
+                f"layer {self.layer} does not exist: this model has layers 0 to {last}; choose one of them"
+            )
 
     def __str__(self) -> str:
         place = self.layer + 1
@@ -68,7 +70,7 @@ class CellBatch:
 class CellOutput:
     """What a model says of some cells.
 
-    ``expression``: predicted log1p of counts per ten thousand (natural log), for the batch's gene tokens in token order.
+    ``expression``: predicted log1p of counts per ten thousand (natural log), the batch's gene tokens in order.
     ``embedding``: mean over present genes of the final-norm hidden state. ``token``: that hidden state itself.
     """
 
@@ -79,7 +81,7 @@ class CellOutput:
 
 @dataclass(frozen=True)
 class SparseCode:
-    """Which features fire at each token, and how strongly: k of ``n_features`` per token, never densified by default."""
+    """Which features fire at each token, and how strongly: k of ``n_features`` a token, never densified by default."""
 
     values: Float[Tensor, "token k"]
     features: Int[Tensor, "token k"]
@@ -121,8 +123,6 @@ class CellModel(Protocol):
 class Edit(Protocol):
     """A change of the residual stream; at its neutral strength it is the identity, bit for bit."""
 
-    def __call__(
-        self, x: Float[Tensor, "cell token d_model"], batch: CellBatch
-    ) -> Float[Tensor, "cell token d_model"]:
+    def __call__(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         """Edited residual stream of the same shape."""
         ...

@@ -42,9 +42,7 @@ def cells(counts) -> anndata.AnnData:
     """The counts as a sparse AnnData with two columns of labels."""
     obs = pd.DataFrame(
         {
-            "louvain": pd.Categorical(
-                ["B cells", "CD4 T cells", "CD8 T cells", "NK cells"] * 4 + ["B cells"]
-            ),
+            "louvain": pd.Categorical(["B cells", "CD4 T cells", "CD8 T cells", "NK cells"] * 4 + ["B cells"]),
             "donor": ["one", "two", "one"] * 5 + ["two", "two"],
             "age": np.arange(CELLS),
         },
@@ -53,9 +51,7 @@ def cells(counts) -> anndata.AnnData:
     return anndata.AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=SYMBOLS))
 
 
-def write_folder(
-    folder: Path, counts: np.ndarray, rows: list[list[str]], barcodes: list[str], **options
-) -> Path:
+def write_folder(folder: Path, counts: np.ndarray, rows: list[list[str]], barcodes: list[str], **options) -> Path:
     """Write a 10x matrix folder: options features ('features.tsv'), gz (False), prefix ('')."""
     folder.mkdir(parents=True)
     prefix, end = options.get("prefix", ""), ".gz" if options.get("gz") else ""

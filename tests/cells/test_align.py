@@ -38,9 +38,7 @@ def test_ids_in_the_index_and_symbols_in_a_column_are_found(column):
 
 
 def test_symbols_in_categories_with_missing_values_are_read():
-    var = pd.DataFrame(
-        {"feature_name": pd.Categorical(["AAA", None])}, index=["ENSG00000000099", "ENSG00000000098"]
-    )
+    var = pd.DataFrame({"feature_name": pd.Categorical(["AAA", None])}, index=["ENSG00000000099", "ENSG00000000098"])
     assert places(var) == [(0, 1), (-1, -1)]
     assert data_genes(var).shown == ("AAA", "ENSG00000000098")
 
@@ -60,9 +58,7 @@ def test_a_name_made_unique_that_the_table_knows_stands_for_itself():
 
 
 def test_numbers_in_columns_are_no_names():
-    genes = data_genes(
-        pd.DataFrame({"n_cells": [1, 2], "highly_variable": [True, False]}, index=["AAA", "BBB"])
-    )
+    genes = data_genes(pd.DataFrame({"n_cells": [1, 2], "highly_variable": [True, False]}, index=["AAA", "BBB"]))
     assert genes.ensembl == ("", "")
     assert genes.names == (("AAA",), ("BBB",))
 
@@ -83,9 +79,7 @@ def test_aligned_counts_equal_a_loop_over_rows_whatever_the_order(seed):
     aligned = align(sp.csr_matrix(counts.astype(np.float32)), mapping)
     np.testing.assert_array_equal(aligned.toarray(), expected[:, mapping.kept])
     order = rng.permutation(29)
-    again = align(
-        sp.csr_matrix(counts[:, order].astype(np.float32)), GeneMapping(place[order], mapping.way[order])
-    )
+    again = align(sp.csr_matrix(counts[:, order].astype(np.float32)), GeneMapping(place[order], mapping.way[order]))
     np.testing.assert_array_equal(again.toarray(), aligned.toarray())
     assert aligned.has_sorted_indices
 

@@ -69,9 +69,7 @@ def test_a_file_with_another_checksum_is_not_kept(folder, served):
     assert not list(folder.glob("*.h5ad"))
 
 
-@pytest.mark.filterwarnings(
-    "ignore::ResourceWarning"
-)  # pooch leaves the connection of a refused request open
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pooch leaves the connection of a refused request open
 @pytest.mark.parametrize("path", ["9/some.h5ad", "PORT/none.h5ad"], ids=["no server", "no such file"])
 def test_an_address_that_fails_names_the_way_without_a_network(folder, served, path):
     port = served.url.split(":")[2].split("/")[0]

@@ -112,9 +112,8 @@ def test_a_folder_with_one_column_of_genes_is_read(tmp_path, counts, barcodes, t
 
 
 def test_a_folder_without_a_matrix_says_what_belongs_there(tmp_path):
-    assert (
-        "no matrix.mtx (plain or .gz) in this folder; expected matrix.mtx, barcodes.tsv and features.tsv"
-        in refused(tmp_path)
+    assert "no matrix.mtx (plain or .gz) in this folder; expected matrix.mtx, barcodes.tsv and features.tsv" in refused(
+        tmp_path
     )
 
 
@@ -126,9 +125,8 @@ def test_a_folder_above_the_matrix_names_the_right_one(tmp_path, counts, barcode
 def test_a_folder_with_two_samples_is_refused(tmp_path, counts, barcodes):
     folder = write_folder(tmp_path / "geo", counts, ROWS["v3"], barcodes, prefix="a_")
     (folder / "b_matrix.mtx").write_text("")
-    assert (
-        "it holds 2 matrices (a_matrix.mtx, b_matrix.mtx); put each sample into a folder of its own"
-        in refused(folder)
+    assert "it holds 2 matrices (a_matrix.mtx, b_matrix.mtx); put each sample into a folder of its own" in refused(
+        folder
     )
 
 
@@ -144,9 +142,7 @@ def test_all_missing_files_of_a_folder_are_listed(tmp_path, counts, barcodes):
 def test_files_of_different_samples_are_noticed(tmp_path, counts, barcodes):
     folder = write_folder(tmp_path / "out", counts, ROWS["v3"], barcodes[:13])
     said = refused(folder)
-    assert (
-        "matrix.mtx is 29 genes x 17 cells, but features.tsv names 29 genes and barcodes.tsv 13 cells" in said
-    )
+    assert "matrix.mtx is 29 genes x 17 cells, but features.tsv names 29 genes and barcodes.tsv 13 cells" in said
 
 
 @pytest.mark.parametrize("name", ["matrix.mtx.gz", "barcodes.tsv.gz", "features.tsv.gz"])
@@ -193,10 +189,7 @@ def test_an_h5_file_that_is_no_10x_matrix_is_told_what_it_is(tmp_path, groups, s
 
 def test_a_10x_file_named_h5ad_is_told_so(tmp_path, counts, barcodes):
     path = write_10x_h5(tmp_path / "a.h5ad", counts, H5["v3"][1], barcodes, "matrix")
-    assert (
-        "this is no AnnData file: expected obs, var and X, found matrix; a 10x file must end in .h5"
-        in refused(path)
-    )
+    assert "this is no AnnData file: expected obs, var and X, found matrix; a 10x file must end in .h5" in refused(path)
 
 
 @pytest.mark.parametrize(
@@ -281,9 +274,7 @@ def test_a_file_of_2018_is_read_without_warnings(tmp_path, counts, table):
         group.attrs["h5sparse_format"], group.attrs["h5sparse_shape"] = "csr", counts.shape
         for part in ("data", "indices", "indptr"):
             group[part] = getattr(matrix, part)
-        file["obs"] = np.array(
-            [(b"a%d" % i, i % 3) for i in range(17)], dtype=[("index", "S9"), ("type", "i8")]
-        )
+        file["obs"] = np.array([(b"a%d" % i, i % 3) for i in range(17)], dtype=[("index", "S9"), ("type", "i8")])
         file["var"] = np.array([(s.encode(), i.encode()) for s, i in zip(SYMBOLS, IDS, strict=True)],
                                dtype=[("index", "S9"), ("gene_ids", "S15")])  # fmt: skip
         file.create_group("uns")["type_categories"] = np.array([b"B", b"T", b"NK"])

@@ -77,9 +77,7 @@ def test_a_published_list_is_read_in_the_order_of_its_index(tmp_path):
 
 
 def test_a_missing_table_says_what_was_expected(tmp_path):
-    with pytest.raises(
-        CellsError, match="no such file; expected a tab-separated gene table with a column 'symbol'"
-    ):
+    with pytest.raises(CellsError, match="no such file; expected a tab-separated gene table with a column 'symbol'"):
         read_gene_table(tmp_path / "none.tsv")
 
 

@@ -62,9 +62,7 @@ def test_an_unknown_column_without_near_matches_lists_the_columns(cells, table):
 
 def test_an_empty_column_is_refused(cells, table):
     cells.obs["none"] = pd.Series([None] * 17, dtype=object, index=cells.obs_names)
-    with pytest.raises(
-        CellsError, match=r"obs\['none'\] is empty: no cell has a type; there are 'louvain', 'donor'"
-    ):
+    with pytest.raises(CellsError, match=r"obs\['none'\] is empty: no cell has a type; there are 'louvain', 'donor'"):
         read_cells(cells, genes=table, labels="none")
 
 
@@ -78,19 +76,14 @@ def test_without_labels_a_note_names_the_possible_columns(cells, table):
     read = read_cells(cells, genes=table)
     assert "cell_type" not in read.obs
     notes = read.uns["cellprism"]["notes"].tolist()
-    assert (
-        "no cell types: pass labels=COLUMN; columns of obs that could hold them: 'louvain', 'donor'" in notes
-    )
+    assert "no cell types: pass labels=COLUMN; columns of obs that could hold them: 'louvain', 'donor'" in notes
 
 
 def test_a_column_called_cell_type_needs_no_asking_and_is_replaced_only_with_a_note(cells, table):
     cells.obs["cell_type"] = ["T"] * 16 + [None]
     read = read_cells(cells, genes=table)
     assert read.obs["cell_type"].value_counts().to_dict() == {"T": 16, "unlabelled": 1}
-    assert (
-        "1 cells have no type in obs['cell_type'] and are called 'unlabelled'"
-        in read.uns["cellprism"]["notes"]
-    )
+    assert "1 cells have no type in obs['cell_type'] and are called 'unlabelled'" in read.uns["cellprism"]["notes"]
     other = read_cells(cells, genes=table, labels="donor")
     assert other.obs["cell_type"].tolist() == cells.obs["donor"].tolist()
     assert "obs['cell_type'] as read was replaced by obs['donor']" in other.uns["cellprism"]["notes"]

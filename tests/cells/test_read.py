@@ -146,9 +146,7 @@ def test_everything_that_is_wrong_is_listed_at_once(cells, table, counts):
 def test_repeated_gene_names_without_ids_are_refused_with_a_fix_that_works(cells, table, counts):
     cells.var_names = ["CD4", "CD4", *SYMBOLS[2:]]
     said = refused(cells, genes=table)
-    assert (
-        "1 gene names occur more than once, such as 'CD4' (3 times): no Ensembl id tells them apart" in said
-    )
+    assert "1 gene names occur more than once, such as 'CD4' (3 times): no Ensembl id tells them apart" in said
     cells.var_names_make_unique()
     read = read_cells(cells, genes=table)
     np.testing.assert_array_equal(read[:, "CD4"].X.toarray()[:, 0], counts[:, :3].sum(1))
@@ -164,10 +162,7 @@ def test_repeated_symbols_with_different_ids_are_told_apart(cells, table, counts
 def test_a_repeated_id_is_refused(cells, table):
     cells.var["gene_ids"] = [IDS[0], IDS[0], *IDS[2:]]
     said = refused(cells, genes=table)
-    assert (
-        f"1 Ensembl ids occur more than once, such as '{IDS[0]}' (2 times): keep one row of each, or add"
-        in said
-    )
+    assert f"1 Ensembl ids occur more than once, such as '{IDS[0]}' (2 times): keep one row of each, or add" in said
 
 
 def test_the_pseudo_autosomal_copy_of_a_gene_is_added_to_it(cells, table, counts):
@@ -180,9 +175,7 @@ def test_repeated_cell_names_are_made_unique_and_said(cells, table):
     cells.obs_names = ["a", "a", *cells.obs_names[2:]]
     read = read_cells(cells, genes=table)
     assert read.obs_names[:2].tolist() == ["a", "a-1"]
-    assert any(
-        "1 cell names repeat an earlier one, such as 'a'" in note for note in read.uns["cellprism"]["notes"]
-    )
+    assert any("1 cell names repeat an earlier one, such as 'a'" in note for note in read.uns["cellprism"]["notes"])
 
 
 @pytest.mark.parametrize(
@@ -215,9 +208,7 @@ def test_no_overlap_names_the_likeliest_reason(cells, table, names, reason):
 
 def test_a_model_of_mouse_cells_takes_mouse_ids_but_not_human_cells(cells):
     mouse = GeneTable.of([s.capitalize() for s in SYMBOLS], [i.replace("ENSG", "ENSMUSG") for i in IDS])
-    assert "the genes look like human ('CD3D', 'CD3E', 'CD4'), the model's like mouse" in refused(
-        cells, genes=mouse
-    )
+    assert "the genes look like human ('CD3D', 'CD3E', 'CD4'), the model's like mouse" in refused(cells, genes=mouse)
     cells.var_names = [i.replace("ENSG", "ENSMUSG") for i in IDS]
     assert read_cells(cells, genes=mouse).var_names[0] == "Cd3d"
     by_symbol = GeneTable.of(mouse.symbol)
@@ -240,9 +231,7 @@ def test_a_small_panel_is_enough_when_the_model_knows_it(cells):
 def test_a_transposed_matrix_is_recognised(cells, table, counts):
     counts[0] = 1
     cells.X = sp.csr_matrix(counts)
-    assert "the cells are named like genes, so the matrix is transposed; pass adata.T" in refused(
-        cells.T, genes=table
-    )
+    assert "the cells are named like genes, so the matrix is transposed; pass adata.T" in refused(cells.T, genes=table)
 
 
 def test_ids_alone_do_not_fit_a_model_without_ids(cells):
@@ -264,8 +253,7 @@ def test_mouse_cells_without_a_model_are_pointed_out(cells):
     cells.var_names = [s.capitalize() for s in SYMBOLS]
     notes = read_cells(cells).uns["cellprism"]["notes"]
     assert any(
-        "the genes look like mouse or rat; the bundled and published models are of human cells" in n
-        for n in notes
+        "the genes look like mouse or rat; the bundled and published models are of human cells" in n for n in notes
     )
 
 
@@ -280,9 +268,7 @@ def test_cells_that_lose_all_counts_are_pointed_out(cells, table, counts):
 def test_rounded_values_are_pointed_out(cells, table, counts):
     cells.X.data[0] += 5e-4
     read = read_cells(cells, genes=table)
-    assert any(
-        "up to 0.0005 from whole numbers and were rounded" in n for n in read.uns["cellprism"]["notes"]
-    )
+    assert any("up to 0.0005 from whole numbers and were rounded" in n for n in read.uns["cellprism"]["notes"])
     np.testing.assert_array_equal(read.X.toarray(), counts[:, ::-1])
 
 

@@ -52,9 +52,7 @@ def enriched(published: GeneTable, gene_map: pd.DataFrame) -> GeneTable:
 
 @pytest.fixture(scope="module")
 def pbmc3k(test_data: Path, enriched: GeneTable) -> anndata.AnnData:
-    return read_cells(
-        test_data / "pbmc3k_raw_labelled.h5ad", genes=enriched, types=["CD4 T cells"], labels="louvain"
-    )
+    return read_cells(test_data / "pbmc3k_raw_labelled.h5ad", genes=enriched, types=["CD4 T cells"], labels="louvain")
 
 
 @pytest.fixture(scope="session")
@@ -162,9 +160,7 @@ def test_pbmc3k_counts_are_those_of_a_sum_by_gene(test_data, pbmc3k, enriched, g
 def test_old_and_current_names_resolve_to_the_same_genes_of_a_small_model(test_data, gene_map, small, names):
     whole = anndata.read_h5ad(test_data / "pbmc3k_raw_labelled.h5ad")
     ours = np.flatnonzero(gene_map.gene_id.isin(small.ensembl))
-    spelt = (
-        gene_map[names].iloc[ours].where(gene_map[names].iloc[ours] != "", gene_map.symbol_hg19.iloc[ours])
-    )
+    spelt = gene_map[names].iloc[ours].where(gene_map[names].iloc[ours] != "", gene_map.symbol_hg19.iloc[ours])
     cells = anndata.AnnData(whole.X[:97, ours], var=pd.DataFrame(index=spelt.to_numpy()))
     cells = cells[np.asarray(cells.X.sum(axis=1)).ravel() > 0].copy()
     cells.var_names_make_unique()
@@ -194,9 +190,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 read_cells(Path(sys.argv[1]) / "pbmc3k_raw_labelled.h5ad", genes=table)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    added = subprocess.run(
-        [sys.executable, "-c", code, str(test_data)], capture_output=True, text=True, check=True
-    )
+    added = subprocess.run([sys.executable, "-c", code, str(test_data)], capture_output=True, text=True, check=True)
     assert int(added.stdout) < 200_000  # kilobytes; dense, the matrix alone takes 354,000
 
 

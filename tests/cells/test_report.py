@@ -26,9 +26,7 @@ def test_the_report_reads_as_words(read):
     assert lines[1].startswith("genes of the model: 26 of 29 measured (89.7%); ")
     assert lines[2] == "  matched  0 by ensembl, 26 by symbol, 1 by alias"
     assert lines[3] == "  summed   1 genes of the model from several of the data: CD3D"
-    assert lines[4].startswith(
-        f"  dropped  2 of the data's genes; largest: MALAT1 153 ({153 / total:.1%}), XIST "
-    )
+    assert lines[4].startswith(f"  dropped  2 of the data's genes; largest: MALAT1 153 ({153 / total:.1%}), XIST ")
     assert lines[5] == "  absent   3 genes of the model were not measured: CD8A, CD4, CD3E"
     assert lines[6] == "cell types (obs['louvain']): B cells 5, CD4 T cells 4, CD8 T cells 4, NK cells 4"
     assert len(lines) == 7

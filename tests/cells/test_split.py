@@ -57,7 +57,5 @@ def test_shares_that_are_no_split_are_refused(fractions):
 
 
 def test_an_unknown_column_names_near_matches():
-    with pytest.raises(
-        CellsError, match="obs has no column 'celltype' to split by; did you mean 'cell_type'"
-    ):
+    with pytest.raises(CellsError, match="obs has no column 'celltype' to split by; did you mean 'cell_type'"):
         split_cells(labelled(["a", "b"]), by="celltype")

@@ -69,15 +69,11 @@ def test_base_two_logarithms_are_recognised(counts):
 
 
 def test_rounded_logarithms_are_recognised(counts):
-    assert "looks log-normalised (natural" in problems(
-        np.round(np.log1p(per_ten_thousand(counts)), 3)[:, :23]
-    )
+    assert "looks log-normalised (natural" in problems(np.round(np.log1p(per_ten_thousand(counts)), 3)[:, :23])
 
 
 def test_values_normalised_without_a_logarithm_are_recognised(counts):
-    assert "X looks normalised to a common depth: every cell sums to 10,000" in problems(
-        per_ten_thousand(counts)
-    )
+    assert "X looks normalised to a common depth: every cell sums to 10,000" in problems(per_ten_thousand(counts))
     assert "X looks normalised to a common depth" in problems(per_ten_thousand(counts)[:, ::2])
 
 
@@ -100,18 +96,14 @@ def test_the_fix_names_the_layers_that_hold_counts(counts):
     logged = np.log1p(per_ten_thousand(counts))
     said = problems(logged, ("counts", "raw"))
     assert "pass layer='counts', which holds whole numbers (or layer='raw')" in said
-    assert (
-        "neither X nor a layer nor raw of this object holds them, so go back to the file that does"
-        in problems(logged)
+    assert "neither X nor a layer nor raw of this object holds them, so go back to the file that does" in problems(
+        logged
     )
 
 
 def test_empty_cells_are_counted_and_one_is_named(counts):
     counts[3], counts[11] = 0, 0
-    assert (
-        "2 of 17 cells have no counts at all, such as 'cell3'; drop them (scanpy.pp.filter_cells"
-        in problems(counts)
-    )
+    assert "2 of 17 cells have no counts at all, such as 'cell3'; drop them (scanpy.pp.filter_cells" in problems(counts)
 
 
 def test_stored_zeros_do_not_hide_an_empty_cell(counts):
@@ -155,9 +147,7 @@ def test_each_offered_layer_really_works(cells, table, counts):
 
 def test_reading_a_normalised_layer_offers_x(cells, table, counts):
     cells.layers["log"] = np.log1p(per_ten_thousand(counts))
-    with pytest.raises(
-        CellsError, match=r"layers\['log'\] looks log-normalised.*pass layer='X', which holds whole"
-    ):
+    with pytest.raises(CellsError, match=r"layers\['log'\] looks log-normalised.*pass layer='X', which holds whole"):
         read_cells(cells, genes=table, layer="log")
 
 

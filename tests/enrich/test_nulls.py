@@ -18,9 +18,7 @@ LISTS_ONLY = ("uniform", "popularity", "gene_use")
 @pytest.fixture
 def collection():
     rng = np.random.default_rng(0)
-    return {
-        f"t{t}": [str(g) for g in rng.choice(GENES, rng.integers(5, 23), replace=False)] for t in range(53)
-    }
+    return {f"t{t}": [str(g) for g in rng.choice(GENES, rng.integers(5, 23), replace=False)] for t in range(53)}
 
 
 @pytest.fixture
@@ -28,19 +26,14 @@ def planted(collection):
     """Each list holds six genes of a term and five others."""
     rng = np.random.default_rng(1)
     parts = [list(genes[:6]) for genes in collection.values() if len(genes) >= 6][:37]
-    return {
-        f"f{i}": [*dict.fromkeys(part + [str(g) for g in rng.choice(GENES, 5)])]
-        for i, part in enumerate(parts)
-    }
+    return {f"f{i}": [*dict.fromkeys(part + [str(g) for g in rng.choice(GENES, 5)])] for i, part in enumerate(parts)}
 
 
 @pytest.fixture
 def cells():
     rng = np.random.default_rng(2)
     counts = rng.poisson(rng.gamma(1, 2, size=211), (101, 211)).astype(np.float32)
-    return AnnData(
-        counts, var=pd.DataFrame(index=GENES), obs=pd.DataFrame(index=[str(i) for i in range(101)])
-    )
+    return AnnData(counts, var=pd.DataFrame(index=GENES), obs=pd.DataFrame(index=[str(i) for i in range(101)]))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -94,8 +87,7 @@ def test_lists_that_all_name_the_same_program_are_nothing_beside_gene_use_and_mu
     rng = np.random.default_rng(4)
     ribosome = collection["t0"][:8] if len(collection["t0"]) >= 8 else collection["t1"][:8]
     lists = {
-        i: [*ribosome, *(g for g in rng.choice(GENES[100:], 3, replace=False) if g not in ribosome)]
-        for i in range(31)
+        i: [*ribosome, *(g for g in rng.choice(GENES[100:], 3, replace=False) if g not in ribosome)] for i in range(31)
     }
     found = null_rates(lists, collection, GENES, nulls=LISTS_ONLY, seed=5).summary
     found = found[found["measure"] == "annotated_rate"].set_index("null")
@@ -110,9 +102,7 @@ def test_the_p_value_of_random_lists_is_not_too_often_small(collection):
     pvalues = []
     for experiment in range(40):
         lists = {i: list(rng.choice(GENES, 11, replace=False)) for i in range(29)}
-        found = null_rates(
-            lists, collection, GENES, nulls=["uniform"], replicates=19, seed=experiment, alpha=0.3
-        )
+        found = null_rates(lists, collection, GENES, nulls=["uniform"], replicates=19, seed=experiment, alpha=0.3)
         pvalues.append(found.summary["p_value"].to_numpy())
     pvalues = np.array(pvalues)
     assert pvalues.shape == (40, 3)
@@ -151,8 +141,6 @@ def test_on_real_counts_and_the_gene_ontology_uniform_lists_stay_below_five_in_a
     collection = read_gmt(test_data / "GO_Biological_Process_2021.gmt.gz")
     lists = {i: tuple(adata.var_names[:23]) for i in range(101)}
     modules = coexpression_lists(lists, coexpression_modules(adata, adata.var_names, 23), adata.var_names, 8)
-    found = null_rates(
-        modules, collection, adata.var_names, nulls=["uniform"], replicates=3, min_term_size=3
-    ).summary
+    found = null_rates(modules, collection, adata.var_names, nulls=["uniform"], replicates=3, min_term_size=3).summary
     assert found["mean"][0] < 0.05
     assert found["observed"][0] > 0.15

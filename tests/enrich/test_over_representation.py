@@ -31,13 +31,9 @@ def made_up(n_lists: int, n_terms: int, seed: int, sizes=(3, 23)):
     """Random lists and terms; every third list holds part of a term."""
     rng = np.random.default_rng(seed)
     terms = {
-        f"term {t}": [str(g) for g in rng.choice(GENES, rng.integers(2, 31), replace=False)]
-        for t in range(n_terms)
+        f"term {t}": [str(g) for g in rng.choice(GENES, rng.integers(2, 31), replace=False)] for t in range(n_terms)
     }
-    lists = {
-        f"f{i}": [str(g) for g in rng.choice(GENES, rng.integers(*sizes), replace=False)]
-        for i in range(n_lists)
-    }
+    lists = {f"f{i}": [str(g) for g in rng.choice(GENES, rng.integers(*sizes), replace=False)] for i in range(n_lists)}
     for i in range(0, n_lists, 3):
         lists[f"f{i}"] = list(dict.fromkeys(lists[f"f{i}"] + terms[f"term {i % n_terms}"][:7]))
     return lists, terms
@@ -72,9 +68,7 @@ def test_the_table_has_the_promised_columns_and_ranges():
 def test_pvalues_equal_scipys_hypergeometric_and_fishers_exact_test():
     lists, terms = made_up(17, 29, seed=1)
     table = over_representation(lists, terms, GENES)
-    np.testing.assert_allclose(
-        as_matrix(table, lists, terms, "pvalue"), every_pair(lists, terms, GENES), rtol=1e-9
-    )
+    np.testing.assert_allclose(as_matrix(table, lists, terms, "pvalue"), every_pair(lists, terms, GENES), rtol=1e-9)
     for row in table.iloc[:: len(table) // 13].itertuples():
         rest = row.background_size - row.set_size - row.term_size + row.overlap
         counts = [[row.overlap, row.set_size - row.overlap], [row.term_size - row.overlap, rest]]
@@ -99,9 +93,7 @@ def test_all_tests_corrects_over_every_list_and_term_as_statsmodels_does():
 @pytest.mark.parametrize("name", ["f0", "f1", "f9"])
 def test_hit_terms_equals_gseapy(name):
     lists, terms = made_up(17, 29, seed=4)
-    theirs = gseapy.enrich(lists[name], gene_sets=terms, background=GENES, outdir=None).results.set_index(
-        "Term"
-    )
+    theirs = gseapy.enrich(lists[name], gene_sets=terms, background=GENES, outdir=None).results.set_index("Term")
     table = over_representation({name: lists[name]}, terms, GENES, family="hit-terms").set_index("term")
     assert set(table.index) == set(theirs.index)
     theirs = theirs.loc[table.index]

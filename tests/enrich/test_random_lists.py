@@ -26,9 +26,7 @@ SIZES = [0, 1, 5, 13, 41, 41]
 @pytest.fixture
 def lists():
     rng = np.random.default_rng(0)
-    made = {
-        f"f{i}": [str(g) for g in rng.choice(GENES[:97], size, replace=False)] for i, size in enumerate(SIZES)
-    }
+    made = {f"f{i}": [str(g) for g in rng.choice(GENES[:97], size, replace=False)] for i, size in enumerate(SIZES)}
     made["f3"] = [*made["f3"], "not in the background"]
     return made
 
@@ -143,10 +141,7 @@ def test_modules_hold_the_top_pearson_correlates_of_their_first_gene(cells):
 
 def test_modules_find_planted_programs(cells):
     modules = coexpression_modules(cells, GENES, 11)
-    planted = [
-        set(order) == set(range(g // 11 * 11, g // 11 * 11 + 11))
-        for g, order in enumerate(modules.order[:55])
-    ]
+    planted = [set(order) == set(range(g // 11 * 11, g // 11 * 11 + 11)) for g, order in enumerate(modules.order[:55])]
     assert np.mean(planted) > 0.9
 
 
@@ -159,9 +154,7 @@ def test_coexpression_lists_start_from_every_gene_before_any_comes_twice(cells):
 
 
 def test_modules_are_refused_where_too_few_genes_vary(cells):
-    with pytest.raises(
-        ConfigError, match=r"modules of 20 genes need as many that vary.*has 12 in these cells"
-    ):
+    with pytest.raises(ConfigError, match=r"modules of 20 genes need as many that vary.*has 12 in these cells"):
         coexpression_modules(cells, [*GENES[:12], "G70"], 20)
     with pytest.raises(ConfigError, match="a list has 13 genes, the modules 5"):
         coexpression_lists({"a": GENES[:13]}, coexpression_modules(cells, GENES, 5), GENES)

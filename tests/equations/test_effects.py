@@ -76,9 +76,7 @@ def test_progress_and_drift_split_a_move_into_along_and_across():
     across -= across @ axis / (axis @ axis) * axis
     before = source + draws(CELLS, D_MODEL)
     after = before + 0.25 * axis + 0.5 * across
-    np.testing.assert_allclose(
-        axis_progress(after, source, target) - axis_progress(before, source, target), 0.25
-    )
+    np.testing.assert_allclose(axis_progress(after, source, target) - axis_progress(before, source, target), 0.25)
     np.testing.assert_allclose(
         axis_drift(before, after, source, target), 0.5 * np.linalg.norm(across) / np.linalg.norm(axis)
     )
@@ -94,9 +92,7 @@ def test_cells_that_shrink_to_their_own_mean_come_closer_without_progress_or_var
     after = 0.1 * before
     closer = np.linalg.norm(after - target, axis=1) < np.linalg.norm(before - target, axis=1)
     assert closer.mean() > 0.95
-    assert (
-        axis_progress(after, source, target) - axis_progress(before, source, target)
-    ).mean() == pytest.approx(0)
+    assert (axis_progress(after, source, target) - axis_progress(before, source, target)).mean() == pytest.approx(0)
     assert variance_kept(before, after) == pytest.approx(0.01)
 
 

@@ -79,9 +79,7 @@ def test_overlap_coefficient_equals_its_formula_on_sets():
     rng = np.random.default_rng(2)
     sets = [set(rng.choice(GENES, size, replace=False)) for size in (1, 5, 13, 29)] + [set()]
     pairs = [(a, b) for a in sets for b in sets]
-    shared, size_a, size_b = (
-        np.array(v) for v in zip(*((len(a & b), len(a), len(b)) for a, b in pairs), strict=True)
-    )
+    shared, size_a, size_b = (np.array(v) for v in zip(*((len(a & b), len(a), len(b)) for a, b in pairs), strict=True))
     expected = [len(a & b) / np.sqrt(len(a) * len(b)) if a and b else 0.0 for a, b in pairs]
     np.testing.assert_allclose(overlap_coefficient(shared, size_a, size_b), expected, rtol=1e-12)
     assert overlap_coefficient(np.array([13]), np.array([13]), np.array([13]))[0] == 1

@@ -28,9 +28,7 @@ def test_the_latent_objective_is_the_mean_squared_distance():
 
 def test_the_expression_objective_is_a_weighted_loop():
     y, target, weight = draws(CELLS, GENES), draws(GENES, seed=1), draws(GENES, seed=2).abs()
-    expected = (
-        sum(float(weight[g] * (y[c, g] - target[g]) ** 2) for c in range(CELLS) for g in range(GENES)) / CELLS
-    )
+    expected = sum(float(weight[g] * (y[c, g] - target[g]) ** 2) for c in range(CELLS) for g in range(GENES)) / CELLS
     assert float(expression_objective(y, target, weight)) == pytest.approx(expected)
 
 

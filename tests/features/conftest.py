@@ -13,6 +13,15 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 CELLS, GENES, MODEL_GENES, D_MODEL, FEATURES, K, LAYER = 17, 29, 37, 22, 41, 5, 1
 
 
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Networks this small only lose time to threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def make_cells(n_cells: int = CELLS, seed: int = 0) -> AnnData:
     """Counts of 29 of the model's 37 genes."""
     rng = np.random.default_rng(seed)

@@ -7,11 +7,22 @@ import pytest
 import scipy.sparse as sp
 import torch
 from anndata import AnnData
+from threadpoolctl import threadpool_limits
 
 from cellprism.models.aido import AidoCell
 
 CELLS, MODEL_GENES, DATA_GENES = 17, 29, 23
 REDUCED = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """Networks this small only lose time to threads, on a busy machine a hundredfold."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

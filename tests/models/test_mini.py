@@ -35,7 +35,7 @@ def test_it_is_small_and_has_at_least_1500_genes_and_a_head(mini):
     assert len(mini.genes) >= 1500
     assert mini.head is not None
     assert mini.config.gene_subset
-    assert sorted(p.name for p in model_path("mini").iterdir()) == sorted([WEIGHTS, CONFIG, GENES])
+    assert sorted(p.name for p in model_path("mini").iterdir()) == sorted([WEIGHTS, CONFIG, GENES, "README.md"])
 
 
 def test_it_knows_all_genes_of_the_bundled_cells(mini, cells):
@@ -109,3 +109,12 @@ def test_on_cells_of_another_donor_it_predicts_hidden_genes_better_than_their_me
     truth = expression_of(mini, few)[:, hidden]
     predicted = predict_masked(mini, few, hidden)[:, hidden]
     assert ((predicted - truth) ** 2).mean() < ((truth.mean(0) - truth) ** 2).mean()
+
+
+def test_the_page_beside_the_weights_quotes_the_cards_figures(mini):
+    page = (model_path("mini") / "README.md").read_text(encoding="utf-8")
+    masked, readout = (mini.card["assessment"][part] for part in ("masked", "cell_types"))
+    figures = [masked["methods"][name]["of_gene_mean"] for name in ("model", "ridge", "type mean")]
+    figures += [source["accuracy"] for source in readout["readout"].values()]
+    assert [f"{figure:.3f}" for figure in figures if f"{figure:.3f}" not in page] == []
+    assert mini.licence in page

@@ -77,7 +77,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(cells, tmp_path, uninterrupted, stops
 @pytest.mark.slow
 def test_a_killed_process_goes_on_bit_for_bit(cells, tmp_path, uninterrupted):
     tests = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=tests, env={**os.environ}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=tests, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
     assert done.returncode == -signal.SIGKILL
     assert [line["step"] for line in history(tmp_path)] == [7, 14]
     assert_same_run(pretrain(cells, TABLE, TWENTY_THREE, tmp_path), tmp_path, uninterrupted)

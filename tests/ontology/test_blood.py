@@ -43,25 +43,16 @@ def test_there_are_at_least_sixty_programs_of_eight_to_forty_genes(blood):
 
 
 def test_programs_have_plain_titles_that_differ_and_no_two_have_the_same_genes(blood):
-    assert all(
-        re.fullmatch(r"[A-Z][A-Za-z0-9 ,\-]+|mTOR and PI3K signalling|hnRNP and .+", term) for term in blood
-    )
+    assert all(re.fullmatch(r"[A-Z][A-Za-z0-9 ,\-]+|mTOR and PI3K signalling|hnRNP and .+", term) for term in blood)
     assert max(Counter(frozenset(genes) for genes in blood.values()).values()) == 1
 
 
 def test_every_program_names_a_publication_with_its_year(blood):
-    assert [
-        t for t in blood if not re.search(r"[A-Z][a-z]+.* (19|20)\d\d [A-Z][A-Za-z ]+$", blood.source[t])
-    ] == []
+    assert [t for t in blood if not re.search(r"[A-Z][a-z]+.* (19|20)\d\d [A-Z][A-Za-z ]+$", blood.source[t])] == []
 
 
 def test_genes_are_written_as_the_nomenclature_committee_writes_them(blood):
-    odd = {
-        g
-        for genes in blood.values()
-        for g in genes
-        if not re.fullmatch(r"[A-Z][A-Z0-9]*(orf\d+)?(-[A-Z0-9]+)?", g)
-    }
+    odd = {g for genes in blood.values() for g in genes if not re.fullmatch(r"[A-Z][A-Z0-9]*(orf\d+)?(-[A-Z0-9]+)?", g)}
     assert odd == set()
 
 

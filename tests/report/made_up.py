@@ -69,9 +69,7 @@ def poison(folder: Path, text: str) -> Path:
 
 def _poisoned(value: object, text: str) -> object:
     if isinstance(value, dict):
-        return {
-            k: v + text if k in WORDS and isinstance(v, str) else _poisoned(v, text) for k, v in value.items()
-        }
+        return {k: v + text if k in WORDS and isinstance(v, str) else _poisoned(v, text) for k, v in value.items()}
     if isinstance(value, list):
         return [v + text if isinstance(v, str) else _poisoned(v, text) for v in value]
     return value
@@ -207,14 +205,10 @@ def _rates() -> dict:
 
 def _steer(folder: Path, names: list[str], rng: np.random.Generator) -> None:
     doses, effects, terms, summary = [], [], [], []
-    for feature, (term, (_, genes)), strength in zip(
-        STEERED, list(PROGRAMS.items()), (0.055, 0.004), strict=False
-    ):
+    for feature, (term, (_, genes)), strength in zip(STEERED, list(PROGRAMS.items()), (0.055, 0.004), strict=False):
         own = np.isin(names, genes.split()[:5])
         baseline = rng.gamma(1.5, 0.5, len(names))
-        slope = np.where(own, strength, 0) * rng.uniform(0.6, 1.4, len(names)) + rng.normal(
-            0, 0.003, len(names)
-        )
+        slope = np.where(own, strength, 0) * rng.uniform(0.6, 1.4, len(names)) + rng.normal(0, 0.003, len(names))
         for alpha in (-3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0):
             effect = (alpha - 1) * slope * (1 - 0.03 * (alpha - 1))
             effects.append(
@@ -230,9 +224,7 @@ def _steer(folder: Path, names: list[str], rng: np.random.Generator) -> None:
                 )
             )
             on, off = float(effect[own].mean()), float(effect[~own].mean())
-            doses.append(
-                {"feature": feature, "alpha": alpha, "on_target": on, "off_target": off, "response": on - off}
-            )
+            doses.append({"feature": feature, "alpha": alpha, "on_target": on, "off_target": off, "response": on - off})
         value = 4 * strength
         terms += [
             {"feature": feature, "alpha": 5.0, "direction": "up", "genes": 20, "term": term, "padj": 2e-6},
@@ -269,9 +261,7 @@ def _steer(folder: Path, names: list[str], rng: np.random.Generator) -> None:
                 "antisymmetry": {**mirror, "difference_of_means": None},
             }
         )
-    summary.append(
-        {"feature": 71, "program": "Erythrocyte", "status": "no effect possible", "firing_rate": 0.0}
-    )
+    summary.append({"feature": 71, "program": "Erythrocyte", "status": "no effect possible", "firing_rate": 0.0})
     _table(folder / "dose.parquet", pd.concat(effects, ignore_index=True))
     _table(folder / "doses.parquet", pd.DataFrame(doses))
     _table(folder / "terms.parquet", pd.DataFrame(terms))
@@ -309,9 +299,7 @@ def _contrast(folder: Path, objective: str, rng: np.random.Generator) -> None:
     )
     _table(folder / "path.parquet", path)
     moved = rng.choice(N_FEATURES, 61, replace=False)
-    _table(
-        folder / "recipe.parquet", pd.DataFrame({"feature": moved, "strength": 1 + rng.laplace(0, 0.35, 61)})
-    )
+    _table(folder / "recipe.parquet", pd.DataFrame({"feature": moved, "strength": 1 + rng.laplace(0, 0.35, 61)}))
     _table(folder / "genes.parquet", _contrast_genes(reach, rng))
     _json(folder / "summary.json", _contrast_summary(objective, reach, float(closer.mean()), n_test))
 
@@ -366,8 +354,7 @@ def _contrast_summary(objective: str, reach: float, closer: float, n_test: int) 
         "lambda": 0.0048,
         "seed": 0,
         "n_cells": {
-            name: {"source": n, "target": n - 6}
-            for name, n in (("train", 131), ("validation", 41), ("test", n_test))
+            name: {"source": n, "target": n - 6} for name, n in (("train", 131), ("validation", 41), ("test", n_test))
         },
         "scores": {
             "fraction_closer": score(closer, 0.0 if closer == 1 else min(0.09, 1 - closer), 0.55, 0.13),

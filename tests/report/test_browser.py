@@ -83,9 +83,7 @@ def test_every_figure_is_drawn(size, request):
     for i in range(plots.count()):
         plot = plots.nth(i)
         assert plot.locator("svg.main-svg").count() > 0, plot.get_attribute("id")
-        assert plot.locator("g.trace, g.violinlayer path, g.heatmaplayer image").count() > 0, (
-            plot.get_attribute("id")
-        )
+        assert plot.locator("g.trace, g.violinlayer path, g.heatmaplayer image").count() > 0, plot.get_attribute("id")
 
 
 @pytest.mark.parametrize("size", ["wide", "narrow"])
@@ -124,10 +122,7 @@ def test_claims_are_filtered_by_words_and_by_verdict(wide):
 def test_features_are_sorted_by_number_both_ways_from_the_keyboard(wide):
     page = wide.page
     header = page.locator("#table-features th button", has_text="Fires at")
-    rates = (
-        "Array.from(document.querySelectorAll('#table-features tbody tr'), r => "
-        "Number(r.cells[7].dataset.value))"
-    )
+    rates = "Array.from(document.querySelectorAll('#table-features tbody tr'), r => Number(r.cells[7].dataset.value))"
     header.focus()
     page.keyboard.press("Enter")
     assert header.locator("..").get_attribute("aria-sort") == "ascending"

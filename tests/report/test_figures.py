@@ -40,9 +40,7 @@ def test_every_figure_of_the_page_is_there(figures):
     }
 
 
-def test_every_figure_says_its_finding_how_to_read_it_what_it_shows_and_where_it_comes_from(
-    figures, whole_run
-):
+def test_every_figure_says_its_finding_how_to_read_it_what_it_shows_and_where_it_comes_from(figures, whole_run):
     for figure in figures.values():
         assert len(figure.title) > 20, figure.id
         assert len(figure.reading) > 80, figure.id
@@ -148,9 +146,7 @@ def test_without_random_features_there_is_no_band(facts):
     strong = facts.steering[0].features[0]
     bare = replace(
         strong,
-        response=replace(
-            strong.response, random_feature=replace(strong.response.random_feature, interval=None)
-        ),
+        response=replace(strong.response, random_feature=replace(strong.response.random_feature, interval=None)),
     )
     assert len(dose_figure(bare, 97, ()).plot.data) == 2
     assert steering_table(replace(facts.steering[0], features=[bare])).rows[0][2] == "not measured"

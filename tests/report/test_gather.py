@@ -32,9 +32,7 @@ def test_every_verdict_follows_from_the_numbers_beside_it(claims):
     for claim in claims.values():
         null = claim.null.interval if claim.null else None
         if "neurons" not in claim.id:  # an unfair control: see below
-            assert (
-                claim.verdict == judge(claim.value, claim.interval, null, matters=claim.test.matters).verdict
-            )
+            assert claim.verdict == judge(claim.value, claim.interval, null, matters=claim.test.matters).verdict
 
 
 def test_every_number_is_in_the_file_and_field_that_it_names(claims, whole_run):
@@ -47,9 +45,7 @@ def test_every_number_is_in_the_file_and_field_that_it_names(claims, whole_run):
         field = claim.source.field.split(" ")[0]
         if path.suffix == ".json" and "[" not in field:
             value = field_of(json.loads(path.read_text()), field)
-            assert claim.value == pytest.approx(1 - value if "1 − value" in claim.source.field else value), (
-                claim.id
-            )
+            assert claim.value == pytest.approx(1 - value if "1 − value" in claim.source.field else value), claim.id
             found += 1
     assert found >= 25
 

@@ -56,9 +56,7 @@ def test_a_step_that_was_not_run_is_missing_alone(run_folder, facts, gone, missi
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     found = read_run(run_folder)
     for name in ("cells", "model", "training", "features", "rates", "steering", "contrasts"):
-        assert bool(getattr(found, name) is not None and getattr(found, name) != []) == (name != missing), (
-            name
-        )
+        assert bool(getattr(found, name) is not None and getattr(found, name) != []) == (name != missing), name
 
 
 def test_no_folder_is_a_users_mistake(tmp_path):

@@ -77,9 +77,7 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page(page):
     policy = next(a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     running = [text for attributes, text in page.scripts if attributes.get("type") != "application/json"]
     assert len(running) == 2
-    hashes = {
-        "'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'" for s in running
-    }
+    hashes = {"'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'" for s in running}
     allowed = re.search(r"script-src ([^;]*);", policy).group(1)
     assert set(allowed.split()) == hashes
     assert policy.startswith("default-src 'none'")
@@ -161,9 +159,7 @@ def test_an_empty_folder_still_gives_a_page(tmp_path):
         assert part in words
 
 
-@pytest.mark.parametrize(
-    "gone", ["terms", "features", "contrast", "steer", "sae", "model.json", "cells.h5ad"]
-)
+@pytest.mark.parametrize("gone", ["terms", "features", "contrast", "steer", "sae", "model.json", "cells.h5ad"])
 def test_links_lead_somewhere_whatever_is_missing(run_folder, gone):
     path = run_folder / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()

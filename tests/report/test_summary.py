@@ -50,9 +50,7 @@ def test_the_summary_says_when_modules_match_more_often(run_folder):
     rates["rows"][0].update(rate=0.2, interval=[0.17, 0.23])
     path.write_text(json.dumps(rates))
     facts = read_run(run_folder)
-    assert (
-        "merely vary together match programs more often" in summary_sentences(facts, gather_claims(facts))[1]
-    )
+    assert "merely vary together match programs more often" in summary_sentences(facts, gather_claims(facts))[1]
 
 
 def test_every_key_number_has_a_control_and_a_verdict(claims):

@@ -12,15 +12,9 @@ width = st.floats(0, 20)
 @pytest.mark.parametrize(
     ("value", "interval", "null", "verdict"),
     [
-        pytest.param(
-            0.59, (0.50, 0.67), (0.0, 0.03), "above chance", id="far above the null is above chance"
-        ),
-        pytest.param(
-            0.20, (0.17, 0.24), (0.35, 0.47), "below chance", id="far below the null is below chance"
-        ),
-        pytest.param(
-            0.41, (0.37, 0.45), (0.36, 0.44), "at chance", id="a sharp value inside the null is at chance"
-        ),
+        pytest.param(0.59, (0.50, 0.67), (0.0, 0.03), "above chance", id="far above the null is above chance"),
+        pytest.param(0.20, (0.17, 0.24), (0.35, 0.47), "below chance", id="far below the null is below chance"),
+        pytest.param(0.41, (0.37, 0.45), (0.36, 0.44), "at chance", id="a sharp value inside the null is at chance"),
         pytest.param(
             0.40,
             (0.20, 0.60),
@@ -36,12 +30,8 @@ width = st.floats(0, 20)
             id="a value that overlaps the edge tells nothing",
         ),
         pytest.param(0.05, None, (-0.02, 0.03), "above chance", id="an exact value needs no interval"),
-        pytest.param(
-            0.01, None, (-0.02, 0.03), "at chance", id="an exact value inside the null is at chance"
-        ),
-        pytest.param(
-            0.035, None, (-0.02, 0.03), "above chance", id="an exact value just outside the null is above"
-        ),
+        pytest.param(0.01, None, (-0.02, 0.03), "at chance", id="an exact value inside the null is at chance"),
+        pytest.param(0.035, None, (-0.02, 0.03), "above chance", id="an exact value just outside the null is above"),
         pytest.param(0.0, (0.0, 0.0), (0.0, 0.0), "at chance", id="nothing against nothing is at chance"),
         pytest.param(
             0.1,
@@ -50,9 +40,7 @@ width = st.floats(0, 20)
             "cannot be told here",
             id="an exact null inside the interval tells nothing",
         ),
-        pytest.param(
-            0.44, (0.44, 0.50), (0.36, 0.44), "cannot be told here", id="touching the null is not beyond it"
-        ),
+        pytest.param(0.44, (0.44, 0.50), (0.36, 0.44), "cannot be told here", id="touching the null is not beyond it"),
         pytest.param(None, None, (0.0, 1.0), "cannot be told here", id="nothing measured tells nothing"),
         pytest.param(float("nan"), None, (0.0, 1.0), "cannot be told here", id="NaN tells nothing"),
         pytest.param(0.9, (0.8, 1.0), None, "cannot be told here", id="without a null nothing is told"),
@@ -63,9 +51,7 @@ width = st.floats(0, 20)
             "cannot be told here",
             id="an interval of NaN tells nothing",
         ),
-        pytest.param(
-            0.9, (0.8, 1.0), (float("-inf"), 0.2), "cannot be told here", id="an endless null tells nothing"
-        ),
+        pytest.param(0.9, (0.8, 1.0), (float("-inf"), 0.2), "cannot be told here", id="an endless null tells nothing"),
     ],
 )
 def test_verdict_of(value, interval, null, verdict):
@@ -121,9 +107,7 @@ def test_chance_is_seldom_called_more_than_chance():
     """Values drawn from the null itself, each with its own honest interval: 2.5 % at most on either side."""
     rng = np.random.default_rng(7)
     values, spread = rng.normal(size=4001), 1.96
-    verdicts = [
-        judge(float(v), (float(v) - spread, float(v) + spread), (-spread, spread)).verdict for v in values
-    ]
+    verdicts = [judge(float(v), (float(v) - spread, float(v) + spread), (-spread, spread)).verdict for v in values]
     for beyond in ("above chance", "below chance"):
         assert verdicts.count(beyond) / len(values) < 0.025
     exact = [judge(float(v), None, (-spread, spread)).verdict for v in values]

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from cellprism.models.aido import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
-from steer.planted import PlantedModel, planted_sae
+from steering.planted import PlantedModel, planted_sae
 
 CELLS, GENES = 17, 29
 
@@ -35,9 +35,7 @@ def planted() -> tuple[PlantedModel, SparseAutoencoder]:
 @pytest.fixture(scope="session")
 def real_model() -> AidoCell:
     """A small transformer with random weights."""
-    return AidoCell.random(
-        [f"G{i}" for i in range(31)], hidden=16, layers=3, heads=2, intermediate=37, seed=1
-    )
+    return AidoCell.random([f"G{i}" for i in range(31)], hidden=16, layers=3, heads=2, intermediate=37, seed=1)
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +43,7 @@ def real_sae(real_model) -> SparseAutoencoder:
     """41 random features of its residual stream, 5 at a token."""
     rng = torch.Generator().manual_seed(0)
     W_dec = normalize(torch.randn(41, real_model.d_model, generator=rng), dim=1)
-    return SparseAutoencoder(
-        W_dec.T.contiguous(), torch.zeros(41), W_dec, torch.zeros(real_model.d_model), k=5
-    )
+    return SparseAutoencoder(W_dec.T.contiguous(), torch.zeros(41), W_dec, torch.zeros(real_model.d_model), k=5)
 
 
 @pytest.fixture(scope="session")

@@ -34,9 +34,7 @@ class PlantedModel:
         """Counts are the values; one more token, which is no gene, has the value 1."""
         gene = torch.tensor([*(self.genes.index(name) for name in adata.var_names), -1])
         for start in range(0, adata.n_obs, size):
-            counts = torch.from_numpy(
-                sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32)
-            )
+            counts = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32))
             values = torch.cat([counts, torch.ones(len(counts), 1)], dim=1)
             present = (gene >= 0).expand(values.shape)
             yield CellBatch(values, gene, present, torch.arange(start, start + len(counts)))
@@ -66,9 +64,7 @@ def planted_sae(model: PlantedModel, centre: torch.Tensor | None = None) -> Spar
     )
 
 
-def planted_cells(
-    recipe: dict[int, float], n_source: int = 53, n_target: int = 59, noise: float = 0.1, seed: int = 0
-):
+def planted_cells(recipe: dict[int, float], n_source: int = 53, n_target: int = 59, noise: float = 0.1, seed: int = 0):
     """Source cells, and target cells in which gene f is ``recipe[f]`` times as strong; all other genes
     alike."""
     rng = np.random.default_rng(seed)

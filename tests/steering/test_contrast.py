@@ -13,7 +13,7 @@ from cellprism.steering.parts import read_parts
 from cellprism.steering.pool import read_pool
 from cellprism.steering.search import Effort, search
 from cellprism.store.tables import read_table, write_table
-from steer.planted import PlantedModel, planted_cells, planted_sae
+from steering.planted import PlantedModel, planted_cells, planted_sae
 
 RECIPE = {3: 2.5, 11: 0.2}
 SMALL = ContrastSettings(
@@ -147,9 +147,7 @@ def _doubled(cells):
 def test_no_strength_leaves_the_bound():
     model = PlantedModel()
     settings = ContrastSettings(penalties=5, null_replicates=0, random_edits=0, bound=0.5, n_genes=4)
-    found = contrast(
-        model, planted_sae(model), planted_cells(RECIPE), 1, "helper", "killer", settings=settings
-    )
+    found = contrast(model, planted_sae(model), planted_cells(RECIPE), 1, "helper", "killer", settings=settings)
     assert max(abs(s - 1) for s in found.strengths.values()) == pytest.approx(0.5)
 
 

@@ -134,13 +134,11 @@ def test_depth_tokens_are_left_alone_unless_asked_for(real_model, real_sae, cell
     present = edited(chunk.x, chunk.code, strengths, real_sae.W_dec)
     assert torch.equal(present[:, 29:], chunk.x[:, 29:])
     assert not torch.equal(present[:, :29], chunk.x[:, :29])
-    assert not torch.equal(
-        edited(chunk.x, everywhere.code, strengths, real_sae.W_dec)[:, 29:], chunk.x[:, 29:]
-    )
+    assert not torch.equal(edited(chunk.x, everywhere.code, strengths, real_sae.W_dec)[:, 29:], chunk.x[:, 29:])
 
 
 def test_steering_a_known_model_multiplies_the_gene_of_the_feature(planted):
-    from steer.planted import planted_cells
+    from steering.planted import planted_cells
 
     model, sae = planted
     adata = planted_cells({})
@@ -152,7 +150,7 @@ def test_steering_a_known_model_multiplies_the_gene_of_the_feature(planted):
 
 
 def test_the_site_is_read_once_for_baseline_and_steered(planted):
-    from steer.planted import planted_cells
+    from steering.planted import planted_cells
 
     model, sae = planted
     steer(model, sae, planted_cells({}), 1, {7: -3.0})

@@ -161,9 +161,7 @@ def test_the_cell_table_is_what_the_scores_average(case):
     table = cell_table(yardstick, pd.Index([f"c{i}" for i in range(CELLS)]), before, after)
     scores = score(yardstick, before, after, there)
     assert table["closer"].mean() == scores["fraction_closer"]
-    assert (table["projection_after"] - table["projection_before"]).mean() == pytest.approx(
-        scores["latent_progress"]
-    )
+    assert (table["projection_after"] - table["projection_before"]).mean() == pytest.approx(scores["latent_progress"])
     assert 1 - table["distance_after"].mean() / table["distance_before"].mean() == pytest.approx(
         scores["distance_closed"]
     )

@@ -47,10 +47,7 @@ def test_a_random_direction_edits_the_same_tokens_by_as_much(pool):
     strengths[feature] = strength
     (cells,) = read_whole(pool)
     as_feature = edited(cells.x, cells.code, strengths, pool.W_dec) - cells.x
-    moved = (
-        torch.cat([x for _, x in moved_as_feature(pool, np.arange(17), feature, strength, direction)])
-        - cells.x
-    )
+    moved = torch.cat([x for _, x in moved_as_feature(pool, np.arange(17), feature, strength, direction)]) - cells.x
     torch.testing.assert_close(moved.norm(dim=-1), as_feature.norm(dim=-1), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(moved, as_feature, atol=1e-3)
 
@@ -63,9 +60,7 @@ def read_whole(pool):
 
 def test_activations_are_those_of_one_feature(pool):
     (cells,) = read_whole(pool)
-    expected = torch.zeros(len(cells.code.values), 41).scatter_(1, cells.code.features, cells.code.values)[
-        :, 7
-    ]
+    expected = torch.zeros(len(cells.code.values), 41).scatter_(1, cells.code.features, cells.code.values)[:, 7]
     torch.testing.assert_close(feature_activation(cells.code, 7), expected)
 
 

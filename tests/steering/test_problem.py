@@ -45,9 +45,7 @@ def test_the_gradient_is_that_of_dense_automatic_differentiation(pool, objective
     strengths = 1 + torch.randn(41, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     loss, gradient = ContrastProblem(pool, ROWS, target).loss_and_gradient(strengths)
     alpha = strengths.clone().requires_grad_()
-    z = torch.zeros(*pool.x.shape[:2], 41, dtype=torch.float64).scatter_(
-        2, pool.code_features, pool.code_values
-    )
+    z = torch.zeros(*pool.x.shape[:2], 41, dtype=torch.float64).scatter_(2, pool.code_features, pool.code_values)
     x = pool.x + ((alpha - 1) * z) @ pool.W_dec
     (whole,) = (cells.batch for cells in replace(pool, batch_size=17).take(ROWS))
     expected = target(pool.model.resume(whole, 1, x[ROWS]))
@@ -68,9 +66,7 @@ def test_loss_and_gradient_do_not_depend_on_the_batch_size(pool, objective):
 
 def test_energy_is_0_exactly_for_features_that_never_fire(pool):
     problem = ContrastProblem(pool, ROWS, targets(pool)["latent"])
-    z = torch.zeros(*pool.x.shape[:2], 41, dtype=torch.float64).scatter_(
-        2, pool.code_features, pool.code_values
-    )
+    z = torch.zeros(*pool.x.shape[:2], 41, dtype=torch.float64).scatter_(2, pool.code_features, pool.code_values)
     expected = z[ROWS].square().sum(dim=(0, 1)) * pool.W_dec.square().sum(dim=1) / len(ROWS)
     torch.testing.assert_close(problem.energy(), expected)
 

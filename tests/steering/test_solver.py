@@ -37,21 +37,15 @@ def problem(seed: int = 0, spread: float = 1.0, noise: float = 0.3) -> tuple[Qua
     A = torch.randn(ROWS, FEATURES, generator=rng, dtype=torch.float64)
     A *= torch.exp(spread * torch.randn(FEATURES, generator=rng, dtype=torch.float64))
     truth = torch.ones(FEATURES, dtype=torch.float64)
-    truth[[2, 3, 5, 11, 17, 23, 37]] = torch.tensor(
-        [3.0, -2.0, 2.5, 0.0, -1.0, 2.0, 4.0], dtype=torch.float64
-    )
-    return Quadratic(
-        A, A @ (truth - 1) + noise * torch.randn(ROWS, generator=rng, dtype=torch.float64)
-    ), truth
+    truth[[2, 3, 5, 11, 17, 23, 37]] = torch.tensor([3.0, -2.0, 2.5, 0.0, -1.0, 2.0, 4.0], dtype=torch.float64)
+    return Quadratic(A, A @ (truth - 1) + noise * torch.randn(ROWS, generator=rng, dtype=torch.float64)), truth
 
 
 def test_every_point_of_a_long_path_is_the_lasso_solution():
     quadratic, _ = problem()
     solver = ProximalSolver(iterations=2000, tolerance=1e-14)
     state = solver.start(quadratic)
-    points = solver.path(
-        quadratic, state, falling_penalties(state.largest_penalty, state.largest_penalty / 50, 7)
-    )
+    points = solver.path(quadratic, state, falling_penalties(state.largest_penalty, state.largest_penalty / 50, 7))
     for point in points:
         lasso = Lasso(alpha=point.penalty * state.scale / 2, fit_intercept=False, tol=1e-12, max_iter=100_000)
         lasso.fit(quadratic.A.numpy(), quadratic.y.numpy())
@@ -63,9 +57,7 @@ def test_planted_zeros_are_exactly_neutral_and_the_rest_is_found():
     quadratic, truth = problem(noise=0.0, spread=0.3)
     solver = ProximalSolver(iterations=200, tolerance=1e-12)
     state = solver.start(quadratic)
-    last = solver.path(
-        quadratic, state, falling_penalties(state.largest_penalty, state.largest_penalty / 1000, 12)
-    )[-1]
+    last = solver.path(quadratic, state, falling_penalties(state.largest_penalty, state.largest_penalty / 1000, 12))[-1]
     assert torch.equal(last.strengths == 1, truth == 1)
     torch.testing.assert_close(last.strengths, truth, atol=0.1, rtol=0)
 
@@ -92,9 +84,7 @@ def test_the_bounded_solution_is_that_of_a_general_optimiser():
         change = torch.from_numpy(parts[:FEATURES] - parts[FEATURES:])
         return quadratic.loss_and_gradient(1 + change)[0] / state.scale + penalty * parts.sum()
 
-    best = minimize(
-        cost, np.zeros(2 * FEATURES), bounds=[(0, bound)] * (2 * FEATURES), options={"maxfun": 10**6}
-    )
+    best = minimize(cost, np.zeros(2 * FEATURES), bounds=[(0, bound)] * (2 * FEATURES), options={"maxfun": 10**6})
     assert point.loss + penalty * float((point.strengths - 1).abs().sum()) <= best.fun + 1e-6
     assert float((point.strengths - 1).abs().max()) == pytest.approx(bound)
 
@@ -104,9 +94,7 @@ def test_features_that_never_fire_are_left_alone():
     silent = Quadratic(quadratic.A, quadratic.y, silent=(2, 37))
     solver = ProximalSolver(iterations=50)
     state = solver.start(silent)
-    last = solver.path(
-        silent, state, falling_penalties(state.largest_penalty, state.largest_penalty / 1000, 5)
-    )[-1]
+    last = solver.path(silent, state, falling_penalties(state.largest_penalty, state.largest_penalty / 1000, 5))[-1]
     assert last.strengths[[2, 37]].tolist() == [1.0, 1.0]
     assert not last.strengths.isnan().any()
 

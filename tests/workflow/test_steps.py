@@ -15,10 +15,10 @@ from workflow.tiny import bar, config_of
 
 
 def done_in(folder, config, *steps) -> list[str]:
-    """The steps that were not skipped."""
+    """The steps that were done, neither skipped nor removed."""
     said: list[str] = []
     start_run(config, folder, bar, said.append, *([steps] if steps else []))
-    return [text.split(":")[0] for text in said if "already done" not in text]
+    return [text.split(":")[0] for text in said if ": done in" in text]
 
 
 def went_on(folder, step, config=None) -> list[str]:
@@ -60,6 +60,15 @@ def test_changed_cells_under_the_same_name_are_noticed(asked, tmp_path, run):
     cells[::-1].copy().write_h5ad(tmp_path / "cells.h5ad")
     config = config_of({**asked, "cells": str(tmp_path / "cells.h5ad")})
     assert done_in(run, config, "cells") == ["cells"]
+
+
+def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):
+    said: list[str] = []
+    start_run(config_of(asked, "train.k=7"), run, bar, said.append, ("cells", "train"))
+    gone = [text for text in said if text.endswith("removed, it was made from an earlier train")]
+    assert [text.split(":")[0] for text in gone] == ["interpret", "steer", "contrast"]
+    assert (run / "sae").is_dir()
+    assert [name for name in ("features", "terms", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
 
 
 def test_a_changed_file_of_gene_sets_is_noticed(asked, tmp_path, run):

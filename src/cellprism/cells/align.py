@@ -60,9 +60,7 @@ def data_genes(var: pd.DataFrame) -> DataGenes:
     index = [str(name) for name in var.index]
     columns: dict[str, Any] = {str(c): var[c] for c in var.columns}
     texts = {name: _texts(column) for name, column in columns.items() if _is_text(column)}
-    written = next(
-        (v for v in (index, *texts.values()) if 2 * sum(bool(bare_ensembl(i)) for i in v) > len(v)), None
-    )
+    written = next((v for v in (index, *texts.values()) if 2 * sum(bool(bare_ensembl(i)) for i in v) > len(v)), None)
     ids = [""] * len(index) if written is None else [bare_ensembl(i) for i in written]
     lower = {c.lower(): values for c, values in texts.items()}
     symbols = next((lower[c] for c in SYMBOL_NAMES if c in lower), index)

@@ -57,14 +57,11 @@ class GeneTable:
         for kind, values in (("symbols", self.symbol), ("Ensembl ids", self.ensembl)):
             if twice := [v for v, n in Counter(values).items() if n > 1 and v]:
                 problems.append(
-                    f"{len(twice)} {kind} occur more than once, such as {twice[0]!r}; each may stand for one "
-                    "gene"
+                    f"{len(twice)} {kind} occur more than once, such as {twice[0]!r}; each may stand for one gene"
                 )
         known = set(self.symbol)
         if lost := [a for a, s in self.alias.items() if s not in known]:
-            problems.append(
-                f"alias {lost[0]!r} stands for {self.alias[lost[0]]!r}, which is not among the symbols"
-            )
+            problems.append(f"alias {lost[0]!r} stands for {self.alias[lost[0]]!r}, which is not among the symbols")
         if problems:
             raise CellsError("the gene table", problems)
 
@@ -133,9 +130,7 @@ def read_gene_table(path: Path) -> GeneTable:
         DamagedError: the file cannot be read to its end.
     """
     if not path.is_file():
-        raise CellsError(
-            str(path), ["no such file; expected a tab-separated gene table with a column 'symbol'"]
-        )
+        raise CellsError(str(path), ["no such file; expected a tab-separated gene table with a column 'symbol'"])
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (
@@ -146,9 +141,7 @@ def read_gene_table(path: Path) -> GeneTable:
         pd.errors.ParserError,
         pd.errors.EmptyDataError,
     ) as error:
-        raise DamagedError(
-            f"{path} is not a readable gene table ({error}); copy or fetch it again"
-        ) from error
+        raise DamagedError(f"{path} is not a readable gene table ({error}); copy or fetch it again") from error
     symbols = next((c for c in SYMBOL_COLUMNS if c in table), None)
     if symbols is None:
         raise CellsError(str(path), [f"no column 'symbol'; found {', '.join(map(repr, table.columns))}"])

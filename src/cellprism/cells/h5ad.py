@@ -45,18 +45,14 @@ def read_h5ad_file(path: Path, layer: str | None) -> RawCells:
         if not {"obs", "var"} <= file.keys():
             held = ", ".join(sorted(file)) or "nothing"
             hint = "; a 10x file must end in .h5" if "matrix" in file else ""
-            raise CellsError(
-                str(path), [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"]
-            )
+            raise CellsError(str(path), [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"])
         old = isinstance(file["obs"], h5py.Dataset)  # its categories are kept apart from their columns
         if old:
             return from_anndata(read_old_h5ad(path), str(path), layer)
         choices = _choices(file)
         chosen = choose(str(path), list(choices), layer)
         element, var = choices[chosen]
-        others = tuple(
-            name for name, (held, _) in choices.items() if name != chosen and could_be_counts(_peek(held))
-        )
+        others = tuple(name for name, (held, _) in choices.items() if name != chosen and could_be_counts(_peek(held)))
         obs = _frame(file["obs"])
         return RawCells(
             source=str(path), matrix=_to_csr(element), obs=obs, var=_frame(var),
@@ -79,9 +75,7 @@ def from_anndata(adata: anndata.AnnData, source: str, layer: str | None) -> RawC
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
         kind = f"{_where(chosen)} is a {type(values).__name__}"
         raise CellsError(source, [f"{kind}; expected a SciPy sparse matrix or a NumPy array"])
-    others = tuple(
-        name for name, (other, _) in matrices.items() if name != chosen and could_be_counts(_sample(other))
-    )
+    others = tuple(name for name, (other, _) in matrices.items() if name != chosen and could_be_counts(_sample(other)))
     matrix = sp.csr_matrix(values)
     matrix.check_format(full_check=True)
     return RawCells(

@@ -24,22 +24,17 @@ def label_problems(obs: pd.DataFrame, column: str | None, wanted: Sequence[str])
             return []
         asked = ", ".join(map(repr, wanted))
         hint = suggestion(CELL_TYPE, possible_columns(obs))
-        return [
-            f"cell types {asked} were asked for, but no column that holds them; pass labels=COLUMN ({hint})"
-        ]
+        return [f"cell types {asked} were asked for, but no column that holds them; pass labels=COLUMN ({hint})"]
     if column not in obs:
         return [
-            f"obs has no column {column!r} to take cell types from; "
-            f"{suggestion(column, list(map(str, obs.columns)))}"
+            f"obs has no column {column!r} to take cell types from; {suggestion(column, list(map(str, obs.columns)))}"
         ]
     types = cell_types(obs, column)
     if (types == UNLABELLED).all():
         return [f"obs[{column!r}] is empty: no cell has a type; {suggestion(column, possible_columns(obs))}"]
     known = [str(t) for t in types.value_counts().index if t != UNLABELLED]
     return [
-        f"obs[{column!r}] has no cell type {name!r}; {suggestion(name, known)}"
-        for name in wanted
-        if name not in known
+        f"obs[{column!r}] has no cell type {name!r}; {suggestion(name, known)}" for name in wanted if name not in known
     ]
 
 
@@ -55,9 +50,7 @@ def possible_columns(obs: pd.DataFrame) -> list[str]:
     found = []
     for name in obs.columns:
         column: Any = obs[name]
-        textual = isinstance(column.dtype, pd.CategoricalDtype) or not pd.api.types.is_numeric_dtype(
-            column.dtype
-        )
+        textual = isinstance(column.dtype, pd.CategoricalDtype) or not pd.api.types.is_numeric_dtype(column.dtype)
         if textual and 2 <= column.nunique() <= min(MOST_TYPES, len(obs) - 1):
             found.append(str(name))
     return found

@@ -43,9 +43,7 @@ def overlap_problems(
         if common == 0
         else f"only {common:,} of the model's {len(table):,} genes are among the data's {len(genes.shown):,}"
     )
-    return [
-        f"{found} (expected at least {least:.0%} of the smaller list): {_reason(genes, table, cell_names)}"
-    ]
+    return [f"{found} (expected at least {least:.0%} of the smaller list): {_reason(genes, table, cell_names)}"]
 
 
 def umi_problems(share: float, least: float) -> list[str]:

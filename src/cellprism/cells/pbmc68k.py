@@ -31,9 +31,7 @@ def recover_counts(logged: sp.csr_matrix, totals: np.ndarray) -> tuple[sp.csr_ma
     exact = np.expm1(logged.data.astype(np.float64)) * per_value / PER
     counts = np.rint(exact)
     residual = float(np.abs(exact - counts).max())
-    return sp.csr_matrix(
-        (counts.astype(np.float32), logged.indices, logged.indptr), shape=logged.shape
-    ), residual
+    return sp.csr_matrix((counts.astype(np.float32), logged.indices, logged.indptr), shape=logged.shape), residual
 
 
 def read_pbmc68k(path: Path) -> RawCells:
@@ -49,8 +47,7 @@ def read_pbmc68k(path: Path) -> RawCells:
     counts, residual = recover_counts(sp.csr_matrix(adata.raw.X), totals)
     if residual > FARTHEST:
         raise DamagedError(
-            f"{path}: values are up to {residual:.3f} from whole counts, expected at most {FARTHEST}; "
-            "reinstall scanpy"
+            f"{path}: values are up to {residual:.3f} from whole counts, expected at most {FARTHEST}; reinstall scanpy"
         )
     note = (
         "counts were recovered from the logarithms in .raw; before rounding they were at most "

@@ -175,9 +175,7 @@ def _columns(
 ) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Counts and what is known of their genes; with a table, the model's genes."""
     stored = raw.matrix
-    counts = sp.csr_matrix(
-        (np.rint(stored.data).astype(np.float32), stored.indices, stored.indptr), shape=stored.shape
-    )
+    counts = sp.csr_matrix((np.rint(stored.data).astype(np.float32), stored.indices, stored.indptr), shape=stored.shape)
     if mapping is None or table is None:
         x = counts.copy()
         x.sum_duplicates()
@@ -203,9 +201,7 @@ def _rows(obs: pd.DataFrame, column: str | None, totals: Float[np.ndarray, " cel
     return rows
 
 
-def _notes(
-    raw: RawCells, names: DataGenes, column: str | None, table: GeneTable | None, x: sp.csr_matrix
-) -> list[str]:
+def _notes(raw: RawCells, names: DataGenes, column: str | None, table: GeneTable | None, x: sp.csr_matrix) -> list[str]:
     notes = []
     repeated = raw.obs.index[raw.obs.index.duplicated()]
     if len(repeated):

@@ -109,8 +109,7 @@ def cells_report(adata: AnnData) -> CellsReport:
 
 def _mapping(record: Mapping[str, Any]) -> MappingReport:
     whole = {
-        name: int(record[name])
-        for name in ("n_read", "n_model", "n_found", "summed", "dropped", "absent_from_data")
+        name: int(record[name]) for name in ("n_read", "n_model", "n_found", "summed", "dropped", "absent_from_data")
     }
     largest = zip(_texts(record["dropped_genes"]), np.asarray(record["dropped_umi"]).tolist(), strict=True)
     return MappingReport(

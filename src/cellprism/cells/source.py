@@ -76,9 +76,7 @@ def _read_path(path: Path, name: str, layer: str | None) -> RawCells:
     if path.suffix == ".h5ad" and not path.is_dir() and not bundled:
         return read_h5ad_file(path, layer)
     if layer not in (None, "X"):
-        raise CellsError(
-            name, [f"there is no layer {layer!r}: such a source has one matrix only; leave layer out"]
-        )
+        raise CellsError(name, [f"there is no layer {layer!r}: such a source has one matrix only; leave layer out"])
     if bundled:
         return replace(read_pbmc68k(path), labels=DATASETS[name].labels)
     if path.is_dir() and path.suffix != ".zarr":
@@ -98,12 +96,6 @@ def _check_exists(path: Path, name: str) -> None:
     beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     likely = near(name, list(DATASETS)) if "/" not in name else []
     likely += [str(folder / n) for n in near(path.name, beside)]
-    hint = (
-        f"did you mean {' or '.join(map(repr, likely))}?"
-        if likely
-        else f"known data sets: {', '.join(DATASETS)}"
-    )
+    hint = f"did you mean {' or '.join(map(repr, likely))}?" if likely else f"known data sets: {', '.join(DATASETS)}"
     where = "" if folder.is_dir() else f" (nor is there a folder {folder})"
-    raise CellsError(
-        name, [f"no such file or folder{where}; expected {FORMATS}, or the name of a data set; {hint}"]
-    )
+    raise CellsError(name, [f"no such file or folder{where}; expected {FORMATS}, or the name of a data set; {hint}"])

@@ -37,8 +37,7 @@ def split_cells(
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.size not in PARTS or (shares <= 0).any() or abs(shares.sum() - 1) > 1e-6:
         raise ConfigError(
-            f"fractions {tuple(fractions)} must be two or three positive numbers that sum to 1, such as "
-            "(0.6, 0.2, 0.2)"
+            f"fractions {tuple(fractions)} must be two or three positive numbers that sum to 1, such as (0.6, 0.2, 0.2)"
         )
     if by is not None and by not in adata.obs:
         raise CellsError(

@@ -35,9 +35,7 @@ def read_10x_h5(path: Path) -> RawCells:
     """
     with h5py.File(path, "r") as file:
         held: dict[str, Any] = dict(file.items())
-        groups = [
-            name for name, group in held.items() if isinstance(group, h5py.Group) and "barcodes" in group
-        ]
+        groups = [name for name, group in held.items() if isinstance(group, h5py.Group) and "barcodes" in group]
         if len(groups) != 1:
             raise CellsError(str(path), [_why_not_one(sorted(held), groups)])
         group = held[groups[0]]
@@ -84,9 +82,7 @@ def matrix_files(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def _either(folder: Path, names: list[str]) -> Path | None:
-    return next(
-        (folder / (n + end) for n in names for end in ("", ".gz") if (folder / (n + end)).is_file()), None
-    )
+    return next((folder / (n + end) for n in names for end in ("", ".gz") if (folder / (n + end)).is_file()), None)
 
 
 def _why_no_matrix(folder: Path, matrices: list[Path]) -> str:
@@ -94,9 +90,7 @@ def _why_no_matrix(folder: Path, matrices: list[Path]) -> str:
         names = ", ".join(m.name for m in matrices)
         return f"it holds {len(matrices)} matrices ({names}); put each sample into a folder of its own"
     if below := sorted({str(m.parent) for m in folder.rglob(f"*{MATRIX}*")}):
-        return (
-            f"no matrix.mtx in this folder itself, but further down; pass {' or '.join(map(repr, below[:5]))}"
-        )
+        return f"no matrix.mtx in this folder itself, but further down; pass {' or '.join(map(repr, below[:5]))}"
     return f"no matrix.mtx (plain or .gz) in this folder; expected {EXPECTED}"
 
 
@@ -115,9 +109,7 @@ def read_10x_folder(folder: Path) -> RawCells:
     shape: Any = matrix.shape
     n_cells, n_genes = shape
     if (n_cells, n_genes) != (len(barcodes), len(var)):
-        named = (
-            f"{feature_file.name} names {len(var):,} genes and {barcode_file.name} {len(barcodes):,} cells"
-        )
+        named = f"{feature_file.name} names {len(var):,} genes and {barcode_file.name} {len(barcodes):,} cells"
         wrong = f"{matrix_file.name} is {n_genes:,} genes x {n_cells:,} cells, but {named}: different samples"
         raise CellsError(str(folder), [wrong])
     return RawCells(str(folder), matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)

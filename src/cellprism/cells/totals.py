@@ -24,8 +24,7 @@ def declared_totals(
         return raw.totals, []
     if column not in raw.obs:
         return None, [
-            f"obs has no column {column!r} to take totals from; "
-            f"{suggestion(column, list(map(str, raw.obs.columns)))}"
+            f"obs has no column {column!r} to take totals from; {suggestion(column, list(map(str, raw.obs.columns)))}"
         ]
     if not pd.api.types.is_numeric_dtype(raw.obs[column].dtype):
         return None, [f"obs[{column!r}] is not numeric, so it holds no totals"]

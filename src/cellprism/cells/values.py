@@ -32,9 +32,7 @@ def could_be_counts(values: np.ndarray) -> bool:
     return bool(is_whole(values).all() and values.min() >= 0 and values.max() > 0)
 
 
-def value_problems(
-    matrix: sp.csr_matrix, cell_names: pd.Index, where: str, others: Sequence[str]
-) -> list[str]:
+def value_problems(matrix: sp.csr_matrix, cell_names: pd.Index, where: str, others: Sequence[str]) -> list[str]:
     """Everything that keeps a matrix [cell, gene] from being raw counts.
 
     Args:
@@ -56,9 +54,7 @@ def value_problems(
         nan = int(np.isnan(values).sum())
         for count, name in ((nan, "NaN"), (int(bad.sum()) - nan, "infinite")):
             if count:
-                problems.append(
-                    f"{count:,} values of {where} are {name}; expected counts: find out what wrote them"
-                )
+                problems.append(f"{count:,} values of {where} are {name}; expected counts: find out what wrote them")
         values = values[~bad]
     problems += _not_counts(matrix, values, where, others)
     return problems + _empty_cells(matrix, cell_names)
@@ -103,9 +99,7 @@ def _recognised(cells: list[np.ndarray]) -> str:
     multiple = np.abs(ratios - np.rint(ratios)) < 0.05 + 0.001 * ratios
     near = ratios < 20  # far out, every number is near a whole one
     if near.sum() >= 10 and multiple[near].mean() > 0.9:
-        return (
-            f"{multiple[near].mean():.0%} of the values are whole multiples of the smallest one in their cell"
-        )
+        return f"{multiple[near].mean():.0%} of the values are whole multiples of the smallest one in their cell"
     return ""
 
 

@@ -57,11 +57,7 @@ def log1p_cp10k(adata: AnnData) -> csr_array:
     at hand.
     """
     counts = csr_array(adata.X, dtype=np.float64)
-    total = (
-        adata.obs["total_counts"].to_numpy(dtype=np.float64)
-        if "total_counts" in adata.obs
-        else counts.sum(axis=1)
-    )
+    total = adata.obs["total_counts"].to_numpy(dtype=np.float64) if "total_counts" in adata.obs else counts.sum(axis=1)
     counts.data *= np.repeat(1e4 / np.maximum(total, 1), np.diff(counts.indptr))
     np.log1p(counts.data, out=counts.data)
     return counts
@@ -95,16 +91,12 @@ def gene_sets(
             f"a gene set of {rule} genes with clamp {clamp}: give at least 1 gene, and a clamp only with 'pr'"
         )
     if clamp is not None and not 1 <= clamp[0] <= clamp[1]:
-        raise ConfigError(
-            f"clamp {clamp} is no range; give the smallest and the largest size, for example (10, 100)"
-        )
+        raise ConfigError(f"clamp {clamp} is no range; give the smallest and the largest size, for example (10, 100)")
     genes = F.var_names.to_numpy()
     if background is not None:
         inside = F.var_names.isin(list(background))
         if not inside.any():
-            raise ConfigError(
-                f"none of the {F.n_vars} genes of F ({', '.join(genes[:3])}) is in the background"
-            )
+            raise ConfigError(f"none of the {F.n_vars} genes of F ({', '.join(genes[:3])}) is in the background")
         genes, F = genes[inside], F[:, inside]
     values = dense(F)
     size = gene_set_size(participation_ratio(values), clamp) if rule == "pr" else np.full(F.n_obs, int(rule))

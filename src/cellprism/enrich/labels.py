@@ -90,9 +90,7 @@ def top_cell_types(activations: AnnData, key: str = "cell_type", alpha: float = 
     return pd.DataFrame(
         {
             "feature": list(activations.var_names),
-            "top_cell_type": np.where(
-                (padj[top, column] < alpha) & (auroc[top, column] > 0.5), types[top], ""
-            ),
+            "top_cell_type": np.where((padj[top, column] < alpha) & (auroc[top, column] > 0.5), types[top], ""),
             "auroc": auroc[top, column],
             "padj": padj[top, column],
         }

@@ -47,9 +47,7 @@ class Terms(NamedTuple):
         return len(self.gene)
 
 
-def term_table(
-    collection: Mapping[str, Iterable[str]], background: Iterable[str], min_term_size: int = 1
-) -> Terms:
+def term_table(collection: Mapping[str, Iterable[str]], background: Iterable[str], min_term_size: int = 1) -> Terms:
     """The testable terms of a collection.
 
     Args:
@@ -107,9 +105,7 @@ def _incidence(
         start.append(len(columns))
     shape = (len(start) - 1, len(gene))
     ones = np.ones(len(columns), dtype=np.int32)
-    member = csr_array(
-        (ones, np.array(columns, dtype=np.int32), np.array(start, dtype=np.int32)), shape=shape
-    )
+    member = csr_array((ones, np.array(columns, dtype=np.int32), np.array(start, dtype=np.int32)), shape=shape)
     return member, np.diff(np.array(start, dtype=np.int64)), outside
 
 

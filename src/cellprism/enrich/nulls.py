@@ -100,9 +100,7 @@ def null_rates(
     size = float(list_table(lists.values(), terms).size.mean())
     common = {"replicates": replicates, "n_lists": len(lists), "mean_set_size": size}
     rng = np.random.default_rng([seed, len(NULLS)])
-    summary = [
-        {**row, **common} for null, many in scores.items() for row in _compared(null, observed, many, rng)
-    ]
+    summary = [{**row, **common} for null, many in scores.items() for row in _compared(null, observed, many, rng)]
     rows = [
         {"null": null, "replicate": i, **_measures(found)}
         for null, many in scores.items()
@@ -158,9 +156,7 @@ def _draws(
 
 
 def _measures(found: Score) -> dict[str, float]:
-    return dict(
-        zip(MEASURES, (float(found.annotated.mean()), found.distinct_terms, found.covered_genes), strict=True)
-    )
+    return dict(zip(MEASURES, (float(found.annotated.mean()), found.distinct_terms, found.covered_genes), strict=True))
 
 
 def _compared(null: str, observed: Score, many: list[Score], rng: np.random.Generator) -> list[dict]:

@@ -105,9 +105,7 @@ def annotated_rate(table: pd.DataFrame, n_lists: int, alpha: float = 0.05) -> fl
     """
     present = table["feature"].nunique()
     if n_lists < max(present, 1):
-        raise ConfigError(
-            f"n_lists is {n_lists}, but the table has {present} lists; give the number that were tested"
-        )
+        raise ConfigError(f"n_lists is {n_lists}, but the table has {present} lists; give the number that were tested")
     return table.loc[table["padj"] < alpha, "feature"].nunique() / n_lists
 
 
@@ -127,9 +125,7 @@ class Tails:
         term_size: Int[np.ndarray, " hit"],
     ) -> Float[np.ndarray, " hit"]:
         """P(X >= overlap) for every hit."""
-        key, inverse = np.unique(
-            (overlap * self._base + set_size) * self._base + term_size, return_inverse=True
-        )
+        key, inverse = np.unique((overlap * self._base + set_size) * self._base + term_size, return_inverse=True)
         new = np.setdiff1d(key, self._key, assume_unique=True)
         rest, term = np.divmod(new, self._base)
         shared, drawn = np.divmod(rest, self._base)

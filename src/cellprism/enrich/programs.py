@@ -71,9 +71,7 @@ def program_features(
         return _none(name, f"no term of the collection is named like {name!r}")
     rows = table.query("term in @terms and padj < @alpha")
     if rows.empty:
-        return _none(
-            name, f"no feature is enriched for any of {len(terms)} matching terms at padj < {alpha:g}"
-        )
+        return _none(name, f"no feature is enriched for any of {len(terms)} matching terms at padj < {alpha:g}")
     ranked = _ranked(rows, collection, F)
     first = ranked.iloc[0]
     members = set(collection[first["term"]])
@@ -100,10 +98,7 @@ def _ranked(rows: pd.DataFrame, collection: Mapping[str, Iterable[str]], F: AnnD
     """The best matching term of each feature, best feature first."""
     values = np.abs(dense(F))
     total = values.sum(axis=1)
-    on_term = {
-        term: values[:, F.var_names.isin(list(collection[term]))].sum(axis=1)
-        for term in rows["term"].unique()
-    }
+    on_term = {term: values[:, F.var_names.isin(list(collection[term]))].sum(axis=1) for term in rows["term"].unique()}
     place = F.obs_names.get_indexer(rows["feature"])
     mass = np.array([on_term[term][i] for term, i in zip(rows["term"], place, strict=True)])
     likeness = overlap_coefficient(*(rows[c].to_numpy() for c in ("overlap", "set_size", "term_size")))

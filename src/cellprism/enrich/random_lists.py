@@ -56,22 +56,15 @@ def uniform_lists(
     return {name: tuple(rng.choice(pool, size, replace=False)) for name, size in _sizes(lists, pool).items()}
 
 
-def popularity_lists(
-    lists: Mapping[Any, Iterable[str]], terms: Terms, seed: Seed = 0
-) -> dict[Any, tuple[str, ...]]:
+def popularity_lists(lists: Mapping[Any, Iterable[str]], terms: Terms, seed: Seed = 0) -> dict[Any, tuple[str, ...]]:
     """E1 among terms: the observed lists with every gene renamed to one that is in about as many terms.
 
     Genes of ``lists`` outside the background of ``terms`` are dropped.
     """
-    permutation = matched_permutation(
-        np.asarray(terms.member.sum(axis=0)).ravel(), np.random.default_rng(seed)
-    )
+    permutation = matched_permutation(np.asarray(terms.member.sum(axis=0)).ravel(), np.random.default_rng(seed))
     pool = tuple(terms.gene)
     stand_in = {gene: pool[other] for gene, other in zip(pool, permutation, strict=True)}
-    return {
-        name: tuple(stand_in[g] for g in dict.fromkeys(genes) if g in stand_in)
-        for name, genes in lists.items()
-    }
+    return {name: tuple(stand_in[g] for g in dict.fromkeys(genes) if g in stand_in) for name, genes in lists.items()}
 
 
 def gene_use_lists(
@@ -95,9 +88,7 @@ def gene_use_lists(
     return {name: tuple(genes) for name, genes in zip(lists, held, strict=True)}
 
 
-def matched_permutation(
-    popularity: Int[np.ndarray, " gene"], rng: np.random.Generator
-) -> Int[np.ndarray, " gene"]:
+def matched_permutation(popularity: Int[np.ndarray, " gene"], rng: np.random.Generator) -> Int[np.ndarray, " gene"]:
     """A permutation that moves genes only among neighbours in popularity, ties ordered at random."""
     ranked = np.lexsort((rng.random(len(popularity)), popularity))
     permutation = np.empty_like(ranked)

@@ -116,9 +116,7 @@ def standardised_shift(
     return float((after @ direction - place).mean() / spread) if spread > 0 else np.nan
 
 
-def variance_kept(
-    before: Float[np.ndarray, "cell d_model"], after: Float[np.ndarray, "cell d_model"]
-) -> float:
+def variance_kept(before: Float[np.ndarray, "cell d_model"], after: Float[np.ndarray, "cell d_model"]) -> float:
     """Total variance of the cells after steering over that before; far below 1 they have shrunk to a
     point."""
     return float(after.var(axis=0).sum() / before.var(axis=0).sum())

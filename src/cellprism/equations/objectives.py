@@ -17,9 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def latent_objective(
-    embedding: Float[Tensor, "cell d_model"], target: Float[Tensor, " d_model"]
-) -> Float[Tensor, ""]:
+def latent_objective(embedding: Float[Tensor, "cell d_model"], target: Float[Tensor, " d_model"]) -> Float[Tensor, ""]:
     """Mean over cells of the squared distance to the target centroid, mean_c |emb_c - mu_target|^2.
 
     Source: Yanovsky and Chernomoretz 2026, latent objective.
@@ -38,9 +36,7 @@ def expression_objective(
     return ((expression - target).square() * weight).sum(dim=1).mean()
 
 
-def gap_weights(
-    source: Float[Tensor, " gene"], target: Float[Tensor, " gene"], n_genes: int
-) -> Float[Tensor, " gene"]:
+def gap_weights(source: Float[Tensor, " gene"], target: Float[Tensor, " gene"], n_genes: int) -> Float[Tensor, " gene"]:
     """w_g = |ybar_target,g - ybar_source,g| on the most differential genes of either sign, 0 elsewhere.
 
     Half of the ``n_genes`` places go to genes higher in the target and half to genes lower in it; a side with

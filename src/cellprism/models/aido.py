@@ -59,7 +59,9 @@ class AidoConfig:
 
     def __post_init__(self):
         if self.heads < 1 or self.hidden % self.heads:
-            raise ModelError(f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json")
+            raise ModelError(
+                f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json"
+            )
 
 
 class ValueEmbedding(nn.Module):
@@ -186,7 +188,9 @@ class AidoCell(nn.Module):
             table = GeneTable(symbol=tuple(genes), ensembl=("",) * len(genes), alias={})
             total = "cell" if gene_subset else "aligned"
             config = AidoConfig(len(genes), hidden, layers, heads, intermediate, gene_subset=gene_subset, total=total)
-            return cls(config, table, name="random", revision=f"seed {seed}", licence="none").eval().requires_grad_(False)
+            return (
+                cls(config, table, name="random", revision=f"seed {seed}", licence="none").eval().requires_grad_(False)
+            )
 
     def reinitialised(self, seed: int) -> "AidoCell":
         """The same architecture and genes with fresh random weights: the control for what training has taught."""
@@ -210,8 +214,8 @@ class AidoCell(nn.Module):
         index = {gene: i for i, gene in enumerate(self.genes)}
         unknown = [gene for gene in adata.var_names if gene not in index]
         if unknown:
-            raise CellsError("the AnnData", [f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}; "
-                                             "read the cells with read_cells(..., model=model)"])  # fmt: skip
+            some = f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}"
+            raise CellsError("the AnnData", [f"{some}; read the cells with read_cells(..., model=model)"])
         columns = torch.tensor([index[gene] for gene in adata.var_names], dtype=torch.long)
         counts = sp.csr_matrix(adata.X)
         declared = self.config.total == "cell" and "total_counts" in adata.obs
@@ -264,9 +268,7 @@ class AidoCell(nn.Module):
             x = block(x)
         return x
 
-    def resume(
-        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]
-    ) -> CellOutput:
+    def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
         """The rest of the forward pass from the residual stream after block ``layer``.
 
         Raises:

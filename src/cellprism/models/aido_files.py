@@ -113,7 +113,9 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 metadata |= opened.metadata() or {}
                 tensors |= {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118 - no mapping
         except SafetensorError as error:
-            raise DamagedError(f"{file} is not a readable safetensors file ({error}); fetch or copy it again") from error
+            raise DamagedError(
+                f"{file} is not a readable safetensors file ({error}); fetch or copy it again"
+            ) from error
     return tensors, metadata
 
 
@@ -135,7 +137,9 @@ def _read_settings(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any]
     elif beside.is_file():
         settings = read_json(beside)
     else:
-        raise ModelError(f"no configuration for {path}: expected {CONFIG} beside it or a 'config' entry in its metadata")
+        raise ModelError(
+            f"no configuration for {path}: expected {CONFIG} beside it or a 'config' entry in its metadata"
+        )
     return settings, settings.get("card", {})
 
 

@@ -12,9 +12,7 @@ DEPTH_TOKENS = 2
 LARGEST_INPUT = 20.0
 
 
-def model_input(
-    counts: Float[Tensor, "cell gene"], totals: Float[Tensor, " cell"]
-) -> Float[Tensor, "cell token"]:
+def model_input(counts: Float[Tensor, "cell gene"], totals: Float[Tensor, " cell"]) -> Float[Tensor, "cell token"]:
     """log1p(counts / totals * 1e4) and two depth tokens max(log10 totals, 5), all clamped at 20."""
     expression = torch.log1p(counts / totals[:, None] * 1e4)
     depth = torch.log10(totals).clamp(min=5.0)[:, None].expand(-1, DEPTH_TOKENS)

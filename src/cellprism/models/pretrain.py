@@ -1,7 +1,7 @@
 """Train a cell model of the AIDO.Cell family on one's own counts: masked regression of log1p expression.
 
-- Every step draws a random, uniform subset of genes and hides a random share of it; the loss is the squared error at the
-  hidden genes. Cost falls with the square of the subset's size, and the model learns to work with any set of genes.
+- Every step draws a random, uniform subset of genes and hides a random share of it; the loss is the squared error at
+  the hidden genes. Cost falls with the square of the subset's size, and the model learns to work with any set of genes.
   Drawing expressed genes more often would leak the prior: the model would learn that a gene it sees is expressed.
 - The subset's size varies from step to step at a constant number of tokens, so that a cell seen through all genes is
   nothing new when the model is used.
@@ -173,7 +173,7 @@ def pretrain(
     folder: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
 ) -> AidoCell:
-    """Train on ``adata`` (raw counts; columns in the order of ``genes``), continuing from ``folder`` if it has a checkpoint.
+    """Train on ``adata`` (raw counts; columns in the order of ``genes``), continuing from a checkpoint in ``folder``.
 
     Writes ``checkpoint.safetensors`` and ``metrics.jsonl`` into ``folder`` as it goes. ``progress``
     is called after every step with the step's number and its latest figures.

@@ -1,8 +1,8 @@
-"""Where pretraining starts from. The initial scales decide whether anything but gene means is learned in reasonable time.
+"""Where pretraining starts from. Initial scales decide whether anything but gene means is learned in reasonable time.
 
 - Value bins: fixed places, evenly spread over the range of log1p values; what each bin means is learned. When the two
-  linear layers that place the bins are trained too, their first steps throw all values into one bin, and the model loses
-  sight of its input.
+  linear layers that place the bins are trained too, their first steps throw all values into one bin, and the model
+  loses sight of its input.
 - Gene embeddings: small (0.05), spanned by the leading singular vectors of the training cells' expression and by the
   gene means. From random embeddings the same network needs many times the steps to see past gene means, and larger ones
   drown everything else in the residual stream. What the start alone can do is measured beside the trained model.

@@ -1,4 +1,4 @@
-"""The checkpoint of a pretraining run: weights, their moving average and the optimiser's moments, in one safetensors file."""
+"""The checkpoint of a pretraining run: weights, their moving average and the optimiser's moments, in one file."""
 
 import json
 from pathlib import Path

@@ -68,9 +68,7 @@ def parse_gmt(content: bytes, name: str, place: str) -> Collection:
         members = tuple(dict.fromkeys(genes))
         repeats += len(genes) - len(members)
         if term in terms and set(members) != set(terms[term]):
-            problems.append(
-                f"line {number}: {term!r} was on line {first_line[term]} with other genes; rename one"
-            )
+            problems.append(f"line {number}: {term!r} was on line {first_line[term]} with other genes; rename one")
         elif term not in terms:
             terms[term], source[term], first_line[term] = members, origin, number
     if not terms and not problems:
@@ -120,9 +118,7 @@ def _text(content: bytes, place: str) -> str:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise DamagedError(
-            f"{place}, line {line}: not UTF-8 text ({error.reason}); fetch it again"
-        ) from error
+        raise DamagedError(f"{place}, line {line}: not UTF-8 text ({error.reason}); fetch it again") from error
 
 
 def _found(source: Path) -> Path:

@@ -107,9 +107,7 @@ class Claim:
 
     def show(self, number: float | None) -> str:
         """A number in this claim's format; a dash when there is none."""
-        return (
-            "–" if number is None else format(number, self.format).replace("-", "−").replace("%", "\u00a0%")
-        )
+        return "–" if number is None else format(number, self.format).replace("-", "−").replace("%", "\u00a0%")
 
 
 def judged(
@@ -180,9 +178,7 @@ def _claim(row: Any, place: str) -> Claim:
         missing = sorted(set(Claim.__dataclass_fields__) - set(fields))
         raise DamagedError(f"{place} is no claim: it lacks {', '.join(missing)}; rerun `cellprism report`")
     try:
-        null = fields["null"] and Null(
-            **{**fields["null"], "interval": _pair(fields["null"].get("interval"))}
-        )
+        null = fields["null"] and Null(**{**fields["null"], "interval": _pair(fields["null"].get("interval"))})
         nested = {
             "interval": _pair(fields["interval"]),
             "published": fields["published"] and Published(**fields["published"]),
@@ -238,10 +234,6 @@ def _problems_of_numbers(claim: Claim) -> list[str]:
             problems.append(f"{name} {interval} is not finite")
         elif interval[0] > interval[1]:
             problems.append(f"{name} {interval} runs backwards")
-    if (
-        claim.interval
-        and claim.value is not None
-        and not claim.interval[0] <= claim.value <= claim.interval[1]
-    ):
+    if claim.interval and claim.value is not None and not claim.interval[0] <= claim.value <= claim.interval[1]:
         problems.append(f"interval {claim.interval} does not hold the value {claim.value}")
     return problems

@@ -63,9 +63,7 @@ def _dose_tables(folder: Path) -> list[pd.DataFrame]:
 def read_contrast(folder: Path) -> ContrastFacts:
     """One contrast: its path of recipes, and what the chosen one did on cells kept aside."""
     path = folder / "summary.json"
-    summary = needed(
-        read_object(path, ["objective", "source", "target", "lambda", "n_cells", "scores", "named"]), path
-    )
+    summary = needed(read_object(path, ["objective", "source", "target", "lambda", "n_cells", "scores", "named"]), path)
     columns = {
         "path": PATH_COLUMNS,
         "genes": GENE_COLUMNS,
@@ -77,9 +75,7 @@ def read_contrast(folder: Path) -> ContrastFacts:
         for name, wanted in columns.items()
     }
     scores = {
-        name: _score(row, f"{path}, {name}")
-        for name, row in summary["scores"].items()
-        if row["value"] is not None
+        name: _score(row, f"{path}, {name}") for name, row in summary["scores"].items() if row["value"] is not None
     }
     named = {
         gene: NamedGene(

@@ -62,6 +62,8 @@ class ModelFacts:
     largest type."""
     neighbours: dict[str, list[str]]
     """Nearest gene embeddings, best first."""
+    neighbours_at_start: dict[str, list[str]]
+    """The same before the first step of training, where the card has it."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,16 @@ class ContrastFacts:
     scores: dict[str, Score]
     named: dict[str, NamedGene]
     """Genes asked for by name that were measured and differ between the types."""
+
+    @property
+    def source_cells(self) -> str:
+        """The source in the plural, without saying cells twice."""
+        return cells_of(self.source)
+
+
+def cells_of(kind: str) -> str:
+    """Cells of a type in the plural: ``B cells`` stays, ``Dendritic`` becomes ``Dendritic cells``."""
+    return kind if kind.lower().endswith("cells") else f"{kind} cells"
 
 
 @dataclass(frozen=True)

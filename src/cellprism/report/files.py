@@ -58,9 +58,7 @@ def read_h5ad(path: Path, backed: Any = None) -> anndata.AnnData:
     try:
         return anndata.read_h5ad(path, backed=backed)
     except (OSError, KeyError) as error:
-        raise DamagedError(
-            f"{path} is not a readable h5ad file ({error}); rerun the step that wrote it"
-        ) from error
+        raise DamagedError(f"{path} is not a readable h5ad file ({error}); rerun the step that wrote it") from error
 
 
 def interval(pair: Any) -> Interval | None:

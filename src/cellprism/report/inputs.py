@@ -15,7 +15,7 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
     name, revision, licence, n_layers, d_model, n_genes, card. The card may hold data (text), limits [text]
     and assessment (``models.assess.Assessment``: masked {methods {model, ridge, type mean, gene mean: {mse,
     of_gene_mean, interval, minus_model}}, test_cells}, cell_types {readout {residuals, raw expression,
-    untrained network: {accuracy, interval}}, largest_type}, neighbours {gene: [genes]})
+    untrained network: {accuracy, interval}}, largest_type}, neighbours and neighbours_at_start {gene: [genes]})
 ``sae/L1/cfg.json``
     d_sae (number of features), k
 ``sae/L1/metrics.json``
@@ -156,12 +156,11 @@ def read_model(path: Path) -> ModelFacts | None:
         **{name: model[name] for name in words},
         data=card.get("data", ""),
         limits=tuple(card.get("limits", ())),
-        held_out={
-            name: _masked_error(row, f"{path}, {name}") for name, row in masked.get("methods", {}).items()
-        },
+        held_out={name: _masked_error(row, f"{path}, {name}") for name, row in masked.get("methods", {}).items()},
         n_held_out=masked.get("test_cells"),
         cell_types=_readouts(types, path),
         neighbours=assessment.get("neighbours", {}),
+        neighbours_at_start=assessment.get("neighbours_at_start", {}),
     )
 
 
@@ -193,9 +192,7 @@ def read_features(folder: Path) -> FeatureFacts | None:
         return FeatureFacts(table, None, None, {})
     cells = read_h5ad(path)
     if cells.n_vars != len(table):
-        raise DamagedError(
-            f"{path} has {cells.n_vars} features, features.parquet {len(table)}; rerun `interpret`"
-        )
+        raise DamagedError(f"{path} has {cells.n_vars} features, features.parquet {len(table)}; rerun `interpret`")
     labels = cell_types(cells)
     known = labels != UNLABELLED
     labels = labels[known]
@@ -220,9 +217,7 @@ def read_rates(path: Path) -> RateFacts | None:
 
 def _masked_error(row: dict[str, Any], place: str) -> MaskedError:
     require(row, ["of_gene_mean", "interval", "minus_model", "mse"], place)
-    unit = (
-        row["mse"] / row["of_gene_mean"]
-    )  # the gene means' own error, in which minus_model is not yet counted
+    unit = row["mse"] / row["of_gene_mean"]  # the gene means' own error, in which minus_model is not yet counted
     low, high = row["minus_model"]
     return MaskedError(float(row["of_gene_mean"]), interval(row["interval"]), (low / unit, high / unit))
 
@@ -247,13 +242,10 @@ def _objective_order(contrast: ContrastFacts) -> tuple[int, str]:
 
 
 def _chosen_layer(folder: Path, layer: int | None) -> int | None:
-    found = sorted(
-        {int(f.name[1:]) for kind in ("sae", "features", "terms") for f in subfolders(folder / kind)}
-    )
+    found = sorted({int(f.name[1:]) for kind in ("sae", "features", "terms") for f in subfolders(folder / kind)})
     if layer is None and len(found) > 1:
         raise RunError(
-            f"{folder} holds layers {', '.join(map(str, found))}; say which to show, for example "
-            f"layer={found[0]}"
+            f"{folder} holds layers {', '.join(map(str, found))}; say which to show, for example layer={found[0]}"
         )
     if layer is not None and layer not in found:
         raise RunError(f"{folder} has no layer {layer}; it has {', '.join(map(str, found)) or 'none yet'}")

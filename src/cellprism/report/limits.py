@@ -36,8 +36,7 @@ def _can(facts: RunFacts) -> list[str]:
     sentences = []
     if facts.features is not None:
         sentences.append(
-            "Show which gene programs this model separates on these cells, and in which cell types they are "
-            "strong."
+            "Show which gene programs this model separates on these cells, and in which cell types they are strong."
         )
     if facts.steering:
         sentences.append(
@@ -47,7 +46,7 @@ def _can(facts: RunFacts) -> list[str]:
     if facts.contrasts:
         c = facts.contrasts[0]
         sentences.append(
-            f"Show how far this model's picture of {c.source} cells can be moved towards {c.target}, on "
+            f"Show how far this model's picture of {c.source_cells} can be moved towards {c.target}, on "
             "cells that the recipe has not seen."
         )
     return sentences or ["Nothing yet: no step of this run has results."]
@@ -96,13 +95,11 @@ def _model(facts: RunFacts) -> list[str]:
         f"Stand for other models. {model.name} {size}: {model.n_layers} blocks, {model.d_model} numbers per "
         f"gene, {model.n_genes:,} genes. Published values beside ours come from other models on other cells "
         "and cannot be reproduced with this one.",
-        "Show that a gene program acts in a living cell. Steering changes what a model predicts, nothing "
-        "else.",
+        "Show that a gene program acts in a living cell. Steering changes what a model predicts, nothing else.",
     ]
     if facts.layer is not None:
         sentences.append(
-            "Describe the whole model: only one site was looked at, "
-            f"{place_in_words(facts.layer, model.n_layers)}."
+            f"Describe the whole model: only one site was looked at, {place_in_words(facts.layer, model.n_layers)}."
         )
     return sentences + [f"As the model's card says: {limit}" for limit in model.limits]
 

@@ -62,9 +62,7 @@ def render_page(facts: RunFacts, claims: list[Claim]) -> str:
     template = _environment().get_template("page.html.j2")
     return template.render(
         facts=facts,
-        place=place_in_words(facts.layer, facts.model and facts.model.n_layers)
-        if facts.layer is not None
-        else "",
+        place=place_in_words(facts.layer, facts.model and facts.model.n_layers) if facts.layer is not None else "",
         sections=sections,
         claims=claims,
         verdicts=VERDICTS,

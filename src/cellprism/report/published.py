@@ -18,16 +18,12 @@ MAXTOKI = "MaxToki re-analysis of published features"
 LANGUAGE_MODELS = "language models"
 
 NUMBERS: dict[str, Published] = {
-    "annotated-features": Published(
-        "64 % of SAE features have a significant GO term, q < 0.05", AIDO_100M, 0.64
-    ),
+    "annotated-features": Published("64 % of SAE features have a significant GO term, q < 0.05", AIDO_100M, 0.64),
     "annotated-neurons": Published('34 % of raw neurons (ICA "almost identical")', AIDO_100M, 0.34),
     "information-content": Published(
         "highest information content above raw neurons, Mann-Whitney p < 0.001", AIDO_100M
     ),
-    "sae-error": Published(
-        "SAE mean squared error 0.83 / 1.35 / 2.65 at layers 9 / 12 / 15", AIDO_100M, 1.35
-    ),
+    "sae-error": Published("SAE mean squared error 0.83 / 1.35 / 2.65 at layers 9 / 12 / 15", AIDO_100M, 1.35),
     "antisymmetry-antiviral": Published("strength 5 lowers its genes, −5 raises them", AIDO_100M),
     "antisymmetry-b-cell": Published("strength 2 raises its genes, −2 lowers them", AIDO_100M),
     "closer-latent": Published("81 % of CD4 cells (931 of 1,144) end closer to CD8", AIDO_100M, 931 / 1144),
@@ -37,9 +33,7 @@ NUMBERS: dict[str, Published] = {
     "cd8a-cd8b": Published("CD8A and CD8B do not move", AIDO_100M, 0.0),
     "farther-expression": Published("83 % of cells end farther from CD8 in latent space", AIDO_100M, 0.83),
     "recipe-latent-0.5": Published("16 features moved by more than 0.5, latent objective", AIDO_100M, 16.0),
-    "recipe-expression-0.5": Published(
-        "77 features moved by more than 0.5, expression objective", AIDO_100M, 77.0
-    ),
+    "recipe-expression-0.5": Published("77 features moved by more than 0.5, expression objective", AIDO_100M, 77.0),
     "tbx21": Published(
         "TBX21 against CXCR3, IFNG and TNF: no direction (feature of about 11 genes, 316 CD8 cells)",
         AIDO_100M,
@@ -50,8 +44,7 @@ NUMBERS: dict[str, Published] = {
         3 / 48,
     ),
     "annotated-popularity": Published(
-        "62–81 % annotated, popularity-matched random lists 63–83 %; 55 of 56,702 features pass a "
-        "layer-wide FDR",
+        "62–81 % annotated, popularity-matched random lists 63–83 %; 55 of 56,702 features pass a layer-wide FDR",
         MAXTOKI,
     ),
     "steering-beats-random": Published(

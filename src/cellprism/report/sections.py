@@ -48,16 +48,18 @@ def _model(facts: RunFacts) -> Section:
     figures, tables = [], []
     if facts.model:
         files = ("model.json",)
-        figures.append(
-            tuple(f for f in (error_figure(facts.model, files), reading_figure(facts.model, files)) if f)
-        )
+        figures.append(tuple(f for f in (error_figure(facts.model, files), reading_figure(facts.model, files)) if f))
         if facts.model.neighbours:
-            rows = [(gene, ", ".join(near)) for gene, near in facts.model.neighbours.items()]
+            before = facts.model.neighbours_at_start
+            rows = [
+                (gene, ", ".join(near), ", ".join(before.get(gene, [])))
+                for gene, near in facts.model.neighbours.items()
+            ]
             caption = (
-                "Genes whose learned embeddings lie closest. Nothing told the model which genes belong "
-                "together."
+                "Genes whose learned embeddings lie closest, best first. What was there before the first step of training "
+                "is its control: where embeddings start from co-expression, neighbours come with the start."
             )
-            tables.append(Table(caption, NumberTable(("gene", "nearest genes, best first"), rows)))
+            tables.append(Table(caption, NumberTable(("gene", "after training", "before training"), rows)))
     if facts.training and facts.layer is not None:
         figures.append(
             (
@@ -113,8 +115,7 @@ def _steering(facts: RunFacts) -> Section:
         folder = f"steer/{experiment.name}"
         files = tuple(f"{folder}/{name}" for name in ("dose.parquet", "doses.parquet", "summary.json"))
         rows += [
-            (dose_figure(f, experiment.n_cells, files[1:]), gene_figure(f, files[:1]))
-            for f in experiment.features
+            (dose_figure(f, experiment.n_cells, files[1:]), gene_figure(f, files[:1])) for f in experiment.features
         ]
         tables += _steering_tables(experiment, facts.alpha)
     return Section(
@@ -167,9 +168,7 @@ def _contrast(facts: RunFacts) -> Section:
         scores = progress_figure(
             facts.contrasts, tuple(f"contrast/{c.objective}/summary.json" for c in facts.contrasts)
         )
-        path = path_figure(
-            facts.contrasts, tuple(f"contrast/{c.objective}/path.parquet" for c in facts.contrasts)
-        )
+        path = path_figure(facts.contrasts, tuple(f"contrast/{c.objective}/path.parquet" for c in facts.contrasts))
         rows.append((scores, path) if scores else (path,))
     for c in facts.contrasts:
         caption = (
@@ -179,7 +178,7 @@ def _contrast(facts: RunFacts) -> Section:
         )
         tables.append(Table(caption, score_table(c)))
     types = (
-        f"{facts.contrasts[0].source} cells be steered towards {facts.contrasts[0].target}"
+        f"{facts.contrasts[0].source_cells} be steered towards {facts.contrasts[0].target}"
         if facts.contrasts
         else "one cell type be steered towards another"
     )

@@ -76,9 +76,7 @@ def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
     named = [(by_id[i], by_id[i].null) for i in ids if i in by_id]
     if not named:
         return ""
-    controls = " and ".join(
-        f"{c.show(null.value)} of {null.name.split(' (')[0]}" for c, null in named if null
-    )
+    controls = " and ".join(f"{c.show(null.value)} of {null.name.split(' (')[0]}" for c, null in named if null)
     ours = named[0][0].show(named[0][0].value)
     start = f"{ours} of its features match a known gene program, against {controls}"
     if {c.verdict for c, _ in named} == {"above chance"}:
@@ -131,7 +129,7 @@ def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
             parts.append(f"{words} ({null}: {claim.verdict})")
     genes = ", ".join(marker_words(named) for named in first.named.values())
     return (
-        f"Steered towards {first.target}, of {first.n_test} unseen {first.source} cells end closer to it in "
+        f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end closer to it in "
         "the model's inner state: " + " and ".join(parts) + (f"; {genes}." if genes else ".")
     )
 
@@ -139,8 +137,6 @@ def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
 def _tally(claims: list[Claim]) -> str:
     counts = Counter(claim.verdict for claim in claims)
     parts = [
-        f"{counts[v]} {v if v != 'cannot be told here' else 'that cannot be told here'}"
-        for v in VERDICTS
-        if counts[v]
+        f"{counts[v]} {v if v != 'cannot be told here' else 'that cannot be told here'}" for v in VERDICTS if counts[v]
     ]
     return f"Of {len(claims)} claims on this page, we find " + ", ".join(parts) + "." if claims else ""

@@ -35,9 +35,7 @@ def feature_rows(facts: RunFacts) -> list[FeatureRow]:
     if facts.features is None:
         return []
     table = facts.features.table
-    table = ordered(
-        where(table, table["firing_rate"] > 0), ["best_padj", "firing_rate"], rising=[True, False]
-    )
+    table = ordered(where(table, table["firing_rate"] > 0), ["best_padj", "firing_rate"], rising=[True, False])
     has_types = "type_share" in table
     rows = []
     for row in records(table):

@@ -46,9 +46,7 @@ class Bench:
     def feature_effect(self, feature: int, strength: float) -> Float[np.ndarray, " gene"]:
         """Mean effect of one feature at one strength."""
         rows = self.rows(feature)
-        strengths = torch.ones(
-            self.pool.n_features, dtype=self.pool.W_dec.dtype, device=self.pool.W_dec.device
-        )
+        strengths = torch.ones(self.pool.n_features, dtype=self.pool.W_dec.dtype, device=self.pool.W_dec.device)
         strengths[feature] = strength
         return self.effect(rows, self.pool.predict(rows, strengths))
 
@@ -89,9 +87,7 @@ class Bench:
         return total.numpy()[tokens] / self.n_cells, fires.numpy()[tokens] / self.n_cells
 
 
-def read_bench(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int
-) -> Bench:
+def read_bench(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int) -> Bench:
     """Read cells up to a site and note how each feature fires on them."""
     pool = read_pool(model, sae, adata, layer, batch_size)
     rows = np.arange(adata.n_obs)

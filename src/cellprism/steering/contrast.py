@@ -87,9 +87,7 @@ class ContrastSettings:
         if self.n_genes < 2:
             raise ConfigError(f"n_genes is {self.n_genes}; it must be at least 2, one for each direction")
         if self.bound <= 0:
-            raise ConfigError(
-                f"bound is {self.bound}; it must be above 0, such as 6 for strengths from -5 to 7"
-            )
+            raise ConfigError(f"bound is {self.bound}; it must be above 0, such as 6 for strengths from -5 to 7")
         for name in ("null_replicates", "random_edits"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
@@ -232,9 +230,7 @@ def _label_scores(
     return true, [_search_score(pool, parts.shuffled(s), found.objective, effort, s) for s in seeds]
 
 
-def _search_score(
-    pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: int
-) -> dict[str, float]:
+def _search_score(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: int) -> dict[str, float]:
     """Scores on test cells of a search with some labels, true or shuffled."""
     found = search(pool, parts, objective, effort, seed)
     before, target = pool.baseline.part(parts.test.source), pool.baseline.part(parts.test.target)
@@ -244,8 +240,7 @@ def _search_score(
 def _label_table(matched: dict[str, float], shuffled: Sequence[dict[str, float]]) -> pd.DataFrame:
     rows = [{"kind": MATCHED, "replicate": 0, "norm": np.nan, **matched}]
     return pd.DataFrame(
-        rows
-        + [{"kind": SHUFFLED, "replicate": i, "norm": np.nan, **scores} for i, scores in enumerate(shuffled)]
+        rows + [{"kind": SHUFFLED, "replicate": i, "norm": np.nan, **scores} for i, scores in enumerate(shuffled)]
     )
 
 
@@ -262,9 +257,7 @@ def _recipe_table(pool: CellPool, parts: Parts, strengths: Float[Tensor, " featu
     values = np.array(list(recipe.values()), dtype=float)
     squared = energy[features] * (values - 1) ** 2
     share = squared / squared.sum() if squared.size else squared
-    return pd.DataFrame(
-        {"feature": features, "strength": values, "firing_rate": firing[features], "edit_share": share}
-    )
+    return pd.DataFrame({"feature": features, "strength": values, "firing_rate": firing[features], "edit_share": share})
 
 
 def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, Any]:
@@ -282,7 +275,5 @@ def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, An
 def observed_gap(cells: AnnData, parts: Parts) -> Float[np.ndarray, " gene"]:
     """Difference, target minus source, of the test cells' own mean log1p counts per ten thousand."""
     observed = log1p_cp10k(cells)
-    means = [
-        np.asarray(observed[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)
-    ]
+    means = [np.asarray(observed[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)]
     return means[0] - means[1]

@@ -69,9 +69,7 @@ class DoseSettings:
         if not np.isfinite(self.strengths).all():
             raise ConfigError(f"strengths must be finite; found {self.strengths}")
         if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
-            raise ConfigError(
-                "matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0"
-            )
+            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0")
 
 
 @dataclass(frozen=True)
@@ -172,9 +170,7 @@ def _sweep(
             f"held_out[{feature}] shares genes with programs[{feature}]; hold out genes that are not its own"
         )
     known = own if other is None else np.union1d(own, other)
-    effects = [
-        np.zeros_like(level) if s == 1 else bench.feature_effect(feature, s) for s in settings.strengths
-    ]
+    effects = [np.zeros_like(level) if s == 1 else bench.feature_effect(feature, s) for s in settings.strengths]
     return Sweep(
         feature,
         np.array(settings.strengths),

@@ -72,9 +72,7 @@ def _edits(
     """Kind, replicate, stand-in feature and effects of every edit that a feature is compared with."""
     rng = np.random.default_rng(seed)
     everything = np.arange(bench.pool.n_features)
-    stand_ins: Int[np.ndarray, " some"] = nearest_features(
-        bench.firing, bench.energy, feature, everything, replicates
-    )
+    stand_ins: Int[np.ndarray, " some"] = nearest_features(bench.firing, bench.energy, feature, everything, replicates)
     for i, other in enumerate(stand_ins):
         scaled = distance * float(np.sqrt(bench.energy[feature] / bench.energy[other]))
         yield RANDOM_FEATURE, i, int(other), feature_mirror(bench, int(other), scaled)

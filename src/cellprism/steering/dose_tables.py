@@ -128,10 +128,7 @@ def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: f
 
 def _beside(value: float, nulls: pd.DataFrame, column: str, two_sided: bool = False) -> dict[str, Any]:
     """A value, its two nulls and its competitor."""
-    drawn = {
-        kind: nulls.loc[nulls["kind"] == kind, column].to_numpy(dtype=float)
-        for kind in nulls["kind"].unique()
-    }
+    drawn = {kind: nulls.loc[nulls["kind"] == kind, column].to_numpy(dtype=float) for kind in nulls["kind"].unique()}
     none = np.empty(0)
     competitor = drawn.get(DIFFERENCE, none)
     return {

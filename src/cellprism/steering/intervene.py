@@ -41,9 +41,7 @@ def strength_vector(sae: SparseAutoencoder, strengths: Mapping[int, float]) -> F
                 "choose one of them"
             )
         if not np.isfinite(strength):
-            raise ConfigError(
-                f"feature {feature} has strength {strength}; give a finite number, 1 for no change"
-            )
+            raise ConfigError(f"feature {feature} has strength {strength}; give a finite number, 1 for no change")
         vector[feature] = strength
     return vector
 
@@ -75,8 +73,7 @@ def encode_site(
     gene = batch.gene.expand(batch.values.shape).reshape(-1)[mask]
     if sae.centre is not None and (gene < 0).any():
         raise ConfigError(
-            "this autoencoder is centred per gene and cannot read tokens that are no gene; "
-            "use positions='present'"
+            "this autoencoder is centred per gene and cannot read tokens that are no gene; use positions='present'"
         )
     part = sae.encode(x.reshape(-1, x.shape[-1])[mask], gene if sae.centre is not None else None)
     k = part.values.shape[1]
@@ -97,9 +94,7 @@ class SteerEdit:
     positions: str = "present"
     """``present``: tokens of measured genes. ``all``: every token, depth tokens and absent genes too."""
 
-    def __call__(
-        self, x: Float[Tensor, "cell token d_model"], batch: CellBatch
-    ) -> Float[Tensor, "cell token d_model"]:
+    def __call__(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         """Edited residual stream; ``x`` itself where no strength differs from 1."""
         vector = strength_vector(self.sae, self.strengths)
         if not (vector != 1).any():
@@ -203,9 +198,7 @@ def steer(
     site = check_site(model, sae, layer)
     vector = strength_vector(sae, strengths)
     parts = [
-        _before_and_after(
-            model, cells, layer, edited(cells.x, cells.code, vector, sae.W_dec), positions, adata
-        )
+        _before_and_after(model, cells, layer, edited(cells.x, cells.code, vector, sae.W_dec), positions, adata)
         for cells in read_site(model, sae, adata, layer, batch_size, positions)
     ]
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -75,9 +75,7 @@ class Yardstick:
         return np.flatnonzero((self.weight > 0) & (self.gap < 0))
 
 
-def score(
-    yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction
-) -> dict[str, float]:
+def score(yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction) -> dict[str, float]:
     """Every score of steered test cells.
 
     Args:
@@ -107,13 +105,9 @@ def score(
         "fraction_closer": float((distance[1] < distance[0]).mean()),
         "fraction_closer_to_source": float((own[1] < own[0]).mean()),
         "latent_progress": float((progress[1] - progress[0]).mean()),
-        "latent_shift": standardised_shift(
-            before.embedding, after.embedding, yardstick.target - yardstick.source
-        ),
+        "latent_shift": standardised_shift(before.embedding, after.embedding, yardstick.target - yardstick.source),
         "distance_closed": float(1 - distance[1].mean() / distance[0].mean()),
-        "drift": float(
-            axis_drift(before.embedding, after.embedding, yardstick.source, yardstick.target).mean()
-        ),
+        "drift": float(axis_drift(before.embedding, after.embedding, yardstick.source, yardstick.target).mean()),
         "variance_kept": variance_kept(before.embedding, after.embedding),
         "expression_progress": weighted_progress(
             before.expression.mean(axis=0),
@@ -121,9 +115,7 @@ def score(
             after.expression.mean(axis=0),
             yardstick.weight,
         ),
-        "expression_shift": standardised_shift(
-            before.expression, after.expression, yardstick.weight * yardstick.gap
-        ),
+        "expression_shift": standardised_shift(before.expression, after.expression, yardstick.weight * yardstick.gap),
         "up_correct": share_positive(move[yardstick.up]),
         "down_correct": share_positive(-move[yardstick.down]),
     }
@@ -189,9 +181,7 @@ def score_intervals(
     return {name: cell_interval(*given, resamples, seed) for name, given in statistics.items()}
 
 
-def _in_spreads(
-    place: Float[np.ndarray, " cell"], way: Float[np.ndarray, " cell"]
-) -> Float[np.ndarray, " cell"]:
+def _in_spreads(place: Float[np.ndarray, " cell"], way: Float[np.ndarray, " cell"]) -> Float[np.ndarray, " cell"]:
     """Each cell's way in units of the cells' spread, which is held fixed."""
     spread = place.std()
     return way / spread if spread > 0 else np.full_like(way, np.nan)

@@ -113,9 +113,7 @@ def read_parts(
     if small:
         raise CellsError("the AnnData", [*small, "merge rare types or use more cells"])
     kept = np.sort(np.concatenate([rows for sides in chosen.values() for rows in sides.values()]))
-    pairs = (
-        Pair(*(np.searchsorted(kept, chosen[name][side]) for side in ("source", "target"))) for name in NAMES
-    )
+    pairs = (Pair(*(np.searchsorted(kept, chosen[name][side]) for side in ("source", "target"))) for name in NAMES)
     return kept, Parts(*pairs)
 
 
@@ -127,6 +125,5 @@ def _check_split(split: Mapping[str, Sequence[int] | Int[np.ndarray, " some"]]) 
     shared = together.size - np.unique(together).size
     if shared:
         raise ConfigError(
-            f"{shared} cells stand in more than one part of the split; "
-            "a cell that judges must not be learned from"
+            f"{shared} cells stand in more than one part of the split; a cell that judges must not be learned from"
         )

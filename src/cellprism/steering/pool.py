@@ -79,24 +79,18 @@ class CellPool:
         )
 
     @torch.no_grad()
-    def predict_from(
-        self, residuals: Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]
-    ) -> Prediction:
+    def predict_from(self, residuals: Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> Prediction:
         """The model's predictions from given residual streams at the site."""
         outputs = [self.model.resume(batch, self.layer, x) for batch, x in residuals]
         return _prediction([o.embedding for o in outputs], [o.expression[:, self.columns] for o in outputs])
 
 
 def _prediction(embedding: list[Tensor], expression: list[Tensor]) -> Prediction:
-    return Prediction(
-        torch.cat(embedding).double().cpu().numpy(), torch.cat(expression).double().cpu().numpy()
-    )
+    return Prediction(torch.cat(embedding).double().cpu().numpy(), torch.cat(expression).double().cpu().numpy())
 
 
 @torch.no_grad()
-def read_pool(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int
-) -> CellPool:
+def read_pool(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int) -> CellPool:
     """Run all cells up to the site, encode them, and predict them unsteered.
 
     Raises:

@@ -64,18 +64,14 @@ class ContrastProblem:
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
         """Mean objective over the cells, steered."""
         pool = self.pool
-        return self.loss_from(
-            (c.batch, edited(c.x, c.code, strengths, pool.W_dec)) for c in pool.take(self.rows)
-        )
+        return self.loss_from((c.batch, edited(c.x, c.code, strengths, pool.W_dec)) for c in pool.take(self.rows))
 
     def loss_from(self, residuals: Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> float:
         """Mean objective over the cells, from given residual streams at the site."""
         with torch.no_grad():
             return sum(self._value(batch, x).item() * len(x) for batch, x in residuals) / len(self.rows)
 
-    def loss_and_gradient(
-        self, strengths: Float[Tensor, " feature"]
-    ) -> tuple[float, Float[Tensor, " feature"]]:
+    def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
         """Mean objective over the cells and its gradient with respect to the strengths."""
         total, gradient = 0.0, torch.zeros_like(strengths)
         for cells in self.pool.take(self.rows):

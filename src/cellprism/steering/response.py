@@ -90,15 +90,12 @@ def positions_of(genes: Sequence[str], index: pd.Index, what: str) -> Int[np.nda
     places = np.sort(places[places >= 0])
     if places.size == 0:
         raise ConfigError(
-            f"none of the {len(genes)} genes of {what} is among the cells' {len(index)}; "
-            "name genes that they have"
+            f"none of the {len(genes)} genes of {what} is among the cells' {len(index)}; name genes that they have"
         )
     return places
 
 
-def top_moved(
-    effect: Float[np.ndarray, " gene"], genes: pd.Index, sign: int, count: int, least: float
-) -> list[str]:
+def top_moved(effect: Float[np.ndarray, " gene"], genes: pd.Index, sign: int, count: int, least: float) -> list[str]:
     """Genes that moved most in one direction, strongest first; fewer where fewer moved by at least
     ``least``."""
     signed = sign * effect

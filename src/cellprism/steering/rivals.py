@@ -118,6 +118,4 @@ def _best_share(pool: CellPool, found: Search, vectors: Float[Tensor, "token d_m
 
 def trial_table(trials: Iterable[Trial]) -> pd.DataFrame:
     """One row per trial: kind, replicate, norm (over that of the recipe) and every score."""
-    return pd.DataFrame(
-        [{"kind": t.kind, "replicate": t.replicate, "norm": t.share, **t.scores} for t in trials]
-    )
+    return pd.DataFrame([{"kind": t.kind, "replicate": t.replicate, "norm": t.share, **t.scores} for t in trials])

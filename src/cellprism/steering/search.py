@@ -131,6 +131,4 @@ def _target(pool: CellPool, objective: str, yardstick: Yardstick) -> LatentTarge
     if objective == "latent":
         return LatentTarget(tensor(yardstick.target))
     used = np.flatnonzero(yardstick.weight)
-    return ExpressionTarget(
-        tensor(yardstick.target_mean[used]), tensor(yardstick.weight[used]), pool.columns[used]
-    )
+    return ExpressionTarget(tensor(yardstick.target_mean[used]), tensor(yardstick.weight[used]), pool.columns[used])

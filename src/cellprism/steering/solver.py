@@ -26,9 +26,7 @@ from torch import Tensor
 
 from cellprism.equations.objectives import proximal_strengths, strength_penalty
 
-MEMORY = (
-    3  # a step must improve on the worst of this many objectives: monotone descent would undo the long steps
-)
+MEMORY = 3  # a step must improve on the worst of this many objectives: monotone descent would undo the long steps
 SUFFICIENT = 0.01  # share of the step's own size by which it must improve
 SHORTER = 4  # factor of the next try after a step that went too far
 FIRST_MOVE = 0.25  # largest change of a strength in the very first step, before any curvature is known
@@ -39,9 +37,7 @@ METRIC_FLOOR = 1e-3  # of the largest entry: a feature that hardly ever fires mu
 class SmoothProblem(Protocol):
     """What the solver needs to know of a problem."""
 
-    def loss_and_gradient(
-        self, strengths: Float[Tensor, " feature"]
-    ) -> tuple[float, Float[Tensor, " feature"]]:
+    def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
         """The smooth part of the objective and its gradient."""
         ...
 

@@ -48,7 +48,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} is not readable JSON ({error}); restore it or rerun the step that wrote it") from error
+        raise DamagedError(
+            f"{path} is not readable JSON ({error}); restore it or rerun the step that wrote it"
+        ) from error
 
 
 def sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """A run is a folder: what was asked (run.toml), what has been done (run.json), and the files of each step.
 
-- A step is identified by a hash of its settings and of the steps it needs. The same hash with unaltered files is skipped;
-  anything else is made again. Nothing is decided by file dates.
+- A step is identified by a hash of its settings and of the steps it needs. With the same hash and unaltered files it
+  is skipped; anything else is made again. Nothing is decided by file dates.
 - One process works on a run at a time; a lock of the operating system, freed even when the process is killed.
 """
 
@@ -35,7 +35,9 @@ class Run:
     def existing(cls, folder: Path) -> "Run":
         """Open a run; raises ``RunError`` where there is none."""
         if not (folder / STATE).is_file():
-            raise RunError(f"{folder} is not a run folder (it has no {STATE}); make one with: cellprism train --out {folder}")
+            raise RunError(
+                f"{folder} is not a run folder (it has no {STATE}); make one with: cellprism train --out {folder}"
+            )
         return cls(folder)
 
     @property
@@ -61,9 +63,13 @@ class Run:
     def require(self, step: str, verb: str) -> None:
         """Raise ``RunError`` if ``step`` is missing, ``DamagedError`` if its files were altered; ``verb`` makes it."""
         if step not in self.state["steps"]:
-            raise RunError(f"{self.folder} has no finished step {step!r}; make it first with: cellprism {verb} {self.folder}")
+            raise RunError(
+                f"{self.folder} has no finished step {step!r}; make it first with: cellprism {verb} {self.folder}"
+            )
         if bad := self.altered(step):
-            raise DamagedError(f"{self.folder / bad[0]} is missing or altered; make it again with: cellprism {verb} {self.folder}")
+            raise DamagedError(
+                f"{self.folder / bad[0]} is missing or altered; make it again with: cellprism {verb} {self.folder}"
+            )
 
     def finish(self, step: str, identity: str, files: Iterable[Path], **facts: Any) -> None:
         """Record a finished step with the hashes of its files (paths inside the run folder).
@@ -95,5 +101,7 @@ class Run:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"another process is working on {self.folder}; wait for it or choose another folder") from None
+                raise RunError(
+                    f"another process is working on {self.folder}; wait for it or choose another folder"
+                ) from None
             yield

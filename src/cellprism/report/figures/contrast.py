@@ -35,8 +35,7 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
         traces,
         xaxis={
             "title": {
-                "text": "place on the axis<br>"
-                + wrapped(f"0 = mean {contrast.source}, 1 = mean {contrast.target}", 44)
+                "text": "place on the axis<br>" + wrapped(f"0 = mean {contrast.source}, 1 = mean {contrast.target}", 44)
             },
             "range": [low - 0.08 * (high - low), high + 0.08 * (high - low)],
         },
@@ -55,9 +54,9 @@ def axis_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
         f"axis-{contrast.objective}",
         axis_title(contrast),
         plot,
-        f"Each line is one {contrast.source} cell that the recipe was not fitted on: above where the model "
+        f"Each line is one of the {contrast.source_cells} that the recipe was not fitted on: above where the model "
         "places it, below where it places it after steering. Place is measured along the straight line from "
-        f"the mean {contrast.source} cell (0) to the mean {contrast.target} cell (1). The grey bar is how "
+        f"the mean of {contrast.source} (0) to the mean of {contrast.target} (1). The grey bar is how "
         "far recipes fitted on shuffled labels go. Cells can come closer to a target merely by shrinking to "
         "an average: see drift and variance in the table.",
         f"{len(cells)} cells before and after steering; the mean moves from {before.mean():.2f} to "
@@ -115,17 +114,14 @@ def gap_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
         ("up", f"higher in {contrast.target}", theme.OURS, "triangle-up"),
         ("down", f"lower in {contrast.target}", theme.OPPOSITE, "triangle-down"),
     ]
-    traces = [
-        _gene_points(where(genes, genes["direction"] == d), plain(n), c, s, limit) for d, n, c, s in parts
-    ]
+    traces = [_gene_points(where(genes, genes["direction"] == d), plain(n), c, s, limit) for d, n, c, s in parts]
     named = where(genes, genes["gene"].isin(NAMED_GENES))
     lines = [_horizontal(0.0)] + ([_horizontal(1.0)] if limit[1] >= 1 else [])
     plot = canvas(
         traces,
         xaxis={
             "title": {
-                "text": wrapped(f"gap, {contrast.target} − {contrast.source}", 44)
-                + "<br>log(1 + counts per 10,000)"
+                "text": wrapped(f"gap, {contrast.target} − {contrast.source}", 44) + "<br>log(1 + counts per 10,000)"
             }
         },
         yaxis={
@@ -151,10 +147,7 @@ def gap_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
         height=400,
         numbers=NumberTable(
             ("gene", "direction", "gap", "share closed"),
-            [
-                (r.gene, r.direction, f"{r.gap:+.2f}", percent(r.gap_fraction))
-                for r in records(genes.head(40))
-            ],
+            [(r.gene, r.direction, f"{r.gap:+.2f}", percent(r.gap_fraction)) for r in records(genes.head(40))],
         ),
     )
 
@@ -178,14 +171,10 @@ def gap_title(contrast: ContrastFacts) -> str:
     """The finding: which share moves the right way, and what becomes of the markers."""
     ways = {"up_correct": "higher in {} rise", "down_correct": "lower in {} fall"}
     scores = {name: contrast.scores[name] for name in ways if name in contrast.scores}
-    parts = [
-        f"{percent(s.value)} of genes {ways[name].format(contrast.target)}" for name, s in scores.items()
-    ]
+    parts = [f"{percent(s.value)} of genes {ways[name].format(contrast.target)}" for name, s in scores.items()]
     nulls = [s.nulls["shuffled_labels"].value for s in scores.values() if "shuffled_labels" in s.nulls]
     control = " and ".join(percent(value) for value in nulls if value is not None)
-    found = " and ".join(parts) + (
-        f" (shuffled labels: {control})" if control else " (no control)" if parts else ""
-    )
+    found = " and ".join(parts) + (f" (shuffled labels: {control})" if control else " (no control)" if parts else "")
     genes = ", ".join(marker_words(named) for named in contrast.named.values())
     return "; ".join(filter(None, [found, genes])) or "How much of each gene's gap is closed"
 
@@ -197,8 +186,7 @@ def marker_words(named: NamedGene) -> str:
     if null is None or null[1] - null[0] > 1:
         return f"{named.gene} cannot be told"
     return (
-        f"{named.gene} closes {percent(named.value)} of its gap (random edits {percent(null[0])} to "
-        f"{percent(null[1])})"
+        f"{named.gene} closes {percent(named.value)} of its gap (random edits {percent(null[0])} to {percent(null[1])})"
     )
 
 
@@ -281,9 +269,7 @@ def _spread(values: np.ndarray, names: list[str], word: str, height: float, colo
     )
 
 
-def _gene_points(
-    genes: pd.DataFrame, name: str, colour: str, symbol: str, limit: tuple[float, float]
-) -> go.Scatter:
+def _gene_points(genes: pd.DataFrame, name: str, colour: str, symbol: str, limit: tuple[float, float]) -> go.Scatter:
     columns = ("source_mean", "steered_mean", "target_mean", "gap_fraction")
     return go.Scatter(
         x=numbers(genes, "gap"),

@@ -98,9 +98,7 @@ def rate_title(facts: RateFacts) -> str:
     rivals = [row for row in facts.rows if _kind(row, facts) == "control"]
     if not rivals:
         return f"{start} (no control was measured)"
-    verdicts = {
-        label_of(r): judge(ours["rate"], _span(ours), _span(r), matters=SHARE_MATTERS).verdict for r in rivals
-    }
+    verdicts = {label_of(r): judge(ours["rate"], _span(ours), _span(r), matters=SHARE_MATTERS).verdict for r in rivals}
     if set(verdicts.values()) == {"above chance"}:
         return f"{start}, more than any control with lists as long"
     best = max(rivals, key=lambda row: row["rate"])
@@ -155,11 +153,7 @@ def _dots(part: list[tuple[dict[str, Any], str]], name: str, colour: str, symbol
 
 
 def _published(rows: list[dict], labels: list[str]) -> go.Scatter:
-    found = [
-        (y, NUMBERS[PUBLISHED[r["name"]]])
-        for r, y in zip(rows, labels, strict=True)
-        if r["name"] in PUBLISHED
-    ]
+    found = [(y, NUMBERS[PUBLISHED[r["name"]]]) for r, y in zip(rows, labels, strict=True) if r["name"] in PUBLISHED]
     return go.Scatter(
         x=[number.value for _, number in found],
         y=[y for y, _ in found],

@@ -39,8 +39,7 @@ def feature_map(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Fi
         traces.append(_points(rows, _short(term, 30), colour, symbol, 0.95))
     specific = int((numbers(table, "type_padj") < alpha).sum())
     title = (
-        f"{specific} of {len(table)} firing features differ between cell types beyond shuffled labels "
-        f"(q < {alpha:g})"
+        f"{specific} of {len(table)} firing features differ between cell types beyond shuffled labels (q < {alpha:g})"
     )
     plot = canvas(
         [trace for count, trace in traces if count],
@@ -145,9 +144,7 @@ def _heat(values: np.ndarray, chosen: pd.DataFrame, types: list[str], counts: li
     )
 
 
-def _points(
-    rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float
-) -> tuple[int, go.Scatter]:
+def _points(rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float) -> tuple[int, go.Scatter]:
     """How many features, and their marks."""
     top = [joined(str(genes).split(",")[:10], 5) for genes in texts(rows, "top_genes")]
     size = 6 + 10 * np.sqrt(numbers(rows, "firing_rate"))

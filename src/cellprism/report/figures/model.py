@@ -31,9 +31,7 @@ def error_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
     beaten = [ERROR_LABELS[n] for n, m in rows.items() if n != "model" and m.behind[0] > 0]
     others = [ERROR_LABELS[n] for n, m in rows.items() if n != "model" and m.behind[0] <= 0]
     title = (
-        f"The model fills in hidden genes better than {_listing(beaten)}"
-        if beaten
-        else "The model beats no yardstick"
+        f"The model fills in hidden genes better than {_listing(beaten)}" if beaten else "The model beats no yardstick"
     )
     if beaten and others:
         title += f", but not clearly better than {_listing(others)}"
@@ -62,9 +60,7 @@ def reading_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
         return None
     ours = percent(rows["residuals"].value)
     others = [
-        f"{percent(m.value)} from {TYPE_LABELS[n]}"
-        for n, m in rows.items()
-        if n not in ("residuals", "largest type")
+        f"{percent(m.value)} from {TYPE_LABELS[n]}" for n, m in rows.items() if n not in ("residuals", "largest type")
     ]
     title = f"Cell types are read at {ours} from the model" + (f"; {_listing(others)}" if others else "")
     return _dot_plot(

@@ -47,15 +47,11 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
             drawn = [s.nulls.get(null) for s in pair]
             if all(d is not None and d.value is not None for d in drawn):
                 traces.append(
-                    _point(
-                        words, [d for d in drawn if d], theme.CONTROL, mark, 9, colour, contrast is scored[0]
-                    )
+                    _point(words, [d for d in drawn if d], theme.CONTROL, mark, 9, colour, contrast is scored[0])
                 )
         if all("difference_of_means" in s.competitors for s in pair):
             level = [Null("", s.competitors["difference_of_means"], None) for s in pair]
-            traces.append(
-                _point(f"difference of means ({contrast.objective})", level, colour, f"{symbol}-open", 11)
-            )
+            traces.append(_point(f"difference of means ({contrast.objective})", level, colour, f"{symbol}-open", 11))
         rows.append((name, *(percent(s.value) for s in pair)))
     plot = canvas(
         traces,
@@ -71,9 +67,7 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
         },
         legend={"font": {"size": 11.5}},
     )
-    words = "; ".join(
-        f"the {name} goes {x} of the way in the inner state, {y} in expression" for name, x, y in rows
-    )
+    words = "; ".join(f"the {name} goes {x} of the way in the inner state, {y} in expression" for name, x, y in rows)
     return Figure(
         "both-scales",
         words[0].upper() + words[1:],
@@ -125,9 +119,7 @@ def _controls(score: Score, name: str) -> list[str]:
     for null in NULL_LABELS:
         drawn = score.nulls.get(null)
         interval = drawn.interval if drawn else None
-        cells.append(
-            f"{interval[0]:.2f} to {interval[1]:.2f}".replace("-", "−") if interval else "not measured"
-        )
+        cells.append(f"{interval[0]:.2f} to {interval[1]:.2f}".replace("-", "−") if interval else "not measured")
     rival = score.competitors.get("difference_of_means")
     cells.append("not measured" if rival is None else f"{rival:.2f}".replace("-", "−"))
     if name in UNDIRECTED:

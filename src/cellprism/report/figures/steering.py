@@ -37,10 +37,7 @@ def dose_figure(steered: SteeredFeature, n_cells: int, files: tuple[str, ...]) -
         ],
     )
     ends = f"{steered.down:g} and {steered.up:g}".replace("-", "−")
-    rows = [
-        (f"{r.alpha:g}", signed(r.on_target), signed(r.off_target), signed(r.response))
-        for r in records(doses)
-    ]
+    rows = [(f"{r.alpha:g}", signed(r.on_target), signed(r.off_target), signed(r.response)) for r in records(doses)]
     return Figure(
         f"dose-{steered.feature}",
         dose_title(steered),
@@ -252,7 +249,6 @@ def _bars(rows: pd.DataFrame, name: str, colour: str, strength: str) -> go.Bar:
         marker={"color": colour},
         customdata=numbers(rows, "baseline"),
         hovertemplate=(
-            f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3g}}<br>untouched: "
-            f"%{{customdata:.2f}}<extra>{name}</extra>"
+            f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3g}}<br>untouched: %{{customdata:.2f}}<extra>{name}</extra>"
         ),
     )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cellprism.report.claims import Claim, Published, Source, Test, judged
-from cellprism.report.facts import ContrastFacts, Score
+from cellprism.report.facts import ContrastFacts, Score, cells_of
 from cellprism.report.published import AIDO_100M, NUMBERS
 from cellprism.report.verdict import SHARE_MATTERS, judge
 
@@ -11,17 +11,17 @@ SECTION = "From one cell type to another"
 MARKERS = ("CD8A", "CD8B")
 SCORES = {
     "fraction_closer": (
-        "{source} cells end closer to the mean {target} cell in the model's inner state",
+        "{source} end closer to the mean of {target} in the model's inner state",
         "of test cells",
         ".0%",
     ),
     "latent_progress": (
-        "{source} cells move along the axis towards {target} in the model's inner state",
+        "{source} move along the axis towards {target} in the model's inner state",
         "of the gap",
         ".2f",
     ),
     "expression_progress": (
-        "Predicted expression of {source} cells moves towards that of {target}",
+        "Predicted expression of {source} moves towards that of {target}",
         "of the gap",
         ".2f",
     ),
@@ -60,7 +60,7 @@ def _score(contrast: ContrastFacts, name: str, against: str) -> Claim:
     statement, unit, form = SCORES[name]
     score = contrast.scores[name]
     null = score.nulls.get(against)
-    words = statement.format(source=contrast.source, target=contrast.target)
+    words = statement.format(source=contrast.source_cells, target=contrast.target)
     id = f"contrast-{contrast.objective}-{name.replace('_', '-')}"
     rival = null.name if null else "nothing"
     return judged(
@@ -76,7 +76,7 @@ def _score(contrast: ContrastFacts, name: str, against: str) -> Claim:
         test=Test(
             "score on test cells, bootstrap over cells",
             "greater",
-            f"{contrast.source} and {contrast.target} cells",
+            f"{contrast.source_cells} and {cells_of(contrast.target)}",
             unit_of_inference="cells of one data set, not donors",
             n=contrast.n_test,
             matters=SHARE_MATTERS,
@@ -118,9 +118,7 @@ def _marker(contrast: ContrastFacts, gene: str) -> Claim:
             matters=SHARE_MATTERS,
         ),
         source=_summary(contrast, f"named.{gene}.gap_fraction") if named else None,
-        why=""
-        if named
-        else f"{gene} is not among the genes of this run, or does not differ between the two types",
+        why="" if named else f"{gene} is not among the genes of this run, or does not differ between the two types",
     )
 
 
@@ -137,10 +135,7 @@ def _recipe(contrast: ContrastFacts, limit: float) -> Claim:
         null=None,
         test=Test("count at the chosen penalty", unit_of_inference="features"),
         source=Source(f"contrast/{contrast.objective}/recipe.parquet", f"rows with |strength − 1| > {limit}"),
-        why=(
-            "a size has no null of its own: it follows the penalty and the number of features of the "
-            "autoencoder"
-        ),
+        why=("a size has no null of its own: it follows the penalty and the number of features of the autoencoder"),
     )
 
 

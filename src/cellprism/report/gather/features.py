@@ -108,8 +108,7 @@ def _rate(
         published=published,
         null=Null(label_of(null), null["rate"], _pair(null["interval"])),
         test=Test(
-            f"hypergeometric over-representation, q < {rates.alpha:g}; {rates.n_terms} programs of "
-            f"{rates.collection}",
+            f"hypergeometric over-representation, q < {rates.alpha:g}; {rates.n_terms} programs of {rates.collection}",
             "greater",
             f"{rates.background_size} measured genes",
             f"Benjamini-Hochberg, {rates.family}",

@@ -15,9 +15,7 @@ def model_claims(model: ModelFacts) -> list[Claim]:
     rivals = [rival for rival in ("ridge", "type mean") if {"model", rival} <= set(model.held_out)]
     claims = [_error(model, rival) for rival in rivals]
     readers = [
-        rival
-        for rival in ("untrained network", "raw expression")
-        if {"residuals", rival} <= set(model.cell_types)
+        rival for rival in ("untrained network", "raw expression") if {"residuals", rival} <= set(model.cell_types)
     ]
     return claims + [_reading(model.cell_types, rival) for rival in readers]
 
@@ -33,8 +31,7 @@ def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
         judged(
             "sae-explained-variance",
             SECTION,
-            f"{training.k} features per gene token explain the model's inner state beyond the best simpler "
-            "predictor",
+            f"{training.k} features per gene token explain the model's inner state beyond the best simpler predictor",
             training.explained_variance,
             unit="of variance",
             format=".1%",

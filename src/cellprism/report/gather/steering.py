@@ -68,8 +68,7 @@ def _feature_claims(experiment: SteeringFacts, number: int, steered: SteeredFeat
         )
     if steered.antisymmetry:
         mirror = (
-            f"Turning feature {steered.feature} ({steered.program}) down mirrors turning it up, beyond "
-            "random features"
+            f"Turning feature {steered.feature} ({steered.program}) down mirrors turning it up, beyond random features"
         )
         claims.append(
             _ranked(
@@ -120,9 +119,7 @@ def _ranked(
 
 
 def _together(experiment: SteeringFacts) -> Claim:
-    verdicts = [
-        judge(f.response.value, None, f.response.random_feature.interval).verdict for f in experiment.features
-    ]
+    verdicts = [judge(f.response.value, None, f.response.random_feature.interval).verdict for f in experiment.features]
     n, beat = len(verdicts), verdicts.count("above chance")
     interval = binomtest(beat, n).proportion_ci(method="wilson")
     low, high = binom.interval(0.95, n, 0.025)
@@ -140,12 +137,8 @@ def _together(experiment: SteeringFacts) -> Claim:
             0.025,
             (float(low) / n, float(high) / n),
         ),
-        test=Test(
-            "count above the central 95 % of random features", "greater", unit_of_inference="features", n=n
-        ),
-        source=Source(
-            f"steer/{experiment.name}/summary.json", "features[].response.value above random_feature.high"
-        ),
+        test=Test("count above the central 95 % of random features", "greater", unit_of_inference="features", n=n),
+        source=Source(f"steer/{experiment.name}/summary.json", "features[].response.value above random_feature.high"),
         why=f"only {n} features were steered, too few for a share; each is judged by itself" if n < 8 else "",
     )
 
@@ -158,7 +151,4 @@ def _published(program: str):
 
 
 def _slug(text: str) -> str:
-    return (
-        "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split())
-        or "experiment"
-    )
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split()) or "experiment"

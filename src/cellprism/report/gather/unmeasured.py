@@ -22,8 +22,7 @@ def unmeasured_claims(facts: RunFacts) -> list[Claim]:
             "regulators-specific",
             "Transcription factors whose features move their own targets specifically",
             NUMBERS["specific-tfs"],
-            "no panel of transcription factors was probed; at least 50 with 10 or more expressed targets "
-            "are needed",
+            "no panel of transcription factors was probed; at least 50 with 10 or more expressed targets are needed",
         ),
         _open(
             "features-stable",
@@ -35,8 +34,7 @@ def unmeasured_claims(facts: RunFacts) -> list[Claim]:
             "information-content",
             "Features match more specific programs than neurons do",
             NUMBERS["information-content"],
-            "information content was not compared at equal set size; small terms have a high one by "
-            "construction",
+            "information content was not compared at equal set size; small terms have a high one by construction",
         ),
         _open(
             "donors",
