@@ -168,7 +168,7 @@ def test_a_cells_embedding_is_the_mean_over_its_present_genes(request, cells, ki
 
 def test_a_column_that_is_no_gene_of_the_model_is_named(subset_model, cells):
     cells.var_names = ["NOGENE", *cells.var_names[1:]]
-    with pytest.raises(CellsError, match=r"1 columns are not in random, such as 'NOGENE'.*read_cells"):
+    with pytest.raises(CellsError, match=r"1 columns are no genes of random, such as 'NOGENE'.*read_cells"):
         next(subset_model.batches(cells, 5))
 
 

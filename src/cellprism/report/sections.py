@@ -56,8 +56,8 @@ def _model(facts: RunFacts) -> Section:
                 for gene, near in facts.model.neighbours.items()
             ]
             caption = (
-                "Genes whose learned embeddings lie closest, best first. What was there before the first step of training "
-                "is its control: where embeddings start from co-expression, neighbours come with the start."
+                "Genes whose learned embeddings lie closest, best first. What was there before the first step of "
+                "training is its control: where embeddings start from co-expression, neighbours come with the start."
             )
             tables.append(Table(caption, NumberTable(("gene", "after training", "before training"), rows)))
     if facts.training and facts.layer is not None:

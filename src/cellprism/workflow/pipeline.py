@@ -34,10 +34,11 @@ def start_run(config: RunConfig, folder: Path, bar: Bar, say: Say, steps: Iterab
     """
     run = Run(folder)
     with run.locked():
-        open_run(folder, config)
         bench = Workbench(run, config, bar)
         for name in steps:
             perform(STEPS[name], bench, STEPS, say)
+            if name == "cells":  # not before: what cannot be read leaves no trace in the record
+                open_run(folder, config)
 
 
 def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, say: Say) -> Path:
@@ -50,9 +51,8 @@ def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, sa
     with run.locked():
         config = config or config_of(run)
         bench = Workbench(run, config, bar)
-        check_needs(STEPS[step], bench, STEPS)  # before run.toml is changed
-        open_run(folder, config)
         perform(STEPS[step], bench, STEPS, say)
+        open_run(folder, config)  # only now: a step that failed leaves the run as it was
     return folder
 
 
