@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # test problems are tiny: more threads only wait for each other
+
+import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -10,6 +10,7 @@
 - The exponential moving average of the weights is what is kept: it has a lower held-out error than the last weights.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -98,6 +99,11 @@ class Counts:
 
     matrix: sp.csr_matrix
     totals: np.ndarray
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all counts and totals, by which a resumed run knows its cells."""
+        parts = (self.matrix.indptr, self.matrix.indices, self.matrix.data, self.totals)
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
     @classmethod
     def of(cls, adata: AnnData) -> "Counts":
@@ -196,7 +202,7 @@ def pretrain(
         betas=(0.9, 0.98), fused=True,
     )  # fmt: skip
     average = {name: p.detach().clone() for name, p in model.state_dict().items()}
-    identity = {"config": asdict(config), "cells": list(adata.shape), "counts": float(counts.matrix.sum())}
+    identity = {"config": asdict(config), "genes": list(genes.symbol), "counts": counts.fingerprint()}
     done = load_state(folder, model, optimiser, average, identity)
     figures: dict[str, float] = {}
     for step in range(done, config.steps):
