@@ -5,7 +5,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # test problems are tiny: more threads only wait for each other
 
-import pytest  # noqa: E402
+import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 

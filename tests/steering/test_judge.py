@@ -165,3 +165,11 @@ def test_the_cell_table_is_what_the_scores_average(case):
     assert 1 - table["distance_after"].mean() / table["distance_before"].mean() == pytest.approx(
         scores["distance_closed"]
     )
+
+
+def test_an_interval_is_nan_without_a_word_where_a_resample_leaves_the_statistic_undefined():
+    def ratio(x, axis=-1):
+        with np.errstate(invalid="ignore"):
+            return x.sum(axis=axis) / (x != 0).sum(axis=axis)
+
+    assert np.isnan(cell_interval(ratio, [np.array([0.0, 0.0, 1.0])], 200, 0)).all()

@@ -6,7 +6,8 @@
   have shown.
 - *cannot be told here*: everything else, with the reason and the smallest difference that would have shown.
 
-No p-value decides: a null interval says the same and can be drawn beside the number.
+A null interval says what a p-value says and can be drawn beside the number. Where few random edits stand behind it, its
+edges lie inside the range of what was drawn; a value beyond them with p >= 0.05 is not called beyond chance.
 """
 
 import math
@@ -75,3 +76,13 @@ def judge(
         f"only a difference of about {seen:{plain}} would have shown"
     )
     return Judgement("cannot be told here", why.replace("%", "\u00a0%").replace(" -", " −"))
+
+
+def not_significant(value: float, null_interval: Interval | None, p: float | None, n: int) -> str:
+    """Why a value beyond its null's interval must not be called beyond chance yet; empty where it may, or lies within.
+
+    ``p`` is its Monte-Carlo p-value among the ``n`` random edits that the interval was taken from.
+    """
+    if null_interval is None or p is None or p < 0.05 or null_interval[0] <= value <= null_interval[1]:
+        return ""
+    return f"beyond 95 % of {n} random edits, but p = {p:.2g}: too few of them to call it beyond chance"

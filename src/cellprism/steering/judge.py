@@ -12,6 +12,7 @@ Notable choices
   training.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
 
 from cellprism.equations.effects import (
     axis_drift,
@@ -130,17 +131,20 @@ def share_positive(values: Float[np.ndarray, " some"]) -> float:
 def cell_interval(
     statistic: Callable[..., Any], samples: Sequence[np.ndarray], resamples: int, seed: int
 ) -> tuple[float, float]:
-    """95 % percentile interval of a statistic of cells, by resampling them; NaN for fewer than two cells.
+    """95 % percentile interval of a statistic of cells, by resampling them; NaN for fewer than two cells, or where
+    a resample leaves the statistic undefined.
 
     ``samples`` are arrays with one value a cell, resampled together; ``statistic(*samples, axis)`` is a
     reduction.
     """
     if len(samples[0]) < 2 or np.isnan(statistic(*samples, axis=-1)):
         return np.nan, np.nan
-    interval = bootstrap(
-        samples, statistic, n_resamples=resamples, paired=True, vectorized=True, method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # undefined for some resample: the interval is NaN
+        interval = bootstrap(
+            samples, statistic, n_resamples=resamples, paired=True, vectorized=True, method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval  # fmt: skip
     return float(interval.low), float(interval.high)
 
 

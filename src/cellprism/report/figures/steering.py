@@ -9,7 +9,7 @@ from cellprism.report.claims import Null
 from cellprism.report.facts import SteeredFeature, SteeringFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, plain, small_text
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
-from cellprism.report.verdict import EFFECT_MATTERS, judge
+from cellprism.report.verdict import EFFECT_MATTERS, judge, not_significant
 
 GENES_SHOWN = 8
 EFFECT_AXIS = "mean change, log(1 + counts per 10,000)"
@@ -62,6 +62,8 @@ def dose_title(steered: SteeredFeature) -> str:
     verdict = judge(steered.response.value, None, interval, matters=EFFECT_MATTERS).verdict
     p = "p unknown" if steered.response.p is None else f"p = {steered.response.p:.2g}"
     start = f"Feature {steered.feature} ({steered.program})"
+    if not_significant(steered.response.value, interval, steered.response.p, steered.response.n):
+        return f"{start}: too few random features to tell its effect from theirs ({p})"
     if verdict == "above chance":
         return f"{start} moves its genes with its strength, beyond matched random features ({p})"
     if verdict == "below chance":

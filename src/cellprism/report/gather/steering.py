@@ -7,7 +7,7 @@ from scipy.stats import binom, binomtest
 from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.facts import Ranked, SteeredFeature, SteeringFacts
 from cellprism.report.published import NUMBERS
-from cellprism.report.verdict import EFFECT_MATTERS, SYMMETRY_MATTERS, judge
+from cellprism.report.verdict import EFFECT_MATTERS, SYMMETRY_MATTERS, judge, not_significant
 
 SECTION = "Steering"
 UNIT = "log(1 + counts per 10,000)"
@@ -115,12 +115,14 @@ def _ranked(
             SYMMETRY_MATTERS if kind == "mirror" else EFFECT_MATTERS,
         ),
         source=Source(f"steer/{experiment.name}/summary.json", f"features.{number}.{field}.value"),
+        barred=not_significant(ranked.value, null.interval, ranked.p, ranked.n)
+        if null is ranked.random_feature
+        else "",
     )
 
 
 def _together(experiment: SteeringFacts) -> Claim:
-    verdicts = [judge(f.response.value, None, f.response.random_feature.interval).verdict for f in experiment.features]
-    n, beat = len(verdicts), verdicts.count("above chance")
+    n, beat = len(experiment.features), sum(_beats_random(f.response) for f in experiment.features)
     interval = binomtest(beat, n).proportion_ci(method="wilson")
     low, high = binom.interval(0.95, n, 0.025)
     return judged(
@@ -141,6 +143,12 @@ def _together(experiment: SteeringFacts) -> Claim:
         source=Source(f"steer/{experiment.name}/summary.json", "features[].response.value above random_feature.high"),
         why=f"only {n} features were steered, too few for a share; each is judged by itself" if n < 8 else "",
     )
+
+
+def _beats_random(response: Ranked) -> bool:
+    interval = response.random_feature.interval
+    above = judge(response.value, None, interval).verdict == "above chance"
+    return above and not not_significant(response.value, interval, response.p, response.n)
 
 
 def _published(program: str):
