@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from cellprism.cli.options import Changes
+
 
 def contrast(
     run: Path,
@@ -13,7 +15,7 @@ def contrast(
     to: str | None = None,
     objective: list[Literal["latent", "expression"]] | None = None,
     named: list[str] | None = None,
-    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+    set_: Changes = None,
 ) -> None:
     """Find the feature strengths that move one cell type towards another, and judge them on unseen cells.
 

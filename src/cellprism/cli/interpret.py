@@ -1,16 +1,15 @@
 """``cellprism interpret``: features to gene programs."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from cellprism.cli.options import Changes
 
 
 def interpret(
     run: Path,
     *,
     collection: str | None = None,
-    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+    set_: Changes = None,
 ) -> None:
     """Name the gene programs of a run's features, and say how often chance would find some.
 

@@ -1,16 +1,15 @@
 """``cellprism run``: every step of a configuration."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from cellprism.cli.options import Changes
 
 
 def run(
     config: Path,
     *,
     out: Path,
-    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+    set_: Changes = None,
     dry_run: bool = False,
 ) -> None:
     """Read cells, train, interpret, steer, contrast and report, as one TOML file says.

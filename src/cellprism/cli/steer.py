@@ -1,9 +1,8 @@
 """``cellprism steer``: features turned up and down."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from cellprism.cli.options import Changes
 
 
 def steer(
@@ -11,7 +10,7 @@ def steer(
     *,
     feature: int | None = None,
     program: list[str] | None = None,
-    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+    set_: Changes = None,
 ) -> None:
     """Turn features up and down, dose by dose, beside random features and random directions.
 

@@ -1,9 +1,8 @@
 """``cellprism train``: start a run."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
+from cellprism.cli.options import Changes
 
 
 def train(
@@ -14,7 +13,7 @@ def train(
     layer: int = 1,
     labels: str = "",
     seed: int = 0,
-    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)] = None,
+    set_: Changes = None,
 ) -> None:
     """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
 
