@@ -14,8 +14,9 @@ from cellprism.cells.read import read_cells
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import save
 from cellprism.ontology.gmt import read_gmt
+from cellprism.report.page import write_report
 from cellprism.workflow.config import RunConfig, make_config
-from cellprism.workflow.pipeline import report, start_run
+from cellprism.workflow.pipeline import start_run
 
 SOURCE, TARGET = "CD4+/CD45RO+ Memory", "CD8+ Cytotoxic T"
 N_CELLS, N_GENES, N_FEATURES = (18, 19), 60, 41
@@ -81,7 +82,7 @@ def finished_run(session: Path) -> Path:
     disable_socket()
     try:
         start_run(config_of(inputs(session)), folder, bar, lambda text: None)
-        report(folder)
+        write_report(folder)
     finally:
         enable_socket()
     return folder

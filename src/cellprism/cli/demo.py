@@ -15,9 +15,10 @@ def demo(*, out: Path = Path("demo")) -> None:
         The run folder.
     """
     from cellprism.cli.talk import bar, say
+    from cellprism.report.page import write_report
     from cellprism.workflow.config import read_config
-    from cellprism.workflow.pipeline import report, start_run
+    from cellprism.workflow.pipeline import start_run
 
     start_run(read_config(Path(str(files("cellprism.workflow") / "demo.toml"))), out, bar, say)
-    page = report(out)
+    page = write_report(out)
     say(f"open {page.resolve().as_uri()} in a browser; next: cellprism run CONFIG.toml --out RUN on your own cells")

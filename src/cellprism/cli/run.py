@@ -34,8 +34,9 @@ def run(
     if dry_run:
         print(write_config(wanted), end="")
         return
-    from cellprism.workflow.pipeline import report, start_run
+    from cellprism.report.page import write_report
+    from cellprism.workflow.pipeline import start_run
 
     start_run(wanted, out, bar, say)
-    page = report(out)
+    page = write_report(out)
     say(f"claims in {out / 'claims.json'}; open {page}")

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.errors import ConfigError
+from cellprism.features.collect import check_site
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.intervene import check_site
 from cellprism.steering.judge import cell_table, gene_table, score
 from cellprism.steering.nulls import firing_and_energy
 from cellprism.steering.parts import Parts, read_parts

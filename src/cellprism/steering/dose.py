@@ -26,11 +26,12 @@ from anndata import AnnData
 from jaxtyping import Bool
 
 from cellprism.errors import ConfigError
+from cellprism.features.collect import check_site
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.bench import Bench, read_bench
 from cellprism.steering.dose_nulls import null_table
 from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
-from cellprism.steering.intervene import check_site, strength_vector
+from cellprism.steering.intervene import strength_vector
 from cellprism.steering.response import GeneGroup, positions_of
 from cellprism.types import CellModel
 

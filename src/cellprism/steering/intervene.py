@@ -20,9 +20,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cellprism.equations.steering import steered
-from cellprism.errors import ConfigError, ModelError
+from cellprism.errors import ConfigError
+from cellprism.features.collect import check_site
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.types import CellBatch, CellModel, Site, SparseCode
+from cellprism.types import CellBatch, CellModel, SparseCode
 
 POSITIONS = ("present", "all")
 
@@ -110,21 +111,6 @@ def edited(
 ) -> Float[Tensor, "cell token d_model"]:
     """``equations.steering.steered`` over all tokens of a batch; ``code`` has its rows cell after cell."""
     return steered(x.reshape(-1, x.shape[-1]), code, strengths, W_dec).view_as(x)
-
-
-def check_site(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
-    """The site, if the model has it and the autoencoder fits it.
-
-    Raises:
-        ModelError: no such layer, or an autoencoder of another width.
-    """
-    site = Site(layer, model.n_layers)
-    if sae.d_model != model.d_model:
-        raise ModelError(
-            f"the autoencoder reads {sae.d_model} dimensions but {model.name!r} has {model.d_model}; "
-            "use the autoencoder that was trained on this model"
-        )
-    return site
 
 
 def expression_columns(model: CellModel, batch: CellBatch, adata: AnnData) -> Int[np.ndarray, " gene"]:

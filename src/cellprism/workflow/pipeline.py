@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from cellprism.report.page import write_report
 from cellprism.store.run import Run
 from cellprism.workflow.config import RunConfig
 from cellprism.workflow.contrasting import contrast_settings, contrast_types
@@ -70,8 +69,3 @@ def steer_one(folder: Path, feature: int, config: RunConfig | None, bar: Bar) ->
         files = steer_feature(bench, feature)
         run.finish(f"steer feature-{feature}", identity_of(STEPS["steer"], bench.config, STEPS), files)
         return files[0].parent
-
-
-def report(folder: Path) -> Path:
-    """Write ``claims.json`` and ``report.html`` of a run; returns the page's path."""
-    return write_report(folder)

@@ -39,7 +39,7 @@ class Step:
     """Does it, and returns the files written."""
 
 
-def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say, again: bool = False) -> None:
+def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say) -> None:
     """Do a step whose needs are met, unless it is already done.
 
     Raises:
@@ -48,7 +48,7 @@ def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say, agai
     """
     check_needs(step, bench, steps)
     identity = identity_of(step, bench.config, steps)
-    if not again and bench.run.is_done(step.name, identity):
+    if bench.run.is_done(step.name, identity):
         say(f"{step.name}: already done, nothing has changed")
         return
     began = time.perf_counter()
