@@ -41,14 +41,18 @@ class CellBatch:
     """Some cells as a model reads them.
 
     ``values`` are the model's own input, one number a token. ``gene`` holds indices into the model's ``genes``, -1
-    where a token is no gene; one row for all cells or one a cell. ``present`` marks tokens whose gene the data set
-    measured: only these are averaged over and steered. ``cell`` holds row numbers of the AnnData they came from.
+    where a token is no gene; one row for all cells or one a cell. ``present`` marks tokens that stand for something
+    the data set measured: only these are averaged over, learned from and steered. ``cell`` holds row numbers of the
+    AnnData they came from.
+
+    A model that reads a cell as a whole has one token a cell, present, with gene -1; what it reads is in ``inputs``.
     """
 
     values: Float[Tensor, "cell token"]
     gene: Int[Tensor, " token"] | Int[Tensor, "cell token"]
     present: Bool[Tensor, "cell token"]
     cell: Int[Tensor, " cell"]
+    inputs: Float[Tensor, "cell input"] | None = None
 
     def __post_init__(self):
         one_row, row_each = self.values.shape[1:], self.values.shape
@@ -59,29 +63,38 @@ class CellBatch:
             )
         if self.cell.shape[0] != self.values.shape[0]:
             raise ModelError(f"a CellBatch of {self.values.shape[0]} cells has {self.cell.shape[0]} cell numbers")
+        if self.inputs is not None and self.inputs.shape[0] != self.values.shape[0]:
+            raise ModelError(f"a CellBatch of {self.values.shape[0]} cells has inputs for {self.inputs.shape[0]}")
 
     def to(self, device: torch.device) -> "CellBatch":
         """The same batch on another device."""
-        moved = (t.to(device) for t in (self.values, self.gene, self.present, self.cell))
-        return CellBatch(*moved)
+        tensors = (self.values, self.gene, self.present, self.cell, self.inputs)
+        return CellBatch(*(None if t is None else t.to(device) for t in tensors))
 
 
 @dataclass(frozen=True)
 class CellOutput:
     """What a model says of some cells.
 
-    ``expression``: predicted log1p of counts per ten thousand (natural log), the batch's gene tokens in order.
-    ``embedding``: mean over present genes of the final-norm hidden state. ``token``: that hidden state itself.
+    ``expression``: predicted log1p of counts per ten thousand (natural log), the batch's gene tokens in order, or all
+    of the model's genes where it reads a cell as a whole; None for models that do not predict amounts.
+    ``embedding``: mean over present tokens of the final hidden state. ``token``: that hidden state itself.
+    ``token_logit``: for models that predict genes rather than amounts, the logit of each token's own gene at its place
+    (0 where a token is no gene).
     """
 
-    expression: Float[Tensor, "cell gene"]
+    expression: Float[Tensor, "cell gene"] | None
     embedding: Float[Tensor, "cell d_model"]
     token: Float[Tensor, "cell token d_model"] | None = None
+    token_logit: Float[Tensor, "cell token"] | None = None
 
 
 @dataclass(frozen=True)
 class SparseCode:
-    """Which features fire at each token, and how strongly: k of ``n_features`` a token, never densified by default."""
+    """Which features fire at each token, and how strongly: k of ``n_features`` a token, never densified by default.
+
+    Tokens at which fewer than k features fire are filled up with value 0.
+    """
 
     values: Float[Tensor, "token k"]
     features: Int[Tensor, "token k"]

@@ -26,6 +26,16 @@ from cellprism.types import SparseCode
 GROUP = 8  # features per group in the two-stage selection; measured best from 512 to 5,120 features
 
 
+class Pairs(NamedTuple):
+    """A sparse code with any number of features a token: its (value, feature) pairs, token after token."""
+
+    values: Float[Tensor, " pair"]
+    features: Int[Tensor, " pair"]
+    offsets: Int[Tensor, " token"]
+    """Where each token's pairs begin."""
+    n_features: int
+
+
 def preactivations(
     x: Float[Tensor, "token d_model"],
     W_enc: Float[Tensor, "d_model feature"],
