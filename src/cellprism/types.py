@@ -4,9 +4,9 @@ Axis words, everywhere: cell, token, gene, feature, d_model, k, term. A *token* 
 input; models may have tokens that are no genes (depth, mask), whose gene index is -1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from anndata import AnnData
@@ -68,8 +68,8 @@ class CellBatch:
 
     def to(self, device: torch.device) -> "CellBatch":
         """The same batch on another device."""
-        tensors = (self.values, self.gene, self.present, self.cell, self.inputs)
-        return CellBatch(*(None if t is None else t.to(device) for t in tensors))
+        values, gene, present, cell = (t.to(device) for t in (self.values, self.gene, self.present, self.cell))
+        return CellBatch(values, gene, present, cell, None if self.inputs is None else self.inputs.to(device))
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,11 @@ class CellModel(Protocol):
     """A cell model cut in two: ``residual`` runs up to a site and stops, ``resume`` runs the rest.
 
     ``resume(batch, layer, residual(batch, layer))`` is the whole forward pass, bit for bit, at every layer.
+
+    Members that a model may have besides, used where they are there:
+
+    - ``residuals(batch, layers)``: the residual streams after several blocks from one pass, in the order asked.
+    - ``reinitialised(seed)``: the same architecture with fresh random weights, the control for what training taught.
     """
 
     name: str
@@ -113,6 +118,13 @@ class CellModel(Protocol):
     licence: str
     n_layers: int
     d_model: int
+    gene_table: Any
+    """``cellprism.cells.genes.GeneTable``: symbols, Ensembl ids, aliases; None where there is no gene list."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """Origin, settings and measures in plain JSON values; empty where nothing is known."""
+        ...
 
     @property
     def genes(self) -> Sequence[str]:

@@ -1,13 +1,16 @@
 import json
+import os
+import signal
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from cellprism.errors import ConfigError, ModelError
+from cellprism.errors import ConfigError, ModelError, RunError
 from cellprism.features.baselines import untrained_sae
-from cellprism.features.train import train_sae
+from cellprism.features.train import SaeJob, train_sae, train_saes
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.evaluate import evaluate
@@ -22,6 +25,8 @@ from features.conftest import (
     make_cells,
     make_model,
 )
+from features.latent import LatentModel
+from features.test_source import Counting
 
 CONFIG = SaeConfig(k=K, n_features=FEATURES, batch_size=64, epochs=3, learning_rate=3e-3)
 CENTRED = replace(CONFIG, centring="group")
@@ -63,7 +68,7 @@ def test_the_same_seed_gives_the_same_bits(cells):
 
 def test_a_stream_too_large_for_memory_trains_as_well():
     model, cells = make_model(True), make_cells(31)
-    small = replace(CENTRED, memory=4 * D_MODEL * 300)
+    small = replace(CENTRED, memory=(4 * D_MODEL + 16) * 400)
     kept, streamed = (train_sae(model, cells, LAYER, c).metadata["measures"] for c in (CENTRED, small))
     assert streamed["explained_within"] == pytest.approx(kept["explained_within"], abs=0.05)
     assert streamed["tokens"] == kept["tokens"]
@@ -90,6 +95,7 @@ def test_metadata_say_what_it_was_trained_on(cells):
         "model_revision": "seed 1",
         "model_licence": "none",
         "cells": {"n_cells": CELLS, "n_genes": GENES, "source": "made up", "sha256": "abc"},
+        "tokens": {"policy": "present", "per_epoch": CELLS * GENES},
         "seed": 7,
     }
     assert {name: metadata[name] for name in expected} == expected
@@ -115,3 +121,146 @@ def test_settings_that_do_not_fit_the_model_are_refused(model, cells):
         train_sae(model, cells, LAYER, SaeConfig(expansion=2, k=99))
     with pytest.raises(ModelError, match="layer 9 does not exist"):
         train_sae(model, cells, 9, CONFIG)
+    with pytest.raises(ModelError, match="layer 3 does not exist"):
+        train_sae(model, cells, LAYER, replace(CONFIG, target_layer=3))
+
+
+def same(first: SparseAutoencoder, second: SparseAutoencoder) -> bool:
+    names = ("W_enc", "b_enc", "W_dec", "b_dec", "firing_rate")
+    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in names)
+
+
+@pytest.mark.parametrize("policy", ["expressed", "weighted"])
+def test_the_token_policy_decides_what_is_learned_from_and_is_recorded(model, cells, policy):
+    sae = train_sae(model, cells, LAYER, replace(CONFIG, tokens=policy))
+    expressed = int((cells.X.toarray() > 0).sum())
+    assert sae.history["tokens"].iloc[-1] == 3 * expressed
+    assert sae.metadata["measures"]["tokens"] == expressed
+    assert sae.metadata["tokens"] == {"policy": policy, "per_epoch": expressed}
+
+
+def test_whole_cells_can_be_batches(cells):
+    sae = train_sae(make_model(True), cells, LAYER, replace(CONFIG, batch_cells=8))
+    assert len(sae.history) == 3 * 3
+    assert sae.history["tokens"].iloc[-1] == 3 * CELLS * GENES
+
+
+def test_global_centring_takes_the_overall_mean_off(model, cells):
+    sae = train_sae(model, cells, LAYER, replace(CONFIG, centring="global"))
+    mean = dense_residuals(model, cells).mean((0, 1))
+    torch.testing.assert_close(sae.centre, mean[None], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("centring", ["none", "group"])
+def test_a_transcoder_learns_one_layer_from_another(cells, centring):
+    model = make_model(True)
+    sae = train_sae(model, cells, 0, replace(CONFIG, target_layer=2, centring=centring, epochs=61))
+    assert sae.is_transcoder
+    x, y = (torch.stack([model.residual(b, i)[0, :GENES] for b in model.batches(cells, 1)]) for i in (0, 2))
+    if centring == "group":
+        columns = [model.genes.index(g) for g in cells.var_names]
+        torch.testing.assert_close(sae.centre[columns], x.mean(0), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(sae.target_centre[columns], y.mean(0), rtol=1e-4, atol=1e-4)
+    genes = torch.tensor([model.genes.index(g) for g in cells.var_names]).repeat(CELLS)
+    x, y = x.flatten(0, 1), y.flatten(0, 1)
+    error = (sae.decode(sae.encode(x, genes), genes) - y).square().mean()
+    assert error < 0.35 * (y - y.mean(0)).square().mean()
+    assert sae.metadata["target_layer"] == 2
+    assert sae.metadata["target_site"] == "block 2, the 3rd of 3"
+
+
+def test_a_model_that_reads_a_cell_as_a_whole_is_trained_on_cells(cells):
+    model = LatentModel(cells)
+    small = replace(CONFIG, n_features=13, epochs=5)
+    sae = train_sae(model, cells, LAYER, replace(small, centring="global"))
+    assert sae.metadata["measures"]["tokens"] == CELLS
+    with pytest.raises(ConfigError, match="centring is 'group'.* of 'latent' are genes; use centring = 'global'"):
+        train_sae(model, cells, LAYER, replace(small, centring="group"))
+    with pytest.raises(ConfigError, match="use tokens = 'present'"):
+        train_sae(model, cells, LAYER, replace(small, tokens="expressed"))
+
+
+JOBS = [
+    SaeJob(LAYER, CENTRED, seed=3),
+    SaeJob(LAYER, replace(CONFIG, k=3, n_features=31), seed=4, name="small"),
+    SaeJob(0, CONFIG, seed=3),
+    SaeJob(0, replace(CONFIG, target_layer=2), seed=3, name="transcoder"),
+]
+
+
+def test_several_are_trained_in_one_pass_as_each_would_be_alone(cells, tmp_path):
+    counting = Counting(make_model(True))
+    heard = []
+    saes = train_saes(counting, cells, JOBS, tmp_path, seed=3, progress=lambda done, rows: heard.append(len(rows)))
+    assert counting.cells == 3 * CELLS  # the model runs once at each of three layers
+    assert set(heard) == {4}
+    for sae, job in zip(saes, JOBS, strict=True):
+        found = SparseAutoencoder.load(tmp_path / "sae" / job.folder)
+        assert torch.equal(found.W_enc, sae.W_enc)
+        assert found.metadata["seed"] == job.seed
+    for number in (0, 2, 3):
+        job = JOBS[number]
+        assert same(saes[number], train_sae(make_model(True), cells, job.layer, job.config, job.seed))
+    assert [job.folder for job in JOBS] == ["L1", "L1-small", "L0", "L0-transcoder"]
+    assert not (tmp_path / "sae" / "checkpoint").exists()
+
+
+def test_jobs_that_do_not_go_together_are_refused(cells, tmp_path):
+    model = make_model(True)
+    with pytest.raises(ConfigError, match="there are no jobs"):
+        train_saes(model, cells, [])
+    with pytest.raises(ConfigError, match="see the same batches, but batch_size is 64 and 32"):
+        train_saes(model, cells, [JOBS[0], SaeJob(LAYER, replace(CONFIG, batch_size=32))])
+    with pytest.raises(ConfigError, match="give jobs of the same layer different names"):
+        train_saes(model, cells, [JOBS[0], SaeJob(LAYER, CONFIG, seed=5)], tmp_path)
+
+
+def stopping(at: int):
+    """A progress callback during which the user presses Ctrl-C."""
+    return lambda done, _: os.kill(os.getpid(), signal.SIGINT) if done == at else None
+
+
+@pytest.mark.parametrize("memory", [1 << 30, (4 * D_MODEL + 16) * 400], ids=["kept", "in windows"])
+def test_a_training_that_was_stopped_goes_on_to_the_same_bits(cells, tmp_path, memory):
+    model, config = make_model(True), replace(CENTRED, memory=memory)
+    whole = train_sae(model, cells, LAYER, config, seed=2)
+    for at in (5, 11):
+        with pytest.raises(KeyboardInterrupt):
+            train_sae(model, cells, LAYER, config, seed=2, out=tmp_path, progress=stopping(at))
+    heard = []
+    again = train_sae(model, cells, LAYER, config, 2, tmp_path, progress=lambda done, _: heard.append(done))
+    assert heard[0] == 12
+    assert same(again, whole)
+    assert again.history["step"].tolist() == whole.history["step"].tolist()
+    assert not (tmp_path / "sae" / "L1" / "checkpoint").exists()
+
+
+def test_a_stopped_training_goes_on_with_the_same_cells_only(cells, tmp_path):
+    model = make_model(True)
+    with pytest.raises(KeyboardInterrupt):
+        train_sae(model, cells, LAYER, CONFIG, out=tmp_path, progress=stopping(5))
+    other = cells.copy()
+    other.X[0, 0] += 1
+    with pytest.raises(RunError, match="checkpoints of another training"):
+        train_sae(model, other, LAYER, CONFIG, out=tmp_path)
+
+
+def test_training_from_a_store(cells, tmp_path):
+    counting, stored = Counting(make_model(True)), replace(CENTRED, store=True, epochs=5)
+    first = train_sae(counting, cells, LAYER, stored, out=tmp_path)
+    assert counting.cells == CELLS
+    again = train_sae(counting, cells, LAYER, stored, out=tmp_path)
+    assert counting.cells == CELLS
+    assert same(first, again)
+    plain = train_sae(counting, cells, LAYER, replace(stored, store=False))
+    explained = [sae.metadata["measures"]["explained_within"] for sae in (first, plain)]
+    assert explained[0] == pytest.approx(explained[1], abs=0.05)
+    np.testing.assert_allclose(first.centre, plain.centre, atol=0.02)
+
+
+def test_a_store_needs_a_folder_and_no_whole_cells(cells, tmp_path):
+    model = make_model(True)
+    with pytest.raises(ConfigError, match="store is true, but a store needs a folder: give out="):
+        train_sae(model, cells, LAYER, replace(CONFIG, store=True))
+    with pytest.raises(ConfigError, match="store is true, but a store mixes cells, so batch_cells has none"):
+        train_sae(model, cells, LAYER, replace(CONFIG, store=True, batch_cells=2), out=tmp_path)

@@ -1,11 +1,14 @@
 """The network cut in two, what it is fed, and what a mistake is told."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from anndata import AnnData
 
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.aido import AidoCell, AidoConfig, Block
@@ -42,6 +45,111 @@ def test_gradients_flow_through_the_second_half_alone(subset_model, cells):
     subset_model.resume(batch, 1, x).expression.sum().backward()
     assert x.grad.abs().sum() > 0
     assert all(p.grad is None for p in subset_model.parameters())
+
+
+@pytest.mark.parametrize("layers", [[2, 0], [1], [0, 0, 1], []])
+def test_several_residuals_of_one_pass_are_those_of_a_pass_each(subset_model, cells, layers):
+    batch = next(subset_model.batches(cells, 5))
+    runs = Counter()
+    hooks = [b.register_forward_hook(lambda *_, i=i: runs.update([i])) for i, b in enumerate(subset_model.blocks)]
+    found = subset_model.residuals(batch, layers)
+    for hook in hooks:
+        hook.remove()
+    assert runs == Counter(range(max(layers, default=-1) + 1)), "each block once, and none after the deepest"
+    assert len(found) == len(layers)
+    for x, layer in zip(found, layers, strict=True):
+        assert torch.equal(x, subset_model.residual(batch, layer))
+    with pytest.raises(ModelError, match="layer 3 does not exist"):
+        subset_model.residuals(batch, [0, LAYERS])
+
+
+def gradient(model: AidoCell, batch: CellBatch, layer: int) -> torch.Tensor:
+    x = model.residual(batch, layer).requires_grad_()
+    out = model.resume(batch, layer, x)
+    (out.expression.square().sum() + out.embedding.sum()).backward()
+    assert x.grad is not None
+    return x.grad
+
+
+@pytest.mark.parametrize("layer", range(LAYERS))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_are_the_same_when_blocks_are_calculated_twice(cells, layer, dtype):
+    model = random_model()
+    model.compute_dtype = dtype
+    batch = next(model.batches(cells, 5))
+    expected = gradient(model, batch, layer)
+    model.checkpointing = True
+    calls = Counter()
+    hooks = [b.register_forward_pre_hook(lambda *_, i=i: calls.update([i])) for i, b in enumerate(model.blocks)]
+    assert torch.equal(gradient(model, batch, layer), expected)
+    for hook in hooks:
+        hook.remove()
+    assert calls == Counter(range(layer + 1)) + Counter(dict.fromkeys(range(layer + 1, LAYERS), 2))
+
+
+def test_without_gradients_nothing_is_calculated_twice(cells):
+    model = random_model()
+    model.checkpointing = True
+    batch = next(model.batches(cells, 5))
+    calls = Counter()
+    for i, block in enumerate(model.blocks):
+        block.register_forward_pre_hook(lambda *_, i=i: calls.update([i]))
+    model.resume(batch, 1, model.residual(batch, 1))
+    with torch.no_grad():
+        model.resume(batch, 1, model.residual(batch, 1).requires_grad_())
+    assert calls == Counter([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+def test_in_bfloat16_only_the_blocks_products_are(cells, norm):
+    model = random_model()
+    if norm == "rms":
+        torch.manual_seed(3)
+        model = AidoCell(replace(model.config, norm="rms"), model.gene_table).requires_grad_(False)
+    batch = next(model.batches(cells, 5))
+    exact = model.resume(batch, 1, model.residual(batch, 1))
+    model.compute_dtype = torch.bfloat16
+    seen = {}
+    for name, module in model.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(
+                lambda _, given, out, name=name: seen.update({name: (given[0].dtype, out.dtype)})
+            )
+    x = model.residual(batch, 1)
+    out = model.resume(batch, 1, x)
+    single = (torch.float32, torch.float32)
+    norms = [name for name in seen if "norm" in name]
+    assert len(norms) == 2 * LAYERS + 2
+    assert all(seen[name] == single for name in norms)
+    assert all(seen[name] == single for name in seen if name.startswith(("value_embedding.linear", "head")))
+    products = [n for n in seen if n.rpartition(".")[2] in ("query", "key", "value", "out", "gate", "up", "down")]
+    assert len(products) == 7 * LAYERS
+    assert all(seen[name][1] == torch.bfloat16 for name in products)
+    assert x.dtype == out.expression.dtype == out.embedding.dtype == torch.float32
+    assert batch.values.dtype == torch.float32
+    assert not torch.equal(out.expression, exact.expression)
+    torch.testing.assert_close(out.expression, exact.expression, rtol=0.02, atol=0.02)
+    assert torch.equal(model.resume(batch, 0, model.residual(batch, 0)).expression, out.expression)
+
+
+def test_the_arithmetic_is_float32_off_a_gpu_unless_asked_for_otherwise(subset_model):
+    assert subset_model.compute_dtype is None
+    assert subset_model.block_dtype == torch.float32
+    model = random_model()
+    model.compute_dtype = torch.bfloat16
+    assert model.block_dtype == model.reinitialised(5).block_dtype == torch.bfloat16
+
+
+def test_a_gene_subset_keeps_true_positions_and_all_genes_give_the_published_forward(full_model, cells):
+    subset = AidoCell(replace(full_model.config, gene_subset=True), full_model.gene_table).requires_grad_(False)
+    subset.load_state_dict(full_model.state_dict())
+    few = next(subset.batches(cells, 5))
+    assert few.gene[:-2].tolist() == [full_model.genes.index(g) for g in cells.var_names]
+    counts = np.random.default_rng(3).poisson(1.5, (7, MODEL_GENES)).astype(np.float32)
+    everything = AnnData(sp.csr_matrix(counts), var=pd.DataFrame(index=list(full_model.genes)))
+    one, other = (next(m.batches(everything, 7)) for m in (subset, full_model))
+    assert torch.equal(subset.resume(one, 1, subset.residual(one, 1)).expression,
+                       full_model.resume(other, 1, full_model.residual(other, 1)).expression)  # fmt: skip
 
 
 def test_a_block_is_attention_and_gated_feed_forward_by_a_loop_in_double_precision():

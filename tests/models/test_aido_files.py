@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.aido_files import CONFIG, GENES, WEIGHTS, published_name, save
+from cellprism.models.aido_files import CONFIG, GENES, PICKLED, WEIGHTS, published_name, recognises, save
 from cellprism.types import CellBatch
 from models.conftest import REDUCED, same_weights
 
@@ -45,7 +45,7 @@ def test_a_folder_and_the_file_in_it_are_the_same_model(tmp_path, tensors, refer
     assert same_weights(by_file, reference)
     assert by_folder.config == by_file.config == reference.config
     assert by_folder.name == "AIDO.Cell-tiny"
-    assert by_folder.licence == "unknown"
+    assert by_folder.licence.startswith("not stated; published AIDO.Cell weights are under the GenBio AI Community")
 
 
 def test_the_configuration_may_stand_in_the_files_metadata(tmp_path, tensors, reference):
@@ -73,9 +73,11 @@ def test_a_bare_encoder_loads_with_a_loud_word_and_refuses_to_predict(tmp_path, 
         model.resume(batch, 1, x)
 
 
-def test_the_decoders_bias_may_be_published_twice(tmp_path, tensors, reference):
+def test_the_decoders_bias_may_be_published_twice_or_under_either_name(tmp_path, tensors, reference):
     tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
-    assert same_weights(AidoCell.load(write_model(tmp_path, tensors)), reference)
+    assert same_weights(AidoCell.load(write_model(tmp_path / "both", tensors)), reference)
+    del tensors["cls.predictions.bias"]
+    assert same_weights(AidoCell.load(write_model(tmp_path / "other", tensors)), reference)
 
 
 def test_weights_in_half_precision_are_run_in_single(tmp_path, tensors):
@@ -225,3 +227,107 @@ def test_saving_again_replaces_the_files_and_leaves_no_scratch(own):
     save(model.reinitialised(1), folder, {**card, "revision": "r8"})
     assert sorted(p.name for p in folder.iterdir()) == sorted([WEIGHTS, CONFIG, GENES])
     assert AidoCell.load(folder).revision == "r8"
+
+
+def test_the_published_pickle_loads_as_tensors_and_gives_way_to_safetensors(tmp_path, tensors, reference):
+    (tmp_path / CONFIG).write_text(json.dumps(SETTINGS))
+    torch.save(tensors, tmp_path / PICKLED)
+    assert same_weights(AidoCell.load(tmp_path), reference)
+    assert same_weights(AidoCell.load(tmp_path / PICKLED), reference)
+    (tmp_path / PICKLED).write_bytes(b"never opened")
+    save_file(tensors, tmp_path / WEIGHTS)
+    assert same_weights(AidoCell.load(tmp_path), reference)
+
+
+def test_a_pickle_that_holds_more_than_tensors_is_not_loaded(tmp_path):
+    (tmp_path / CONFIG).write_text(json.dumps(SETTINGS))
+    torch.save({"bert.x": Path("nothing")}, tmp_path / PICKLED)
+    with pytest.raises(
+        ModelError, match=r"pytorch_model.bin holds more than tensors .*could run code; use .*safetensors"
+    ):
+        AidoCell.load(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
+def test_a_truncated_pickle_is_damaged(tmp_path, tensors, share):
+    (tmp_path / CONFIG).write_text(json.dumps(SETTINGS))
+    torch.save(tensors, tmp_path / PICKLED)
+    whole = (tmp_path / PICKLED).read_bytes()
+    (tmp_path / PICKLED).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DamagedError, match=r"pytorch_model.bin is not a readable file of weights"):
+        AidoCell.load(tmp_path)
+
+
+SAID = SETTINGS | {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 88, "bin_num": 100,
+                   "normalization_type": "LayerNorm", "model_type": "cellfoundation"}  # fmt: skip
+
+
+@pytest.mark.parametrize("positions", [97, 99])
+def test_sizes_that_are_stated_and_right_are_not_spoken_of(tmp_path, tensors, reference, positions):
+    folder = write_model(tmp_path, tensors, SAID | {"max_position_embeddings": positions})
+    assert AidoCell.load(folder).config == reference.config
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"hidden_size": 128}, r"hidden_size 128 stated, 64 found"),
+        ({"num_hidden_layers": 6, "bin_num": 50}, r"num_hidden_layers 6 stated, 2 found; bin_num 50 stated, 100 found"),
+        ({"max_position_embeddings": 650}, r"max_position_embeddings 650 stated, 97 found"),
+        ({"normalization_type": "RMSNorm"}, r"normalization_type RMSNorm stated, layer found"),
+    ],
+)
+def test_where_settings_and_tensors_disagree_both_are_said_and_the_tensors_count(
+    tmp_path, tensors, reference, wrong, message
+):
+    folder = write_model(tmp_path, tensors, SAID | wrong)
+    with pytest.warns(UserWarning, match=rf"disagree \(.*{message}.*; the tensors count.*number of heads"):
+        assert AidoCell.load(folder).config == reference.config
+
+
+def test_the_licence_of_a_copy_is_read_from_its_readme(tmp_path, tensors):
+    folder = write_model(tmp_path, tensors)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    assert AidoCell.load(folder).licence == "apache-2.0"
+
+
+def test_the_gene_list_may_be_given_as_a_file(own, tmp_path):
+    _, folder, _ = own
+    path = tmp_path / "list.tsv"
+    path.write_text("gene_name\tindex\nX3\t2\nX1\t0\nX2\t1\n")
+    assert AidoCell.load(folder, path).genes == AidoCell.load(folder, str(path)).genes == ("X1", "X2", "X3")
+
+
+def test_a_model_is_recognised_by_its_configuration_or_its_tensors_names(tmp_path, tensors, own):
+    assert recognises(own[1])
+    assert recognises(FEW)
+    assert recognises(write_model(tmp_path / "unsaid", tensors)), "num_attention_heads alone says nothing"
+    (tmp_path / "pickle").mkdir()
+    torch.save(tensors, tmp_path / "pickle" / PICKLED)
+    assert not recognises(tmp_path / "pickle")
+    (tmp_path / "pickle" / CONFIG).write_text(json.dumps(SAID))
+    assert recognises(tmp_path / "pickle")
+
+
+def test_what_is_no_model_of_this_family_is_not_recognised(tmp_path, tensors):
+    assert not recognises(tmp_path)
+    assert not recognises(tmp_path / "nothing")
+    assert not recognises(write_model(tmp_path / "bert", {"bert.embeddings": torch.zeros(3)}, {"model_type": "bert"}))
+    (tmp_path / CONFIG).write_text("[1, 2]")
+    (tmp_path / WEIGHTS).write_bytes(b"no tensors")
+    assert not recognises(tmp_path)
+
+
+def test_leaving_genes_out_of_a_published_model_is_an_option_that_marks_it(tmp_path, tensors):
+    folder = write_model(tmp_path, tensors)
+    marked = AidoCell.load(folder, gene_subset=True)
+    assert marked.config.gene_subset
+    assert marked.config.total == "cell"
+    assert len(marked.card["limits"]) == 1
+    assert "were left out, while the model was trained on all 97 at once" in marked.card["limits"][0]
+    assert "limits" not in AidoCell.load(folder).card
+
+
+def test_a_model_trained_on_subsets_needs_no_mark(own):
+    _, folder, card = own
+    assert AidoCell.load(folder, gene_subset=True).card == card

@@ -130,8 +130,11 @@ def test_groups_that_do_not_exist_are_refused(grouped, vectors, wrong):
     [
         ({"b_enc": torch.zeros(40)}, r"b_enc has shape \(40,\); expected \(41,\)"),
         ({"W_dec": torch.zeros(13, 41)}, r"W_dec has shape \(13, 41\); expected \(41, 13\)"),
-        ({"centre": torch.zeros(7, 14)}, "centre has 14 columns; expected d_model, 13"),
+        ({"centre": torch.zeros(7, 14)}, "centre has 14 columns; expected 13"),
         ({"k": 42}, "k is 42: expected 1 to 41"),
+        ({"threshold": torch.zeros(41)}, "by k or by a threshold: give one of the two"),
+        ({"k": None}, "by k or by a threshold: give one of the two"),
+        ({"k": None, "threshold": torch.zeros(40)}, r"threshold has shape \(40,\); expected \(41,\)"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")

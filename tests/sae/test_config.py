@@ -22,8 +22,14 @@ def test_the_width_is_the_expansion_times_d_model_unless_given():
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"warmup": 1.0}, "warmup is 1.0: expected a share of the steps"),
         ({"n_features": 3, "k": 5}, "n_features is 3 but k is 5"),
-        ({"centring": "gene"}, "centring is 'gene': expected 'none' or 'group'"),
-        ({"architecture": "gated"}, "architecture is 'gated': expected 'topk'"),
+        ({"centring": "gene"}, "centring is 'gene': expected one of 'none', 'global', 'group'"),
+        ({"architecture": "relu"}, "architecture is 'relu': expected one of 'topk', 'batchtopk'"),
+        ({"start_scale": -1.0}, "start_scale is -1.0: expected a positive number"),
+        ({"prefixes": (0.5, 0.25, 1.0)}, r"prefixes are \[0.5, 0.25, 1.0\]: expected rising shares that end with 1.0"),
+        ({"prefixes": (0.5,)}, "expected rising shares that end with 1.0"),
+        ({"sparsity": -0.1}, "auxiliary and sparsity are weights of losses"),
+        ({"relu": False, "architecture": "l1"}, "relu = false goes with architecture 'topk' only, not with 'l1'"),
+        ({"auxiliary": 0.1, "architecture": "gated"}, "auxiliary goes with architectures that count features"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
@@ -35,3 +41,14 @@ def test_a_bad_setting_is_named_with_what_was_expected(settings, message):
 def test_fewer_features_than_are_kept_is_a_contradiction():
     with pytest.raises(ConfigError, match=r"4 features \(expansion 2 x d_model 2\) are fewer than k 5"):
         SaeConfig(expansion=2, k=5).width(2)
+
+
+def test_a_preset_is_what_was_published_and_takes_changes():
+    published = SaeConfig.preset("yc2026")
+    assert (published.k, published.expansion, published.relu, published.biases) == (32, 8, False, "two")
+    assert (published.epochs, published.batch_cells, published.learning_rate, published.warmup) == (10, 8, 1e-3, 0.0)
+    assert not published.unit_norm
+    assert published.auxiliary == 0
+    assert SaeConfig.preset("yc2026", k=7).k == 7
+    with pytest.raises(ConfigError, match="there is no preset 'yc2025': expected one of yc2026"):
+        SaeConfig.preset("yc2025")

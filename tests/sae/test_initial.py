@@ -1,7 +1,17 @@
+import pytest
 import torch
 
 from cellprism.equations.sparse import decode, preactivations, top_k
-from cellprism.sae.initial import OVERSHOOT, random_directions, sampled_directions, spread, start
+from cellprism.sae.config import SaeConfig
+from cellprism.sae.initial import (
+    OVERSHOOT,
+    geometric_median,
+    linear_start,
+    random_directions,
+    sampled_directions,
+    spread,
+    start,
+)
 from sae.conftest import planted
 
 
@@ -37,12 +47,45 @@ def test_spread_is_the_root_of_the_mean_variance():
 
 def test_no_other_scale_of_the_encoder_would_start_with_less_error():
     x = planted(499, 13, 31, 3).x
-    weights = start(x, 41, 5, relu=True, seed=0)
+    weights = start(x, None, SaeConfig(k=5), 41, seed=0)
 
     def error(scale: float) -> float:
-        h = preactivations(x, weights.encoder.T * scale, weights.b_enc, weights.b_dec)
-        return float((decode(top_k(h, 5), weights.decoder, weights.b_dec) - x).square().sum())
+        h = preactivations(x, weights["encoder"].T * scale, weights["b_enc"], weights["b_dec"])
+        return float((decode(top_k(h, 5), weights["decoder"], weights["b_dec"]) - x).square().sum())
 
     best = error(1 / OVERSHOOT)
     assert all(best < error(scale / OVERSHOOT) for scale in (0.5, 0.9, 1.1, 2))
-    torch.testing.assert_close(weights.b_dec, x.mean(0))
+    torch.testing.assert_close(weights["b_dec"], x.mean(0))
+
+
+def test_the_geometric_median_has_the_least_summed_distance_and_ignores_outliers():
+    x = planted(499, 13, 31, 3).x.double()
+    x[:7] += 1000
+    median = geometric_median(x)
+
+    def distance(point: torch.Tensor) -> float:
+        return float((x - point).norm(dim=1).sum())
+
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(29):
+        step = torch.randn(13, generator=generator, dtype=torch.float64)
+        assert distance(median) < distance(median + 0.05 * step)
+    assert distance(median) < distance(x.mean(dim=0))
+    assert (median - x[7:].mean(dim=0)).norm() < 1
+
+
+@pytest.mark.parametrize("null", ["untrained", "frozen-decoder", "frozen-encoder"])
+def test_a_control_starts_without_a_look_at_the_data(null):
+    x = planted(499, 13, 31, 3).x
+    weights = start(x, None, SaeConfig(k=5, null=null), 41, seed=3)
+    torch.testing.assert_close(weights["decoder"], random_directions(41, 13, 3))
+
+
+def test_linear_layers_start_as_torch_starts_them():
+    torch.manual_seed(0)
+    theirs = torch.nn.Linear(130, 410).weight.detach(), torch.nn.Linear(410, 130).weight.detach().T
+    ours = linear_start(410, 130, 130, seed=0)
+    for found, expected in zip(ours, theirs, strict=True):
+        assert found.shape == expected.shape
+        assert found.abs().max() == pytest.approx(float(expected.abs().max()), rel=1e-2)
+        assert found.std() == pytest.approx(float(expected.std()), rel=2e-2)

@@ -20,7 +20,7 @@ GENES, D_MODEL, FEATURES, K = 29, 43, 41, 5
 class PlantedModel:
     """See the module's docstring."""
 
-    name, revision, licence = "planted", "1", "none"
+    name, revision, licence, card = "planted", "1", "none", {}
     n_layers, d_model = 3, D_MODEL
 
     def __init__(self, n_genes: int = GENES):

@@ -23,7 +23,7 @@ VERBS = {
     "report": "Write a run's claims and its page.",
     "pretrain": "Train a small cell model of the AIDO.Cell family on your own counts.",
     "data": "Data sets: list, fetch, check.",
-    "models": "Cell models: list, info.",
+    "models": "Cell models: list, info, fetch, check.",
     "doctor": "Check this installation.",
 }
 

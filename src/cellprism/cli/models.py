@@ -1,35 +1,172 @@
-"""``cellprism models``: what cell models there are."""
+"""``cellprism models``: what cell models there are, fetching one, and checking an adapter."""
 
-from cyclopts import App
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
-models = App(name="models", help="Cell models: list, info.")
+from cyclopts import App, Parameter
+
+from cellprism.cli.talk import console, say
+
+if TYPE_CHECKING:
+    from cellprism.models.hub import HubFacts
+    from cellprism.types import CellModel
+
+models = App(name="models", help="Cell models: list, info, fetch, check.")
 
 
 @models.command(name="list")
 def list_() -> None:
-    """Print the models that come with the package."""
-    from cellprism.models.registry import BUNDLED
+    """Print the models that come with the package, and the families of models that are installed."""
+    from cellprism.errors import ModelError
+    from cellprism.models.registry import BUNDLED, families, family
 
     for name, description in BUNDLED.items():
         print(f"{name}\t{description}")
+    for name in sorted(families()):
+        try:
+            print(f"{name}:PATH\t{getattr(family(name), 'LOOKS_FOR', 'a model family')}")
+        except ModelError as error:
+            print(f"{name}:PATH\tcannot be used: {error}")
 
 
 @models.command
-def info(model: str = "mini") -> None:
-    """Print a model's sizes, licence and card.
+def info(model: str = "mini", *, offline: bool = False) -> None:
+    """Print a model's sizes, licence and card; of a model of the hub, licence and files before anything is fetched.
 
     Parameters
     ----------
     model
-        ``mini``, a model folder, or a safetensors file.
+        ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:PATH``.
+    offline
+        Ask nobody; models of the hub are looked up in the cache alone.
     """
-    from cellprism.cli.pretrain import card_table
+    from cellprism.errors import ModelError
+    from cellprism.models import hub
     from cellprism.models.registry import load_model
 
-    loaded = load_model(model)
-    print(f"{loaded.name} ({loaded.revision}), licence: {loaded.licence}")
-    print(f"{loaded.n_layers} blocks, d_model {loaded.d_model}, {loaded.config.n_genes} genes, "
-          f"{sum(p.numel() for p in loaded.parameters()):,} parameters, "
-          f"{'with' if loaded.head is not None else 'WITHOUT'} prediction head")  # fmt: skip
-    if loaded.card.get("assessment"):
-        print(card_table(loaded.card))
+    if model.startswith(hub.SCHEME):
+        source = hub.parse(model)
+        _print_listing(model, hub.facts(source, offline))
+        try:
+            print(f"in the cache: {hub.fetch(source, offline=True)}")
+        except ModelError:
+            say(f"not fetched yet; next: cellprism models fetch {model}")
+            return
+    _print_facts(load_model(model, offline=True))
+
+
+@models.command
+def fetch(model: str, *, offline: bool = False) -> None:
+    """Fetch a model of the hub at a pinned revision, every file checked; prints the folder it lies in.
+
+    Parameters
+    ----------
+    model
+        ``hf://owner/name@COMMIT``, with all 40 digits of the commit, and ``#FOLDER`` where there are several models.
+    offline
+        Only check that all of it is in the cache.
+    """
+    from cellprism.errors import ModelError
+    from cellprism.models import hub
+    from cellprism.models.registry import fetch_model
+
+    if not model.startswith(hub.SCHEME):
+        raise ModelError(
+            f"{model!r} is no model of the hub and needs no fetching; expected {hub.SCHEME}owner/name@COMMIT"
+        )
+    say(f"licence: {hub.licence(hub.parse(model), offline)}")
+    with _download_bars() as told:
+        folder = fetch_model(model, offline=offline, progress=told)
+    print(folder)
+    say(f"next: cellprism models check {model}, or cellprism train CELLS --model {model} --out RUN")
+
+
+@models.command
+def check(
+    model: str,
+    *,
+    cells: str = "bundled:pbmc68k",
+    count: int = 5,
+    offline: bool = False,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Say whether a model keeps the promises that everything else relies on; exit code 1 if it breaks one.
+
+    Parameters
+    ----------
+    model
+        ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:PATH``.
+    cells
+        Raw counts that it can read: a file, a 10x folder, or the name of a data set.
+    count
+        Cells to check it on, spread over the data set; 3 at least. A model is run about 20 times on them.
+    offline
+        Take models of the hub from the cache alone.
+    json_
+        Print JSON instead of a table.
+    """
+    from cellprism.cli.talk import bar
+    from cellprism.errors import CellprismError
+    from cellprism.models.conformance import CHECKS, FAILS, conformance, some_cells, table, to_json
+    from cellprism.models.registry import load_model
+
+    with _download_bars() as told:
+        loaded = load_model(model, offline=offline, progress=told)
+    some = some_cells(cells, loaded, count)
+    with bar("checking", len(CHECKS)) as advance:
+        outcomes = conformance(loaded, some, advance)
+    print(json.dumps(to_json(outcomes), indent=2) if json_ else table(outcomes))
+    broken = [outcome.check for outcome in outcomes if outcome.verdict == FAILS]
+    if broken:
+        raise CellprismError(f"{model} breaks {len(broken)} of {len(CHECKS)} promises: {', '.join(broken)}")
+    say(f"{model} holds, on {some.n_obs} cells")
+
+
+def _print_listing(model: str, facts: "HubFacts") -> None:
+    """What the hub says of a repository: licence, gate and files."""
+    total = sum(file.size for file in facts.files.values())
+    print(f"{model}, licence: {facts.licence}" + (", gated: needs HF_TOKEN" if facts.gated else ""))
+    print(f"{len(facts.files)} files, {total / 1e6:,.1f} MB")
+    for name, file in sorted(facts.files.items()):
+        print(f"  {file.size / 1e6:>10,.1f} MB  {name}")
+
+
+def _print_facts(model: "CellModel") -> None:
+    """Sizes, licence, limits and measures of a loaded model."""
+    from torch.nn import Module
+
+    from cellprism.cli.pretrain import card_table
+    from cellprism.models.aido import AidoCell
+
+    print(f"{model.name} ({model.revision}), licence: {model.licence}")
+    facts = [f"{model.n_layers} block{'s' if model.n_layers > 1 else ''}", f"d_model {model.d_model}",
+             f"{len(model.genes):,} genes" if model.genes else "no gene list"]  # fmt: skip
+    if isinstance(model, Module):
+        facts.append(f"{sum(p.numel() for p in model.parameters()):,} parameters")
+    if isinstance(model, AidoCell):
+        facts.append(f"{'with' if model.head is not None else 'WITHOUT'} prediction head")
+    print(", ".join(facts))
+    for limit in model.card.get("limits", ()):
+        print(f"limit: {limit}")
+    if model.card.get("assessment"):
+        print(card_table(dict(model.card)))
+
+
+@contextmanager
+def _download_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a file; yields a function of (name, bytes that have come, bytes there are)."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks = {}
+
+        def told(name: str, done: int, size: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=size)
+            progress.update(tasks[name], completed=done)
+
+        yield told

@@ -14,10 +14,11 @@ Notable choices
   does not fire); without, it stays negative, as in Yanovsky and Chernomoretz 2026.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
@@ -40,14 +41,14 @@ def preactivations(
     x: Float[Tensor, "token d_model"],
     W_enc: Float[Tensor, "d_model feature"],
     b_enc: Float[Tensor, " feature"],
-    b_dec: Float[Tensor, " d_model"],
+    b_dec: Float[Tensor, " d_model"] | None = None,
 ) -> Float[Tensor, "token feature"]:
     """Scores from which the k largest are kept.
 
-    Formula: h = (x - b_dec) W_enc + b_enc.
+    Formula: h = (x - b_dec) W_enc + b_enc, with x itself where b_dec is None.
     Source: Gao et al. 2024, with the encoder bias that Yanovsky and Chernomoretz 2026 have in code.
     """
-    return torch.addmm(b_enc, x - b_dec, W_enc)
+    return torch.addmm(b_enc, x if b_dec is None else x - b_dec, W_enc)
 
 
 def top_k(h: Float[Tensor, "token feature"], k: int, relu: bool = True) -> SparseCode:
@@ -99,76 +100,141 @@ def mean_squared_error(x: Float[Tensor, "token d_model"], x_hat: Float[Tensor, "
     return (x_hat - x).square().mean()
 
 
+def pairs_of(code: SparseCode) -> Pairs:
+    """A code with k features a token as pairs."""
+    tokens, k = code.features.shape
+    offsets = torch.arange(0, tokens * k, k, device=code.features.device)
+    return Pairs(code.values.flatten(), code.features.flatten(), offsets, code.n_features)
+
+
+def tokens_of(pairs: Pairs) -> Int[Tensor, " pair"]:
+    """Token of each pair."""
+    ends = torch.cat([pairs.offsets[1:], pairs.offsets.new_tensor([len(pairs.features)])])
+    return torch.repeat_interleave(ends - pairs.offsets, output_size=len(pairs.features))
+
+
+def joined(parts: Sequence[Pairs]) -> Pairs:
+    """Codes of consecutive stretches of tokens as one."""
+    starts = torch.tensor([len(p.features) for p in parts]).cumsum(0).tolist()
+    offsets = [p.offsets + start for p, start in zip(parts, (0, *starts), strict=False)]
+    values, features = torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts])
+    return Pairs(values, features, torch.cat(offsets), parts[0].n_features)
+
+
+def padded_code(pairs: Pairs) -> SparseCode:
+    """Pairs as a code with as many features a token as the fullest token has; the rest is value 0 of feature 0."""
+    tokens = tokens_of(pairs)
+    place = torch.arange(len(tokens), device=tokens.device) - pairs.offsets[tokens]
+    k = int(place.max()) + 1 if len(place) else 1
+    values = pairs.values.new_zeros(len(pairs.offsets), k)
+    features = pairs.features.new_zeros(len(pairs.offsets), k)
+    values[tokens, place], features[tokens, place] = pairs.values, pairs.features
+    return SparseCode(values, features, pairs.n_features)
+
+
+def chosen(h: Float[Tensor, "token feature"], keep: Bool[Tensor, "token feature"]) -> Pairs:
+    """The pairs of pre-activations that a mask keeps."""
+    tokens, features = keep.nonzero(as_tuple=True)
+    counts = torch.bincount(tokens, minlength=len(h))
+    return Pairs(h[tokens, features], features, counts.cumsum(0) - counts, h.shape[1])
+
+
+def batch_top_k(h: Float[Tensor, "token feature"], k: int) -> Pairs:
+    """The largest positive pre-activations of a whole batch, k a token on average.
+
+    Formula: z = h where h is among the (tokens x k) largest of the batch and above 0, else 0.
+    Source: Bussmann et al. 2024.
+    """
+    least = h.flatten().topk(len(h) * k, sorted=False).values.min()
+    return chosen(h, (h >= least) & (h > 0))
+
+
+def above_threshold(h: Float[Tensor, "token feature"], threshold: Float[Tensor, " feature"]) -> Pairs:
+    """Pre-activations above each feature's threshold.
+
+    Formula: z = h 1[h > theta].
+    Source: Rajamanoharan et al. 2024 (JumpReLU); Bussmann et al. 2024 for BatchTopK at inference.
+    """
+    return chosen(h, h > threshold)
+
+
+def decode_pairs(
+    pairs: Pairs, W_dec: Float[Tensor, "feature d_model"], b_dec: Float[Tensor, " d_model"] | None = None
+) -> Float[Tensor, "token d_model"]:
+    """``decode`` for a code with any number of features a token."""
+    bags = embedding_bag(pairs.features, W_dec, pairs.offsets, mode="sum", per_sample_weights=pairs.values)
+    return bags if b_dec is None else bags + b_dec
+
+
 def pair_products(
-    features: Int[Tensor, "token k"],
-    rows: Float[Tensor, "feature d_model"],
-    vectors: Float[Tensor, "token d_model"],
-) -> Float[Tensor, "token k"]:
-    """<vectors_t, rows[f_tj]> for every pair of a token and one of its features.
+    pairs: Pairs, rows: Float[Tensor, "feature d_model"], vectors: Float[Tensor, "token d_model"]
+) -> Float[Tensor, " pair"]:
+    """<vectors_t, rows[f]> for every pair of a token t and one of its features f.
 
     It is the derivative of ``embedding_bag`` with respect to its sample weights, which torch computes pair
     by pair; gathering the rows first would take k times the memory of ``vectors``.
     """
-    weights = torch.zeros(features.shape, dtype=rows.dtype, device=rows.device, requires_grad=True)
+    weights = torch.zeros(len(pairs.features), dtype=rows.dtype, device=rows.device, requires_grad=True)
     with torch.enable_grad():
-        bags = embedding_bag(features, rows.detach(), mode="sum", per_sample_weights=weights)
+        bags = embedding_bag(pairs.features, rows.detach(), pairs.offsets, mode="sum", per_sample_weights=weights)
     return torch.autograd.grad(bags, weights, vectors)[0]
 
 
 class Gradients(NamedTuple):
-    """Gradients of a loss with respect to an autoencoder's parameters."""
+    """Gradients of a loss with respect to an autoencoder's weights; a feature is a row of both matrices."""
 
-    W_enc: Float[Tensor, "d_model feature"]
+    encoder: Float[Tensor, "feature d_model"]
     b_enc: Float[Tensor, " feature"]
-    W_dec: Float[Tensor, "feature d_model"]
-    b_dec: Float[Tensor, " d_model"]
+    decoder: Float[Tensor, "feature d_target"]
 
 
-def top_k_gradients(
-    code: SparseCode,
-    centred: Float[Tensor, "token d_model"],
-    upstream: Float[Tensor, "token d_model"],
-    W_enc: Float[Tensor, "d_model feature"],
-    W_dec: Float[Tensor, "feature d_model"],
+def pair_gradients(
+    pairs: Pairs,
+    x: Float[Tensor, "token d_model"],
+    upstream: Float[Tensor, "token d_target"],
+    decoder: Float[Tensor, "feature d_target"],
     relu: bool = True,
 ) -> Gradients:
     """Gradients of a loss of the reconstruction, the selection held fixed.
 
-    Formulas, with g_t = dL/dx_hat_t and u_tj = <g_t, W_dec[f_tj]>, which is 0 where a relu has cut the value:
-    dL/dW_dec[f] = sum_{tj: f_tj = f} z_tj g_t;  dL/dW_enc[:, f] = sum_{tj: f_tj = f} u_tj (x_t - b_dec);
-    dL/db_enc[f] = sum_{tj: f_tj = f} u_tj;  dL/db_dec = sum_t g_t - W_enc dL/db_enc.
+    Formulas, with g_t = dL/dx_hat_t and u_tf = <g_t, decoder_f>, which is 0 where a relu has cut the value:
+    dL/ddecoder_f = sum_t z_tf g_t;  dL/dencoder_f = sum_t u_tf x_t;  dL/db_enc_f = sum_t u_tf.
 
     Args:
-        code: values z [token k] and features f [token k] of the forward pass.
-        centred: x - b_dec, what the encoder was given.
-        upstream: g, for the mean squared error 2 (x_hat - x) / (tokens x d_model).
-        W_enc: encoder [d_model feature].
-        W_dec: decoder [feature d_model].
+        pairs: values z and features f of the forward pass.
+        x: what the encoder was given, its bias subtracted.
+        upstream: g, for the mean squared error 2 (x_hat - target) / (tokens x d_target).
+        decoder: its rows are the features.
         relu: whether the forward pass had one.
-
-    Returns:
-        Gradients; that of W_enc is a transposed view of a [feature d_model] array.
     """
-    u = pair_products(code.features, W_dec, upstream)
+    u = pair_products(pairs, decoder, upstream)
     if relu:
-        u = u * (code.values > 0)
-    order, tokens, offsets = _by_feature(code)
-    W_dec_grad = embedding_bag(tokens, upstream, offsets, mode="sum", per_sample_weights=code.values.flatten()[order])
-    W_enc_grad = embedding_bag(tokens, centred, offsets, mode="sum", per_sample_weights=u.flatten()[order])
-    b_enc_grad = torch.zeros_like(W_dec[:, 0]).index_add_(0, code.features.flatten(), u.flatten())
-    b_dec_grad = upstream.sum(dim=0) - W_enc @ b_enc_grad
-    return Gradients(W_enc_grad.T, b_enc_grad, W_dec_grad, b_dec_grad)
+        u = u * (pairs.values > 0)
+    order, tokens, offsets = _by_feature(pairs)
+    return Gradients(
+        embedding_bag(tokens, x, offsets, mode="sum", per_sample_weights=u[order]),
+        torch.zeros_like(decoder[:, 0]).index_add_(0, pairs.features, u),
+        embedding_bag(tokens, upstream, offsets, mode="sum", per_sample_weights=pairs.values[order]),
+    )
 
 
-def _by_feature(
-    code: SparseCode,
-) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"], Int[Tensor, " feature"]]:
+def bias_gradient(
+    upstream: Float[Tensor, " d_model"],
+    b_enc_gradient: Float[Tensor, " feature"],
+    encoder: Float[Tensor, "feature d_model"],
+) -> Float[Tensor, " d_model"]:
+    """Gradient for a bias that is subtracted before encoding and added after decoding.
+
+    Formula: dL/db_dec = sum_t g_t - sum_f (dL/db_enc_f) encoder_f, with ``upstream`` the sum over tokens of g.
+    """
+    return upstream - b_enc_gradient @ encoder
+
+
+def _by_feature(pairs: Pairs) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"], Int[Tensor, " feature"]]:
     """Pairs sorted by feature: their order, their tokens, and where each feature begins."""
-    features = code.features.flatten()
-    order = features.to(torch.int32).sort(stable=True).indices  # torch sorts narrow integers faster
-    counts = torch.bincount(features, minlength=code.n_features)
-    tokens = torch.div(order, code.features.shape[1], rounding_mode="floor")
-    return order, tokens, counts.cumsum(0) - counts
+    order = pairs.features.to(torch.int32).sort(stable=True).indices  # torch sorts narrow integers faster
+    counts = torch.bincount(pairs.features, minlength=pairs.n_features)
+    return order, tokens_of(pairs)[order], counts.cumsum(0) - counts
 
 
 def tangential(

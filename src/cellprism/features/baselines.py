@@ -20,10 +20,10 @@ from torch import Tensor
 
 from cellprism.equations.footprint import participation_ratio
 from cellprism.features.collect import check_site
-from cellprism.features.tokens import SiteTokens, Tokens
+from cellprism.features.source import CellTokens, Held
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
-from cellprism.types import CellModel
+from cellprism.types import CellModel, Site
 
 
 @torch.no_grad()
@@ -55,19 +55,18 @@ def neuron_genes(
         ModelError: the layer does not exist, or the autoencoder does not fit the model.
         InputError: there are no cells.
     """
-    tokens = SiteTokens(model, adata, layer, batch_size=batch_size)
-    if sae is not None:
-        check_site(model, sae, layer)
+    site = Site(layer, model.n_layers) if sae is None else check_site(model, sae, layer)
+    tokens = CellTokens(model, adata, [layer], batch_size=batch_size)
     column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
     mean = _mean(tokens, sae) if centre else torch.zeros(model.d_model)
     sums = _TailSums(adata.n_vars, model.d_model)
-    for part in tokens:
-        sums.add(_read(part, sae) - mean, column[part.gene.cpu()])
+    for part in tokens.in_order():
+        sums.add(_read(part, sae) - mean, column[part.gene.long().cpu()])
     recipe = {
         "table": "mean activation of neuron tails, tails x genes",
         "model": model.name,
         "layer": layer,
-        "site": str(tokens.site),
+        "site": str(site),
         "centred": centre,
         "centring": "none" if sae is None or sae.centre is None else "group",
         "gene_filter": "none",
@@ -108,17 +107,17 @@ class _TailSums:
         return AnnData(X=mean, obs=obs, var=var, layers=layers, uns={"cellprism": recipe})
 
 
-def _read(part: Tokens, sae: SparseAutoencoder | None) -> Float[Tensor, "token d_model"]:
-    x = part.x.float()
-    return (x if sae is None else sae.centred(x, part.gene)).cpu()
+def _read(part: Held, sae: SparseAutoencoder | None) -> Float[Tensor, "token d_model"]:
+    x = part.x[0].float()
+    return (x if sae is None else sae.centred(x, part.gene.long())).cpu()
 
 
-def _mean(tokens: SiteTokens, sae: SparseAutoencoder | None) -> Float[Tensor, " d_model"]:
+def _mean(tokens: CellTokens, sae: SparseAutoencoder | None) -> Float[Tensor, " d_model"]:
     """Mean over all tokens."""
     total, count = torch.zeros(tokens.model.d_model, dtype=torch.float64), 0
-    for part in tokens:
+    for part in tokens.in_order():
         total += _read(part, sae).double().sum(dim=0)
-        count += len(part.x)
+        count += len(part.gene)
     return (total / count).float()
 
 

@@ -1,26 +1,70 @@
-"""Train a sparse autoencoder on a cell model's residual stream."""
+"""Train sparse autoencoders on a cell model's residual stream.
 
-from collections.abc import Iterator
-from dataclasses import asdict, replace
+Notable choices
+
+- Several autoencoders (seeds, numbers of features, layers, transcoders) learn from the same batches: the model runs
+  once for all of them. What shapes the batches must therefore be the same for all.
+- With ``out``, training is kept every minute in ``checkpoint`` beside the result and goes on from there when the same
+  is asked again; it is removed once the result is written.
+- Processes that train together (``torchrun``) each read every window and take their share of its batches; the first
+  one writes.
+- Means and measures are taken over every token that is learned from, once each, however often it was drawn.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
+import torch.distributed as dist
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from cellprism.features.tokens import SiteTokens
+from cellprism.errors import ConfigError
+from cellprism.features.shards import StoredTokens, store_identity, write_store
+from cellprism.features.source import CellTokens, TokenSource
+from cellprism.features.stream import CellStream, Reading
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.distributed import is_first, processes
 from cellprism.sae.evaluate import evaluate
-from cellprism.sae.fit import Progress, fit_sae
+from cellprism.sae.fit import Progress, fit_saes
+from cellprism.sae.stream import Vectors
+from cellprism.sae.units import Job
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
-from cellprism.types import CellModel
+from cellprism.types import CellModel, Site
 
-Pair = tuple[Float[Tensor, "_ d_model"], Int[Tensor, " _"]]
+SHARED = ("batch_size", "batch_cells", "epochs", "tokens", "memory", "store")  # settings that shape the batches
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class SaeJob:
+    """One autoencoder to train on a cell model."""
+
+    layer: int
+    """Block whose output is read, from 0."""
+    config: SaeConfig = field(default_factory=SaeConfig)
+    """Its settings."""
+    seed: int = 0
+    """Seed of its initial directions."""
+    name: str = ""
+    """Tells several of one layer apart: it is written to ``sae/L<layer>-<name>``."""
+
+    @property
+    def reading(self) -> Reading:
+        """The layer read, and that of the targets of a transcoder."""
+        return self.layer, self.config.target_layer
+
+    @property
+    def folder(self) -> str:
+        """Where it is written, under ``sae``."""
+        return f"L{self.layer}-{self.name}" if self.name else f"L{self.layer}"
 
 
 def train_sae(
@@ -34,20 +78,22 @@ def train_sae(
     batch_size: int = 32,
     progress: Progress | None = None,
 ) -> SparseAutoencoder:
-    """Train a sparse autoencoder on the residuals after one block, at the tokens of present genes.
+    """Train a sparse autoencoder, or a transcoder, on the residuals after one block.
 
-    With ``centring="group"`` a first pass takes the mean residual of each gene, which is then subtracted:
-    what is left is how this cell differs from the average cell at this gene. Genes that no cell has get the
-    mean over all tokens.
+    Tokens are those of present genes, or fewer (``config.tokens``); models that read a cell as a whole have one token a
+    cell. With ``centring="group"`` a first pass takes the mean residual of each gene, which is then subtracted: what is
+    left is how this cell differs from the average cell at this gene. Genes that no cell has get the mean over all
+    tokens.
 
     Args:
         model: the cell model.
-        adata: cells as ``read_cells`` returns them (raw counts).
+        adata: cells as ``read_cells`` returns them (raw counts), in memory or backed by a file.
         layer: block whose output is read, from 0.
         config: settings; the defaults where not given.
         seed: seed of the initial directions and of the order of tokens.
         out: run folder; writes ``sae/L<layer>`` there with the weights, ``metrics.json`` and
-            ``history.parquet``.
+            ``history.parquet``. A training that was stopped goes on from ``sae/L<layer>/checkpoint``. With
+            ``config.store`` the residuals are in ``residuals/L<layer>``, where later trainings find them.
         batch_size: cells per forward pass of the model.
         progress: called after every step with the number of steps done and the step's figures (see
             ``fit_sae``).
@@ -58,29 +104,134 @@ def train_sae(
 
     Raises:
         ModelError: the layer does not exist.
-        ConfigError: settings that do not fit the model.
+        ConfigError: settings that do not fit the model or each other.
         InputError: there are no cells, or the residuals are not finite.
+        RunError: ``out`` holds a training or residuals with other settings or cells, or another process uses it.
+        DamagedError: a checkpoint or a shard of residuals was altered.
     """
-    config = config or SaeConfig()
-    tokens = SiteTokens(model, adata, layer, config.memory, batch_size)
-    centre = group_means(_pairs(tokens), len(model.genes)) if config.centring == "group" else None
-    n_tokens = sum(len(t.x) for t in tokens) if tokens.fits else adata.n_obs * adata.n_vars
-    steps = config.epochs * -(-n_tokens // config.batch_size)
-    sae = fit_sae(
-        _mixed(tokens, config.batch_size, seed),
-        config,
-        model.d_model,
-        steps,
-        seed,
-        centre=centre,
-        metadata=_origin(model, adata, tokens, config, seed),
-        progress=progress,
+    job = SaeJob(layer, config or SaeConfig(), seed)
+    each = None if progress is None else lambda done, figures: progress(done, figures[0])
+    return train_saes(model, adata, [job], out, seed=seed, batch_size=batch_size, progress=each)[0]
+
+
+def train_saes(
+    model: CellModel,
+    adata: AnnData,
+    jobs: Sequence[SaeJob],
+    out: str | Path | None = None,
+    *,
+    seed: int = 0,
+    batch_size: int = 32,
+    progress: Callable[[int, Sequence[Mapping[str, int | float]]], None] | None = None,
+) -> list[SparseAutoencoder]:
+    """Train several autoencoders on the same batches, with one pass of the model for all.
+
+    Args:
+        model: the cell model.
+        adata: cells as ``read_cells`` returns them (raw counts), in memory or backed by a file.
+        jobs: what to train.
+        out: run folder; each is written as ``train_sae`` does, to ``sae/<job.folder>``. A training of several that was
+            stopped goes on from ``sae/checkpoint``.
+        seed: seed of the order of tokens.
+        batch_size: cells per forward pass of the model.
+        progress: called after every step with the number of steps done and each job's figures.
+
+    Returns:
+        The autoencoders, in the order of the jobs.
+
+    Raises:
+        ConfigError: the jobs ask for different batches, or would be written to one place.
+        InputError, RunError, DamagedError: as ``train_sae``.
+    """
+    shared = _shared(jobs)
+    if out is not None and len({job.folder for job in jobs}) < len(jobs):
+        raise ConfigError("several jobs would be written to one folder: give jobs of the same layer different names")
+    readings = sorted({job.reading for job in jobs}, key=lambda reading: (reading[0], reading[1] or -1))
+    layers = sorted({layer for reading in readings for layer in reading if layer is not None})
+    source = _source(CellTokens(model, adata, layers, shared.tokens, shared.memory, batch_size), shared, out, seed)
+    stream = CellStream(source, readings, shared.batch_size, seed, shared.batch_cells)
+    means = {kind: _means(source, model, kind) for kind in {job.config.centring for job in jobs} - {"none"}}
+    fits = [
+        Job(
+            job.config, model.d_model, job.seed,
+            site=readings.index(job.reading) if len(readings) > 1 else None,
+            d_target=None if job.config.target_layer is None else model.d_model,
+            centre=means.get(job.config.centring, {}).get(job.layer),
+            target_centre=means.get(job.config.centring, {}).get(job.config.target_layer),
+            metadata=_origin(model, adata, job, source, seed),
+        )
+        for job in jobs
+    ]  # fmt: skip
+    kept = None if out is None else Path(out) / "sae" / (jobs[0].folder if len(jobs) == 1 else "") / CHECKPOINT
+    saes = fit_saes(stream, fits, stream.n_steps(shared.epochs), checkpoints=kept, progress=progress)
+    saes = [_measured(sae, _at(stream, fit.site)) for sae, fit in zip(saes, fits, strict=True)]
+    if out is not None and kept is not None and is_first():
+        for sae, job in zip(saes, jobs, strict=True):
+            _write(sae, Path(out) / "sae" / job.folder)
+        shutil.rmtree(kept)
+    return saes
+
+
+def _shared(jobs: Sequence[SaeJob]) -> SaeConfig:
+    """The settings that shape the batches, which are those of every job.
+
+    Raises:
+        ConfigError: there are no jobs, or they differ.
+    """
+    if not jobs:
+        raise ConfigError("there are no jobs: name at least one autoencoder to train")
+    for name in SHARED:
+        values = [getattr(job.config, name) for job in jobs]
+        if len(set(values)) > 1:
+            raise ConfigError(
+                f"autoencoders that are trained together see the same batches, but {name} is "
+                f"{' and '.join(map(repr, dict.fromkeys(values)))}; set it the same, or train them one after the other"
+            )
+    return jobs[0].config
+
+
+def _source(cells: CellTokens, config: SaeConfig, out: str | Path | None, seed: int) -> TokenSource:
+    """The cells' tokens, from the store where one is wanted."""
+    if not config.store:
+        return cells
+    if out is None or config.batch_cells is not None:
+        reason = "a store needs a folder: give out=" if out is None else "a store mixes cells, so batch_cells has none"
+        raise ConfigError(f"store is true, but {reason}, or set store = false")
+    folder = Path(out) / "residuals" / "-".join(f"L{layer}" for layer in cells.layers)
+    if is_first():
+        write_store(cells, folder, seed)
+    if processes() > 1:
+        dist.barrier()
+    return StoredTokens(folder, store_identity(cells, seed), config.memory)
+
+
+def _means(source: TokenSource, model: CellModel, centring: str) -> dict[int | None, Float[Tensor, "group d_model"]]:
+    """Mean residuals at every layer, of all tokens or of each gene's, in one pass.
+
+    Raises:
+        ConfigError: means per gene are asked for, but tokens are no genes.
+    """
+    if centring == "group" and not source.are_genes:
+        raise ConfigError(
+            f"centring is 'group', which takes each gene's mean off, but not all tokens of {model.name!r} are genes; "
+            "use centring = 'global'"
+        )
+    pairs = (
+        (torch.cat(held.x, dim=1), held.gene.long() if centring == "group" else torch.zeros_like(held.gene.long()))
+        for held in source.in_order()
     )
-    measures = evaluate(sae, _pairs(tokens))
-    sae = replace(sae, firing_rate=measures.firing_rate, metadata={**sae.metadata, "measures": measures.summary()})
-    if out is not None:
-        _write(sae, Path(out) / "sae" / f"L{layer}")
-    return sae
+    together = group_means(pairs, len(model.genes) if centring == "group" else 1)
+    return dict(zip(source.layers, together.chunk(len(source.layers), dim=1), strict=True))
+
+
+def _at(stream: CellStream, site: int | None) -> Iterator[Vectors]:
+    """Every token once, as one job sees it."""
+    return (batch if isinstance(batch, Vectors) else batch[site or 0] for batch in stream.in_order())
+
+
+def _measured(sae: SparseAutoencoder, batches: Iterable[Vectors]) -> SparseAutoencoder:
+    measures = evaluate(sae, batches)
+    return replace(sae, firing_rate=measures.firing_rate, metadata={**sae.metadata, "measures": measures.summary()})
 
 
 def _write(sae: SparseAutoencoder, folder: Path) -> None:
@@ -88,35 +239,26 @@ def _write(sae: SparseAutoencoder, folder: Path) -> None:
     sae.save(folder)
     measures = {"n_features": sae.n_features, "k": sae.k, **sae.metadata["measures"]}
     write_json(folder / "metrics.json", measures)
-    assert sae.history is not None, "fit_sae keeps a history"
+    assert sae.history is not None, "fit_saes keeps a history"
     write_table(folder / "history.parquet", sae.history)
 
 
-def _pairs(tokens: SiteTokens) -> Iterator[Pair]:
-    return ((t.x, t.gene) for t in tokens)
-
-
-def _mixed(tokens: SiteTokens, batch: int, seed: int) -> Iterator[Pair]:
-    """Batches mixed across cells, epoch after epoch, each in another order."""
-    epoch = 0
-    while True:
-        order = int(np.random.default_rng([seed, epoch]).integers(2**31))
-        yield from ((t.x, t.gene) for t in tokens.epoch(batch, order))
-        epoch += 1
-
-
-def _origin(model: CellModel, adata: AnnData, tokens: SiteTokens, config: SaeConfig, seed: int) -> dict[str, Any]:
+def _origin(model: CellModel, adata: AnnData, job: SaeJob, source: TokenSource, seed: int) -> dict[str, Any]:
     """What the autoencoder was trained on; the first three names are SAELens'."""
+    target = job.config.target_layer
     return {
         "model_name": model.name,
-        "hook_name": f"blocks.{tokens.site.layer}.hook_resid_post",
-        "hook_layer": tokens.site.layer,
-        "site": str(tokens.site),
+        "hook_name": f"blocks.{job.layer}.hook_resid_post",
+        "hook_layer": job.layer,
+        "site": str(Site(job.layer, model.n_layers)),
+        **({} if target is None else {"target_layer": target, "target_site": str(Site(target, model.n_layers))}),
         "model_revision": model.revision,
         "model_licence": model.licence,
         "cells": {"n_cells": adata.n_obs, "n_genes": adata.n_vars, **source_of(adata)},
-        "seed": seed,
-        "config": asdict(config),
+        "tokens": {"policy": job.config.tokens, "per_epoch": int(source.counts.sum())},
+        "seed": job.seed,
+        "order_seed": seed,
+        "config": asdict(job.config),
     }
 
 

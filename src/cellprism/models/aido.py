@@ -5,9 +5,12 @@
   grows with the number of tokens, not with its square.
 - Absent genes are zeros in the published models. A model trained on gene subsets (``gene_subset``) leaves them out.
 - A gene's identity is its position embedding; its value enters through a soft lookup in 100 learned bins.
+- In bfloat16, the default on a GPU, only the blocks' products and attention are: inputs, value bins, residual stream,
+  norms and head stay in float32, so that small changes of a prediction survive.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +22,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, ModelError
@@ -107,11 +111,14 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token d_model"]:
         """The residual stream after this block."""
-        y = self.norm1(x)
-        q, k, v = (p(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
-        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        x = x + self.attended(self.norm1(x))
         y = self.norm2(x)
         return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+    def attended(self, y: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token d_model"]:
+        """O(attention(y)); a method of its own, so that queries, keys and values are gone before the feed-forward."""
+        q, k, v = (p(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
+        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Head(nn.Module):
@@ -132,7 +139,9 @@ class AidoCell(nn.Module):
     """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
 
     ``gene_table`` may be missing for weights that come without a gene list; such a model runs on batches made by
-    hand but cannot read cells.
+    hand but cannot read cells. ``compute_dtype`` is what the blocks calculate in: float32, bfloat16, or None for
+    bfloat16 on a GPU and float32 elsewhere. With ``checkpointing``, gradients through ``resume`` keep one residual a
+    block and calculate the rest again: a third more time, a fraction of the memory (``models.memory`` decides).
     """
 
     def __init__(
@@ -162,13 +171,17 @@ class AidoCell(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = _norm(config)
         self.head = Head(config) if head else None
+        self.compute_dtype: torch.dtype | None = None
+        self.checkpointing = False
 
     @classmethod
-    def load(cls, path: str | Path, genes: GeneTable | None = None) -> "AidoCell":
-        """Load a folder or one safetensors file, published or ours; see ``cellprism.models.aido_files.load``."""
+    def load(
+        cls, path: str | Path, genes: GeneTable | Path | str | None = None, gene_subset: bool = False
+    ) -> "AidoCell":
+        """Load a folder or one file of weights, published or ours; see ``cellprism.models.aido_files.load``."""
         from cellprism.models.aido_files import load
 
-        return load(Path(path), genes)
+        return load(Path(path), genes, gene_subset)
 
     @classmethod
     def random(
@@ -200,6 +213,7 @@ class AidoCell(nn.Module):
                 replace(self.config), self.gene_table, name=f"{self.name}, untrained", revision=f"seed {seed}",
                 licence="none", head=self.head is not None,
             )  # fmt: skip
+        fresh.compute_dtype = self.compute_dtype
         return fresh.eval().requires_grad_(False)
 
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
@@ -210,7 +224,10 @@ class AidoCell(nn.Module):
             CellsError: a column is no gene of this model, or a cell has no counts at all.
         """
         if not self.genes:
-            raise ModelError(f"model {self.name!r} came without a gene list; load it with genes=TABLE to read cells")
+            raise ModelError(
+                f"model {self.name!r} came without a gene list, so it cannot read cells; load it with genes=TABLE, or "
+                "fetch the published list once: cellprism models fetch MODEL"
+            )
         index = {gene: i for i, gene in enumerate(self.genes)}
         unknown = [gene for gene in adata.var_names if gene not in index]
         if unknown:
@@ -253,7 +270,18 @@ class AidoCell(nn.Module):
 
     def residual(self, batch: CellBatch, layer: int) -> Float[Tensor, "cell token d_model"]:
         """Residual stream after block ``layer``; later blocks are not run."""
-        site = Site(layer, self.n_layers)
+        return self.residuals(batch, [layer])[0]
+
+    def residuals(self, batch: CellBatch, layers: Sequence[int]) -> list[Float[Tensor, "cell token d_model"]]:
+        """Residual streams after each of ``layers``, in their order, in one pass up to the deepest."""
+        wanted = [Site(layer, self.n_layers).layer for layer in layers]
+        x, done, found = self._embedded(batch), 0, {}
+        for layer in sorted(set(wanted)):
+            x = self._through(x, done, layer + 1)
+            done, found[layer] = layer + 1, x
+        return [found[layer] for layer in wanted]
+
+    def _embedded(self, batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         position = batch.gene.clone()
         extra = position < 0
         if position.ndim != 1 or int(extra.sum()) > DEPTH_TOKENS or int(position.max()) >= self.config.n_genes:
@@ -263,10 +291,29 @@ class AidoCell(nn.Module):
                 f"largest {int(position.max())}, {int(extra.sum())} without a gene; make batches with model.batches"
             )
         position[extra] = torch.arange(int(extra.sum()), device=position.device) + self.config.n_genes
-        x = self.value_embedding(batch.values) + self.position_embedding(position)
-        for block in self.blocks[: site.layer + 1]:
-            x = block(x)
+        return self.value_embedding(batch.values) + self.position_embedding(position)
+
+    def _through(
+        self, x: Float[Tensor, "cell token d_model"], start: int, stop: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Blocks ``start`` to ``stop`` - 1, in the precision and with the memory that the model is set to."""
+        again = self.checkpointing and torch.is_grad_enabled() and x.requires_grad
+        with self._precision():
+            for block in self.blocks[start:stop]:
+                x = checkpoint(block, x, use_reentrant=False, preserve_rng_state=False) if again else block(x)
         return x
+
+    @property
+    def block_dtype(self) -> torch.dtype:
+        """What the blocks calculate in where the model lies now."""
+        kind = self.position_embedding.weight.device.type
+        return self.compute_dtype or (torch.bfloat16 if kind == "cuda" else torch.float32)
+
+    def _precision(self) -> AbstractContextManager:
+        """For blocks only: under autocast a residual stream in float32 stays in float32, and so do its norms."""
+        if self.block_dtype == torch.float32:
+            return nullcontext()  # a caller's own autocast, as in pretraining, is left alone
+        return torch.autocast(self.position_embedding.weight.device.type, dtype=self.block_dtype)
 
     def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
         """The rest of the forward pass from the residual stream after block ``layer``.
@@ -280,9 +327,7 @@ class AidoCell(nn.Module):
                 "nothing can be steered; load the full published file instead of the bare encoder"
             )
         site = Site(layer, self.n_layers)
-        for block in self.blocks[site.layer + 1 :]:
-            x = block(x)
-        x = self.final_norm(x)
+        x = self.final_norm(self._through(x, site.layer + 1, self.n_layers))
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
         return CellOutput(self.head(x)[:, batch.gene >= 0], embedding, x)

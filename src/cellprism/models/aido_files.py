@@ -3,13 +3,17 @@
 - A published file names its tensors ``bert.*`` and ``cls.*``; one saved from the base model has neither the ``bert.``
   prefix nor a head. Both load; a missing head is said as a warning, since nothing can be steered without it.
 - Sizes come from the tensors; ``config.json`` (or the file's metadata) supplies what shapes cannot tell: heads, eps.
+  Where the two disagree, the tensors count and both are said.
+- The published repositories hold ``pytorch_model.bin``, a pickle. It is read by torch's loader for tensors alone, which
+  runs no code, and only where there are no safetensors.
 - We save under the published names, so that other readers of the family can load our models too.
 """
 
-import json
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,11 +23,19 @@ from torch import Tensor
 
 from cellprism.cells.genes import GeneTable, read_gene_table, write_gene_table
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.aido_input import DEPTH_TOKENS
+from cellprism.models.aido import AidoCell
+from cellprism.models.aido_genes import cached_gene_list, fetch_gene_list
+from cellprism.models.aido_settings import CONFIG, config_of, published_card, read_settings
+from cellprism.models.download import Progress
 from cellprism.store.atomic import read_json, replacing, write_json
 
-WEIGHTS, CONFIG, GENES = "model.safetensors", "config.json", "genes.tsv"
+WEIGHTS, PICKLED, GENES = "model.safetensors", "pytorch_model.bin", "genes.tsv"
+MODEL_TYPE = "cellfoundation"
+LOOKS_FOR = f"AIDO.Cell: a folder whose {CONFIG} says model_type {MODEL_TYPE}, or safetensors with its tensors' names"
+SUBSET = (
+    "Genes that the data do not have were left out, while the model was trained on all {:,} at once; the others kept "
+    "their positions, and counts are per ten thousand of all of a cell's."
+)
 
 BLOCK_NAMES = {
     "norm1": "attention.ln",
@@ -59,8 +71,43 @@ def published_name(ours: str) -> str:
     raise KeyError(ours)
 
 
-def load(path: Path, genes: GeneTable | None) -> AidoCell:
-    """Load published or our own weights from a folder or one safetensors file.
+def recognises(path: Path) -> bool:
+    """Whether a folder or file looks like a model of this family, told by its configuration or its tensors' names."""
+    config = (path if path.is_dir() else path.parent) / CONFIG
+    settings = read_json(config) if config.is_file() else {}
+    if isinstance(settings, dict) and settings.get("model_type") == MODEL_TYPE:
+        return True
+    files = _weight_files(path) if path.is_dir() else [path]
+    if not files or files[0].suffix != ".safetensors":
+        return False
+    try:
+        with safe_open(files[0], framework="pt") as opened:
+            return any(key.endswith("gene_embedding.lookup_table.weight") for key in opened.keys())  # noqa: SIM118
+    except (SafetensorError, FileNotFoundError):
+        return False
+
+
+def fetch_extras(offline: bool = False, progress: Progress | None = None) -> None:
+    """Fetch what a model of this family needs and its repository does not hold: the published gene list.
+
+    Raises:
+        ModelError: offline and not in the cache.
+        DamagedError: something else came than the pinned list.
+        CellprismError: its address cannot be reached.
+    """
+    fetch_gene_list(offline, progress)
+
+
+def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: bool = False) -> AidoCell:
+    """Load published or our own weights from a folder or one file.
+
+    Args:
+        path: a folder, a safetensors file, or a ``pytorch_model.bin``.
+        genes: the gene list or its file; by default ``genes.tsv`` beside the weights, or the published list if it was
+            fetched.
+        gene_subset: leave genes out that the data set does not have, instead of giving zeros as in training; the
+            others keep their positions. Cheaper, and outside of what a published model has been trained on: the
+            model's card says so among its limits.
 
     Raises:
         ModelError: nothing to load at ``path``, a setting or tensor is missing or has the wrong shape.
@@ -68,15 +115,22 @@ def load(path: Path, genes: GeneTable | None) -> AidoCell:
     """
     tensors, metadata = _read_tensors(path)
     tensors = {k if k.startswith(("bert.", "cls.")) else f"bert.{k}": v for k, v in tensors.items()}
-    tensors.pop("cls.predictions.decoder.bias", None)  # published twice; cls.predictions.bias is the same tensor
-    settings, card = _read_settings(path, metadata)
-    beside = (path if path.is_dir() else path.parent) / GENES
-    if genes is None and beside.is_file():
-        genes = read_gene_table(beside)
+    twin = tensors.pop("cls.predictions.decoder.bias", None)  # one tensor under two names; a file may have either
+    if twin is not None:
+        tensors.setdefault("cls.predictions.bias", twin)
+    settings = read_settings(path, metadata)
+    config = config_of(path, tensors, settings)
+    folder = path if path.is_dir() else path.parent
+    card: dict[str, Any] = settings["card"] if "card" in settings else published_card(folder)
+    if gene_subset and not config.gene_subset:
+        config = replace(config, gene_subset=True, total="cell")
+        card = card | {"limits": [*card.get("limits", ()), SUBSET.format(config.n_genes)]}
+    if genes is None and (folder / GENES).is_file():
+        genes = folder / GENES
+    table = read_gene_table(Path(genes)) if isinstance(genes, str | Path) else genes
     head = any(key.startswith("cls.") for key in tensors)
-    config = _config(path, tensors, settings)
     model = AidoCell(
-        config, genes, head=head, card=card,
+        config, cached_gene_list(config.n_genes) if table is None else table, head=head, card=card,
         name=card.get("name", path.name if path.is_dir() else path.stem),
         revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
     )  # fmt: skip
@@ -95,7 +149,7 @@ def save(model: AidoCell, folder: Path, card: dict[str, Any]) -> None:
     tensors = {published_name(k): v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as scratch:
         save_file(tensors, scratch, metadata={"format": "pt"})
-    config = {"model_type": "cellfoundation", **model.settings(), "card": card}
+    config = {"model_type": MODEL_TYPE, **model.settings(), "card": card}
     write_json(folder / CONFIG, config)
     if model.gene_table is not None:
         write_gene_table(folder / GENES, model.gene_table)
@@ -105,6 +159,8 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     files = _weight_files(path) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise ModelError(f"no model at {path}: expected a .safetensors file or a folder that holds one")
+    if files[0].suffix == ".bin":
+        return _read_pickled(files[0]), {}
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     for file in files:
@@ -119,58 +175,26 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def _read_pickled(file: Path) -> dict[str, Tensor]:
+    """Tensors of a ``pytorch_model.bin``; torch's ``weights_only`` loader makes tensors and runs nothing."""
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise ModelError(
+            f"{file} holds more than tensors ({str(error).splitlines()[0]}) and is not loaded, since it could run "
+            "code; use weights saved as safetensors"
+        ) from error
+    except (RuntimeError, EOFError) as error:
+        raise DamagedError(f"{file} is not a readable file of weights; fetch or copy it again") from error
+
+
 def _weight_files(folder: Path) -> list[Path]:
-    """``model.safetensors``, beside which a training checkpoint may lie; without it, every shard of the folder."""
+    """``model.safetensors``, beside which a training checkpoint may lie; without it, every shard of the folder; without
+    any, the published pickle."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
-    return sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("."))
-
-
-def _read_settings(path: Path, metadata: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    beside = (path if path.is_dir() else path.parent) / CONFIG
-    if "config" in metadata:
-        try:
-            settings = json.loads(metadata["config"])
-        except json.JSONDecodeError as error:
-            found = f"the configuration in the metadata of {path} is not JSON ({error})"
-            raise DamagedError(f"{found}; fetch or copy the file again") from error
-    elif beside.is_file():
-        settings = read_json(beside)
-    else:
-        raise ModelError(
-            f"no configuration for {path}: expected {CONFIG} beside it or a 'config' entry in its metadata"
-        )
-    return settings, settings.get("card", {})
-
-
-def _config(path: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) -> AidoConfig:
-    def shape(name: str) -> torch.Size:
-        if name not in tensors:
-            raise ModelError(f"{path} lacks tensor {name}: not an AIDO.Cell model, or only a part of one")
-        if tensors[name].ndim != 2:
-            raise ModelError(f"{path}: tensor {name} has shape {tuple(tensors[name].shape)}, expected two axes")
-        return tensors[name].shape
-
-    rows, hidden = shape("bert.position_embedding.weight")
-    layers = len({k.split(".")[3] for k in tensors if k.startswith("bert.encoder.layer.")})
-    heads = settings.get("num_attention_heads", settings.get("heads"))
-    if heads is None:
-        raise ModelError(f"the configuration of {path} does not say num_attention_heads, which no shape can tell")
-    return AidoConfig(
-        n_genes=rows - DEPTH_TOKENS,
-        hidden=hidden,
-        layers=layers,
-        heads=heads,
-        intermediate=shape("bert.encoder.layer.0.mlp.up_proj.weight")[0],
-        norm="layer" if "bert.encoder.ln.bias" in tensors else "rms",
-        bins=shape("bert.gene_embedding.lookup_table.weight")[0],
-        bin_alpha=settings.get("bin_alpha", 1.0),
-        eps=settings.get("layer_norm_eps", settings.get("eps", 1e-5)),
-        mask_value=float(settings.get("mask_token_id", settings.get("mask_value", -1.0))),
-        pad_value=float(settings.get("pad_token_id", settings.get("pad_value", -2.0))),
-        gene_subset=settings.get("gene_subset", False),
-        total=settings.get("total", "aligned"),
-    )
+    shards = sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("."))
+    return shards or [file for file in (folder / PICKLED,) if file.is_file()]
 
 
 def _fill(model: AidoCell, tensors: dict[str, Tensor], path: Path) -> None:

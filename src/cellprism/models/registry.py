@@ -1,28 +1,203 @@
-"""From a model's name to the model: the bundled ``mini``, a folder, or one safetensors file."""
+"""From a source to a model: a bundled name, a folder or file, a model of the hub, or a family's own word for one.
 
+- A family of models is an entry point in the group ``cellprism.models``: a module, or any object, with
+  ``recognises(path)`` and ``load(path)``. Ours come in through the same door as anybody's.
+- A folder or file belongs to the one family that recognises it. None or two is an error that lists what was found and
+  what each family looks for.
+- ``FAMILY:WHAT`` goes to that family without asking the others; ``WHAT`` need not be a path.
+- Families are imported when they are first asked. One that lacks a library is told of only where it could matter.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from cellprism.errors import ModelError
-from cellprism.models.aido import AidoCell
+from cellprism.models import hub
+from cellprism.models.download import Progress
+from cellprism.types import CellModel
 
+GROUP = "cellprism.models"
 BUNDLED = {"mini": "small AIDO.Cell-style model trained on PBMC3K, shipped with the package"}
+BUNDLED_FAMILY = "aido"
+SHOWN = 12  # names of a folder's files in a message
 
 
-def model_path(source: str | Path) -> Path:
-    """Where a model's files are: inside the installed package for a bundled name, else ``source`` itself."""
-    return Path(str(files("cellprism.models") / str(source))) if str(source) in BUNDLED else Path(source)
+@runtime_checkable
+class Family(Protocol):
+    """What an entry point offers.
+
+    Members that a family may have besides:
+
+    - ``LOOKS_FOR``: what its models look like on disk, for messages, as in "a folder with args.json and vocab.json".
+    - ``fetch_extras(offline, progress)``: fetch what its models need and their repositories do not hold.
+    """
+
+    def recognises(self, path: Path) -> bool:
+        """Whether a folder or file holds a model of this family; a look at names and settings, quick for any path."""
+        ...
+
+    def load(self, path: Path, **options: Any) -> CellModel:
+        """The model in a folder or file; options are the family's own and all have defaults."""
+        ...
 
 
-def load_model(source: str | Path) -> AidoCell:
-    """Load a bundled model by name, or a model from a folder or a safetensors file.
+def families() -> dict[str, EntryPoint]:
+    """The entry points of all installed families, by name; nothing is imported.
 
     Raises:
-        ModelError: no such model; the message lists what there is.
-        DamagedError: its files are truncated or altered.
+        ModelError: two packages give a family the same name.
     """
-    path = model_path(source)
-    if not path.exists():
-        known = ", ".join(BUNDLED)
-        raise ModelError(f"no model {str(source)!r}: expected one of {known}, a model folder, or a .safetensors file")
-    return AidoCell.load(path)
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        if entry.value != found.setdefault(entry.name, entry).value:
+            both = f"{_package(found[entry.name])} and {_package(entry)}"
+            raise ModelError(f"{both} both register a model family {entry.name!r}; uninstall one of them")
+    return found
+
+
+def family(name: str) -> Family:
+    """A family by its name, imported.
+
+    Raises:
+        ModelError: no such family, a library that it needs is not installed, or it is no family.
+    """
+    known = families()
+    if name not in known:
+        raise ModelError(f"no model family {name!r}; installed are {', '.join(sorted(known))}")
+    entry = known[name]
+    try:
+        found = entry.load()
+    except ModuleNotFoundError as error:
+        raise _lacks(entry, error) from error
+    if not isinstance(found, Family):
+        raise ModelError(
+            f"{entry.value} of {_package(entry)} is registered as model family {name!r} but lacks recognises(path) or "
+            "load(path)"
+        )
+    return found
+
+
+def model_location(source: str | Path) -> str:
+    """Where a model's files are: in the installed package for a bundled name, PATH for ``FAMILY:PATH``, else itself."""
+    if str(source) in BUNDLED:
+        return str(files("cellprism.models") / str(source))
+    name, what = _split(source)
+    return what if name and Path(what).exists() else str(source)
+
+
+def load_model(
+    source: str | Path, *, offline: bool = False, progress: Progress | None = None, **options: Any
+) -> CellModel:
+    """Load a model.
+
+    Args:
+        source: a bundled name (``mini``); a model folder or file; ``hf://owner/name@REVISION``, with the 40 digits of
+            a commit; or ``FAMILY:WHAT``, where WHAT is a path or what else the family understands.
+        offline: take models of the hub from the cache alone.
+        progress: told of every piece of a model that is fetched.
+        options: the family's own, such as ``gene_subset=True`` for AIDO.Cell.
+
+    Raises:
+        ModelError: no such model, no family or several that recognise it, or a library it needs is not installed.
+        DamagedError: its files are truncated or altered.
+        CellprismError: the hub cannot be reached.
+    """
+    if str(source) in BUNDLED:
+        return _load(BUNDLED_FAMILY, Path(model_location(source)), options)
+    if str(source).startswith(hub.SCHEME):
+        # offline, what is missing beside the weights may yet be given as an option
+        path = hub.fetch(hub.parse(str(source)), offline) if offline else fetch_model(str(source), progress=progress)
+        return _load(recognised(path), path, options)
+    if Path(source).exists():
+        return _load(recognised(Path(source)), Path(source), options)
+    name, what = _split(source)
+    if not name:
+        raise ModelError(
+            f"no model {str(source)!r}: expected one of {', '.join(BUNDLED)}, a model folder, or a .safetensors file "
+            f"or other file of a model, {hub.SCHEME}owner/name@COMMIT, or FAMILY:PATH with a family of "
+            f"{', '.join(sorted(families()))}"
+        )
+    return _load(name, Path(what), options)
+
+
+def fetch_model(source: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
+    """The local folder of a model of the hub with all that its family needs, fetched as far as it is not there.
+
+    Args:
+        source: ``hf://owner/name@REVISION``.
+        offline: use the cache alone.
+        progress: told of every piece that comes.
+
+    Raises:
+        ModelError: no such model, offline and not in the cache, or no family recognises it.
+        DamagedError: another file came than was announced.
+        CellprismError: the hub cannot be reached.
+    """
+    path = hub.fetch(hub.parse(source), offline, progress=progress)
+    one = family(recognised(path))
+    if hasattr(one, "fetch_extras"):
+        one.fetch_extras(offline, progress)  # pyright: ignore[reportAttributeAccessIssue] - optional
+    return path
+
+
+def recognised(path: Path) -> str:
+    """Name of the one family that recognises a folder or file.
+
+    Raises:
+        ModelError: none or several do; the message lists what was found and what each looks for.
+    """
+    claims, looked = [], []
+    for name in sorted(families()):
+        try:
+            one = family(name)
+        except ModelError as error:
+            looked.append(f"{name}: did not look ({error})")
+            continue
+        looked.append(f"{name}: {getattr(one, 'LOOKS_FOR', 'it does not say')}")
+        if one.recognises(path):
+            claims.append(name)
+    if len(claims) > 1:
+        choices = " or ".join(f"{name}:{path}" for name in claims)
+        raise ModelError(f"{path} could be of the families {' and '.join(claims)}; say which: {choices}")
+    if not claims:
+        wanted = "".join(f"\n  - {line}" for line in looked)
+        raise ModelError(f"no model family recognises {path}: found {_contents(path)}; each looks for{wanted}")
+    return claims[0]
+
+
+def _load(name: str, path: Path, options: dict[str, Any]) -> CellModel:
+    one = family(name)
+    try:
+        return one.load(path, **options)
+    except ModuleNotFoundError as error:  # heavy libraries are imported only now
+        raise _lacks(families()[name], error) from error
+
+
+def _split(source: str | Path) -> tuple[str, str]:
+    """(family, what) of ``FAMILY:WHAT``; ('', '') for anything else."""
+    name, colon, what = str(source).partition(":")
+    return (name, what) if colon and name in families() else ("", "")
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "an unnamed package"
+
+
+def _lacks(entry: EntryPoint, error: ModuleNotFoundError) -> ModelError:
+    """The error for a family whose libraries are not there; an extra of the family's name is what brings them."""
+    package, missing = _package(entry), str(error.name)
+    if missing.split(".")[0] == entry.module.split(".")[0]:
+        return ModelError(f"{missing} of model family {entry.name!r} is not there; install {package} again")
+    extras = entry.dist.metadata.get_all("Provides-Extra") or () if entry.dist is not None else ()
+    fix = f'pip install "{package}[{entry.name}]"' if entry.name in extras else f"pip install {missing}"
+    return ModelError(f"the model family {entry.name!r} of {package} needs {missing}, which is not installed: {fix}")
+
+
+def _contents(path: Path) -> str:
+    if path.is_file():
+        return f"a file of {path.stat().st_size:,} bytes"
+    names = sorted(p.name for p in path.iterdir())
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (", ".join(names[:SHOWN]) or "an empty folder") + more

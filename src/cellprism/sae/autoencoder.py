@@ -13,7 +13,8 @@ Notable choices
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.equations.sparse import decode, preactivations, top_k
+from cellprism.equations.sparse import Pairs, above_threshold, decode, joined, padded_code, preactivations
 from cellprism.errors import ConfigError, InputError
+from cellprism.sae.steps import steps_for
 from cellprism.types import SparseCode
 
 SLICE = 1 << 21  # pre-activations computed at once
@@ -31,27 +33,42 @@ SLICE = 1 << 21  # pre-activations computed at once
 
 @dataclass(frozen=True, eq=False)
 class SparseAutoencoder:
-    """A TopK autoencoder: z = TopK_k((x - centre[group] - b_dec) W_enc + b_enc), x_hat = z W_dec + b_dec +
+    """h = (x - centre[group] - b_dec) W_enc + b_enc, z = the selected part of h, x_hat = z W_dec + b_dec +
     centre[group].
 
+    Selected are the k largest, or those above ``threshold``. A transcoder reconstructs something else than it reads:
+    nothing is subtracted before encoding but ``centre``, and ``target_centre`` is added after decoding.
+
     Raises:
-        ConfigError: the shapes do not fit together, or k is not between 1 and the number of features.
+        ConfigError: the shapes do not fit together, or neither or both of k and threshold are given.
     """
 
     W_enc: Float[Tensor, "d_model feature"]
     """Encoder."""
     b_enc: Float[Tensor, " feature"]
     """Encoder bias."""
-    W_dec: Float[Tensor, "feature d_model"]
+    W_dec: Float[Tensor, "feature d_target"]
     """Decoder; its rows are the features."""
-    b_dec: Float[Tensor, " d_model"]
-    """Subtracted before encoding, added after decoding."""
-    k: int
-    """Features kept at each token."""
+    b_dec: Float[Tensor, " d_target"]
+    """Added after decoding; subtracted before encoding, except by a transcoder."""
+    k: int | None = None
+    """Features kept at each token, where that is a fixed number."""
     relu: bool = True
     """Kept values below zero become zero."""
+    threshold: Float[Tensor, " feature"] | None = None
+    """Pre-activation above which each feature fires, where k is not fixed."""
+    slope: Float[Tensor, " feature"] | None = None
+    """Gated: a feature that fires has the value max(slope h + shift, 0)."""
+    shift: Float[Tensor, " feature"] | None = None
+    """Gated: see ``slope``."""
     centre: Float[Tensor, "group d_model"] | None = None
-    """Mean vector of each group of tokens."""
+    """Mean vector of each group of tokens; one row is the mean of all."""
+    target_centre: Float[Tensor, "group d_target"] | None = None
+    """Transcoder: mean target of each group."""
+    is_transcoder: bool = False
+    """Whether it reconstructs something else than it reads."""
+    architecture: str = "topk"
+    """What it was trained as."""
     firing_rate: Float[Tensor, " feature"] | None = None
     """Share of tokens at which each feature fires, where it was measured."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -61,17 +78,25 @@ class SparseAutoencoder:
 
     def __post_init__(self):
         d_model, n_features = self.W_enc.shape
-        expected = {"b_enc": (n_features,), "W_dec": (n_features, d_model), "b_dec": (d_model,)}
+        d_target = self.W_dec.shape[1] if self.is_transcoder else d_model
+        expected = {
+            "b_enc": (n_features,), "W_dec": (n_features, d_target), "b_dec": (d_target,),
+            "threshold": (n_features,), "slope": (n_features,), "shift": (n_features,),
+        }  # fmt: skip
         for name, shape in expected.items():
-            found = tuple(getattr(self, name).shape)
-            if found != shape:
+            found = getattr(self, name)
+            if found is not None and tuple(found.shape) != shape:
                 raise ConfigError(
-                    f"{name} has shape {found}; expected {shape}, since W_enc has d_model {d_model} and "
+                    f"{name} has shape {tuple(found.shape)}; expected {shape}, since W_enc has d_model {d_model} and "
                     f"{n_features} features"
                 )
-        if self.centre is not None and self.centre.shape[-1] != d_model:
-            raise ConfigError(f"centre has {self.centre.shape[-1]} columns; expected d_model, {d_model}")
-        if not 1 <= self.k <= n_features:
+        for name, width in (("centre", d_model), ("target_centre", d_target)):
+            found = getattr(self, name)
+            if found is not None and found.shape[-1] != width:
+                raise ConfigError(f"{name} has {found.shape[-1]} columns; expected {width}")
+        if (self.k is None) == (self.threshold is None):
+            raise ConfigError("an autoencoder selects by k or by a threshold: give one of the two")
+        if self.k is not None and not 1 <= self.k <= n_features:
             raise ConfigError(f"k is {self.k}: expected 1 to {n_features}, the number of features")
 
     @property
@@ -101,6 +126,11 @@ class SparseAutoencoder:
         """
         return cls(W_enc, b_enc + (b_out - b_in) @ W_enc, W_dec, b_out, **settings)
 
+    @cached_property
+    def encoder_rows(self) -> Float[Tensor, "feature d_model"]:
+        """The encoder with a row per feature, as it is computed with."""
+        return self.W_enc.T.contiguous()
+
     def centred(
         self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None = None
     ) -> Float[Tensor, "token d_model"]:
@@ -115,52 +145,52 @@ class SparseAutoencoder:
                 f"the vectors have {x.shape[1]} dimensions but this autoencoder was fitted on "
                 f"{self.d_model}; use the model and layer that it was trained on"
             )
-        return x if self.centre is None else x - self._centre_of(self.centre, group)
-
-    def _centre_of(
-        self, centre: Float[Tensor, "group d_model"], group: Int[Tensor, " token"] | None
-    ) -> Float[Tensor, "token d_model"]:
-        if group is None:
-            raise InputError(
-                "this autoencoder is centred per group and needs to know each token's; pass group= "
-                "(for a cell model: the gene index of each token)"
-            )
-        if group.numel() and not 0 <= int(group.min()) <= int(group.max()) < len(centre):
-            raise InputError(
-                f"group holds {int(group.min())} to {int(group.max())}; this autoencoder has groups 0 to "
-                f"{len(centre) - 1}. "
-                "Tokens that are no gene (-1) cannot be centred per gene: leave them out"
-            )
-        return centre[group]
+        return x if self.centre is None else x - centre_of(self.centre, group)
 
     def encode(self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None = None) -> SparseCode:
         """Sparse code of some vectors.
 
         Args:
             x: vectors, such as residuals; other float types are converted.
-            group: the group of each, needed where there is a ``centre``.
+            group: the group of each, needed where there is a ``centre`` with several rows.
 
         Raises:
             InputError: the vectors have another width, ``group`` is missing, or it names groups that do not
                 exist.
         """
         x = self.centred(x.to(self.W_enc.dtype), group)
+        x = x if self.is_transcoder else x - self.b_dec
+        if self.k is not None:
+            steps = steps_for(x, self.n_features, self.k)
+            parts = [
+                steps.top_k(part, self.encoder_rows, self.b_enc, self.k, self.relu)
+                for part in x.split(max(256, SLICE // self.n_features))
+            ]
+            values, features = torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts])
+            return SparseCode(values.view(-1, self.k), features.view(-1, self.k), self.n_features)
+        assert self.threshold is not None, "one of k and threshold is given"
         parts = [
-            top_k(preactivations(part, self.W_enc, self.b_enc, self.b_dec), self.k, self.relu)
+            self._valued(above_threshold(preactivations(part, self.W_enc, self.b_enc), self.threshold))
             for part in x.split(max(256, SLICE // self.n_features))
         ]
-        values, features = torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts])
-        return SparseCode(values, features, self.n_features)
+        return padded_code(joined(parts))
 
-    def decode(self, code: SparseCode, group: Int[Tensor, " token"] | None = None) -> Float[Tensor, "token d_model"]:
+    def _valued(self, pairs: Pairs) -> Pairs:
+        """What a gated autoencoder makes of the pre-activations behind its open gates; pairs of others as they are."""
+        if self.slope is None or self.shift is None:
+            return pairs
+        values = (pairs.values * self.slope[pairs.features] + self.shift[pairs.features]).relu()
+        return pairs._replace(values=values)
+
+    def decode(self, code: SparseCode, group: Int[Tensor, " token"] | None = None) -> Float[Tensor, "token d_target"]:
         """Vectors that a sparse code stands for; ``group`` as in ``encode``."""
         x_hat = decode(code, self.W_dec, self.b_dec)
-        return x_hat if self.centre is None else x_hat + self._centre_of(self.centre, group)
+        centre = self.target_centre if self.is_transcoder else self.centre
+        return x_hat if centre is None else x_hat + centre_of(centre, group)
 
     def to(self, device: torch.device | str) -> "SparseAutoencoder":
         """The same autoencoder on another device."""
-        names = ("W_enc", "b_enc", "W_dec", "b_dec", "centre", "firing_rate")
-        moved = {name: t.to(device) for name in names if (t := getattr(self, name)) is not None}
+        moved = {f.name: t.to(device) for f in fields(self) if isinstance(t := getattr(self, f.name), Tensor)}
         return replace(self, **moved)
 
     def save(self, folder: str | Path) -> None:
@@ -180,3 +210,27 @@ class SparseAutoencoder:
         from cellprism.sae.files import load
 
         return load(Path(folder))
+
+
+def centre_of(
+    centre: Float[Tensor, "group d_model"], group: Int[Tensor, " token"] | None
+) -> Float[Tensor, "_ d_model"]:
+    """The mean vector of each token's group; the one row where there is only one.
+
+    Raises:
+        InputError: ``group`` is missing, or it names groups that do not exist.
+    """
+    if len(centre) == 1:
+        return centre
+    if group is None:
+        raise InputError(
+            "this autoencoder is centred per group and needs to know each token's; pass group= "
+            "(for a cell model: the gene index of each token)"
+        )
+    if group.numel() and not 0 <= int(group.min()) <= int(group.max()) < len(centre):
+        raise InputError(
+            f"group holds {int(group.min())} to {int(group.max())}; this autoencoder has groups 0 to "
+            f"{len(centre) - 1}. "
+            "Tokens that are no gene (-1) cannot be centred per gene: leave them out"
+        )
+    return centre[group]

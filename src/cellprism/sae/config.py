@@ -1,64 +1,135 @@
 """Settings of a sparse autoencoder and its training."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_origin
 
 from cellprism.errors import ConfigError
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "yc2026": {
+        "architecture": "topk",
+        "k": 32,
+        "expansion": 8,
+        "relu": False,
+        "biases": "two",
+        "start": "linear",
+        "scaling": False,
+        "unit_norm": False,
+        "learning_rate": 1e-3,
+        "warmup": 0.0,
+        "batch_cells": 8,
+        "epochs": 10,
+    }
+}
+"""Settings of published work by name. yc2026: Yanovsky and Chernomoretz 2026, paper and code. Their code does not set
+initial weights, so torch's for linear layers are taken, and it sets no seed."""
 
 
 @dataclass(frozen=True)
 class SaeConfig:
     """Settings of a sparse autoencoder and its training; checked when made."""
 
-    architecture: Literal["topk"] = "topk"
-    """How features are selected: ``topk`` keeps the k largest at each token."""
+    architecture: Literal["topk", "batchtopk", "matryoshka", "l1", "gated", "jumprelu"] = "topk"
+    """How features are selected. ``topk``: the k largest at each token. ``batchtopk``: k a token on average, the
+    largest of a batch. ``matryoshka``: batchtopk whose first features must do well alone. ``l1``, ``gated``,
+    ``jumprelu``: a penalty instead of a count."""
     k: int = 12
-    """Features kept at each token."""
+    """Features that fire at each token: exactly (topk), on average (batchtopk, matryoshka), or aimed at (others)."""
     expansion: int = 8
-    """Features per dimension of the residual stream; not used where ``n_features`` is given."""
+    """Features per dimension of the vectors; not used where ``n_features`` is given."""
     n_features: int | None = None
     """Number of features; by default ``expansion`` x d_model."""
     relu: bool = True
-    """Set kept values below zero to zero. False: they stay negative, as in Yanovsky and Chernomoretz 2026."""
-    centring: Literal["none", "group"] = "none"
-    """``group``: subtract the mean vector of each token's group first. For cells a group is a gene, so this
-    takes the gene's identity out and leaves the cell's state."""
+    """topk: set kept values below zero to zero. False: they stay negative, as in Yanovsky and Chernomoretz 2026."""
+    sparsity: float | None = None
+    """Weight of the penalty of ``l1``, ``gated`` and ``jumprelu``; by default it is adjusted until k features fire."""
+    prefixes: tuple[float, ...] = (0.0625, 0.125, 0.25, 0.5, 1.0)
+    """matryoshka: shares of the features that must reconstruct without the rest."""
+    target_layer: int | None = None
+    """Transcoder: reconstruct the vectors after this block from those after the layer that is read."""
+    null: Literal["none", "untrained", "frozen-decoder", "frozen-encoder"] = "none"
+    """Leave out a part of the learning: a control for what it adds."""
+    auxiliary: float = 0.0
+    """Weight of the auxiliary loss, in which features that died reconstruct what the others left; published: 1/32."""
+    unit_norm: bool = True
+    """Decoder rows keep norm 1, and gradients along them are taken out."""
+    biases: Literal["one", "two"] = "one"
+    """``two``: another bias is added after decoding, as in Yanovsky and Chernomoretz 2026; folded at the end."""
+    centring: Literal["none", "global", "group"] = "none"
+    """Mean subtracted first: of all tokens, or of each token's group. For cells a group is a gene, so ``group`` takes
+    the gene's identity out and leaves the cell's state."""
+    scaling: bool = True
+    """Divide the vectors by their spread while training; folded into the biases at the end."""
+    start: Literal["data", "random", "linear"] = "data"
+    """Initial directions: sampled vectors, random with a tied encoder, or torch's initial linear layers."""
+    start_scale: float | None = None
+    """Initial norm of the encoder, over the one with the least initial error; by default 2 (fewer features then
+    die), and 1 for ``gated`` and ``jumprelu``."""
+    start_bias: Literal["mean", "median", "zero"] = "mean"
+    """Initial decoder bias: mean, geometric median, or zero."""
     learning_rate: float = 1e-3
     """Peak of Adam's learning rate: linear warm-up, then cosine to zero."""
     warmup: float = 0.05
     """Share of the steps spent on warm-up."""
     batch_size: int = 2048
     """Tokens per step, drawn across cells."""
+    batch_cells: int | None = None
+    """Cells per step, each with all its tokens, instead of ``batch_size`` tokens drawn across cells."""
     epochs: int = 10
     """Passes over all tokens when training on cells."""
+    tokens: Literal["present", "expressed", "weighted"] = "present"
+    """Tokens learned from: of every measured gene, of genes with counts, or drawn in proportion to their value."""
     memory: int = 1 << 31
-    """Bytes of residuals that may be kept for shuffling. Where all fit, the model runs once; else once per
-    epoch.
-    """
+    """Bytes of vectors that may be kept for mixing. Where all fit, the model runs once; else once per epoch."""
+    store: bool = False
+    """Write the vectors to disk once, in bfloat16 with cells mixed, and train from there."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic in which features are selected on a processor; the values kept are float32 either way."""
     dead_after: int = 200_000
-    """Tokens without firing after which a feature counts as dead in the history."""
+    """Tokens without firing after which a feature counts as dead."""
 
     def __post_init__(self):
-        if self.architecture != "topk":
-            raise ConfigError(f"architecture is {self.architecture!r}: expected 'topk'")
-        if self.centring not in ("none", "group"):
-            raise ConfigError(f"centring is {self.centring!r}: expected 'none' or 'group'")
-        counts = ("k", "expansion", "batch_size", "epochs", "memory", "dead_after")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a whole number of at least 1")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 1e-3")
+        for f in fields(self):
+            value, choices = getattr(self, f.name), get_args(f.type) if get_origin(f.type) is Literal else ()
+            if choices and value not in choices:
+                raise ConfigError(f"{f.name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
+        for name in ("k", "expansion", "batch_size", "batch_cells", "epochs", "memory", "dead_after"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}: expected a whole number of at least 1")
+        for name in ("learning_rate", "start_scale"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number, such as 1e-3")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"warmup is {self.warmup}: expected a share of the steps, at least 0 and below 1")
+        if self.auxiliary < 0 or (self.sparsity is not None and self.sparsity < 0):
+            raise ConfigError("auxiliary and sparsity are weights of losses: expected numbers of at least 0")
         if self.n_features is not None and self.n_features < self.k:
             raise ConfigError(
                 f"n_features is {self.n_features} but k is {self.k}: a token cannot keep more features than "
                 "there are; lower k or raise n_features"
             )
+        rising = all(a < b for a, b in zip((0.0, *self.prefixes), self.prefixes, strict=False))
+        if not self.prefixes or not rising or self.prefixes[-1] != 1:
+            raise ConfigError(f"prefixes are {list(self.prefixes)}: expected rising shares that end with 1.0")
+        if self.auxiliary > 0 and self.architecture in ("l1", "gated", "jumprelu"):
+            raise ConfigError(f"auxiliary goes with architectures that count features, not with {self.architecture!r}")
+        if not self.relu and self.architecture != "topk":
+            raise ConfigError(f"relu = false goes with architecture 'topk' only, not with {self.architecture!r}")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "SaeConfig":
+        """Settings of published work, with changes.
+
+        Raises:
+            ConfigError: there is no such preset, or a change is not valid.
+        """
+        if name not in PRESETS:
+            raise ConfigError(f"there is no preset {name!r}: expected one of {', '.join(PRESETS)}")
+        return cls(**{**PRESETS[name], **changes})
 
     def width(self, d_model: int) -> int:
-        """Number of features on a residual stream of ``d_model`` dimensions.
+        """Number of features on vectors of ``d_model`` dimensions.
 
         Raises:
             ConfigError: there would be fewer features than are kept at each token.

@@ -11,7 +11,7 @@ from torch import Tensor
 from cellprism.equations.sparse import explained_variance
 from cellprism.errors import InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.sae.fit import Batch
+from cellprism.sae.stream import Batch
 
 DENSE = 0.1  # a feature that fires at more than this share of tokens is called dense
 
@@ -68,7 +68,7 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
     fired = torch.zeros(sae.n_features, dtype=torch.long)
     count = 0
     for batch in batches:
-        x, group = batch if isinstance(batch, tuple) else (batch, None)
+        x, group = (batch[0], batch[1]) if isinstance(batch, tuple) else (batch, None)
         x = x.float()
         code = sae.encode(x, group)
         squared += (sae.decode(code, group) - x).double().square().sum().cpu()

@@ -1,20 +1,13 @@
-"""Where training starts: directions, biases and the scale of the data, from a sample of it.
+"""Where training starts: directions and biases, from a sample of the data.
 
 Notable choices
 
-- Decoder rows start as directions of sampled vectors, with a little noise that tells duplicates apart.
-  Random directions explain far less after the same number of steps, since residuals fill few of their
-  dimensions.
-- The encoder starts tied to the decoder. Its scale is ``OVERSHOOT`` times the one whose first
-  reconstruction has the least
-  error: features that fire too strongly are pushed down until others take over, so that few are dead at the
-  end.
-- Data are divided by their spread while training and the biases multiplied back at the end. A TopK
-  autoencoder is homogeneous, so nothing changes except that Adam's step means the same for every model and
-  layer.
+- Decoder rows start as directions of sampled vectors, with a little noise that tells duplicates apart. Random
+  directions explain far less after the same number of steps, since residuals fill few of their dimensions.
+- The encoder starts tied to the decoder. Its scale is a multiple of the one whose first reconstruction has the
+  least error: features that fire too strongly are pushed down until others take over, so that few are dead at the end.
+- A transcoder's decoder row starts as a sampled target, and its encoder row as the vector that it belongs to.
 """
-
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -22,19 +15,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cellprism.equations.sparse import decode, least_squares_scale, preactivations, top_k
+from cellprism.sae.config import SaeConfig
 
-OVERSHOOT = 2.0  # measured from 1 to 4: less leaves dead features, more learns slower
 NOISE = 0.1  # norm of the noise beside a sampled direction of norm 1
-
-
-@dataclass
-class Weights:
-    """Parameters in training; ``encoder`` has the decoder's orientation: a feature is a row of both."""
-
-    encoder: Float[Tensor, "feature d_model"]
-    b_enc: Float[Tensor, " feature"]
-    decoder: Float[Tensor, "feature d_model"]
-    b_dec: Float[Tensor, " d_model"]
+EXACT = ("gated", "jumprelu")  # architectures whose values are not pushed down while they learn
+OVERSHOOT = 2.0  # of the others' encoder; measured from 1 to 4: less leaves dead features, more learns slower
+MEDIAN_STEPS = 50  # of Weiszfeld's iteration; it gains about a digit in ten
 
 
 def random_directions(n_features: int, d_model: int, seed: int) -> Float[Tensor, "feature d_model"]:
@@ -46,7 +32,10 @@ def random_directions(n_features: int, d_model: int, seed: int) -> Float[Tensor,
 def sampled_directions(
     centred: Float[Tensor, "token d_model"], n_features: int, seed: int
 ) -> Float[Tensor, "feature d_model"]:
-    """Directions of vectors drawn without replacement, with noise; random ones where the vectors run out."""
+    """Directions of vectors drawn without replacement, with noise; random ones where the vectors run out.
+
+    The same seed draws the same rows from another array of as many.
+    """
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(centred), generator=generator)[:n_features]
     directions = normalize(torch.randn(n_features, centred.shape[1], generator=generator), dim=1)
@@ -55,22 +44,63 @@ def sampled_directions(
     return normalize(directions, dim=1).to(centred)
 
 
+def linear_start(
+    n_features: int, d_model: int, d_target: int, seed: int
+) -> tuple[Float[Tensor, "feature d_model"], Float[Tensor, "feature d_target"]]:
+    """Encoder and decoder as torch starts linear layers: uniform within 1 / sqrt(inputs)."""
+    generator = torch.Generator().manual_seed(seed)
+    encoder = torch.rand(n_features, d_model, generator=generator) * 2 - 1
+    decoder = torch.rand(n_features, d_target, generator=generator) * 2 - 1
+    return encoder / d_model**0.5, decoder / n_features**0.5
+
+
 def spread(sample: Float[Tensor, "token d_model"]) -> float:
     """Root of the mean variance per dimension; 1 where all vectors are equal."""
     value = float((sample - sample.mean(dim=0)).square().mean().sqrt())
     return value if value > 0 else 1.0
 
 
-def start(sample: Float[Tensor, "token d_model"], n_features: int, k: int, relu: bool, seed: int) -> Weights:
-    """The autoencoder before its first step: sampled directions, encoder tied, b_dec the mean, b_enc zero.
+def geometric_median(sample: Float[Tensor, "token d_model"]) -> Float[Tensor, " d_model"]:
+    """The point with the least summed distance to all vectors, by Weiszfeld's iteration from their mean.
 
-    Formula: encoder = OVERSHOOT a W_dec with a = <x - b, y> / |y|^2, y the reconstruction of x - b at a =
-    1, summed over tokens.
+    Formula: m <- sum_t x_t / |x_t - m| / sum_t 1 / |x_t - m|.
+    Source: Weiszfeld 1937; as a start, Bricken et al. 2023.
     """
-    b_dec = sample.mean(dim=0)
-    directions = sampled_directions(sample - b_dec, n_features, seed)
-    b_enc = torch.zeros_like(directions[:, 0])
-    y = decode(top_k(preactivations(sample, directions.T, b_enc, b_dec), k, relu), directions)
-    best = least_squares_scale(sample - b_dec, y)
-    scale = OVERSHOOT * best if best > 0 else 1.0
-    return Weights(directions * scale, b_enc, directions, b_dec)
+    median = sample.mean(dim=0)
+    for _ in range(MEDIAN_STEPS):
+        weight = 1 / (sample - median).norm(dim=1).clamp(min=1e-12)
+        median = weight @ sample / weight.sum()
+    return median
+
+
+def start(
+    sample: Float[Tensor, "token d_model"],
+    target: Float[Tensor, "token d_target"] | None,
+    config: SaeConfig,
+    n_features: int,
+    seed: int,
+) -> dict[str, Tensor]:
+    """Encoder, b_enc, decoder and b_dec before the first step; ``target`` is None unless it differs from ``sample``.
+
+    Formula: encoder = start_scale a directions with a = <x - b, y> / |y|^2, y the reconstruction of x - b at a = 1,
+    summed over tokens.
+    """
+    goal = sample if target is None else target
+    bias = {"mean": lambda: goal.mean(dim=0), "median": lambda: geometric_median(goal),
+            "zero": lambda: torch.zeros_like(goal[0])}[config.start_bias]()  # fmt: skip
+    centred = goal - bias
+    read = centred if target is None else sample
+    if config.start == "linear":
+        encoder, decoder = (t.to(sample) for t in linear_start(n_features, read.shape[1], goal.shape[1], seed))
+        return {"encoder": encoder, "b_enc": torch.zeros_like(encoder[:, 0]), "decoder": decoder, "b_dec": bias}
+    if config.start == "random" or config.null != "none":  # a control must not know the data
+        widths = read.shape[1], goal.shape[1]
+        rows, decoder = (random_directions(n_features, width, seed).to(sample) for width in widths)
+    else:
+        rows, decoder = (sampled_directions(vectors, n_features, seed) for vectors in (read, centred))
+    b_enc = torch.zeros_like(rows[:, 0])
+    y = decode(top_k(preactivations(read, rows.T, b_enc), config.k, config.relu), decoder)
+    best = float(least_squares_scale(centred, y))
+    scale = config.start_scale or (1.0 if config.architecture in EXACT else OVERSHOOT)
+    encoder = rows * (scale * best if best > 0 else 1.0)
+    return {"encoder": encoder, "b_enc": b_enc, "decoder": decoder, "b_dec": bias}

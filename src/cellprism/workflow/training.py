@@ -8,7 +8,7 @@ from cellprism.features.baselines import untrained_sae
 from cellprism.features.tokens import residual_tokens
 from cellprism.features.train import train_sae
 from cellprism.models.aido_files import WEIGHTS
-from cellprism.models.registry import model_path
+from cellprism.models.registry import model_location
 from cellprism.sae.evaluate import evaluate
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 from cellprism.store.run import digest
@@ -20,7 +20,7 @@ CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to 
 
 def cells_settings(config: RunConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
-    cells, model = source_identity(config.cells), source_identity(str(model_path(config.model)))
+    cells, model = source_identity(config.cells), source_identity(model_location(config.model))
     return {"cells": cells, "labels": config.labels, "pool": config.pool, "model": model}
 
 

@@ -10,13 +10,12 @@ import anndata
 import numpy as np
 from anndata import AnnData
 
-from cellprism.models.aido import AidoCell
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.run import Run
-from cellprism.types import Site
+from cellprism.types import CellModel, Site
 from cellprism.workflow.config import RunConfig
 
 
@@ -36,7 +35,7 @@ class Workbench:
         self.run, self.config, self.bar = run, config, bar
 
     @cached_property
-    def model(self) -> AidoCell:
+    def model(self) -> CellModel:
         """The cell model; the run's layer is checked against it."""
         model = load_model(self.config.model)
         Site(self.config.layer, model.n_layers)

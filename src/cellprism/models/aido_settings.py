@@ -1,0 +1,126 @@
+"""What an AIDO.Cell model's files say besides its weights: sizes, settings, origin and licence.
+
+- The published ``config.json`` names its settings in another way than ours; both are read.
+- Every size that it states is compared with the tensors. Tensors count; a difference is said with both numbers.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellprism.errors import DamagedError, ModelError
+from cellprism.models.aido import AidoConfig
+from cellprism.models.aido_input import DEPTH_TOKENS
+from cellprism.models.hub import KNOWN_LICENCES, licence_of, provenance
+from cellprism.store.atomic import read_json
+
+CONFIG = "config.json"
+PUBLISHED_NAMES = {
+    "hidden": "hidden_size",
+    "layers": "num_hidden_layers",
+    "intermediate": "intermediate_size",
+    "bins": "bin_num",
+    "n_genes": "max_position_embeddings",
+    "norm": "normalization_type",
+}
+"""Settings that tensors tell too: ours, and what the published configuration calls them."""
+
+
+def read_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration in the weights' metadata, or else in ``config.json`` beside them.
+
+    Raises:
+        ModelError: there is none.
+        DamagedError: it is not JSON.
+    """
+    beside = (path if path.is_dir() else path.parent) / CONFIG
+    if "config" in metadata:
+        try:
+            return json.loads(metadata["config"])
+        except json.JSONDecodeError as error:
+            found = f"the configuration in the metadata of {path} is not JSON ({error})"
+            raise DamagedError(f"{found}; fetch or copy the file again") from error
+    if beside.is_file():
+        return read_json(beside)
+    raise ModelError(f"no configuration for {path}: expected {CONFIG} beside it or a 'config' entry in its metadata")
+
+
+def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> AidoConfig:
+    """Sizes from the tensors, the rest from the settings; a stated size that differs is warned of.
+
+    Raises:
+        ModelError: a tensor is missing or is no table, or the number of heads is not stated.
+    """
+
+    def shape(name: str) -> torch.Size:
+        if name not in tensors:
+            raise ModelError(f"{path} lacks tensor {name}: not an AIDO.Cell model, or only a part of one")
+        if tensors[name].ndim != 2:
+            raise ModelError(f"{path}: tensor {name} has shape {tuple(tensors[name].shape)}, expected two axes")
+        return tensors[name].shape
+
+    rows, hidden = shape("bert.position_embedding.weight")
+    layers = len({k.split(".")[3] for k in tensors if k.startswith("bert.encoder.layer.")})
+    heads = settings.get("num_attention_heads", settings.get("heads"))
+    if heads is None:
+        raise ModelError(f"the configuration of {path} does not say num_attention_heads, which no shape can tell")
+    config = AidoConfig(
+        n_genes=rows - DEPTH_TOKENS,
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        intermediate=shape("bert.encoder.layer.0.mlp.up_proj.weight")[0],
+        norm="layer" if "bert.encoder.ln.bias" in tensors else "rms",
+        bins=shape("bert.gene_embedding.lookup_table.weight")[0],
+        bin_alpha=settings.get("bin_alpha", 1.0),
+        eps=settings.get("layer_norm_eps", settings.get("eps", 1e-5)),
+        mask_value=float(settings.get("mask_token_id", settings.get("mask_value", -1.0))),
+        pad_value=float(settings.get("pad_token_id", settings.get("pad_value", -2.0))),
+        gene_subset=settings.get("gene_subset", False),
+        total=settings.get("total", "aligned"),
+    )
+    _compare(path, config, settings)
+    return config
+
+
+def published_card(folder: Path) -> dict[str, Any]:
+    """Name, revision, licence and source of weights that carry no card of ours: where they were fetched from, or else
+    what the README beside them states."""
+    said = provenance(folder)
+    if said is not None:
+        place = f"/{said['subfolder']}" if said["subfolder"] else ""
+        return {
+            "name": said["repository"] + place,
+            "revision": said["revision"],
+            "licence": said["licence"],
+            "source": f"{said['endpoint']}/{said['repository']}, fetched {said['fetched']}",
+        }
+    stated = licence_of(folder)
+    if stated in ("", "other"):
+        stated = f"not stated; published AIDO.Cell weights are under the {KNOWN_LICENCES['genbio-ai']}"
+    return {"licence": stated}
+
+
+def _compare(path: Path, config: AidoConfig, settings: Mapping[str, Any]) -> None:
+    differing = []
+    for ours, published in PUBLISHED_NAMES.items():
+        found = getattr(config, ours)
+        expected = {found}
+        if ours == "n_genes":
+            expected.add(found + DEPTH_TOKENS)  # positions are stated with and without the depth tokens
+        if ours == "norm":
+            expected.add({"layer": "LayerNorm", "rms": "RMSNorm"}[found])
+        name = published if published in settings else ours
+        if name in settings and settings[name] not in expected:
+            differing.append(f"{name} {settings[name]} stated, {found} found")
+    if differing:
+        warnings.warn(
+            f"{path}: the configuration and the tensors disagree ({'; '.join(differing)}); the tensors count. Check "
+            "that the configuration belongs to these weights: the number of heads is taken from it",
+            stacklevel=4,
+        )

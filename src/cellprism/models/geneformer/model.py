@@ -1,0 +1,246 @@
+"""The network of Geneformer behind the ``CellModel`` protocol: a BERT, cut in two at any block.
+
+- ``CellBatch.values`` are token ids, which float32 holds exactly up to 2^24: the network's own input, from which
+  ``residual`` reads genes, ``<cls>``, ``<eos>`` and padding alike. ``gene`` says the same for genes as indices into
+  ``genes``, one row a cell; it is -1, and ``present`` False, at all other tokens.
+- Blocks are post-norm, so the residual stream after a block is that block's normalised output; the embeddings before
+  block 0 are normalised too. There is no norm behind the last block.
+- Padding is known by its token id, not by ``present``: what a caller calls present changes what is averaged, never
+  what the network computes.
+- On a CPU a block runs over each cell's own tokens, one cell after the other: twice as fast as over PBMC3K's padding,
+  and a cell's residual stream is the same, bit for bit, whatever batch it is in. Elsewhere the batch runs as a whole
+  with padding hidden from attention.
+- The logit of each token's own gene is one inner product. The library's head makes all of them, 25,426 a token in V1,
+  which is a hundred times the residual stream.
+- Attention is torch's fused one whatever the configuration says, since a mask of one row a cell is enough for it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import Module
+from torch.nn import functional as F
+from transformers import BertConfig, BertForMaskedLM
+
+from cellprism.cells.genes import GeneTable
+from cellprism.errors import CellsError, ModelError
+from cellprism.models.geneformer.dictionaries import CLS, EOS, PAD, Dictionary
+from cellprism.models.geneformer.tokens import ranked_columns
+from cellprism.types import CellBatch, CellOutput, Site
+
+
+class Geneformer(Module):
+    """A Geneformer, V1 or V2, with the dictionary of its genes.
+
+    Of a cell it reads the expressed genes that it has a token for, from the one highest above its usual level down;
+    those that do not fit into ``input_size`` tokens are not read.
+    """
+
+    def __init__(
+        self,
+        network: BertForMaskedLM,
+        dictionary: Dictionary,
+        *,
+        name: str = "unnamed",
+        revision: str = "local",
+        licence: str = "unknown",
+        card: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        config = network.config
+        if config.vocab_size != len(dictionary.tokens):
+            raise ModelError(
+                f"the dictionary has {len(dictionary.tokens):,} tokens but the network embeds {config.vocab_size:,}; "
+                "pass the dictionary that it was trained with"
+            )
+        network.set_attn_implementation("sdpa")
+        self.network, self.dictionary = network.eval().requires_grad_(False), dictionary
+        self.name, self.revision, self.licence = name, revision, licence
+        self.card = {**(card or {}), "gene_dictionary": dict(dictionary.source)}
+        self.gene_table = dictionary.gene_table()
+        self.genes: tuple[str, ...] = self.gene_table.symbol
+        self.n_layers, self.d_model = config.num_hidden_layers, config.hidden_size
+        self.input_size: int = config.max_position_embeddings
+        self._token = np.array([dictionary.tokens[gene] for gene in dictionary.genes])
+        self._median = np.array([dictionary.medians[gene] for gene in dictionary.genes], dtype=np.float64)
+
+    @classmethod
+    def load(cls, path: str | Path, genes: GeneTable | Path | str | None = None) -> "Geneformer":
+        """Load a folder, published or ours; see ``cellprism.models.geneformer.files.load``."""
+        from cellprism.models.geneformer.files import load
+
+        return load(Path(path), genes)
+
+    @classmethod
+    def random(
+        cls,
+        genes: Sequence[str] | Dictionary,
+        *,
+        hidden: int = 64,
+        layers: int = 3,
+        heads: int = 2,
+        intermediate: int = 128,
+        input_size: int = 2048,
+        special: bool = True,
+        seed: int = 0,
+    ) -> "Geneformer":
+        """A model with random weights (the library's initialisation), for controls and tests.
+
+        Args:
+            genes: symbols, which then all have the usual level 1, so that counts alone rank them; or a dictionary,
+                such as ``Dictionary.of_cells(adata)``.
+            hidden: width of the residual stream.
+            layers: blocks.
+            heads: attention heads.
+            intermediate: width of the feed-forward layers.
+            input_size: tokens of a cell at most, ``<cls>`` and ``<eos>`` among them.
+            special: with symbols: read cells between ``<cls>`` and ``<eos>``, as V2 does.
+            seed: seed of the weights.
+        """
+        if not isinstance(genes, Dictionary):
+            genes = Dictionary.of(GeneTable.of(list(genes)), [1.0] * len(genes), special)
+        config = BertConfig(
+            vocab_size=len(genes.tokens), hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+            intermediate_size=intermediate, max_position_embeddings=input_size, hidden_act="relu",
+            hidden_dropout_prob=0.02, attention_probs_dropout_prob=0.02, pad_token_id=genes.tokens[PAD],
+        )  # fmt: skip
+        return cls(_drawn(config, seed), genes, name="random", revision=f"seed {seed}", licence="none")
+
+    def reinitialised(self, seed: int) -> "Geneformer":
+        """The same architecture and genes with fresh random weights: the control for what training has taught."""
+        return Geneformer(
+            _drawn(deepcopy(self.network.config), seed), self.dictionary,
+            name=f"{self.name}, untrained", revision=f"seed {seed}", licence="none",
+        )  # fmt: skip
+
+    def save(self, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
+        """Write a folder that ``load`` and the library itself read; see ``cellprism.models.geneformer.files.save``."""
+        from cellprism.models.geneformer.files import save
+
+        save(self, Path(folder), dict(self.card if card is None else card))
+
+    def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
+        """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).
+
+        A batch is as wide as its fullest cell; the others are filled up with padding.
+
+        Raises:
+            CellsError: a column is no gene of this model, or a cell has no counts at all.
+        """
+        place = self.gene_table.by_symbol
+        if unknown := [gene for gene in adata.var_names if gene not in place]:
+            some = f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}"
+            raise CellsError("the AnnData", [f"{some}; read the cells with read_cells(..., model=model)"])
+        gene = np.array([place[symbol] for symbol in adata.var_names], dtype=np.int64)
+        counts = sp.csr_matrix(adata.X)
+        if empty := int((np.asarray(counts.sum(axis=1)) <= 0).sum()):
+            raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; drop them "
+                                             "(scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        for start in range(0, adata.n_obs, size):
+            yield self._batch(counts[start : start + size], gene, start).to(self.network.device)
+
+    def _batch(self, counts: sp.csr_matrix, gene: Int[np.ndarray, " column"], start: int) -> CellBatch:
+        tokens, special = self.dictionary.tokens, 2 * self.dictionary.special
+        column = ranked_columns(counts, self._median[gene], self._token[gene], self.input_size - special)
+        genes = np.where(column >= 0, gene[column], -1)
+        ids = np.where(column >= 0, self._token[genes], tokens[PAD])
+        if special:
+            genes = np.pad(genes, ((0, 0), (1, 1)), constant_values=-1)
+            ids = np.pad(ids, ((0, 0), (1, 1)), constant_values=tokens[PAD])
+            ids[:, 0] = tokens[CLS]
+            ids[np.arange(len(ids)), (genes >= 0).sum(axis=1) + 1] = tokens[EOS]
+        places = torch.from_numpy(genes)
+        cell = torch.arange(start, start + len(ids))
+        return CellBatch(torch.from_numpy(ids).float(), places, places >= 0, cell)
+
+    def residual(self, batch: CellBatch, layer: int) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``layer``; later blocks are not run.
+
+        Raises:
+            ModelError: no such layer, or a batch that this network cannot read.
+        """
+        return self.residuals(batch, [layer])[0]
+
+    def residuals(self, batch: CellBatch, layers: Sequence[int]) -> list[Float[Tensor, "cell token d_model"]]:
+        """Residual streams after several blocks from one pass, in the order asked; errors as for ``residual``."""
+        wanted = [Site(layer, self.n_layers).layer for layer in layers]
+        ids, after = self._ids(batch), {}
+        x, lengths = self.network.bert.embeddings(input_ids=ids), self._lengths(ids)
+        for layer in range(max(wanted) + 1):
+            x = self._block(layer, x, lengths)
+            if layer in wanted:
+                after[layer] = x
+        return [after[layer] for layer in wanted]
+
+    def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
+        """The rest of the forward pass from the residual stream after block ``layer``.
+
+        ``expression`` is None. ``token_logit`` is the logit of each token's own gene where it stands, the cell given
+        as it is, nothing masked; 0 at tokens that are no genes.
+        """
+        site, ids = Site(layer, self.n_layers), self._ids(batch)
+        lengths = self._lengths(ids)
+        for later in range(site.layer + 1, self.n_layers):
+            x = self._block(later, x, lengths)
+        weight = batch.present.to(x.dtype)[..., None]
+        embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+        head = self.network.cls.predictions
+        own = F.embedding(ids, head.decoder.weight)
+        logit = (head.transform(x) * own).sum(-1) + head.decoder.bias[ids]
+        return CellOutput(None, embedding, x, logit.masked_fill(batch.gene < 0, 0.0))
+
+    def _block(
+        self, layer: int, x: Float[Tensor, "cell token d_model"], lengths: list[int]
+    ) -> Float[Tensor, "cell token d_model"]:
+        run = one_by_one if x.device.type == "cpu" else together
+        return run(self.network.bert.encoder.layer[layer], x, lengths)
+
+    def _ids(self, batch: CellBatch) -> Int[Tensor, "cell token"]:
+        ids, most = batch.values.long(), len(self.dictionary.tokens)
+        if ids.shape[1] > self.input_size or ids.min() < 0 or ids.max() >= most or (ids != batch.values).any():
+            raise ModelError(
+                f"{self.name!r} reads token ids below {most:,}, {self.input_size:,} a cell at most; found values from "
+                f"{batch.values.min():g} to {batch.values.max():g}, {ids.shape[1]:,} a cell; make batches with "
+                "model.batches"
+            )
+        return ids
+
+    def _lengths(self, ids: Int[Tensor, "cell token"]) -> list[int]:
+        """Tokens of each cell; what follows is padding."""
+        seen = ids != self.dictionary.tokens[PAD]
+        if (seen[:, 1:] & ~seen[:, :-1]).any() or not seen[:, 0].all():
+            raise ModelError(
+                f"{self.name!r} reads cells with padding behind their tokens alone; found a cell with padding before "
+                "or between them, or without tokens; make batches with model.batches"
+            )
+        return seen.sum(dim=1).tolist()
+
+
+def one_by_one(
+    block: Module, x: Float[Tensor, "cell token d_model"], lengths: list[int]
+) -> Float[Tensor, "cell token d_model"]:
+    """A block's output for every cell by itself, 0 at padding."""
+    parts = [block(cell[None, :length])[0] for cell, length in zip(x, lengths, strict=True)]
+    return torch.stack([F.pad(part, (0, 0, 0, x.shape[1] - len(part))) for part in parts])
+
+
+def together(
+    block: Module, x: Float[Tensor, "cell token d_model"], lengths: list[int]
+) -> Float[Tensor, "cell token d_model"]:
+    """A block's output for all cells at once; padding is attended to by no token."""
+    seen = torch.arange(x.shape[1], device=x.device) < torch.tensor(lengths, device=x.device)[:, None]
+    return block(x, seen[:, None, None, :])
+
+
+def _drawn(config: BertConfig, seed: int) -> BertForMaskedLM:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BertForMaskedLM(config)

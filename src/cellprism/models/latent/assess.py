@@ -1,0 +1,156 @@
+"""How good is a latent model, beside what simpler methods reach on the same held-out cells.
+
+- Reconstruction: each held-out cell's counts are split at random, every count going to one of two halves. The vector
+  comes from one half, and where the counts of the other half fall is predicted from it. Given a cell's expression the
+  halves of Poisson counts are independent, so a vector that memorises noise gains nothing. Source: Batson, Royer and
+  Webber 2019, Molecular cross-validation for single-cell RNA-seq.
+- The mean of the cell's own type uses labels, which the model never sees: a strong yardstick, not a fair fight.
+- Cell types: a logistic regression on the vectors, beside the same on raw expression and on the same network untrained.
+- Intervals are bootstraps over held-out cells. Cells of one donor are no replicates of donors.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cellprism.cells.labels import UNLABELLED
+from cellprism.equations.likelihood import nats_per_count
+from cellprism.models.latent.dgd import DgdModel
+from cellprism.models.latent.scvi import ScviModel
+
+DRAWS = 2_000
+READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes
+TYPE_PRIOR = 100.0  # counts of the gene mean added to each type's, so that rare types are not wild
+Shares = Float[np.ndarray, "cell gene"]
+
+
+@torch.no_grad()
+def assess(
+    model: ScviModel | DgdModel, adata: AnnData, train: np.ndarray, test: np.ndarray, *, seed: int = 0, size: int = 256
+) -> dict[str, Any]:
+    """Measure ``model`` on the rows ``test`` of ``adata``; yardsticks are fitted on the rows ``train``.
+
+    Args:
+        model: trained on the rows ``train``.
+        adata: raw counts; the columns are the model's genes, in its order. ``obs["cell_type"]``, where given, adds the
+            type mean and the cell-type readout.
+        train: rows.
+        test: rows.
+        seed: seed of the split of counts, the untrained network and the bootstraps.
+        size: cells per forward pass.
+
+    Returns:
+        ``reconstruction``: nats per count of each method, its difference from the gene mean and 95 % intervals.
+        ``cell_types``: accuracies with intervals (empty without labels).
+    """
+    labels = np.asarray(adata.obs["cell_type"], dtype=str) if "cell_type" in adata.obs else None
+    if labels is not None:
+        train, test = (rows[labels[rows] != UNLABELLED] for rows in (train, test))
+    untrained = model.reinitialised(seed)
+    types = {} if labels is None else _readout(model, untrained, adata, train, test, labels, seed, size)
+    return {
+        "reconstruction": _reconstruction(model, untrained, adata, train, test, labels, seed, size),
+        "cell_types": types,
+        "test_cells": len(test),
+        "train_cells": len(train),
+        "genes": adata.n_vars,
+    }
+
+
+def latent_vectors(model: ScviModel | DgdModel, adata: AnnData, size: int = 256) -> Float[np.ndarray, "cell d_model"]:
+    """Every cell's vector."""
+    return np.concatenate([model.residual(batch, 0)[:, 0].cpu().numpy() for batch in model.batches(adata, size)])
+
+
+def halves(adata: AnnData, seed: int) -> tuple[AnnData, AnnData]:
+    """Two halves of the cells' counts: every count goes to one of them by the toss of a coin."""
+    counts = sp.csr_matrix(adata.X)
+    one = counts.copy()
+    one.data = np.random.default_rng([seed, 5]).binomial(counts.data.astype(np.int64), 0.5).astype(np.float32)
+    return (
+        AnnData(one, obs=adata.obs[[]], var=adata.var[[]]),
+        AnnData(counts - one, obs=adata.obs[[]], var=adata.var[[]]),
+    )
+
+
+def _reconstruction(
+    model: ScviModel | DgdModel, untrained: ScviModel | DgdModel, adata: AnnData, train: np.ndarray, test: np.ndarray,
+    labels: np.ndarray | None, seed: int, size: int,
+) -> dict[str, Any]:  # fmt: skip
+    seen, kept = halves(adata[test], seed)
+    some = np.asarray((cast(Any, seen.X).sum(axis=1) > 0) & (cast(Any, kept.X).sum(axis=1) > 0)).ravel()
+    seen, kept, test = seen[some], kept[some], test[some]
+    counts = sp.csr_matrix(adata.X)
+    total = np.asarray(counts[train].sum(axis=0), dtype=np.float64).ravel() + 1
+    overall = total / total.sum()
+    log_shares = {
+        "model": _predicted(model, seen, size),
+        "untrained network": _predicted(untrained, seen, size),
+        "gene mean": np.log(np.broadcast_to(overall, kept.shape)),
+    }
+    if labels is not None:
+        log_shares["type mean"] = np.log(_type_means(counts, train, test, labels, overall))
+    truth = torch.from_numpy(cast(Any, kept.X).toarray()).double()
+    nats = {
+        name: nats_per_count(truth, torch.from_numpy(values.copy()).double()).numpy()
+        for name, values in log_shares.items()
+    }
+    draws = np.random.default_rng([seed, 6]).integers(len(test), size=(DRAWS, len(test)))
+    figures = {}
+    for name, values in nats.items():
+        gain = nats["gene mean"] - values
+        interval = [float(q) for q in np.quantile(gain[draws].mean(axis=1), [0.025, 0.975])]
+        figures[name] = {
+            "nats_per_count": float(values.mean()),
+            "gain": float(gain.mean()),
+            "interval": interval,
+        }
+    return figures
+
+
+def _predicted(model: ScviModel | DgdModel, adata: AnnData, size: int) -> Shares:
+    return model.log_shares(torch.from_numpy(latent_vectors(model, adata, size))).numpy()
+
+
+def _type_means(
+    counts: sp.csr_matrix, train: np.ndarray, test: np.ndarray, labels: np.ndarray, overall: Float[np.ndarray, " gene"]
+) -> Shares:
+    def share(kind: str) -> np.ndarray:
+        total = np.asarray(counts[train[labels[train] == kind]].sum(axis=0)).ravel() + TYPE_PRIOR * overall
+        return total / total.sum()
+
+    means: Mapping[str, np.ndarray] = {kind: share(kind) for kind in np.unique(labels[test])}
+    return np.stack([means[kind] for kind in labels[test]])
+
+
+def _readout(
+    model: ScviModel | DgdModel, untrained: ScviModel | DgdModel, adata: AnnData, train: np.ndarray, test: np.ndarray,
+    labels: np.ndarray, seed: int, size: int,
+) -> dict[str, Any]:  # fmt: skip
+    train = np.random.default_rng([seed, 8]).permutation(train)[:READOUT_CELLS]
+    adata, labels = adata[np.concatenate([train, test])], labels[np.concatenate([train, test])]
+    train, test = np.arange(len(train)), np.arange(len(train), len(labels))
+    counts = sp.csr_matrix(adata.X, dtype=np.float64)
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    sources = {
+        "vectors": latent_vectors(model, adata, size),
+        "raw expression": np.log1p((sp.diags(1e4 / np.maximum(total, 1)) @ counts).toarray()),
+        "untrained network": latent_vectors(untrained, adata, size),
+    }
+    draws = np.random.default_rng([seed, 7]).integers(len(test), size=(DRAWS, len(test)))
+    accuracy = {}
+    for name, x in sources.items():
+        reader = make_pipeline(StandardScaler(), LogisticRegression(C=0.05 if x.shape[1] > 500 else 1.0, max_iter=2000))
+        right = reader.fit(x[train], labels[train]).predict(x[test]) == labels[test]
+        interval = [float(q) for q in np.quantile(right[draws].mean(axis=1), [0.025, 0.975])]
+        accuracy[name] = {"accuracy": float(right.mean()), "interval": interval}
+    majority = max(float(np.mean(labels[test] == kind)) for kind in np.unique(labels[train]))
+    return {"readout": accuracy, "largest_type": majority}

@@ -1,0 +1,162 @@
+"""A deep generative decoder in plain torch: one free vector a cell, a Gaussian mixture over them, and no encoder.
+
+- Counts of a cell are negative binomial around its total times the decoder's shares; the dispersion is one a gene.
+- A cell's vector is found, not computed: it maximises the likelihood of the cell's counts times the mixture's density,
+  with decoder and mixture frozen. The search starts at the component mean under which the counts are likeliest and
+  draws no random numbers; every cell has its own objective and its own step sizes, so that a cell's vector does not
+  depend on which cells are searched with it, beyond rounding. Training cells are treated like all others: the vectors
+  that they had in training are not kept.
+- Genes that the data did not measure are left out of the likelihood. An encoder would have to take them for zeros.
+
+Departs from Schuster and Krogh 2023: SiLU instead of ReLU, so that the search for a vector is one of a smooth function,
+and one start a cell instead of one a component.
+
+Source: Schuster and Krogh 2023, The Deep Generative Decoder: MAP estimation of representations improves modelling of
+single-cell RNA data; the model behind Schuster 2025.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cellprism.cells.genes import GeneTable
+from cellprism.equations.likelihood import counts_given_mean, mixture_density
+from cellprism.errors import ConfigError, ModelError
+from cellprism.models.latent.files import filled, is_kind, read_folder, save_model
+from cellprism.models.latent.whole import CountsModel
+
+KIND = "cellprism-dgd"
+START_SPREAD, START_DISPERSION = 0.5, 3.0
+BETAS = (0.9, 0.95)  # of Adam, in the search
+
+
+@dataclass(frozen=True)
+class DgdSizes:
+    """Sizes of a DGD model, and how long cells' vectors are searched for."""
+
+    n_genes: int
+    """Genes in the model's list."""
+    d_model: int = 20
+    """Dimensions of a cell's vector."""
+    components: int = 20
+    """Components of the mixture."""
+    hidden: int = 100
+    """Width of the decoder's hidden layers."""
+    layers: int = 2
+    """Hidden layers of the decoder."""
+    search_steps: int = 150
+    """Steps of Adam that find a cell's vector."""
+    search_rate: float = 0.1
+    """Learning rate of the first of these steps; it falls to zero along a cosine."""
+
+    def __post_init__(self):
+        for name in ("n_genes", "d_model", "components", "hidden", "layers", "search_steps"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
+
+
+class Mixture(nn.Module):
+    """Gaussian mixture over cells' vectors, one spread for each component and dimension."""
+
+    def __init__(self, components: int, d_model: int):
+        super().__init__()
+        self.logit = nn.Parameter(torch.zeros(components))
+        self.mean = nn.Parameter(torch.randn(components, d_model))
+        self.log_spread = nn.Parameter(torch.full((components, d_model), math.log(START_SPREAD)))
+
+    def log_density(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, " cell"]:
+        """See ``equations.likelihood.mixture_density``."""
+        return mixture_density(z, self.logit.log_softmax(0), self.mean, self.log_spread)
+
+
+class DgdModel(CountsModel):
+    """A trained decoder and mixture behind the ``CellModel`` protocol."""
+
+    def __init__(self, sizes: DgdSizes, gene_table: GeneTable, **about: Any):
+        super().__init__(gene_table, sizes.d_model, **about)
+        if len(gene_table) != sizes.n_genes:
+            raise ModelError(f"the gene list has {len(gene_table)} genes but the model predicts {sizes.n_genes}")
+        self.sizes = sizes
+        widths = [sizes.d_model, *[sizes.hidden] * sizes.layers]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.output = nn.Linear(sizes.hidden, sizes.n_genes)
+        self.log_dispersion = nn.Parameter(torch.full((sizes.n_genes,), math.log(START_DISPERSION)))
+        self.mixture = Mixture(sizes.components, sizes.d_model)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "DgdModel":
+        """Load a folder that ``save`` wrote; see ``read_folder`` for its errors."""
+        return load(Path(path))
+
+    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
+        """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
+        self.revision = save_model(folder, KIND, self, self.sizes, card)
+
+    @classmethod
+    def random(cls, sizes: DgdSizes, gene_table: GeneTable, seed: int, **about: Any) -> "DgdModel":
+        """A model with random weights; nobody else's random numbers change."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(sizes, gene_table, **about).eval().requires_grad_(False)
+
+    def reinitialised(self, seed: int) -> "DgdModel":
+        """The same architecture and genes with fresh random weights; cells' vectors are searched for all the same."""
+        about = {"name": f"{self.name}, untrained", "revision": f"seed {seed}", "licence": "none"}
+        return DgdModel.random(self.sizes, self.gene_table, seed, **about)
+
+    def log_shares(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, "cell gene"]:
+        """Log of each gene's expected share of a cell's counts."""
+        return torch.log_softmax(self.output(self._last_hidden(z)), dim=-1)
+
+    def encode(self, counts: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell d_model"]:
+        """Each cell's vector, found by search; ``counts`` are -1 at genes that were not measured."""
+        with torch.inference_mode(False), torch.enable_grad():
+            counts = counts.detach().clone()  # a tensor made in inference mode takes no part in gradients
+            measured = (counts >= 0).all(dim=0)
+            return self._search(counts[:, measured], measured)
+
+    def _last_hidden(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, "cell hidden"]:
+        for layer in self.hidden:
+            z = F.silu(layer(z))
+        return z
+
+    def _search(self, counts: Float[Tensor, "cell some"], measured: Tensor) -> Float[Tensor, "cell d_model"]:
+        weight, bias = self.output.weight.detach()[measured], self.output.bias.detach()[measured]
+        log_dispersion = self.log_dispersion.detach()[measured]
+        log_total = counts.sum(dim=1, keepdim=True).log()
+
+        def shares(z: Tensor) -> Tensor:
+            return torch.log_softmax(F.linear(self._last_hidden(z), weight, bias), dim=-1)
+
+        with torch.no_grad():
+            mean = self.mixture.mean.detach()
+            likely = counts @ shares(mean).T + self.mixture.logit.log_softmax(0)
+            z = mean[likely.argmax(dim=1)].clone().requires_grad_(True)
+        steps, rate = self.sizes.search_steps, self.sizes.search_rate
+        adam = torch.optim.Adam([z], betas=BETAS)
+        for step in range(steps):
+            adam.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+            fit = counts_given_mean(counts, shares(z) + log_total, log_dispersion).sum()
+            (z.grad,) = torch.autograd.grad(-fit - self.mixture.log_density(z).sum(), [z])
+            adam.step()
+        return z.detach()
+
+
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a folder of this family."""
+    return is_kind(path, KIND)
+
+
+def load(path: Path) -> DgdModel:
+    """Load a folder that ``DgdModel.save`` wrote; see ``read_folder`` for its errors."""
+    sizes, stored = read_folder(path, KIND, DgdSizes)
+    model = DgdModel.random(sizes, stored.genes, 0, **stored.about)
+    filled(model, stored.tensors, path)
+    return model

@@ -1,0 +1,156 @@
+"""Any embedding of cells in ``obsm`` as a cell model: its vectors are the activations, with or without a decoder.
+
+- An embedding without a decoder can be read and learned from, but it predicts nothing: ``expression`` is None.
+- The ridge decoder is ours and no part of the method that made the embedding. It is linear, so whatever is steered
+  through it moves expression in straight lines; what it says of non-linear embeddings (UMAP) is worth little.
+- A source string names the embedding alone. Width, genes and ridge weights come from the cells: see ``fitted``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from anndata import AnnData
+from jaxtyping import Float
+from scipy.sparse import csr_array
+from sklearn.linear_model import Ridge
+from torch import Tensor
+
+from cellprism.cells.genes import GeneTable
+from cellprism.errors import CellsError, ModelError
+from cellprism.models.latent.whole import as_one_token, vectors_of
+from cellprism.types import CellBatch, CellOutput, Site
+
+PENALTY = 1.0  # on standardised dimensions; of no weight where cells far outnumber dimensions
+CHUNK = 1_000  # genes made dense at a time
+
+Decoder = Callable[[Tensor], Tensor]
+
+
+class EmbeddingModel:
+    """The vectors in ``adata.obsm[key]`` behind the ``CellModel`` protocol.
+
+    Args:
+        key: name in ``obsm``, such as ``X_pca``.
+        decoder: None; ``"ridge"`` to fit a linear decoder on the cells; or any function from vectors [cell, d_model]
+            to log1p counts per ten thousand [cell, gene], genes in the order of the cells' columns.
+    """
+
+    n_layers = 1
+
+    def __init__(self, key: str, decoder: Literal["ridge"] | Decoder | None = None):
+        self.key, self.decoder = key, decoder
+        self.name = f"obsm:{key}" + ("" if decoder is None else "+ridge" if decoder == "ridge" else "+decoder")
+        self.revision, self.licence = "local", "that of the cells"
+        self.d_model = 0
+        self.gene_table: GeneTable | None = None
+        self.card: dict[str, Any] = {}
+        self._decode: Decoder | None = None
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the cells' columns; empty before ``fitted``."""
+        return () if self.gene_table is None else self.gene_table.symbol
+
+    def fitted(self, adata: AnnData) -> "EmbeddingModel":
+        """The model for cells with this embedding: it takes width and genes from them and fits a ridge decoder.
+
+        Args:
+            adata: cells as ``read_cells`` returns them (raw counts), with the embedding in ``obsm``.
+
+        Raises:
+            CellsError: no such embedding, or its values are not finite.
+        """
+        values = _embedding(adata, self.key)
+        model = EmbeddingModel(self.key, self.decoder)
+        model.d_model = values.shape[1]
+        ensembl = [str(e) for e in adata.var["ensembl"]] if "ensembl" in adata.var else None
+        model.gene_table = GeneTable.of(list(adata.var_names), ensembl)
+        if self.decoder == "ridge":
+            weight, bias = ridge_decoder(values, adata)
+            model._decode = lambda z: torch.nn.functional.linear(z, weight.to(z.device), bias.to(z.device))
+            model.card = {"decoder": {"kind": "ridge", "penalty": PENALTY, "cells": adata.n_obs, "genes": adata.n_vars}}
+        elif self.decoder is not None:
+            model._decode = self.decoder
+        return model
+
+    def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
+        """Cut the embedding into batches of at most ``size`` cells.
+
+        Raises:
+            ModelError: the model has not been fitted.
+            CellsError: no such embedding, or one of another width.
+        """
+        self._need_cells()
+        values = torch.from_numpy(_embedding(adata, self.key).astype(np.float32))
+        if values.shape[1] != self.d_model:
+            found = f"obsm[{self.key!r}] has {values.shape[1]} dimensions, but {self.name} was fitted on {self.d_model}"
+            raise CellsError("the AnnData", [f"{found}; use cells embedded together with those it was fitted on"])
+        for start in range(0, adata.n_obs, size):
+            yield as_one_token(values[start : start + size], start)
+
+    def residual(self, batch: CellBatch, layer: int) -> Float[Tensor, "cell token d_model"]:
+        """The embedding itself; ``layer`` must be 0."""
+        Site(layer, self.n_layers)
+        self._need_cells()
+        return vectors_of(batch, self.d_model, self.name)[:, None]
+
+    def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
+        """What the decoder, if there is one, predicts of all genes; predictions of the ridge decoder may be negative.
+
+        Raises:
+            ModelError: the decoder's output does not have one column a gene.
+        """
+        Site(layer, self.n_layers)
+        self._need_cells()
+        z = x[:, 0]
+        expression = None if self._decode is None else self._decode(z)
+        if expression is not None and expression.shape != (len(z), len(self.genes)):
+            raise ModelError(
+                f"the decoder of {self.name} gave shape {tuple(expression.shape)} for {len(z)} cells; "
+                f"expected one column for each of {len(self.genes)} genes, in the order of the cells' columns"
+            )
+        return CellOutput(expression, embedding=z, token=x)
+
+    def _need_cells(self) -> None:
+        if self.gene_table is None:
+            raise ModelError(
+                f"{self.name} is known by name only: its width and genes come from cells; call fitted(cells) first"
+            )
+
+
+def ridge_decoder(
+    values: Float[np.ndarray, "cell d_model"], adata: AnnData
+) -> tuple[Float[Tensor, "gene d_model"], Float[Tensor, " gene"]]:
+    """Weights and intercepts that predict log1p counts per ten thousand from an embedding, by ridge regression.
+
+    The penalty acts on standardised dimensions, so it means the same for any scale of the embedding. Totals are
+    ``obs["total_counts"]`` where present, else sums over the columns.
+    """
+    counts = csr_array(adata.X, dtype=np.float64)
+    total = adata.obs["total_counts"].to_numpy(np.float64) if "total_counts" in adata.obs else counts.sum(axis=1)
+    counts.data *= np.repeat(1e4 / np.maximum(total, 1), np.diff(counts.indptr))
+    np.log1p(counts.data, out=counts.data)
+    centre, spread = values.mean(axis=0), values.std(axis=0)
+    spread = np.where(spread > 0, spread, 1)
+    columns = counts.tocsc()
+    weight, bias = [], []
+    for start in range(0, adata.n_vars, CHUNK):
+        fit = Ridge(alpha=PENALTY).fit((values - centre) / spread, columns[:, start : start + CHUNK].toarray())
+        weight.append(fit.coef_ / spread)
+        bias.append(fit.intercept_ - (fit.coef_ / spread) @ centre)
+    return torch.from_numpy(np.concatenate(weight)).float(), torch.from_numpy(np.concatenate(bias)).float()
+
+
+def _embedding(adata: AnnData, key: str) -> Float[np.ndarray, "cell d_model"]:
+    held: Mapping[str, Any] = adata.obsm
+    if key not in held:
+        names = ", ".join(map(repr, held)) or "none"
+        raise CellsError("the AnnData", [f"no embedding {key!r} in obsm; found {names}"])
+    values = np.asarray(held[key], dtype=np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise CellsError(
+            "the AnnData", [f"obsm[{key!r}] of shape {values.shape} must be finite numbers, one row a cell"]
+        )
+    return values

@@ -1,0 +1,52 @@
+"""What training a latent model starts from: counts that are checked, and cells set aside."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellprism.cells.genes import GeneTable
+from cellprism.errors import CellsError, ConfigError
+from cellprism.models.pretrain import held_out_cells
+
+
+@dataclass(frozen=True)
+class TrainingCells:
+    """Counts of the cells that a model learns from; the others are not in here."""
+
+    matrix: sp.csr_matrix
+
+    @classmethod
+    def of(cls, adata: AnnData, genes: GeneTable, held_out: float, seed: int) -> "TrainingCells":
+        """All cells but those that ``held_out_cells(adata.n_obs, held_out, seed)`` sets aside.
+
+        Raises:
+            ConfigError: the columns are not the genes of the list, in its order.
+            CellsError: a cell has no counts.
+        """
+        if tuple(adata.var_names) != genes.symbol:
+            raise ConfigError("the columns of the cells are not the genes of the list, in its order; subset them first")
+        matrix = sp.csr_matrix(adata.X, dtype=np.float32)
+        if empty := int((np.asarray(matrix.sum(axis=1)) <= 0).sum()):
+            raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; drop them "
+                                             "(scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        train, _ = held_out_cells(adata.n_obs, held_out, seed)
+        return cls(matrix[train])
+
+    def __len__(self) -> int:
+        return self.matrix.get_shape()[0]
+
+    def dense(self, rows: Int[np.ndarray, " cell"]) -> Float[Tensor, "cell gene"]:
+        """Counts of some cells."""
+        return torch.from_numpy(self.matrix[rows].toarray())
+
+    def log1p_cp10k(self) -> sp.csr_matrix:
+        """log(1 + counts per ten thousand of these genes), natural logarithm."""
+        values = self.matrix.astype(np.float64)
+        total = np.asarray(values.sum(axis=1)).ravel()
+        values.data = np.log1p(values.data * np.repeat(1e4 / total, np.diff(values.indptr)))
+        return values

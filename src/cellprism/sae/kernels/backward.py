@@ -1,0 +1,155 @@
+"""From a sparse code to the gradients of every weight, through the pairs alone.
+
+Notable choices
+
+- Two steps, since what a code reconstructs (``errors``) and what the weights should do about it (``gradients``) are
+  wanted apart: losses are measured in between, and other losses use the first with a target of their own.
+- Features may be in groups of neighbours, as in a Matryoshka autoencoder: reconstruction g uses the features of groups 0
+  to g, and the loss is the sum of all. One group is the plain autoencoder and costs nothing more.
+- What is computed is ``equations.sparse.pair_gradients``; for groups, of the loss of Bussmann et al. 2025.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellprism.equations.sparse import Gradients, Pairs
+from cellprism.sae.kernels import rows
+from cellprism.sae.kernels.threads import run, slices
+
+PIECES = 32  # of about equal work, that gradients are cut into
+
+
+class Errors(NamedTuple):
+    """What a code gets wrong, and who is to hear of it."""
+
+    upstream: Float[Tensor, "group token d_target"]
+    """Derivative of the loss by what a group's features add. The last one is scale x (x_hat - target)."""
+    pulls: Float[Tensor, " pair"]
+    """Derivative of the loss by each pair's pre-activation."""
+    squared: Float[Tensor, " group"]
+    """|x_hat - target|^2 summed over tokens, of the reconstruction by groups up to this one; float64."""
+
+
+class Learned(NamedTuple):
+    """What the weights should do about a batch."""
+
+    gradients: Gradients
+    """Of encoder, b_enc and decoder."""
+    upstream: Float[Tensor, " d_target"]
+    """Gradient of a bias that is added after decoding; with ``through_encoder`` also of one subtracted before."""
+    fired: Int[Tensor, " feature"]
+    """Tokens at which each feature has a value that is not zero."""
+
+
+def errors(
+    pairs: Pairs,
+    decoder: Float[Tensor, "feature d_target"],
+    target: Float[Tensor, "token d_target"],
+    scale: float,
+    relu: bool = True,
+    group_ends: Sequence[int] = (),
+) -> Errors:
+    """Reconstruct a target; differentiate scale / 2 x |x_hat - target|^2, summed over groups, by the reconstruction.
+
+    Args:
+        pairs: values and features of each token.
+        decoder: a row per feature.
+        target: what should come out, with what is added after decoding already subtracted.
+        scale: for the mean squared error 2 / (tokens x d_target), and divided by the number of groups for their mean.
+        relu: whether the selection had one; values of zero then hear nothing.
+        group_ends: the feature after the last of each group, up to n_features; empty for one group of all.
+    """
+    ends = np.array(group_ends or (pairs.n_features,))
+    upstream = torch.empty(len(ends), *target.shape)
+    pulls, squares = torch.empty_like(pairs.values), np.empty((len(ends), len(target)), np.float32)
+    given = _arrays(pairs), _array(decoder), _array(target), ends, np.float32(scale), relu
+    written = upstream.numpy(), squares, pulls.numpy()
+    run(lambda tokens: rows.reconstruct(*given, tokens.start, tokens.stop, *written), slices(len(target)))
+    return Errors(upstream, pulls, torch.from_numpy(squares.sum(axis=1, dtype=np.float64)))
+
+
+def gradients(
+    pairs: Pairs,
+    errors: Errors,
+    x: Float[Tensor, "token d_model"],
+    group_ends: Sequence[int] = (),
+    out: Gradients | None = None,
+) -> Learned:
+    """Gradients by the parameters, the selection held fixed.
+
+    Args:
+        pairs: values and features of each token.
+        errors: of that code; see ``errors``.
+        x: what the encoder was given.
+        group_ends: as given to ``errors``.
+        out: where to write gradients, if not to new memory; contiguous.
+    """
+    upstream, n_features = _array(errors.upstream), pairs.n_features
+    if out is None:
+        shapes = (n_features, x.shape[1]), (n_features,), (n_features, upstream.shape[2])
+        out = Gradients(*(torch.empty(shape) for shape in shapes))
+    encoder, b_enc, decoder = (a.detach().numpy() for a in out)
+    tokens, values, pulls, starts, fired = _by_feature(pairs, errors.pulls)
+    x_rows, ends = _array(x), (*group_ends,) or (n_features,)
+
+    def differentiate(features: slice) -> None:
+        first, last = features.start, features.stop
+        rows.sums_of_rows(x_rows, tokens, pulls, starts, first, last, encoder)
+        rows.sums_of_pairs(pulls, starts, first, last, b_enc)
+        for heard, low, high in zip(upstream, (0, *ends), ends, strict=False):
+            rows.sums_of_rows(heard, tokens, values, starts, max(first, low), min(last, high), decoder)
+
+    run(differentiate, _shares(starts))
+    total = _weighted_sum(upstream[0], np.ones(len(x), np.float32))
+    return Learned(out, torch.from_numpy(total), torch.from_numpy(fired))
+
+
+def through_encoder(
+    b_enc: Float[Tensor, " feature"], encoder: Float[Tensor, "feature d_model"]
+) -> Float[Tensor, " d_model"]:
+    """Gradient by what is subtracted before encoding, from the gradient by ``b_enc``: - encoder^T b_enc."""
+    return -torch.from_numpy(_weighted_sum(_array(encoder), _array(b_enc)))
+
+
+def _by_feature(
+    pairs: Pairs, pulls: Float[Tensor, " pair"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs sorted by feature: token, value, pull; where each feature's begin; and how often each fired."""
+    values, features, offsets = _arrays(pairs)
+    tokens, (sorted_values, sorted_pulls) = np.empty(len(values), np.int64), np.empty((2, len(values)), np.float32)
+    starts, fired = np.empty(pairs.n_features + 1, np.int64), np.empty(pairs.n_features, np.int64)
+    written = starts, tokens, sorted_values, sorted_pulls, fired
+    rows.sort_by_feature(values, _array(pulls), features, offsets, *written)
+    return tokens, sorted_values, sorted_pulls, starts, fired
+
+
+def _shares(starts: np.ndarray) -> list[slice]:
+    """Neighbouring features that are about the same work: a feature counts like four pairs more."""
+    work = starts + 4 * np.arange(len(starts))
+    cuts = np.searchsorted(work, np.linspace(0, work[-1], PIECES + 1)).tolist()
+    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b]
+
+
+def _weighted_sum(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """sum_i weights[i] matrix[i], in pieces that do not depend on the number of threads."""
+    index = np.arange(len(matrix))
+    starts = np.append(index[::256], len(matrix))
+    parts = np.empty((len(starts) - 1, matrix.shape[1]), np.float32)
+    run(lambda i: rows.sums_of_rows(matrix, index, weights, starts, i, i + 1, parts), range(len(parts)))
+    total = np.empty((1, matrix.shape[1]), np.float32)
+    rows.sums_of_rows(parts, index, np.ones_like(parts[:, 0]), np.array([0, len(parts)]), 0, 1, total)
+    return total[0]
+
+
+def _arrays(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values, features, and where each token's pairs begin and the last one's end."""
+    return _array(pairs.values), _array(pairs.features), np.append(pairs.offsets.numpy(), len(pairs.values))
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()

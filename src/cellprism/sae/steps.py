@@ -1,0 +1,161 @@
+"""The parts of a training step of an autoencoder that keeps a number of features, in plain torch.
+
+``sae.fused`` has the same parts as kernels for processors; ``steps_for`` chooses, and says why in the log. Weights have
+one row per feature in encoder and decoder alike.
+"""
+
+import logging
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from cellprism.equations.sparse import (
+    Gradients,
+    Pairs,
+    batch_top_k,
+    decode_pairs,
+    pair_gradients,
+    pairs_of,
+    preactivations,
+    tangential,
+    tokens_of,
+    top_k,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Backward(NamedTuple):
+    """What a step learns from one batch."""
+
+    gradients: Gradients
+    upstream: Float[Tensor, " d_target"]
+    """Sum over tokens of the loss' derivative by the reconstruction: the gradient of a bias added after decoding."""
+    error: Float[Tensor, "token d_target"]
+    """Reconstruction minus target."""
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """Selection, gradients and update of a training step."""
+
+    def top_k(
+        self,
+        x: Float[Tensor, "token d_model"],
+        encoder: Float[Tensor, "feature d_model"],
+        b_enc: Float[Tensor, " feature"],
+        k: int,
+        relu: bool,
+    ) -> Pairs:
+        """The k largest pre-activations of each token; ``x`` has the encoder's bias subtracted."""
+        ...
+
+    def batch_top_k(
+        self,
+        x: Float[Tensor, "token d_model"],
+        encoder: Float[Tensor, "feature d_model"],
+        b_enc: Float[Tensor, " feature"],
+        k: int,
+        guess: float | None,
+    ) -> tuple[Pairs, float]:
+        """The largest of the batch, and the smallest value kept; ``guess`` is about that value."""
+        ...
+
+    def backward(
+        self,
+        pairs: Pairs,
+        x: Float[Tensor, "token d_model"],
+        target: Float[Tensor, "token d_target"],
+        decoder: Float[Tensor, "feature d_target"],
+        relu: bool,
+        group_ends: tuple[int, ...],
+    ) -> Backward:
+        """Gradients of the mean squared error; ``target`` has the decoder's bias subtracted.
+
+        With several groups of features, of the mean over prefixes of groups of the mean squared error.
+        """
+        ...
+
+    def update(
+        self, optimiser: torch.optim.Adam, weights: dict[str, Tensor], gradients: dict[str, Tensor], unit_norm: bool
+    ) -> None:
+        """One step of Adam for the weights that have a gradient; decoder rows keep norm 1 if ``unit_norm``."""
+        ...
+
+
+class PlainSteps:
+    """The steps in plain torch, on any device."""
+
+    def top_k(
+        self,
+        x: Float[Tensor, "token d_model"],
+        encoder: Float[Tensor, "feature d_model"],
+        b_enc: Float[Tensor, " feature"],
+        k: int,
+        relu: bool,
+    ) -> Pairs:
+        return pairs_of(top_k(preactivations(x, encoder.T, b_enc), k, relu))
+
+    def batch_top_k(
+        self,
+        x: Float[Tensor, "token d_model"],
+        encoder: Float[Tensor, "feature d_model"],
+        b_enc: Float[Tensor, " feature"],
+        k: int,
+        guess: float | None,
+    ) -> tuple[Pairs, float]:
+        pairs = batch_top_k(preactivations(x, encoder.T, b_enc), k)
+        return pairs, float(pairs.values.min()) if len(pairs.values) else 0.0
+
+    def backward(
+        self,
+        pairs: Pairs,
+        x: Float[Tensor, "token d_model"],
+        target: Float[Tensor, "token d_target"],
+        decoder: Float[Tensor, "feature d_target"],
+        relu: bool,
+        group_ends: tuple[int, ...],
+    ) -> Backward:
+        scale = 2 / (target.numel() * len(group_ends))
+        if len(group_ends) == 1:
+            error = decode_pairs(pairs, decoder) - target
+            upstream = error * scale
+            return Backward(pair_gradients(pairs, x, upstream, decoder, relu), upstream.sum(dim=0), error)
+        groups = [_within(pairs, low, high) for low, high in zip((0, *group_ends), group_ends, strict=False)]
+        error, errors = -target, []
+        for group in groups:
+            error = error + decode_pairs(group, decoder)
+            errors.append(error)
+        heard, parts, total = torch.zeros_like(error), [], torch.zeros_like(error[0])
+        for group, error_here in zip(reversed(groups), reversed(errors), strict=True):
+            heard = heard + error_here * scale  # a group is in its own prefix and in all later ones
+            total = total + error_here.sum(dim=0) * scale
+            parts.append(pair_gradients(group, x, heard, decoder, relu))
+        return Backward(Gradients(*(torch.stack(p).sum(dim=0) for p in zip(*parts, strict=True))), total, error)
+
+    def update(
+        self, optimiser: torch.optim.Adam, weights: dict[str, Tensor], gradients: dict[str, Tensor], unit_norm: bool
+    ) -> None:
+        decoder = weights["decoder"]
+        for name, weight in weights.items():
+            weight.grad = gradients.get(name)
+        if unit_norm and decoder.grad is not None:
+            decoder.grad = tangential(decoder.grad, decoder)
+        optimiser.step()
+        if unit_norm and decoder.grad is not None:
+            decoder.copy_(normalize(decoder, dim=1))
+
+
+def _within(pairs: Pairs, low: int, high: int) -> Pairs:
+    """The pairs whose feature is at least ``low`` and below ``high``."""
+    keep = (pairs.features >= low) & (pairs.features < high)
+    counts: Int[Tensor, " token"] = torch.bincount(tokens_of(pairs)[keep], minlength=len(pairs.offsets))
+    return Pairs(pairs.values[keep], pairs.features[keep], counts.cumsum(0) - counts, pairs.n_features)
+
+
+def steps_for(x: Float[Tensor, "_ d_model"], n_features: int, k: int, precision: str = "float32") -> Steps:
+    """The fastest steps for vectors like these."""
+    return PlainSteps()

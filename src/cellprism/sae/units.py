@@ -1,0 +1,149 @@
+"""Between the data and the numbers that training sees: centring and scaling, and both folded back at the end.
+
+Notable choices
+
+- A TopK autoencoder is homogeneous: with data divided by their spread, the same weights and biases divided by it give
+  the same codes divided by it. So scaling changes nothing but what a step of Adam means, which is then the same for
+  every model and layer.
+- A transcoder's inputs have their mean taken off, folded into the encoder's bias; inputs and targets have a spread
+  each.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellprism.equations.sparse import preactivations
+from cellprism.errors import ConfigError, InputError
+from cellprism.sae.autoencoder import SparseAutoencoder, centre_of
+from cellprism.sae.config import SaeConfig
+from cellprism.sae.initial import spread
+from cellprism.sae.stream import Vectors
+from cellprism.sae.trainer import Trainer
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One autoencoder to be fitted."""
+
+    config: SaeConfig
+    """Settings; those that shape the stream (``batch_size``, ``epochs``, ``memory``, ...) matter to who makes it."""
+    d_model: int
+    """Width of the vectors."""
+    seed: int = 0
+    """Seed of the initial directions."""
+    site: int | None = None
+    """Which entry of batches at several sites it reads; None where batches are of one site."""
+    d_target: int | None = None
+    """Width of a transcoder's targets; None for an autoencoder."""
+    centre: Float[Tensor, "group d_model"] | None = None
+    """Mean vector per group, needed with ``centring="group"``; see ``sae.centre.group_means``."""
+    target_centre: Float[Tensor, "group d_target"] | None = None
+    """The same for a transcoder's targets."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Kept with the autoencoder and saved in ``cfg.json``; plain JSON values."""
+
+    def __post_init__(self):
+        centring, given = self.config.centring, self.centre is not None
+        if (centring == "group" and not given) or (centring == "none" and given):
+            raise ConfigError(
+                f"centring is {centring!r} and centre is {'given' if given else 'missing'}: centring 'group' needs the "
+                "groups' mean vectors (group_means), 'none' takes none"
+            )
+        self.config.width(self.d_model)
+
+    @property
+    def is_transcoder(self) -> bool:
+        """Whether it reconstructs something else than it reads."""
+        return self.d_target is not None
+
+    def vectors(self, batch: Any, number: int) -> Vectors:
+        """This job's part of a batch, checked, in float32 and with the centres taken off.
+
+        Raises:
+            InputError: the batch lacks the job's site, groups or targets, has another width, or is not finite.
+        """
+        if isinstance(batch, Mapping):
+            if self.site not in batch:
+                raise InputError(f"batch {number} has sites {sorted(batch)}, but site {self.site} is asked for")
+            batch = batch[self.site]
+        vectors = (
+            batch if isinstance(batch, Vectors) else Vectors(*batch) if isinstance(batch, tuple) else Vectors(batch)
+        )
+        x = _checked(vectors.x, self.d_model, f"batch {number}")
+        target = None
+        if self.d_target is not None:
+            if vectors.target is None:
+                raise InputError(
+                    f"batch {number} has no targets, which a transcoder needs; give Vectors(x, target=...)"
+                )
+            target = _checked(vectors.target, self.d_target, f"the target of batch {number}")
+            target = self._centred(target, self.target_centre, vectors, number)
+        return Vectors(self._centred(x, self.centre, vectors, number), vectors.group, target)
+
+    def _centred(
+        self, x: Float[Tensor, "_ width"], centre: Float[Tensor, "_ width"] | None, vectors: Vectors, number: int
+    ) -> Float[Tensor, "_ width"]:
+        if centre is None:
+            return x
+        if vectors.group is None and len(centre) > 1:
+            raise InputError(f"batch {number} has no groups, but centring is 'group'; give pairs (vectors, groups)")
+        return x - centre_of(centre, vectors.group)
+
+
+def _checked(x: Float[Tensor, "..."], width: int, name: str) -> Float[Tensor, "_ _"]:
+    if x.ndim != 2 or x.shape[1] != width or not len(x):
+        raise InputError(f"{name} has shape {list(x.shape)}; expected [token, {width}]")
+    x = x.float()
+    if not torch.isfinite(x).all():
+        raise InputError(f"{name} holds NaN or infinite values; check the vectors that go in")
+    return x
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What training subtracts from centred vectors and divides them by."""
+
+    scale: float
+    """Spread of the vectors."""
+    target_scale: float
+    """Spread of the targets; ``scale`` for an autoencoder."""
+    mean: Float[Tensor, " d_model"]
+    """Subtracted from a transcoder's vectors; zero for an autoencoder, which learns a bias."""
+
+    @classmethod
+    def of(cls, sample: Vectors, config: SaeConfig) -> "Units":
+        """From a sample of the data."""
+        zero = torch.zeros_like(sample.x[0])
+        scale = spread(sample.x) if config.scaling else 1.0
+        if sample.target is None:
+            return cls(scale, scale, zero)
+        return cls(scale, spread(sample.target) if config.scaling else 1.0, sample.x.mean(dim=0))
+
+    def seen(self, vectors: Vectors) -> Vectors:
+        """What training is shown."""
+        target = None if vectors.target is None else vectors.target / self.target_scale
+        return Vectors((vectors.x - self.mean) / self.scale, vectors.group, target)
+
+    def folded(self, trainer: Trainer, job: Job) -> SparseAutoencoder:
+        """The autoencoder for the data as they are, from weights for what training was shown."""
+        w, scale = trainer.weights, self.target_scale
+        encoder = w["encoder"] * (scale / self.scale)
+        W_enc, b_enc, b_dec = encoder.T, w["b_enc"] * scale, w["b_dec"] * scale
+        if job.is_transcoder:
+            b_enc = preactivations(-self.mean[None], W_enc, b_enc)[0]
+        fields = {
+            "centre": job.centre, "target_centre": job.target_centre, "is_transcoder": job.is_transcoder,
+            "architecture": job.config.architecture, "metadata": dict(job.metadata),
+            **trainer.architecture.selection(w, scale),
+        }  # fmt: skip
+        if "b_out" in w and not job.is_transcoder:
+            b_out = b_dec + w["b_out"] * scale
+            return SparseAutoencoder.with_two_biases(W_enc, b_enc, w["decoder"], b_dec, b_out, **fields)
+        if "b_out" in w:
+            b_dec = b_dec + w["b_out"] * scale
+        return SparseAutoencoder(W_enc, b_enc, w["decoder"], b_dec, **fields)

@@ -1,0 +1,145 @@
+"""The planner's choice follows from free memory, and its count holds against what the system measures."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from cellprism.errors import ModelError
+from cellprism.models import memory
+from cellprism.models.aido import AidoCell, AidoConfig
+from cellprism.models.memory import PassPlan, cell_bytes, free_memory, plan_pass
+
+CPU = torch.device("cpu")
+LARGE = AidoConfig(n_genes=19_264, hidden=640, layers=18, heads=20, intermediate=1664)
+
+
+@pytest.fixture(scope="module")
+def model() -> AidoCell:
+    return AidoCell(AidoConfig(97, 26, 5, 2, 59)).requires_grad_(False)
+
+
+def test_as_many_cells_as_fit_and_no_more(model):
+    one = plan_pass(model, 41, free=10**9).cell_bytes
+    for cells in (1, 2, 17):
+        free = int(cells * one / memory.SHARE) + 2
+        assert plan_pass(model, 41, free=free).cells == cells
+        assert plan_pass(model, 41, free=free - int(one / 2)).cells == max(cells - 1, 1)
+
+
+def test_memory_is_not_filled_beyond_what_brings_speed(model):
+    plan = plan_pass(model, 41, free=10**15)
+    assert plan.cells == memory.ENOUGH["cpu"] // 41
+    assert plan_pass(model, 10 * memory.ENOUGH["cpu"], free=10**15).cells == 1
+
+
+def test_blocks_are_calculated_twice_only_when_memory_asks_for_it(model):
+    plain, saving = (cell_bytes(model.config, 99, 4, checkpointing) * 2 for checkpointing in (False, True))
+    assert saving < plain
+    enough = plan_pass(model, 99, layer=0, gradient=True, free=int(plain / 0.8) + 99)
+    assert (enough.checkpointing, enough.cells, enough.fits) == (False, 1, True)
+    scarce = plan_pass(model, 99, layer=0, gradient=True, free=int(plain / 0.8) - 99)
+    assert (scarce.checkpointing, scarce.cells, scarce.fits) == (True, 1, True)
+    hopeless = plan_pass(model, 99, layer=0, gradient=True, free=int(saving / 0.8) - 99)
+    assert (hopeless.checkpointing, hopeless.cells, hopeless.fits) == (True, 1, False)
+    assert not plan_pass(model, 99, free=1000).checkpointing, "there is nothing to save without gradients"
+
+
+def test_gradients_cost_by_the_blocks_after_the_site(model):
+    needed = [plan_pass(model, 41, layer=i, gradient=True, free=10**12).cell_bytes for i in range(5)]
+    steps = {needed[i] - needed[i + 1] for i in range(3)}
+    assert len(steps) == 1
+    assert min(steps) > 0
+    assert needed[4] == plan_pass(model, 41, free=10**12).cell_bytes, "after the last block only the head is left"
+    with pytest.raises(ModelError, match="layer 5 does not exist"):
+        plan_pass(model, 41, layer=5, gradient=True)
+
+
+def test_half_precision_halves_the_blocks_and_not_the_stream(model):
+    half, whole = cell_bytes(LARGE, 19_266, size=2), cell_bytes(LARGE, 19_266)
+    assert 0.5 < half / whole < 0.9
+    model.compute_dtype = torch.bfloat16
+    assert plan_pass(model, 41, free=10**9).cell_bytes == int(2 * cell_bytes(model.config, 41, size=2))
+    model.compute_dtype = None
+
+
+def test_the_plan_is_said_in_one_line():
+    plan = PassPlan(3, False, 19_266, 0, int(0.2e9), int(22e9))
+    assert str(plan) == "3 cells of 19,266 tokens a pass: about 0.6 GB of 22 GB free"
+    plan = PassPlan(1, True, 19_266, 17, int(5e9), int(12e9))
+    assert str(plan) == (
+        "1 cell of 19,266 tokens a pass, gradients through 17 blocks, each calculated twice to save memory: "
+        "about 5 GB of 12 GB free"
+    )
+    assert str(replace(plan, free=int(2e9))).endswith(
+        "; expect to run out of memory, or give fewer genes or more memory"
+    )
+
+
+def test_free_memory_is_what_the_system_says_within_the_limit_of_a_container(monkeypatch):
+    free = free_memory(CPU)
+    assert 10**8 < free < 10**15
+    monkeypatch.setattr(memory, "_container_memory", lambda: 12_345)
+    assert free_memory(CPU) == 12_345
+    plan = plan_pass(AidoCell(AidoConfig(97, 26, 5, 2, 59)), 41)
+    assert plan.free == 12_345
+
+
+PEAK = """
+import json, os
+import torch
+from cellprism.models.aido import AidoCell, AidoConfig
+from cellprism.models.memory import cell_bytes, plan_pass
+from cellprism.types import CellBatch
+
+CELLS, TOKENS = 2, 1499
+
+def used(key):
+    return next(int(row.split()[1]) << 10 for row in open("/proc/self/status") if row.startswith(key))
+
+def run(tokens, gradient):
+    gene = torch.cat([torch.arange(tokens - 2), torch.tensor([-1, -1])])
+    batch = CellBatch(torch.rand(CELLS, tokens) * 3, gene, (gene >= 0).expand(CELLS, -1), torch.arange(CELLS))
+    x = torch.randn(CELLS, tokens, 192, requires_grad=True) if gradient else None
+    before = used("VmRSS")
+    if gradient:
+        model.resume(batch, 0, x).expression.sum().backward()
+    else:
+        model.resume(batch, 1, model.residual(batch, 1))
+    return used("VmHWM") - before
+
+torch.set_num_threads(1)
+model = AidoCell(AidoConfig(TOKENS - 2, 192, 5, 6, 512)).eval().requires_grad_(False)
+for dtype in (torch.bfloat16, torch.float32):  # libraries are loaded before the count begins
+    model.compute_dtype = dtype
+    run(29, True), run(29, False)
+for gradient, checkpointing, dtype in ((0, 0, "float32"), (0, 0, "bfloat16"), (1, 0, "float32"), (1, 1, "float32")):
+    if os.fork() == 0:  # each in a process of its own: what an allocator keeps would hide the next one's need
+        model.compute_dtype, model.checkpointing = getattr(torch, dtype), bool(checkpointing)
+        plan = plan_pass(model, TOKENS, layer=0, gradient=bool(gradient), free=10**6 if checkpointing else 10**12)
+        assert plan.checkpointing == checkpointing
+        counted = CELLS * cell_bytes(model.config, TOKENS, plan.blocks, plan.checkpointing, model.block_dtype.itemsize)
+        print(json.dumps([run(TOKENS, gradient), counted]), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.slow
+def test_the_count_holds_against_the_peak_that_the_system_measures():
+    """With the heap that keeps freed pieces out of the way, which ``SLACK`` is for."""
+    status = Path("/proc/self/status")
+    if not status.is_file() or "VmHWM" not in status.read_text():
+        pytest.skip("peak memory of a process cannot be measured here (no VmHWM in /proc/self/status)")
+    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run([sys.executable, "-c", PEAK], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(row) for row in done.stdout.splitlines()]
+    assert len(rows) == 4
+    for peak, counted in rows:
+        assert 0.85 * peak < counted < 1.25 * peak, f"peak {peak / 1e6:.0f} MB, counted {counted / 1e6:.0f} MB"
