@@ -110,6 +110,7 @@ class CellModel(Protocol):
     Members that a model may have besides, used where they are there:
 
     - ``residuals(batch, layers)``: the residual streams after several blocks from one pass, in the order asked.
+    - ``fitted(adata)``: for a model that takes width and genes from the cells, the model for these cells.
     - ``reinitialised(seed)``: the same architecture with fresh random weights, the control for what training taught.
     """
 

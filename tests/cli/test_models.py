@@ -60,15 +60,15 @@ def test_bundled_models_and_families_are_listed(folder, capsys):
     assert call(["models", "list"]) == 0
     rows = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines())
     assert "PBMC3K" in rows["mini"]
-    assert rows["meanfield:PATH"] == "a folder with meanfield.safetensors and genes.tsv"
-    assert "aido:PATH" in rows
+    assert rows["meanfield:"] == "a folder with meanfield.safetensors and genes.tsv"
+    assert rows.keys() >= {"aido:", "geneformer:", "scgpt:", "scvi:", "dgd:", "obsm:"}
 
 
 def test_a_family_that_lacks_a_library_is_listed_with_what_brings_it(tmp_path, monkeypatch, capsys):
     install(tmp_path, "cell-lacking", {"lacking": "lacking"}, {"lacking": "import not_installed_anywhere"})
     monkeypatch.syspath_prepend(str(tmp_path))
     assert call(["models", "list"]) == 0
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("lacking:PATH"))
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("lacking:"))
     assert row.endswith("pip install not_installed_anywhere")
 
 
@@ -109,6 +109,11 @@ def test_cells_of_ones_own_can_be_used(asked, capsys):
 def test_two_cells_are_too_few(capsys):
     assert call(["models", "check", "mini", "--count", "2"]) == 2
     assert "2 cells; the checks compare batch sizes and need 3 or more" in capsys.readouterr().err
+
+
+def test_an_embedding_is_checked_on_cells_that_hold_it(capsys):
+    assert call(["models", "check", "obsm:X_pca"]) == 2
+    assert "conformance(model.fitted(cells), cells)" in capsys.readouterr().err
 
 
 def test_an_adapter_without_half_of_its_members_is_a_failure_and_no_traceback(tmp_path):

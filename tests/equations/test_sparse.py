@@ -5,15 +5,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellprism.equations.sparse import (
+    Pairs,
+    above_threshold,
+    batch_top_k,
+    bias_gradient,
     decode,
+    decode_pairs,
     explained_variance,
+    joined,
     least_squares_scale,
     mean_squared_error,
+    padded_code,
+    pair_gradients,
     pair_products,
+    pairs_of,
     preactivations,
     tangential,
+    tokens_of,
     top_k,
-    top_k_gradients,
 )
 from cellprism.types import SparseCode
 
@@ -92,13 +101,77 @@ def test_mean_squared_error_is_a_mean_over_tokens_and_dimensions():
     assert mean_squared_error(x, x_hat).item() == pytest.approx(total.item() / (TOKENS * D_MODEL))
 
 
+def _uneven(h: torch.Tensor) -> Pairs:
+    """A code in which some tokens have no feature, the last one too."""
+    pairs = above_threshold(h, torch.full((h.shape[1],), 1.6, dtype=h.dtype))
+    counts = torch.bincount(tokens_of(pairs), minlength=len(h))
+    assert (counts == 0).any()
+    assert counts.max() > 2
+    return pairs
+
+
+def _dense_pairs(pairs: Pairs) -> torch.Tensor:
+    z = torch.zeros(len(pairs.offsets), pairs.n_features, dtype=pairs.values.dtype)
+    z[tokens_of(pairs), pairs.features] = pairs.values
+    return z
+
+
+def test_pairs_hold_what_a_code_holds_and_come_back_padded():
+    code = top_k(_normal(TOKENS, FEATURES), K)
+    pairs = pairs_of(code)
+    assert torch.equal(_dense_pairs(pairs), _dense(code))
+    assert torch.equal(padded_code(pairs).values, code.values)
+    h = _normal(TOKENS, FEATURES)
+    h[-1] = -7
+    uneven = _uneven(h)
+    padded = padded_code(uneven)
+    z = torch.zeros(TOKENS, FEATURES, dtype=h.dtype).scatter_add(1, padded.features, padded.values)
+    assert torch.equal(z, _dense_pairs(uneven))
+
+
+def test_joined_stretches_are_the_whole():
+    h = _normal(TOKENS, FEATURES)
+    h[5] = -7
+    threshold = torch.full((FEATURES,), 1.3, dtype=h.dtype)
+    parts = [above_threshold(part, threshold) for part in h.split([5, 1, 11])]
+    for whole, put_together in zip(above_threshold(h, threshold), joined(parts), strict=True):
+        assert torch.equal(torch.as_tensor(whole), torch.as_tensor(put_together))
+
+
+def test_no_pairs_at_all_are_a_code_of_zeros():
+    nothing = above_threshold(_normal(TOKENS, FEATURES), torch.full((FEATURES,), 99.0, dtype=torch.float64))
+    assert padded_code(nothing).values.shape == (TOKENS, 1)
+    assert not decode_pairs(nothing, _normal(FEATURES, D_MODEL)).any()
+
+
+@settings(deadline=None, max_examples=30)
+@given(k=st.integers(1, 7), seed=st.integers(0, 99), low=st.floats(-3, 3))
+def test_batch_top_k_keeps_the_largest_positive_values_of_the_batch(k, seed, low):
+    h = _normal(TOKENS, FEATURES, seed=seed) + low
+    kept = _dense_pairs(batch_top_k(h, k))
+    expected = torch.zeros_like(h).flatten()
+    for place in sorted(range(h.numel()), key=lambda i: -float(h.flatten()[i]))[: k * TOKENS]:
+        expected[place] = max(float(h.flatten()[place]), 0.0)
+    assert torch.equal(kept, expected.view_as(h))
+
+
+def test_above_threshold_keeps_values_above_their_own_features_threshold():
+    h, threshold = _normal(TOKENS, FEATURES), _normal(FEATURES, seed=1)
+    assert torch.equal(_dense_pairs(above_threshold(h, threshold)), torch.where(h > threshold, h, 0.0))
+
+
+def test_decoding_pairs_equals_decoding_densely():
+    W_dec, b_dec = _normal(FEATURES, D_MODEL), _normal(D_MODEL, seed=1)
+    pairs = _uneven(_normal(TOKENS, FEATURES, seed=2))
+    torch.testing.assert_close(decode_pairs(pairs, W_dec, b_dec), _dense_pairs(pairs) @ W_dec + b_dec)
+
+
 def test_pair_products_equal_a_loop():
     rows, vectors = _normal(FEATURES, D_MODEL), _normal(TOKENS, D_MODEL, seed=1)
-    features = top_k(_normal(TOKENS, FEATURES, seed=2), K).features
-    products = pair_products(features, rows, vectors)
-    for t in range(TOKENS):
-        for j in range(K):
-            assert products[t, j].item() == pytest.approx((vectors[t] @ rows[features[t, j]]).item())
+    pairs = _uneven(_normal(TOKENS, FEATURES, seed=2))
+    products = pair_products(pairs, rows, vectors)
+    for product, t, f in zip(products, tokens_of(pairs), pairs.features, strict=True):
+        assert product.item() == pytest.approx((vectors[t] @ rows[f]).item())
 
 
 @pytest.mark.parametrize("relu", [True, False], ids=["with relu", "without relu"])
@@ -112,12 +185,14 @@ def test_written_gradients_equal_autograd(relu):
     x_hat = torch.zeros_like(h).scatter(1, features, kept) @ W_dec + b_dec
     loss = mean_squared_error(x, x_hat)
     expected = torch.autograd.grad(loss, (W_enc, b_enc, W_dec, b_dec))
-    code = SparseCode(kept.detach(), features, FEATURES)
+    pairs = pairs_of(SparseCode(kept.detach(), features, FEATURES))
     with torch.no_grad():
         upstream = 2 * (x_hat - x) / x.numel()
-        found = top_k_gradients(code, x - b_dec, upstream, W_enc, W_dec, relu)
-    for ours, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, theirs)
+        found = pair_gradients(pairs, x - b_dec, upstream, W_dec, relu)
+        bias = bias_gradient(upstream.sum(dim=0), found.b_enc, W_enc.T)
+    ours = (found.encoder.T, found.b_enc, found.decoder, bias)
+    for mine, theirs in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_the_tangential_part_leaves_the_rows_norms_alone():

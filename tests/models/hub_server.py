@@ -14,6 +14,12 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
+import torch
+from safetensors.torch import save_file
+
+from cellprism.models.aido import AidoCell, AidoConfig
+from cellprism.models.aido_files import published_name
+
 LARGE = (".safetensors", ".bin")
 
 
@@ -69,6 +75,34 @@ class Hub:
         said = {"id": self.moved_to or self.repository, "sha": self.revision, "gated": bool(self.token) and "manual",
                 "private": False, "cardData": self.card, "siblings": siblings}  # fmt: skip
         return json.dumps(said).encode()
+
+
+def write_published(folder: Path, pickled: bool = False) -> AidoCell:
+    """Write a model of the shape of AIDO.Cell-3M with random weights as its publisher does; return it.
+
+    The published repository holds a pickle; ``pickled=False`` writes the same tensors as safetensors.
+    """
+    torch.manual_seed(3)
+    model = AidoCell(AidoConfig(n_genes=19_264, hidden=128, layers=6, heads=4, intermediate=320)).requires_grad_(False)
+    tensors = {published_name(ours): tensor.clone() for ours, tensor in model.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    if pickled:
+        torch.save(
+            tensors | {"cls.predictions.decoder.bias": tensors["cls.predictions.bias"]}, folder / "pytorch_model.bin"
+        )
+    else:
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = {"architectures": ["CellFoundationForMaskedLM"], "model_type": "cellfoundation", "hidden_size": 128,
+              "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 320, "hidden_act": "swiglu",
+              "max_position_embeddings": 19_264, "normalization_type": "LayerNorm", "layer_norm_eps": 1e-5,
+              "add_linear_bias": True, "bin_num": 100, "bin_alpha": 1.0, "mask_token_id": -1, "pad_token_id": -2,
+              "torch_dtype": "float32"}  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps({"pad_token_id": -2}))
+    (folder / "README.md").write_text("---\nlicense: other\n---\n## A model with random weights\n")
+    (folder / "LICENSE").write_text("Terms of the publisher\n")
+    (folder / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    return model
 
 
 class _Handler(BaseHTTPRequestHandler):

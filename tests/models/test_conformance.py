@@ -11,10 +11,15 @@ import scipy.sparse as sp
 import torch
 from anndata import AnnData
 
+from cellprism.cells.genes import GeneTable
 from cellprism.cells.read import read_cells
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.aido import AidoCell
 from cellprism.models.conformance import CHECKS, FAILS, HOLDS, MEANINGLESS, conformance, table, to_json
+from cellprism.models.latent.dgd import DgdModel, DgdSizes
+from cellprism.models.latent.embedding import EmbeddingModel
+from cellprism.models.latent.scvi import ScviModel, ScviSizes
+from cellprism.models.scgpt.model import ScGpt
 from cellprism.types import CellBatch, CellOutput
 
 CELLS, GENES, WIDTH = 7, 53, 14
@@ -114,6 +119,39 @@ def test_a_model_with_another_set_of_genes_in_each_cell_holds(cells):
     model = ExpressedGenes(cells)
     model.room = 11
     assert failing(model, cells) == set(), "the first that fit are all that a short input can hold"
+
+
+def geneformer(genes):
+    pytest.importorskip("transformers", reason="Geneformer needs the extra geneformer")
+    from cellprism.models.geneformer.model import Geneformer
+
+    return Geneformer.random(genes, hidden=WIDTH, layers=LAYERS, heads=2, intermediate=19, input_size=61)
+
+
+def scgpt(genes):
+    return ScGpt.random(genes, hidden=WIDTH, layers=LAYERS, heads=2, intermediate=19)
+
+
+def scvi(genes):
+    return ScviModel(ScviSizes(len(genes), 5, 19, 1), GeneTable.of(genes)).reinitialised(0)
+
+
+def dgd(genes):
+    return DgdModel.random(DgdSizes(len(genes), 5, 3, 19, search_steps=23), GeneTable.of(genes), 0)
+
+
+@pytest.mark.parametrize("family", [geneformer, scgpt, scvi, dgd])
+def test_every_other_family_of_ours_holds(cells, family):
+    outcomes = conformance(family(list(cells.var_names)), cells)
+    assert [(o.check, o.words) for o in outcomes if o.verdict == FAILS] == []
+
+
+@pytest.mark.parametrize("decoder", [None, "ridge"])
+def test_an_embedding_with_and_without_a_decoder_holds(cells, decoder):
+    cells.obsm["X_made"] = np.random.default_rng(0).normal(size=(CELLS, 5))
+    outcomes = {o.check: o for o in conformance(EmbeddingModel("X_made", decoder).fitted(cells), cells)}
+    assert {name for name, o in outcomes.items() if o.verdict != HOLDS} == {"same at every cut", "residuals"}
+    assert FAILS not in {o.verdict for o in outcomes.values()}
 
 
 def test_what_has_no_meaning_says_why(cells):

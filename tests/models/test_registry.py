@@ -143,6 +143,13 @@ def test_what_follows_a_familys_name_need_not_be_a_path(site):
     assert load_model("sized:14", layers=3).n_layers == 3
 
 
+def test_an_embedding_of_the_cells_is_a_model_by_name():
+    assert load_model("obsm:X_pca+ridge").name == "obsm:X_pca+ridge"
+    assert load_model("obsm:X_scVI").name == "obsm:X_scVI"
+    with pytest.raises(ModelError, match=r"obsm:X_pca\+lasso: no decoder 'lasso'; expected obsm:X_pca or obsm:X_pca"):
+        load_model("obsm:X_pca+lasso")
+
+
 def test_a_folder_that_nobody_knows_lists_what_was_found_and_what_was_looked_for(meanfield, tmp_path):
     folder = tmp_path / "sae"
     folder.mkdir()
@@ -196,6 +203,14 @@ def test_a_family_that_cannot_be_imported_is_told_of_only_where_it_matters(meanf
         load_model("early:anything")
 
 
+def test_a_family_that_is_broken_stops_nobody_else(meanfield, site):
+    install(site, "cell-broken", {"broken": "broken_family"}, {"broken_family": "1 / 0"})
+    assert load_model(meanfield).name == "my-model"
+    words = r"'broken' cannot be imported \(ZeroDivisionError: division by zero\); update or uninstall cell-broken"
+    with pytest.raises(ModelError, match=words):
+        family("broken")
+
+
 def test_a_family_whose_own_module_is_gone_is_to_be_installed_again(site):
     install(site, "cell-gone", {"gone": "cell_gone_module"}, {})
     with pytest.raises(ModelError, match="cell_gone_module of model family 'gone' is not there; install cell-gone ag"):
@@ -246,9 +261,7 @@ def test_a_model_of_the_hub_is_fetched_recognised_and_loaded(hub_model):
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_what_a_family_needs_besides_is_fetched_with_it(hub_model, site):
-    fetched = (
-        "def fetch_extras(offline=False, progress=None):\n    import os\n    os.environ['EXTRAS'] = str(offline)\n"
-    )
+    fetched = "def fetch_extras(folder, offline, progress):\n    import os\n    os.environ['EXTRAS'] = str(offline)\n"
     (site / "meanfield.py").write_text(guide_example()[0] + "\n\n" + fetched)
     source = f"hf://someone/meanfield@{hub_model.revision}"
     try:

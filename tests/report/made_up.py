@@ -97,7 +97,7 @@ def _model() -> dict:
     methods = {
         "model": error(0.858, 0.0),
         "ridge": error(0.871, 0.013),
-        "gene mean": error(1.0, 0.142),
+        "gene_mean": error(1.0, 0.142),
         "type mean": error(0.861, 0.003),
     }
     readout = {
@@ -143,6 +143,23 @@ def _sae(folder: Path, rng: np.random.Generator) -> None:
         "controls": {"untrained": 0.41},
     }
     _json(folder / "metrics.json", metrics)
+    counts = rng.integers(0, 9, size=24)
+    names = ["ribosomal", "others, low", "others, high"]
+    columns = ("variance_share", "error_share", "explained_variance")
+    classes = [
+        {"class": c, "genes": 70, "tokens": 23_170, **dict.fromkeys(columns, value)}
+        for c, value in zip(names, (0.2, 0.5, 0.3), strict=True)
+    ]
+    measured = {
+        "firing": {"log10_edges": np.linspace(-6, 0, 25).tolist(), "features": counts.tolist(), "never": 4},
+        "classes": classes,
+        "loss_recovered": {
+            "trained": {"cells": 101, "recovered": {"gene_mean": 0.95}, "interval": {"gene_mean": [0.93, 0.97]}},
+            "untrained": {"cells": 101, "recovered": {"gene_mean": 0.61}, "interval": {"gene_mean": [0.57, 0.65]}},
+        },
+        "other": None,
+    }
+    _json(folder / "measures.json", measured)
     step = np.arange(1, 402, 10)
     mse = 0.02 + 0.7 * np.exp(-step / 60) + rng.normal(0, 0.0008, step.size) ** 2
     _table(folder / "history.parquet", pd.DataFrame({"step": step, "mse": mse}))

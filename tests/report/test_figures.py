@@ -24,6 +24,7 @@ def test_every_figure_of_the_page_is_there(figures):
         "held-out-error",
         "cell-types-readable",
         "sae-training",
+        "feature-firing",
         "feature-map",
         "program-heatmap",
         "annotated-rate",

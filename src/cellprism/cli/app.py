@@ -17,6 +17,7 @@ VERBS = {
     "demo": "Real cells, a small real model, no network, a few CPU minutes; ends with a page to look at.",
     "run": "Every step of a TOML configuration, skipping what is already done.",
     "train": "Start a run: train an SAE on a model's residual stream.",
+    "measure": "Say how well a run's SAE stands for its model.",
     "interpret": "Turn a run's features into gene programs, beside what chance gives.",
     "steer": "Turn features up and down and see which genes follow.",
     "contrast": "Find the feature strengths that move one cell type towards another.",
@@ -57,8 +58,9 @@ def call(arguments: Sequence[str]) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; finished steps are kept, the same command goes on from there", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        where = f" ({stop})" if str(stop) else ""
+        print(f"interrupted{where}; what is done is kept, the same command goes on from there", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

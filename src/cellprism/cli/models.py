@@ -26,9 +26,9 @@ def list_() -> None:
         print(f"{name}\t{description}")
     for name in sorted(families()):
         try:
-            print(f"{name}:PATH\t{getattr(family(name), 'LOOKS_FOR', 'a model family')}")
+            print(f"{name}:\t{getattr(family(name), 'LOOKS_FOR', 'a model family')}")
         except ModelError as error:
-            print(f"{name}:PATH\tcannot be used: {error}")
+            print(f"{name}:\tcannot be used: {error}")
 
 
 @models.command

@@ -11,6 +11,7 @@ def run(
     out: Path,
     set_: Changes = None,
     dry_run: bool = False,
+    track: str = "",
 ) -> None:
     """Read cells, train, interpret, steer, contrast and report, as one TOML file says.
 
@@ -26,6 +27,8 @@ def run(
         Change one key, as in ``--set train.k=16``; may be given several times.
     dry_run
         Only check the configuration and print it with every default filled in.
+    track
+        Send the training's figures to ``wandb`` or ``trackio`` as well.
     """
     from cellprism.cli.talk import bar, say
     from cellprism.workflow.config import read_config, write_config
@@ -37,6 +40,6 @@ def run(
     from cellprism.report.page import write_report
     from cellprism.workflow.pipeline import start_run
 
-    start_run(wanted, out, bar, say)
+    start_run(wanted, out, bar, say, track=track)
     page = write_report(out)
     say(f"claims in {out / 'claims.json'}; open {page}")

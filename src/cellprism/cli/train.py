@@ -13,6 +13,8 @@ def train(
     layer: int = 1,
     labels: str = "",
     seed: int = 0,
+    preset: str = "",
+    track: str = "",
     set_: Changes = None,
 ) -> None:
     """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
@@ -31,6 +33,10 @@ def train(
         obs column with cell types; default: the one known for the data set, or ``cell_type``.
     seed
         Seed of every random choice.
+    preset
+        Settings of published work: ``yc2026``; ``--set`` changes them further.
+    track
+        Send the training's figures to ``wandb`` or ``trackio`` as well.
     set_
         Change one key, as in ``--set train.k=16``; may be given several times.
     """
@@ -38,7 +44,9 @@ def train(
     from cellprism.workflow.config import make_config
     from cellprism.workflow.pipeline import start_run
 
-    asked = {"cells": cells, "model": model, "layer": layer, "labels": labels, "seed": seed}
+    asked: dict[str, object] = {"cells": cells, "model": model, "layer": layer, "labels": labels, "seed": seed}
+    if preset:
+        asked["train"] = {"preset": preset}
     config = make_config(asked, set_ or (), "the command line")
-    start_run(config, out, bar, say, ("cells", "train"))
-    say(f"autoencoder in {out}; next: cellprism interpret {out}")
+    start_run(config, out, bar, say, ("cells", "train"), track)
+    say(f"autoencoder in {out}; next: cellprism measure {out}, or cellprism interpret {out}")

@@ -171,3 +171,14 @@ def nearest_others(
     distance = np.abs(level[others][None, :] - level[chosen][:, None])
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :per_gene]
     return others[nearest].ravel()
+
+
+def loss_recovered(original: float, spliced: float, ablated: float) -> float:
+    """How much of what a site is worth to a model survives when a reconstruction takes its place.
+
+    Formula: (L_ablated - L_spliced) / (L_ablated - L_original): 1 where nothing is lost, 0 where the reconstruction is
+    no better than the ablation; NaN where the ablation costs nothing, since there is then nothing to recover.
+    Source: Bricken et al. 2023; Gao et al. 2024.
+    """
+    worth = ablated - original
+    return (ablated - spliced) / worth if worth > 0 else float("nan")

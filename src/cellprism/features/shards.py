@@ -108,7 +108,7 @@ def _index(folder: Path, identity: str) -> dict[str, Any]:
     return index
 
 
-def _check_room(source: TokenSource, folder: Path, missing: Sequence[Int[np.ndarray, " some"]]) -> None:
+def _check_room(source: TokenSource, folder: Path, missing: Sequence[Int[np.ndarray, " _"]]) -> None:
     width = source.bytes_per_token // 2  # vectors take half of what they take in memory
     needed = width * sum(int(source.counts[units].sum()) for units in missing)
     free = shutil.disk_usage(folder).free

@@ -83,7 +83,7 @@ class CellStream:
         """Every token once, unmixed."""
         return map(self._vectors, self.source.in_order())
 
-    def _windows(self, epoch: int) -> list[Int[np.ndarray, " some"]]:
+    def _windows(self, epoch: int) -> list[Int[np.ndarray, " _"]]:
         if self.batch_cells is None:
             return windows(self.source, self.seed, epoch)
         units = np.random.default_rng([self.seed, epoch]).permutation(len(self.source.counts))
@@ -114,7 +114,7 @@ def _own_share(held: Held) -> Held:
     return held.take(np.array_split(np.arange(len(held.gene)), processes())[dist.get_rank()])
 
 
-def windows(source: TokenSource, seed: int, epoch: int, room: int | None = None) -> list[Int[np.ndarray, " some"]]:
+def windows(source: TokenSource, seed: int, epoch: int, room: int | None = None) -> list[Int[np.ndarray, " _"]]:
     """The units of an epoch, in random parts of about the same number of tokens, none larger than the memory.
 
     Args:

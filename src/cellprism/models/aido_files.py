@@ -87,15 +87,16 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def fetch_extras(offline: bool = False, progress: Progress | None = None) -> None:
-    """Fetch what a model of this family needs and its repository does not hold: the published gene list.
+def fetch_extras(folder: Path, offline: bool = False, progress: Progress | None = None) -> None:
+    """Fetch what a model's folder needs and does not hold: the published gene list.
 
     Raises:
         ModelError: offline and not in the cache.
         DamagedError: something else came than the pinned list.
         CellprismError: its address cannot be reached.
     """
-    fetch_gene_list(offline, progress)
+    if not (folder / GENES).is_file():
+        fetch_gene_list(offline, progress)
 
 
 def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: bool = False) -> AidoCell:

@@ -19,7 +19,7 @@ from anndata import AnnData
 
 from cellprism.cells.genes import GeneTable
 from cellprism.cells.read import read_cells
-from cellprism.errors import CellsError
+from cellprism.errors import CellsError, ModelError
 from cellprism.models import conformance_checks as checks
 from cellprism.models.conformance_checks import Fails, HasNoMeaning, Subject
 
@@ -81,7 +81,13 @@ def some_cells(source: str | Path, model: Any, count: int) -> AnnData:
 
     Raises:
         CellsError: the cells cannot be read, or share too few genes with the model.
+        ModelError: the model is known by name alone and must be fitted to cells first.
     """
+    if getattr(model, "d_model", None) == 0 and hasattr(model, "fitted"):
+        raise ModelError(
+            f"{model.name} takes its width and genes from the cells; check it from Python, on cells that hold the "
+            "embedding: conformance(model.fitted(cells), cells)"
+        )
     genes = getattr(model, "gene_table", None)
     if genes is None and getattr(model, "genes", ()):
         genes = GeneTable.of(list(model.genes))

@@ -331,6 +331,4 @@ def _sorted(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Readings of several batches, present tokens by cell and gene."""
     whole = {name: torch.cat([part[name].cpu() for part in parts]) for name in parts[0]}
     order = whole["place"].argsort()
-    cells = len(whole["embedding"])
-    by_cell = {"embedding", "expression"} if len(whole.get("expression", ())) == cells else {"embedding"}
-    return {name: value if name in by_cell else value[order] for name, value in whole.items()}
+    return {name: value[order] if len(value) == len(order) else value for name, value in whole.items()}

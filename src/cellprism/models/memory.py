@@ -75,14 +75,15 @@ def plan_pass(
     device = model.position_embedding.weight.device
     blocks = model.n_layers - 1 - Site(layer, model.n_layers).layer if gradient else 0
     free = free_memory(device) if free is None else free
+    kind = "cuda" if device.type == "cuda" else "cpu"
     size = model.block_dtype.itemsize
-    in_heap = device.type == "cpu" and tokens * model.config.intermediate * size < HEAP_PIECE
-    slack = SLACK["heap" if in_heap else device.type]
+    in_heap = kind == "cpu" and tokens * model.config.intermediate * size < HEAP_PIECE
+    slack = SLACK["heap" if in_heap else kind]
     plans = []
     for checkpointing in (False, True)[: 2 if blocks else 1]:
         counted = cell_bytes(model.config, tokens, blocks, checkpointing, size)
         needed = int(slack * counted)
-        cells = min(int(SHARE * free) // needed, ENOUGH[device.type] // tokens)
+        cells = min(int(SHARE * free) // needed, ENOUGH[kind] // tokens)
         plans.append(PassPlan(max(cells, 1), checkpointing, tokens, blocks, needed, free))
     return next((plan for plan in plans if plan.fits), plans[-1])
 
@@ -100,12 +101,9 @@ def cell_bytes(config: AidoConfig, tokens: int, blocks: int = 0, checkpointing: 
     h, f = config.hidden, config.intermediate
     forward = 4 * h * STREAM + 3 * f * size + (h * size if size < STREAM else 0)
     kept = 2 * h * STREAM + (4 * h + 3 * f) * size + config.heads * 4
-    if not blocks:
-        return tokens * forward
-    head = 3 * h * STREAM
     if checkpointing:
-        return tokens * (blocks * h * STREAM + kept + 2 * forward + head)
-    return tokens * (blocks * kept + forward + head)
+        return tokens * (blocks * h * STREAM + kept + forward)
+    return tokens * (blocks * kept + forward)
 
 
 def free_memory(device: torch.device) -> int:

@@ -31,7 +31,7 @@ class Family(Protocol):
     Members that a family may have besides:
 
     - ``LOOKS_FOR``: what its models look like on disk, for messages, as in "a folder with args.json and vocab.json".
-    - ``fetch_extras(offline, progress)``: fetch what its models need and their repositories do not hold.
+    - ``fetch_extras(folder, offline, progress)``: fetch what the model in a fetched folder needs besides.
     """
 
     def recognises(self, path: Path) -> bool:
@@ -61,7 +61,7 @@ def family(name: str) -> Family:
     """A family by its name, imported.
 
     Raises:
-        ModelError: no such family, a library that it needs is not installed, or it is no family.
+        ModelError: no such family, a library that it needs is not installed, it cannot be imported, or is no family.
     """
     known = families()
     if name not in known:
@@ -71,6 +71,11 @@ def family(name: str) -> Family:
         found = entry.load()
     except ModuleNotFoundError as error:
         raise _lacks(entry, error) from error
+    except Exception as error:  # other people's code: a package that is broken must not stop the others
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise ModelError(
+            f"the model family {name!r} cannot be imported ({said}); update or uninstall {_package(entry)}"
+        ) from error
     if not isinstance(found, Family):
         raise ModelError(
             f"{entry.value} of {_package(entry)} is registered as model family {name!r} but lacks recognises(path) or "
@@ -138,7 +143,7 @@ def fetch_model(source: str, *, offline: bool = False, progress: Progress | None
     path = hub.fetch(hub.parse(source), offline, progress=progress)
     one = family(recognised(path))
     if hasattr(one, "fetch_extras"):
-        one.fetch_extras(offline, progress)  # pyright: ignore[reportAttributeAccessIssue] - optional
+        one.fetch_extras(path, offline, progress)  # pyright: ignore[reportAttributeAccessIssue] - optional
     return path
 
 

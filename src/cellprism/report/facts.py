@@ -67,18 +67,49 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class SpliceFacts:
+    """Loss recovered when the reconstruction takes the site's place, against each gene's mean vector."""
+
+    recovered: Measure
+    untrained: Measure
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class MeasureFacts:
+    """What was measured of the autoencoder after its training."""
+
+    firing_edges: list[float]
+    """Edges of the histogram of firing rates, as powers of ten."""
+    firing_counts: list[int]
+    never: int
+    """Features that never fire."""
+    classes: list[dict[str, Any]]
+    """class, genes, tokens, variance_share, error_share, explained_variance; empty where tokens are no genes."""
+    splice: SpliceFacts | None
+    """None where the model cannot hide genes."""
+    no_splice: str
+    """Why not."""
+    other: tuple[str, float, float] | None
+    """Another data set: its name, and the variance explained there, trained and untrained."""
+
+
+@dataclass(frozen=True)
 class TrainingFacts:
     """How the autoencoder was trained and how well it fits."""
 
     history: pd.DataFrame
     n_features: int
-    k: int
+    k: float
+    """Features that fire per token: fixed, or the mean where it is not."""
     explained_variance: float
     l0: float
     dead_share: float
     dense_share: float
     controls: dict[str, float]
     """Variance explained by simpler things: gene identity alone, an untrained autoencoder."""
+    measures: MeasureFacts | None = None
+    """None where the step was not run."""
 
 
 @dataclass(frozen=True)

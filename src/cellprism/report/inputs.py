@@ -21,6 +21,10 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``sae/L1/metrics.json``
     ``SaeMeasures.summary``: explained_variance, explained_within (null where not centred), l0, dead_share,
     dense_share; and controls {name: explained_variance of that control}, names untrained, gene_mean or words
+``sae/L1/measures.json``
+    firing {log10_edges, features, never}; classes [{class, genes, tokens, variance_share, error_share,
+    explained_variance}] or {absent: why}; loss_recovered {trained, untrained: {cells, recovered and interval by
+    ablation}} or {absent: why}; other {source, trained, untrained} or null
 ``sae/L1/history.parquet``
     ``SparseAutoencoder.history``: step, mse
 ``features/L1/features.parquet``
@@ -69,9 +73,11 @@ from cellprism.report.facts import (
     FeatureFacts,
     MaskedError,
     Measure,
+    MeasureFacts,
     ModelFacts,
     RateFacts,
     RunFacts,
+    SpliceFacts,
     TrainingFacts,
 )
 from cellprism.report.files import (
@@ -168,7 +174,7 @@ def read_training(folder: Path) -> TrainingFacts | None:
     """The autoencoder's fit and its training curve."""
     fields = ["explained_variance", "explained_within", "l0", "dead_share", "dense_share", "controls"]
     metrics = read_object(folder / "metrics.json", fields)
-    config = read_object(folder / "cfg.json", ["d_sae", "k"])
+    config = read_object(folder / "cfg.json", ["d_sae"])
     history = read_columns(folder / "history.parquet", ["step", "mse"])
     if metrics is None or config is None or history is None:
         return None
@@ -178,7 +184,33 @@ def read_training(folder: Path) -> TrainingFacts | None:
         # Both are 1 - error / variance with one error, so their ratio is the variance left within genes.
         controls["gene_mean"] = 1 - (1 - metrics["explained_variance"]) / (1 - within)
     kept = {name: float(metrics[name]) for name in ("explained_variance", "l0", "dead_share", "dense_share")}
-    return TrainingFacts(history, config["d_sae"], config["k"], **kept, controls=controls)
+    k = float(config.get("k") or round(kept["l0"], 1))
+    measures = read_measures(folder / "measures.json")
+    return TrainingFacts(history, config["d_sae"], k, **kept, controls=controls, measures=measures)
+
+
+def read_measures(path: Path) -> MeasureFacts | None:
+    """What was measured of the autoencoder after its training."""
+    found = read_object(path, ["firing", "classes", "loss_recovered", "other"])
+    if found is None:
+        return None
+    firing, classes, splice, other = (found[name] for name in ("firing", "classes", "loss_recovered", "other"))
+    pair = None
+    if "trained" in splice:
+        measured = [
+            Measure(splice[name]["recovered"]["gene_mean"], tuple(splice[name]["interval"]["gene_mean"]))
+            for name in ("trained", "untrained")
+        ]
+        pair = SpliceFacts(*measured, n_cells=splice["trained"]["cells"])
+    return MeasureFacts(
+        firing["log10_edges"],
+        firing["features"],
+        firing["never"],
+        classes if isinstance(classes, list) else [],
+        pair,
+        splice.get("absent", ""),
+        other and (other["source"], *(other[name]["explained_variance"] for name in ("trained", "untrained"))),
+    )
 
 
 def read_features(folder: Path) -> FeatureFacts | None:

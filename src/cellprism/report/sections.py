@@ -8,6 +8,7 @@ from cellprism.report.figures.contrast import axis_figure, gap_figure, path_figu
 from cellprism.report.figures.enrichment import rate_figure
 from cellprism.report.figures.features import feature_map, program_heatmap
 from cellprism.report.figures.figure import Figure, NumberTable
+from cellprism.report.figures.measures import class_table, firing_figure
 from cellprism.report.figures.model import error_figure, reading_figure, training_figure
 from cellprism.report.figures.scores import progress_figure, score_table
 from cellprism.report.figures.steering import dose_figure, gene_figure, steering_table, term_table
@@ -69,6 +70,15 @@ def _model(facts: RunFacts) -> Section:
                 ),
             )
         )
+        if training := facts.training.measures:
+            file = f"sae/L{facts.layer}/measures.json"
+            figures.append((firing_figure(training, (file,)),))
+            if table := class_table(training):
+                caption = (
+                    f"Which genes' inner state the features rebuild ({file}). A class with a larger share of the error "
+                    "than of the variance is rebuilt worse than the others."
+                )
+                tables.append(Table(caption, table))
     figures = [row for row in figures if row]
     return Section(
         "model",

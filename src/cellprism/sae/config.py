@@ -25,6 +25,17 @@ PRESETS: dict[str, dict[str, Any]] = {
 initial weights, so torch's for linear layers are taken, and it sets no seed."""
 
 
+def preset(name: str) -> dict[str, Any]:
+    """Settings of published work that differ from the defaults.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}: expected one of {', '.join(PRESETS)}")
+    return dict(PRESETS[name])
+
+
 @dataclass(frozen=True)
 class SaeConfig:
     """Settings of a sparse autoencoder and its training; checked when made."""
@@ -124,9 +135,7 @@ class SaeConfig:
         Raises:
             ConfigError: there is no such preset, or a change is not valid.
         """
-        if name not in PRESETS:
-            raise ConfigError(f"there is no preset {name!r}: expected one of {', '.join(PRESETS)}")
-        return cls(**{**PRESETS[name], **changes})
+        return cls(**{**preset(name), **changes})
 
     def width(self, d_model: int) -> int:
         """Number of features on vectors of ``d_model`` dimensions.

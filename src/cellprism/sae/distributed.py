@@ -1,8 +1,18 @@
 """Several processes, one training: every process brings its share of each batch.
 
-Started by ``torchrun``, with a process group made by ``torch.distributed.init_process_group``. In a single process
-nothing here does anything.
+Started by ``torchrun``, inside ``started()`` or with a process group of one's own. In a single process nothing here
+does anything.
+
+Notable choices
+
+- A process that fails leaves its process group, and the others then fail in their next exchange instead of waiting.
+- Processes wait for each other a day: the first one may prepare what all will read.
 """
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -12,6 +22,28 @@ from torch import Tensor
 from cellprism.equations.sparse import Pairs, tokens_of
 
 Named = dict[str, Tensor]
+PATIENCE = timedelta(days=1)
+
+
+@contextmanager
+def started() -> Iterator[torch.device]:
+    """Join the processes that ``torchrun`` started with this one, while it lasts; yields the device to compute on.
+
+    That is a GPU of its own for every process where there are GPUs, else the processor. Outside ``torchrun``, and in a
+    process group that is there already, nothing is joined.
+    """
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
+    if dist.is_initialized() or "WORLD_SIZE" not in os.environ or "MASTER_ADDR" not in os.environ:
+        yield device
+        return
+    if cuda:
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
 
 
 def processes() -> int:
@@ -36,28 +68,54 @@ def reduced(gradients: Named, sums: Named, count: int) -> tuple[Named, Named, in
     """
     if processes() == 1:
         return gradients, sums, count
-    named = {**{f"g.{n}": g * count for n, g in gradients.items()}, **{f"s.{n}": s for n, s in sums.items()}}
-    like = next(iter(gradients.values()))
-    flat = torch.cat([*(t.flatten().to(like) for t in named.values()), like.new_tensor([count])])
+    tensors = [*gradients.values(), *sums.values()]
+    like = tensors[0]
+    flat = torch.cat([*(t.flatten().to(like) for t in tensors), like.new_tensor([count])])
+    of_gradients = flat[: sum(g.numel() for g in gradients.values())]
+    of_gradients *= count
     dist.all_reduce(flat)
     total = int(flat[-1])
-    whole = {n: part.view_as(t) for (n, t), part in
-             zip(named.items(), flat[:-1].split([t.numel() for t in named.values()]), strict=True)}  # fmt: skip
-    mean = {n: (whole[f"g.{n}"] / total).to(g.dtype) for n, g in gradients.items()}
-    return mean, {n: whole[f"s.{n}"].to(s.dtype) for n, s in sums.items()}, total
+    of_gradients /= total
+    parts = flat[:-1].split([t.numel() for t in tensors])
+    whole = [part.view_as(t).to(t.dtype) for part, t in zip(parts, tensors, strict=True)]
+    return (
+        dict(zip(gradients, whole, strict=False)),
+        dict(zip(sums, whole[len(gradients) :], strict=True)),
+        total,
+    )
 
 
-def gathered(x: Float[Tensor, "token d_model"]) -> Float[Tensor, "_ d_model"]:
+def gathered(x: Float[Tensor, "_ width"]) -> Float[Tensor, "_ width"]:
     """The shares of all processes, one after the other, in every process."""
     if processes() == 1:
         return x
-    counts = [torch.zeros_like(torch.tensor(len(x), device=x.device)) for _ in range(processes())]
-    dist.all_gather(counts, torch.tensor(len(x), device=x.device))
-    most = int(max(counts))
+    counts = [torch.zeros(1, dtype=torch.long, device=x.device) for _ in range(processes())]
+    dist.all_gather(counts, torch.full_like(counts[0], len(x)))
+    most = max(int(count) for count in counts)
     padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
     shares = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(shares, padded)
     return torch.cat([share[: int(count)] for share, count in zip(shares, counts, strict=True)])
+
+
+def total(count: int) -> int:
+    """The sum of a number over all processes."""
+    return _combined(count, largest=False)
+
+
+def anywhere(fact: bool) -> bool:
+    """Whether something is so in any process; all have come here when it returns."""
+    return bool(_combined(int(fact), largest=True))
+
+
+def _combined(number: int, largest: bool) -> int:
+    """The largest, or the sum, of a number over all processes."""
+    if processes() == 1:
+        return number
+    on_cpu = "cpu:" in dist.get_backend_config()  # not in a group of GPUs alone
+    combined = torch.tensor(number, device="cpu" if on_cpu else "cuda")
+    dist.all_reduce(combined, dist.ReduceOp.MAX if largest else dist.ReduceOp.SUM)
+    return int(combined)
 
 
 def largest_of_all(pairs: Pairs, count: int) -> tuple[Pairs, float]:
@@ -70,12 +128,3 @@ def largest_of_all(pairs: Pairs, count: int) -> tuple[Pairs, float]:
     keep = pairs.values >= least
     counts = torch.bincount(tokens_of(pairs)[keep], minlength=len(pairs.offsets))
     return Pairs(pairs.values[keep], pairs.features[keep], counts.cumsum(0) - counts, pairs.n_features), least
-
-
-def stopped_anywhere(asked: bool) -> bool:
-    """Whether any process was asked to stop, so that all stop after the same step."""
-    if processes() == 1:
-        return asked
-    flag = torch.tensor(int(asked))
-    dist.all_reduce(flag, dist.ReduceOp.MAX)
-    return bool(flag)

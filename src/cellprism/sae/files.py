@@ -1,13 +1,14 @@
 """A saved autoencoder: a folder with the file and key names of SAELens 6.
 
-- ``cfg.json``: what SAELens needs, and under ``cellprism`` the SHA-256 of the other files.
-- ``sae_weights.safetensors``: W_enc, b_enc, W_dec, b_dec.
+- ``cfg.json``: what SAELens needs, and under ``cellprism`` the SHA-256 of the other files, what the autoencoder was
+  trained as, and, where SAELens cannot compute it, a note that says so. SAELens then refuses the folder.
+- ``sae_weights.safetensors``: the weights; see ``cellprism.sae.saelens`` for which and in which form.
 - ``sparsity.safetensors``: log10 of each feature's firing rate, where it was measured.
-- ``centre.safetensors``: the mean vector per group, where there is one. SAELens does not know it: give it
-  centred vectors.
+- ``centre.safetensors``, ``target_centre.safetensors``: mean vectors, where there are some. SAELens does not read them:
+  the one of all tokens is in its weights already, those of groups make it refuse.
 
-An autoencoder without ReLU is saved as architecture ``topk_signed``, which SAELens does not have: it
-refuses such a folder instead of reading other codes from it.
+Read are folders written here and by SAELens: trained autoencoders, and its training checkpoints, whose scaling of the
+vectors (``activation_scaler.json``) is folded into the weights. Neither its pickles nor any other are opened.
 """
 
 from pathlib import Path
@@ -20,82 +21,63 @@ from torch import Tensor
 
 from cellprism.errors import DamagedError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.saelens import GROUPED, NORMALISERS, TRAINED_AS, Form, Normaliser, autoencoder, renewed, weights_of
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 
-CONFIG, WEIGHTS, SPARSITY, CENTRE = (
-    "cfg.json",
-    "sae_weights.safetensors",
-    "sparsity.safetensors",
-    "centre.safetensors",
-)
+CONFIG, WEIGHTS, SPARSITY = "cfg.json", "sae_weights.safetensors", "sparsity.safetensors"
+CENTRES = {"centre": "centre.safetensors", "target_centre": "target_centre.safetensors"}
+SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
 NEVER = 1e-10  # stands for a firing rate of zero, whose logarithm no file can hold
-ARCHITECTURES = {"topk": True, "topk_signed": False}  # name in the file: has a ReLU
-REQUIRED = {
-    "apply_b_dec_to_input": True,
-    "normalize_activations": "none",
-    "reshape_activations": "none",
-    "rescale_acts_by_decoder_norm": False,
-}
+REMEDY = "restore it or train the autoencoder again"
 
 
 def save(sae: SparseAutoencoder, folder: Path) -> None:
     """Write an autoencoder; ``cfg.json`` comes last, so a folder that has it is complete."""
-    tensors: dict[str, dict[str, Tensor]] = {
-        WEIGHTS: {name: getattr(sae, name) for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
-    }
+    sae = sae.to("cpu")
+    form = Form.of(sae)
+    tensors: dict[str, dict[str, Tensor]] = {WEIGHTS: weights_of(sae, form)}
     if sae.firing_rate is not None:
-        tensors[SPARSITY] = {"sparsity": torch.log10(sae.firing_rate + NEVER)}
-    if sae.centre is not None:
-        tensors[CENTRE] = {"centre": sae.centre}
-    for name in (WEIGHTS, SPARSITY, CENTRE):
-        if name not in tensors:
-            (folder / name).unlink(missing_ok=True)
+        tensors[SPARSITY] = {"sparsity": torch.log10(sae.firing_rate + NEVER).float()}
+    for name, file in CENTRES.items():
+        if (centre := getattr(sae, name)) is not None:
+            tensors[file] = {name: centre.float()}
+    for file in (WEIGHTS, SPARSITY, *CENTRES.values()):
+        if file not in tensors:
+            (folder / file).unlink(missing_ok=True)
             continue
-        with replacing(folder / name) as scratch:
-            save_file({key: t.detach().float().cpu().contiguous() for key, t in tensors[name].items()}, scratch)
-    config = {
-        "architecture": next(name for name, relu in ARCHITECTURES.items() if relu == sae.relu),
-        "d_in": sae.d_model,
-        "d_sae": sae.n_features,
-        "k": sae.k,
-        "dtype": "float32",
-        "device": "cpu",
-        **REQUIRED,
-        "metadata": dict(sae.metadata),
-        "cellprism": {"sha256": {name: sha256(folder / name) for name in tensors}},
-    }
-    write_json(folder / CONFIG, config)
+        with replacing(folder / file) as scratch:
+            save_file({name: t.detach().contiguous() for name, t in tensors[file].items()}, scratch)
+    ours: dict[str, Any] = {"architecture": sae.architecture}
+    if form.missing_in_saelens is not None:
+        ours["note"] = form.missing_in_saelens
+    ours["sha256"] = {file: sha256(folder / file) for file in tensors}
+    write_json(folder / CONFIG, {**form.config(), "metadata": dict(sae.metadata), "cellprism": ours})
 
 
 def load(folder: Path) -> SparseAutoencoder:
-    """Read an autoencoder written here or by SAELens (architecture topk)."""
-    config = _config(folder / CONFIG)
-    hashes: dict[str, str] = config.get("cellprism", {}).get("sha256", {})
-    d_model, n_features = config["d_in"], config["d_sae"]
-    shapes = {
-        "W_enc": (d_model, n_features),
-        "b_enc": (n_features,),
-        "W_dec": (n_features, d_model),
-        "b_dec": (d_model,),
-    }
-    weights = _tensors(folder / WEIGHTS, shapes, hashes)
-    rate = centre = None
+    """Read an autoencoder written here or by SAELens."""
+    config = renewed(_config(folder / CONFIG), folder / CONFIG)
+    form = Form.read(config, folder / CONFIG)
+    ours, metadata = config.get("cellprism", {}), config.get("metadata", {})
+    hashes: dict[str, str] = ours.get("sha256", {})
+    weights = _tensors(folder / WEIGHTS, form.shapes(), hashes)
+    rate = None
     if SPARSITY in hashes or (folder / SPARSITY).is_file():
-        sparsity = _tensors(folder / SPARSITY, {"sparsity": (n_features,)}, hashes)["sparsity"]
+        sparsity = _tensors(folder / SPARSITY, {"sparsity": (form.d_sae,)}, hashes)["sparsity"].float()
         rate = torch.where(sparsity < -9.99, 0.0, 10**sparsity)
-    if CENTRE in hashes:
-        centre = _tensors(folder / CENTRE, {"centre": (-1, d_model)}, hashes)["centre"]
-    return SparseAutoencoder(
-        W_enc=weights["W_enc"],
-        b_enc=weights["b_enc"],
-        W_dec=weights["W_dec"],
-        b_dec=weights["b_dec"],
-        k=config["k"],
-        relu=ARCHITECTURES[config["architecture"]],
-        centre=centre,
-        firing_rate=rate,
-        metadata=config.get("metadata", {}),
-    )
+    widths = {"centre": form.d_in, "target_centre": form.d_out}
+    centres = {
+        name: _tensors(folder / file, {name: (-1, widths[name])}, hashes)[name]
+        for name, file in CENTRES.items()
+        if file in hashes
+    }
+    if form.normalisation == GROUPED and not centres:
+        raise DamagedError(f"{folder / CONFIG} says normalize_activations = {GROUPED!r} but names no centres; {REMEDY}")
+    trained = metadata.get("training_architecture", form.selection)
+    return autoencoder(
+        form, weights, _normaliser(folder, form), **centres, firing_rate=rate, metadata=metadata,
+        architecture=ours.get("architecture", TRAINED_AS.get(trained, trained)),
+    )  # fmt: skip
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -107,40 +89,68 @@ def _config(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is missing; a saved autoencoder has {CONFIG} and {WEIGHTS} in one folder")
     config = read_json(path)
     if not isinstance(config, dict):
-        raise DamagedError(f"{path} holds no settings; restore it or train the autoencoder again")
-    missing = [name for name in ("architecture", "d_in", "d_sae", "k") if name not in config]
-    if config.get("architecture", "topk") not in ARCHITECTURES:
-        raise InputError(
-            f"{path} says architecture {config['architecture']!r}; this version reads {' and '.join(ARCHITECTURES)}"
-        )
-    if missing:
-        raise DamagedError(f"{path} lacks {', '.join(missing)}; restore it or train the autoencoder again")
-    for name, expected in REQUIRED.items():
-        if config.get(name, expected) != expected:
-            raise InputError(
-                f"{path} says {name} = {config[name]!r}; only {expected!r} is read. "
-                "Fold it into the weights where they come from"
-            )
+        raise DamagedError(f"{path} holds no settings; {REMEDY}")
     return config
 
 
+def _normaliser(folder: Path, form: Form) -> Normaliser | None:
+    """The fixed map of the vectors that a training checkpoint of SAELens keeps beside its weights.
+
+    Raises:
+        InputError: the settings ask for one, but it is not there.
+    """
+    if form.normalisation not in NORMALISERS:
+        return None
+    scaler = read_json(folder / SCALER) if (folder / SCALER).is_file() and not form.is_transcoder else {}
+    if form.normalisation == "covariance_whitening" and scaler.get("has_whitening"):
+        square = (form.d_in, form.d_in)
+        found = _tensors(
+            folder / WHITENING, {"mean": (form.d_in,), "matrix": square, "inverse_matrix": square}, hashes={}
+        )
+        return Normaliser(found["mean"], found["matrix"], found["inverse_matrix"])
+    factor = scaler.get("scaling_factor")
+    if form.normalisation == "covariance_whitening" or not factor:
+        raise InputError(
+            f"{folder / CONFIG} says normalize_activations = {form.normalisation!r}, but what the vectors went through "
+            f"is not beside it in {SCALER}. Fold it into the weights in SAELens ({NORMALISERS[form.normalisation]}) "
+            "and save again, or set it to 'none' in a copy and give vectors that are normalised already"
+        )
+    eye = torch.eye(form.d_in, dtype=torch.float64)
+    return Normaliser(torch.zeros(form.d_in), factor * eye, eye / factor)
+
+
 def _tensors(path: Path, shapes: dict[str, tuple[int, ...]], hashes: dict[str, str]) -> dict[str, Tensor]:
-    """Tensors of a file by name, in the shapes expected; -1 stands for any length."""
+    """The tensors of a file by name, in the shapes expected; -1 stands for any length.
+
+    Raises:
+        InputError: there is no such file, or it holds tensors that are not expected.
+        DamagedError: the file is truncated or altered, lacks a tensor, or has it in another shape.
+    """
     if not path.is_file():
         raise InputError(f"{path} is missing; a saved autoencoder needs it beside {CONFIG}")
-    remedy = "restore it or train the autoencoder again"
     try:
         tensors = load_file(path)
     except SafetensorError as error:
-        raise DamagedError(f"{path} is damaged ({error}); {remedy}") from error
+        raise DamagedError(f"{path} is damaged ({error}); {REMEDY}") from error
     if path.name in hashes and sha256(path) != hashes[path.name]:
-        raise DamagedError(f"{path} is not the file that {CONFIG} was written with (SHA-256 differs); {remedy}")
+        raise DamagedError(f"{path} is not the file that {CONFIG} was written with (SHA-256 differs); {REMEDY}")
     missing = [name for name in shapes if name not in tensors]
     if missing:
         found = ", ".join(sorted(tensors)) or "nothing"
-        raise DamagedError(f"{path} lacks {', '.join(missing)}; found {found}; {remedy}")
+        raise DamagedError(f"{path} lacks {', '.join(missing)}; found {found}; {REMEDY}")
+    further = [name for name, t in tensors.items() if name not in shapes and not _does_nothing(name, t)]
+    if further:
+        raise InputError(
+            f"{path} holds {', '.join(sorted(further))} too, of which nothing is known here, so codes could be others "
+            "than where it comes from; save it from there as one of the architectures that are read"
+        )
     for name, shape in shapes.items():
         found = tuple(tensors[name].shape)
         if len(found) != len(shape) or any(e not in (-1, f) for e, f in zip(shape, found, strict=True)):
-            raise DamagedError(f"{path}: {name} has shape {found} but {CONFIG} asks for {shape}; {remedy}")
-    return {name: tensors[name].float() for name in shapes}
+            raise DamagedError(f"{path}: {name} has shape {found} but {CONFIG} asks for {shape}; {REMEDY}")
+    return {name: tensors[name] for name in shapes}
+
+
+def _does_nothing(name: str, tensor: Tensor) -> bool:
+    """Before SAELens 6, features could be scaled once more; most files hold ones."""
+    return name == "scaling_factor" and bool((tensor == 1).all())

@@ -4,7 +4,8 @@ Notable choices
 
 - Training and data meet only here: ``sae.units`` turns batches into what ``sae.trainer`` is shown, ``sae.checkpoint``
   keeps what a killed training needs to go on.
-- A stream that is stopped and started again gives the same weights, bit for bit, as one that was not.
+- A training that is stopped and started again gives the same weights, bit for bit, as one that was not. With data that
+  have no identity, the batch before is read again and must be the one that was learned from last.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellprism.errors import ConfigError, InputError
+from cellprism.errors import ConfigError, InputError, RunError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.sae.checkpoint import Checkpoints, Interruption
+from cellprism.sae.checkpoint import Checkpoints, Interruption, fingerprint
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.distributed import gathered, stopped_anywhere
+from cellprism.sae.distributed import anywhere, gathered, is_first, total
 from cellprism.sae.initial import start
 from cellprism.sae.stream import Batch, Sites, Stream, Vectors, batches_from
 from cellprism.sae.trainer import Figures, Trainer
@@ -99,33 +100,25 @@ def fit_saes(
     """
     if steps < 1:
         raise ConfigError(f"steps is {steps}: expected at least 1")
-    with Checkpoints(checkpoints, _identity(batches, jobs, steps), checkpoint_seconds) as kept, Interruption() as stop:
+    asked = _identity(batches, jobs, steps)
+    with Checkpoints(checkpoints, asked, len(jobs), checkpoint_seconds) as kept, Interruption() as stop:
         done, tensors = kept.restored()
-        stream = batches_from(batches, done)
-        if tensors is None:
-            first = _until(stream, SAMPLE, steps)
-            stream = chain(first, stream)
-            trainings = [Training.started(job, first, steps) for job in jobs]
-        else:
-            trainings = [Training.resumed(job, _under(tensors, i), steps) for i, job in enumerate(jobs)]
-        rows: list[Figures] = []
+        trainings, stream = _begun(jobs, _following(batches, done, kept.seen), tensors, done, steps)
         for step, batch in enumerate(islice(stream, steps - done), start=done + 1):
             rows = [training.step(batch, step - 1) for training in trainings]
             kept.record(step, rows)
             if progress is not None:
                 progress(step, rows)
-            stopping = stopped_anywhere(stop.asked)
+            stopping = anywhere(stop.asked)
             if stopping or kept.due() or step == steps:
-                kept.save(step, {f"{i}.{n}": t for i, job in enumerate(trainings) for n, t in job.tensors().items()})
-            if stopping and step < steps:
+                state = {f"{i}.{n}": t for i, job in enumerate(trainings) for n, t in job.tensors().items()}
+                kept.save(step, state, _seen(batches, batch))
+            if stopping and anywhere(True):  # all wait here until the first process has saved
                 raise KeyboardInterrupt(f"stopped after step {step} of {steps}")
             done = step
         if done < steps:
-            raise InputError(
-                f"the batches ended after {done} of {steps} steps; give more, ask for fewer steps, "
-                "or pass a list, which is gone through again"
-            )
-        histories = kept.history(len(jobs))
+            raise _ended(done, steps)
+        histories = kept.history()
     return [t.finished(history) for t, history in zip(trainings, histories, strict=True)]
 
 
@@ -143,16 +136,19 @@ class Training:
         target = torch.cat([gathered(p.target) for p in parts if p.target is not None]) if job.is_transcoder else None
         sample = Vectors(x, None, target)
         if job.config.centring == "global" and job.centre is None:
-            job = replace(job, centre=x.mean(dim=0, keepdim=True))
-            sample = Vectors(x - job.centre, None, target)
+            centre = x.mean(dim=0, keepdim=True)
+            job, sample = replace(job, centre=centre), Vectors(x - centre, None, target)
         units = Units.of(sample, job.config)
         seen = units.seen(sample)
         weights = start(seen.x, seen.target, job.config, job.config.width(job.d_model), job.seed)
         return cls(job, units, Trainer(weights, job.config, steps, seen.x[:BEGINNING], job.is_transcoder))
 
     @classmethod
-    def resumed(cls, job: Job, tensors: dict[str, Tensor], steps: int) -> "Training":
-        """A job where it was when ``tensors`` were taken."""
+    def resumed(cls, job: Job, tensors: dict[str, Tensor], following: Sequence[Any], steps: int) -> "Training":
+        """A job where it was when ``tensors`` were taken, on the device of the batch that follows, if there is one."""
+        if following:
+            device = job.vectors(following[0], int(tensors["done"])).x.device
+            tensors = {name: t.to(device) for name, t in tensors.items()}
         if "centre" in tensors:
             job = replace(job, centre=tensors["centre"])
         units = Units(float(tensors["scale"]), float(tensors["target_scale"]), tensors["mean"])
@@ -167,7 +163,7 @@ class Training:
         units = {"scale": torch.tensor(self.units.scale).double(), "mean": self.units.mean,
                  "target_scale": torch.tensor(self.units.target_scale).double()}  # fmt: skip
         if self.job.config.centring == "global" and self.job.centre is not None:
-            units["centre"] = self.job.centre
+            units["centre"] = self.job.centre.clone()  # several jobs may have been given the same
         return self.trainer.tensors() | units
 
     def step(self, batch: Any, number: int) -> Figures:
@@ -182,19 +178,68 @@ class Training:
         return replace(self.units.folded(self.trainer, self.job), history=history)
 
 
+def _begun(
+    jobs: Sequence[Job], stream: Iterator[Any], tensors: Mapping[str, Tensor] | None, done: int, steps: int
+) -> tuple[list[Training], Iterator[Any]]:
+    """The jobs, new or as they were, and the batches that they go on with."""
+    if tensors is None:
+        first = _until(stream, SAMPLE, steps)
+        trainings = [Training.started(job, first, steps) for job in jobs]
+    else:
+        first = list(islice(stream, min(1, steps - done)))
+        trainings = [Training.resumed(job, _under(tensors, i), first, steps) for i, job in enumerate(jobs)]
+    return trainings, chain(first, stream)
+
+
 def _until(stream: Iterator[Any], tokens: int, batches: int) -> list[Any]:
-    """The first batches of a stream: at least ``tokens`` tokens, at most ``batches`` batches."""
+    """The first batches of a stream: at least ``tokens`` tokens in all processes, at most ``batches`` batches.
+
+    Raises:
+        InputError: there are fewer.
+    """
     taken, count = [], 0
     while len(taken) < batches and count < tokens:
         batch = next(stream, None)
         if batch is None:
-            break
+            raise _ended(len(taken), batches)
         some = next(iter(batch.values())) if isinstance(batch, Mapping) else batch
-        count += len(some[0]) if isinstance(some, tuple) else len(some)
+        count += total(len(some[0]) if isinstance(some, tuple) else len(some))
         taken.append(batch)
-    if not taken:
-        raise InputError("the batches ended after 0 steps; there is nothing to fit to")
     return taken
+
+
+def _ended(done: int, steps: int) -> InputError:
+    return InputError(
+        f"the batches ended after {done} of {steps} steps; give more, ask for fewer steps, or pass a list, which is "
+        "gone through again"
+    )
+
+
+def _following(batches: Batches, done: int, seen: str) -> Iterator[Any]:
+    """Batches from number ``done`` on.
+
+    Raises:
+        RunError: the one before is not what ``seen`` was made of.
+    """
+    if not seen:
+        return batches_from(batches, done)
+    stream = batches_from(batches, done - 1)
+    before = next(stream, None)
+    if is_first() and (before is None or _seen(batches, before) != seen):
+        raise RunError(
+            f"batch {done - 1} is not the one that step {done} learned from; give the same batches in the same "
+            "order, or remove the checkpoints to start again"
+        )
+    return stream
+
+
+def _seen(batches: Batches, batch: Batch | Sites) -> str:
+    """Tells a batch from others, where the data have no identity that does."""
+    if getattr(batches, "identity", None) is not None:
+        return ""
+    sites = batch.items() if isinstance(batch, Mapping) else [(0, batch)]
+    parts = [(site, vectors if isinstance(vectors, tuple) else (vectors,)) for site, vectors in sites]
+    return fingerprint({f"{site}.{i}": t for site, part in parts for i, t in enumerate(part) if t is not None})
 
 
 def _under(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
@@ -203,5 +248,12 @@ def _under(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
 
 def _identity(batches: Batches, jobs: Sequence[Job], steps: int) -> dict[str, Any]:
     """What a training must have in common with the one that its checkpoints are of."""
-    asked = [{"config": asdict(job.config), "d_model": job.d_model, "seed": job.seed, "site": job.site} for job in jobs]
+    asked = [
+        {
+            "config": asdict(job.config), "d_model": job.d_model, "seed": job.seed, "site": job.site,
+            "d_target": job.d_target,
+            **{n: fingerprint({n: t}) for n in ("centre", "target_centre") if (t := getattr(job, n)) is not None},
+        }
+        for job in jobs
+    ]  # fmt: skip
     return {"steps": steps, "data": getattr(batches, "identity", None), "jobs": asked}

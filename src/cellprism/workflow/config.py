@@ -18,11 +18,27 @@ import tomli_w
 from cellprism.enrich.gene_sets import FILTERS
 from cellprism.enrich.over_representation import FAMILIES
 from cellprism.errors import ConfigError
-from cellprism.sae.config import SaeConfig
+from cellprism.sae.config import SaeConfig, preset
 from cellprism.steering.contrast import ContrastSettings
 from cellprism.steering.dose import DoseSettings
 from cellprism.steering.search import OBJECTIVES
 from cellprism.store.run import SETTINGS, Run
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """How well the autoencoder stands for the model."""
+
+    cells: int = 200
+    """Cells, drawn at random, whose hidden genes the model predicts with the autoencoder spliced in."""
+    hidden: float = 0.3
+    """Share of each cell's genes that are hidden."""
+    other: str = ""
+    """Cells of another data set to measure the fit on: a file or the name of a data set; empty: none."""
+
+    def __post_init__(self):
+        _check(self.cells >= 1, "cells", self.cells, "a whole number of at least 1")
+        _check(0 < self.hidden < 1, "hidden", self.hidden, "a number between 0 and 1, such as 0.3")
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,8 @@ class RunConfig:
     """Seed of every random choice."""
     train: SaeConfig = field(default_factory=lambda: SaeConfig(centring="group"))
     """The autoencoder; by default each gene's mean residual is taken off first."""
+    measure: MeasureConfig = field(default_factory=MeasureConfig)
+    """Loss recovered, fit per class of genes and on other cells."""
     interpret: InterpretConfig = field(default_factory=InterpretConfig)
     """Gene programs and their nulls."""
     steer: SteerConfig = field(default_factory=SteerConfig)
@@ -115,6 +133,8 @@ class RunConfig:
 
 def read_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
     """Read a configuration and apply ``key=value`` changes such as ``train.k=16``.
+
+    A key ``preset`` in ``[train]`` stands for the settings of that name, which the section's other keys change.
 
     Raises:
         ConfigError: no such file, not TOML, an unknown key, or a value of the wrong type or out of range.
@@ -137,9 +157,11 @@ def make_config(asked: dict[str, Any], changes: Sequence[str] = (), source: str 
     asked = deepcopy(asked)
     for change in changes:
         _apply(asked, change)
+    train = asked.get("train", {})
+    # the section's own default differs from SaeConfig's; what is given in part keeps it, published settings have theirs
+    default = preset(train.pop("preset")) if isinstance(train, dict) and "preset" in train else {"centring": "group"}
     _check_keys(RunConfig, asked, "", source)
-    # the section's own default differs from SaeConfig's; what is given in part keeps it
-    asked = {**asked, "train": {"centring": "group", **asked.get("train", {})}}
+    asked = {**asked, "train": {**default, **train}}
     try:
         return dacite.from_dict(RunConfig, asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
     except dacite.MissingValueError as error:

@@ -7,6 +7,7 @@ from cellprism.store.run import Run
 from cellprism.workflow.config import RunConfig
 from cellprism.workflow.contrasting import contrast_settings, contrast_types
 from cellprism.workflow.interpretation import interpret, interpret_settings
+from cellprism.workflow.measuring import measure, measure_settings
 from cellprism.workflow.steering import steer_feature, steer_programs, steer_settings
 from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
 from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings
@@ -17,6 +18,7 @@ STEPS = {
     for step in (
         Step("cells", (), cells_settings, prepare_cells),
         Step("train", ("cells",), train_settings, train),
+        Step("measure", ("cells", "train"), measure_settings, measure),
         Step("interpret", ("cells", "train"), interpret_settings, interpret),
         Step("steer", ("cells", "train", "interpret"), steer_settings, steer_programs),
         Step("contrast", ("cells", "train"), contrast_settings, contrast_types),
@@ -24,8 +26,10 @@ STEPS = {
 }
 
 
-def start_run(config: RunConfig, folder: Path, bar: Bar, say: Say, steps: Iterable[str] = STEPS) -> None:
-    """Do these steps of a configuration in a folder, skipping what is done.
+def start_run(
+    config: RunConfig, folder: Path, bar: Bar, say: Say, steps: Iterable[str] = STEPS, track: str = ""
+) -> None:
+    """Do these steps of a configuration in a folder, skipping what is done; ``track`` names a tracker for the training.
 
     Raises:
         InputError: the cells, the model or a setting will not do; nothing that was finished is lost.
@@ -33,7 +37,7 @@ def start_run(config: RunConfig, folder: Path, bar: Bar, say: Say, steps: Iterab
     """
     run = Run(folder)
     with run.locked():
-        bench = Workbench(run, config, bar)
+        bench = Workbench(run, config, bar, track)
         for name in steps:
             perform(STEPS[name], bench, STEPS, say)
             if name == "cells":  # not before: what cannot be read leaves no trace in the record

@@ -21,7 +21,7 @@ from cellprism.workflow.config import RunConfig, read_config, write_config
 from cellprism.workflow.workbench import Workbench
 
 Say = Callable[[str], None]
-TAKE_A_RUN = ("interpret", "steer", "contrast")  # verbs that do their step in an existing run
+TAKE_A_RUN = ("measure", "interpret", "steer", "contrast")  # verbs that do their step in an existing run
 RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
 
 

@@ -1,5 +1,6 @@
 """Reading the cells, and training the autoencoder with its controls."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cellprism.sae.evaluate import evaluate
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 from cellprism.store.run import digest
 from cellprism.workflow.config import RunConfig
+from cellprism.workflow.tracking import tracking
 from cellprism.workflow.workbench import Workbench
 
 CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to the third digit
@@ -49,11 +51,16 @@ def train_settings(config: RunConfig) -> dict[str, object]:
 def train(bench: Workbench) -> list[Path]:
     """Train the autoencoder on the run's cells; its measures beside an untrained one's go to ``metrics.json``."""
     config = bench.config
-    with bench.bar("training the autoencoder", None) as advance:
+    title = "training the autoencoder"
+    with bench.bar(title, None) as advance, tracking(bench.track, bench.folder, asdict(config)) as track:
+
+        def progress(done: int, figures: Mapping[str, int | float]) -> None:
+            advance(done, f"explained {figures['explained_variance']:.3f}, {figures['l0']:.1f} features a token")
+            track(done, figures)
+
         sae = train_sae(
-            bench.model, bench.cells, config.layer, config.train, config.seed, bench.folder,
-            progress=lambda done, figures: advance(done, f"explained {figures['explained_variance']:.3f}"),
-        )  # fmt: skip
+            bench.model, bench.cells, config.layer, config.train, config.seed, bench.folder, progress=progress
+        )
     folder = bench.layer_folder("sae")
     some = bench.some_cells(CONTROL_CELLS)
     pairs = ((x, gene) for x, gene, _ in residual_tokens(bench.model, some, config.layer, 32))

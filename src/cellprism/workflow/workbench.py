@@ -31,8 +31,8 @@ class Bar(Protocol):
 class Workbench:
     """A run in progress."""
 
-    def __init__(self, run: Run, config: RunConfig, bar: Bar):
-        self.run, self.config, self.bar = run, config, bar
+    def __init__(self, run: Run, config: RunConfig, bar: Bar, track: str = ""):
+        self.run, self.config, self.bar, self.track = run, config, bar, track
 
     @cached_property
     def model(self) -> CellModel:

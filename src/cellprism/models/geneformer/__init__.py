@@ -4,8 +4,8 @@
   at any block; making tokens and reading gene dictionaries is done here.
 - It predicts which gene stands at a place, not how much of it there is: ``CellOutput.expression`` is None,
   ``CellOutput.token_logit`` stands in for it.
-- ``Geneformer`` is in ``cellprism.models.geneformer.model``, ``Dictionary`` in ``.dictionaries``: importing this package
-  does not import transformers, which takes seconds.
+- ``Geneformer`` is in ``cellprism.models.geneformer.model``, ``Dictionary`` in ``.dictionaries``: importing this
+  package does not import transformers, which takes seconds.
 """
 
 from pathlib import Path

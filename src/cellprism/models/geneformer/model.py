@@ -162,7 +162,7 @@ class Geneformer(Module):
         return CellBatch(torch.from_numpy(ids).float(), places, places >= 0, cell)
 
     def residual(self, batch: CellBatch, layer: int) -> Float[Tensor, "cell token d_model"]:
-        """Residual stream after block ``layer``; later blocks are not run.
+        """Residual stream after block ``layer``, 0 at padding; later blocks are not run.
 
         Raises:
             ModelError: no such layer, or a batch that this network cannot read.
@@ -235,9 +235,9 @@ def one_by_one(
 def together(
     block: Module, x: Float[Tensor, "cell token d_model"], lengths: list[int]
 ) -> Float[Tensor, "cell token d_model"]:
-    """A block's output for all cells at once; padding is attended to by no token."""
+    """A block's output for all cells at once, 0 at padding, which no token attends to."""
     seen = torch.arange(x.shape[1], device=x.device) < torch.tensor(lengths, device=x.device)[:, None]
-    return block(x, seen[:, None, None, :])
+    return block(x, seen[:, None, None, :]).masked_fill(~seen[..., None], 0.0)
 
 
 def _drawn(config: BertConfig, seed: int) -> BertForMaskedLM:

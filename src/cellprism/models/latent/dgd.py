@@ -18,6 +18,7 @@ single-cell RNA data; the model behind Schuster 2025.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from torch.nn import functional as F
 
 from cellprism.cells.genes import GeneTable
 from cellprism.equations.likelihood import counts_given_mean, mixture_density
-from cellprism.errors import ConfigError, ModelError
+from cellprism.errors import ConfigError
 from cellprism.models.latent.files import filled, is_kind, read_folder, save_model
 from cellprism.models.latent.whole import CountsModel
 
 KIND = "cellprism-dgd"
+LOOKS_FOR = f"a folder whose config.json says model_type {KIND}"
 START_SPREAD, START_DISPERSION = 0.5, 3.0
 BETAS = (0.9, 0.95)  # of Adam, in the search
 
@@ -80,12 +82,9 @@ class DgdModel(CountsModel):
     """A trained decoder and mixture behind the ``CellModel`` protocol."""
 
     def __init__(self, sizes: DgdSizes, gene_table: GeneTable, **about: Any):
-        super().__init__(gene_table, sizes.d_model, **about)
-        if len(gene_table) != sizes.n_genes:
-            raise ModelError(f"the gene list has {len(gene_table)} genes but the model predicts {sizes.n_genes}")
-        self.sizes = sizes
+        super().__init__(sizes, gene_table, **about)
         widths = [sizes.d_model, *[sizes.hidden] * sizes.layers]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.output = nn.Linear(sizes.hidden, sizes.n_genes)
         self.log_dispersion = nn.Parameter(torch.full((sizes.n_genes,), math.log(START_DISPERSION)))
         self.mixture = Mixture(sizes.components, sizes.d_model)
@@ -97,19 +96,7 @@ class DgdModel(CountsModel):
 
     def save(self, folder: Path, card: Mapping[str, Any]) -> None:
         """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
-        self.revision = save_model(folder, KIND, self, self.sizes, card)
-
-    @classmethod
-    def random(cls, sizes: DgdSizes, gene_table: GeneTable, seed: int, **about: Any) -> "DgdModel":
-        """A model with random weights; nobody else's random numbers change."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return cls(sizes, gene_table, **about).eval().requires_grad_(False)
-
-    def reinitialised(self, seed: int) -> "DgdModel":
-        """The same architecture and genes with fresh random weights; cells' vectors are searched for all the same."""
-        about = {"name": f"{self.name}, untrained", "revision": f"seed {seed}", "licence": "none"}
-        return DgdModel.random(self.sizes, self.gene_table, seed, **about)
+        self.revision = save_model(folder, KIND, self, card)
 
     def log_shares(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, "cell gene"]:
         """Log of each gene's expected share of a cell's counts."""

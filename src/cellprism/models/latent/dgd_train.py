@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from cellprism.equations.likelihood import negative_binomial
 from cellprism.errors import ConfigError
 from cellprism.models.latent.dgd import START_SPREAD, DgdModel, DgdSizes
 from cellprism.models.latent.training import TrainingCells
+from cellprism.models.latent.whole import log1p_cp10k
 
 SPREAD_TOLERANCE = 0.3  # of the log of a component's spread around that of START_SPREAD
 WARMUP = 50
@@ -105,10 +106,10 @@ def train_dgd(
 
 def start(model: DgdModel, cells: TrainingCells, seed: int) -> Float[Tensor, "cell d_model"]:
     """Give decoder bias and mixture their start, and return the vectors' start."""
-    scores = PCA(model.d_model, svd_solver="arpack", random_state=seed).fit_transform(cells.log1p_cp10k())
+    scores = PCA(model.d_model, svd_solver="arpack", random_state=seed).fit_transform(log1p_cp10k(cells.matrix))
     scores = scores / scores.std(axis=0)
-    clusters = KMeans(model.sizes.components, n_init=1, random_state=seed).fit(scores)
-    share = np.bincount(clusters.labels_, minlength=model.sizes.components) / len(scores)
+    clusters = KMeans(model.sizes.components, n_init="auto", random_state=seed)
+    share = np.bincount(clusters.fit_predict(scores), minlength=model.sizes.components) / len(scores)
     total = np.asarray(cells.matrix.sum(axis=0), dtype=np.float64).ravel() + 1  # 1: no gene has probability 0
     with torch.no_grad():
         model.output.bias.copy_(torch.from_numpy(np.log(total / total.sum())))
@@ -138,8 +139,11 @@ def _fit(
     decoder = [*model.hidden.parameters(), *model.output.parameters()]
     shape = [model.log_dispersion, *model.mixture.parameters()]
     rate = settings.learning_rate
-    dense = torch.optim.AdamW([{"params": decoder, "weight_decay": settings.weight_decay, "peak": rate},
-                               {"params": shape, "weight_decay": 0.0, "peak": 5 * rate}], betas=DECODER_BETAS)  # fmt: skip
+    groups = [
+        {"params": decoder, "weight_decay": settings.weight_decay, "peak": rate},
+        {"params": shape, "weight_decay": 0.0, "peak": 5 * rate},
+    ]
+    dense = torch.optim.AdamW(groups, betas=DECODER_BETAS)
     sparse = torch.optim.SparseAdam([{"params": list(vectors.parameters()), "peak": VECTOR_RATE}], betas=VECTOR_BETAS)
     steps = settings.epochs * -(-len(cells) // settings.batch_size)
     curve, step = [], 0

@@ -7,21 +7,23 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from anndata import AnnData
 from jaxtyping import Float
-from scipy.sparse import csr_array
+from scipy.sparse import csc_matrix, csr_matrix
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, ModelError
-from cellprism.models.latent.whole import as_one_token, vectors_of
+from cellprism.models.latent.whole import as_one_token, log1p_cp10k, vectors_of
 from cellprism.types import CellBatch, CellOutput, Site
 
+LOOKS_FOR = "nothing on disk: obsm:KEY names an embedding that the cells bring, obsm:KEY+ridge gives it a decoder"
 PENALTY = 1.0  # on standardised dimensions; of no weight where cells far outnumber dimensions
 CHUNK = 1_000  # genes made dense at a time
 
@@ -35,12 +37,18 @@ class EmbeddingModel:
         key: name in ``obsm``, such as ``X_pca``.
         decoder: None; ``"ridge"`` to fit a linear decoder on the cells; or any function from vectors [cell, d_model]
             to log1p counts per ten thousand [cell, gene], genes in the order of the cells' columns.
+
+    Raises:
+        ModelError: a decoder of another name.
     """
 
     n_layers = 1
 
-    def __init__(self, key: str, decoder: Literal["ridge"] | Decoder | None = None):
-        self.key, self.decoder = key, decoder
+    def __init__(self, key: str, decoder: str | Decoder | None = None):
+        if isinstance(decoder, str) and decoder != "ridge":
+            raise ModelError(f"unknown decoder {decoder!r} for obsm:{key}; expected 'ridge', a function, or none")
+        self.key = key
+        self.decoder: str | Decoder | None = decoder
         self.name = f"obsm:{key}" + ("" if decoder is None else "+ridge" if decoder == "ridge" else "+decoder")
         self.revision, self.licence = "local", "that of the cells"
         self.d_model = 0
@@ -71,7 +79,7 @@ class EmbeddingModel:
             weight, bias = ridge_decoder(values, adata)
             model._decode = lambda z: torch.nn.functional.linear(z, weight.to(z.device), bias.to(z.device))
             model.card = {"decoder": {"kind": "ridge", "penalty": PENALTY, "cells": adata.n_obs, "genes": adata.n_vars}}
-        elif self.decoder is not None:
+        elif callable(self.decoder):
             model._decode = self.decoder
         return model
 
@@ -120,6 +128,23 @@ class EmbeddingModel:
             )
 
 
+def recognises(path: Path) -> bool:
+    """No folder or file is an embedding: it comes with the cells."""
+    return False
+
+
+def load(path: Path) -> EmbeddingModel:
+    """The model for ``KEY`` or ``KEY+ridge``, known by name only; see ``EmbeddingModel.fitted``.
+
+    Raises:
+        ModelError: a decoder of another kind.
+    """
+    key, plus, decoder = str(path).partition("+")
+    if plus and decoder != "ridge":
+        raise ModelError(f"obsm:{path}: no decoder {decoder!r}; expected obsm:{key} or obsm:{key}+ridge")
+    return EmbeddingModel(key, "ridge" if plus else None)
+
+
 def ridge_decoder(
     values: Float[np.ndarray, "cell d_model"], adata: AnnData
 ) -> tuple[Float[Tensor, "gene d_model"], Float[Tensor, " gene"]]:
@@ -128,18 +153,16 @@ def ridge_decoder(
     The penalty acts on standardised dimensions, so it means the same for any scale of the embedding. Totals are
     ``obs["total_counts"]`` where present, else sums over the columns.
     """
-    counts = csr_array(adata.X, dtype=np.float64)
-    total = adata.obs["total_counts"].to_numpy(np.float64) if "total_counts" in adata.obs else counts.sum(axis=1)
-    counts.data *= np.repeat(1e4 / np.maximum(total, 1), np.diff(counts.indptr))
-    np.log1p(counts.data, out=counts.data)
+    total = adata.obs["total_counts"].to_numpy(np.float64) if "total_counts" in adata.obs else None
+    columns = csc_matrix(log1p_cp10k(csr_matrix(adata.X), total))
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
-    columns = counts.tocsc()
     weight, bias = [], []
     for start in range(0, adata.n_vars, CHUNK):
-        fit = Ridge(alpha=PENALTY).fit((values - centre) / spread, columns[:, start : start + CHUNK].toarray())
-        weight.append(fit.coef_ / spread)
-        bias.append(fit.intercept_ - (fit.coef_ / spread) @ centre)
+        some = cast(Any, columns[:, start : start + CHUNK]).toarray()
+        fit = Ridge(alpha=PENALTY).fit((values - centre) / spread, some)
+        weight.append(np.asarray(fit.coef_).reshape(-1, values.shape[1]) / spread)
+        bias.append(fit.intercept_ - weight[-1] @ centre)
     return torch.from_numpy(np.concatenate(weight)).float(), torch.from_numpy(np.concatenate(bias)).float()
 
 

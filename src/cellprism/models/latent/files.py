@@ -45,14 +45,13 @@ def is_kind(path: Path, kind: str) -> bool:
     return isinstance(config, dict) and config.get("model_type") == kind
 
 
-def save_model(folder: Path, kind: str, model: CountsModel, sizes: Any, card: Mapping[str, Any]) -> str:
+def save_model(folder: Path, kind: str, model: CountsModel, card: Mapping[str, Any]) -> str:
     """Write a model's folder and return its revision, the beginning of the weights' SHA-256.
 
     Args:
         folder: made if need be; files of the same names are replaced.
         kind: what ``is_kind`` will look for.
         model: the model.
-        sizes: the dataclass from which the constructor builds the model.
         card: origin and measures, in JSON values; ``name`` and ``licence`` are added where it does not give them.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
@@ -62,7 +61,7 @@ def save_model(folder: Path, kind: str, model: CountsModel, sizes: Any, card: Ma
     sums = {name: sha256(folder / name) for name in (WEIGHTS, GENES)}
     revision = f"sha256:{sums[WEIGHTS][:16]}"
     card = {"name": model.name, "licence": model.licence, **card, "revision": revision}
-    write_json(folder / CONFIG, {"model_type": kind, "sizes": asdict(sizes), "sha256": sums, "card": card})
+    write_json(folder / CONFIG, {"model_type": kind, "sizes": asdict(model.sizes), "sha256": sums, "card": card})
     return revision
 
 

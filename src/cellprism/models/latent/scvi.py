@@ -10,6 +10,7 @@ Source of the model: Lopez et al. 2018, Deep generative modeling for single-cell
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import ModelError
 from cellprism.models.latent.files import filled, is_kind, read_folder, save_model
 from cellprism.models.latent.whole import CountsModel
 
 KIND = "cellprism-scvi"
+LOOKS_FOR = f"a folder whose config.json says model_type {KIND}"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,7 @@ class ScviModel(CountsModel):
     """A trained scVI behind the ``CellModel`` protocol."""
 
     def __init__(self, sizes: ScviSizes, gene_table: GeneTable, **about: Any):
-        super().__init__(gene_table, sizes.d_model, **about)
-        if len(gene_table) != sizes.n_genes:
-            raise ModelError(f"the gene list has {len(gene_table)} genes but the model reads {sizes.n_genes}")
-        self.sizes = sizes
+        super().__init__(sizes, gene_table, **about)
         self.encoder = chain(sizes.n_genes, sizes.hidden, sizes.layers, sizes.d_model)
         self.decoder = chain(sizes.d_model, sizes.hidden, sizes.layers, sizes.n_genes)
 
@@ -57,14 +55,7 @@ class ScviModel(CountsModel):
 
     def save(self, folder: Path, card: Mapping[str, Any]) -> None:
         """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
-        self.revision = save_model(folder, KIND, self, self.sizes, card)
-
-    def reinitialised(self, seed: int) -> "ScviModel":
-        """The same architecture and genes with fresh random weights (torch's default initialisation)."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            about = {"name": f"{self.name}, untrained", "revision": f"seed {seed}", "licence": "none"}
-            return ScviModel(self.sizes, self.gene_table, **about).eval().requires_grad_(False)
+        self.revision = save_model(folder, KIND, self, card)
 
     def encode(self, counts: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell d_model"]:
         """Mean of q(z | x), x being log1p of the counts; genes that were not measured count as zeros."""
@@ -83,13 +74,13 @@ def recognises(path: Path) -> bool:
 def load(path: Path) -> ScviModel:
     """Load a folder that ``ScviModel.save`` wrote; see ``read_folder`` for its errors."""
     sizes, stored = read_folder(path, KIND, ScviSizes)
-    model = ScviModel(sizes, stored.genes, **stored.about)
+    model = ScviModel.random(sizes, stored.genes, 0, **stored.about)
     filled(model, stored.tensors, path)
     return model
 
 
 def chain(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:
     """``layers`` hidden layers with ReLU after each, then a linear layer."""
-    widths = [inputs, *[hidden] * layers]
-    pairs = zip(widths[:-1], widths[1:], strict=True)
-    return nn.Sequential(*(part for a, b in pairs for part in (nn.Linear(a, b), nn.ReLU())), nn.Linear(hidden, outputs))
+    widths = pairwise([inputs, *[hidden] * layers])
+    parts = [part for a, b in widths for part in (nn.Linear(a, b), nn.ReLU())]
+    return nn.Sequential(*parts, nn.Linear(hidden, outputs))

@@ -44,7 +44,7 @@ def from_scvi(trained: Any, genes: GeneTable, batch: str | None = None, **about:
         )
     module = trained.module
     sizes = ScviSizes(module.n_input, module.n_latent, module.n_hidden, module.n_layers)
-    model = ScviModel(sizes, genes, **about)
+    model = ScviModel.random(sizes, genes, 0, **about)
     column = _batch_column(trained, batch)
     for ours, hidden, last in (
         (model.encoder, module.z_encoder.encoder, module.z_encoder.mean_encoder),
@@ -55,7 +55,7 @@ def from_scvi(trained: Any, genes: GeneTable, batch: str | None = None, **about:
             weight, bias = _folded(layer, part.in_features, column)
             part.load_state_dict({"weight": weight, "bias": bias})
         linear[-1].load_state_dict(last.state_dict())
-    return model.eval().requires_grad_(False)
+    return model
 
 
 def _problems(trained: Any) -> list[str]:
@@ -85,18 +85,18 @@ def _batch_column(trained: Any, batch: str | None) -> int:
 def _folded(
     layer: nn.Sequential, inputs: int, column: int
 ) -> tuple[Float[Tensor, "output input"], Float[Tensor, " output"]]:
-    """Weights of one linear layer that does what linear layer, batch column and batch norm (in use, not in training) do.
+    """Weights of one linear layer that does what linear layer, batch column and batch norm do in a trained model.
 
     Formula: W' = s W, b' = s (b + W_batch - mean) + beta with s = gamma / sqrt(variance + eps).
     """
-    parts = {type(part): part for part in layer if part is not None}
-    linear, norm = parts[nn.Linear], parts.get(nn.BatchNorm1d)
-    weight, bias = linear.weight.detach().cpu().double(), linear.bias.detach().cpu().double()
+    linear = next(part for part in layer if isinstance(part, nn.Linear))
+    norm = next((part for part in layer if isinstance(part, nn.BatchNorm1d)), None)
+    weight, bias = (value.cpu().double() for value in linear.state_dict().values())
     if weight.shape[1] > inputs:
         bias = bias + weight[:, inputs + column]
         weight = weight[:, :inputs]
     if norm is not None:
-        scale = (norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)).detach().cpu()
-        weight = weight * scale[:, None]
-        bias = (bias - norm.running_mean.double().cpu()) * scale + norm.bias.detach().double().cpu()
+        state = {name: value.cpu().double() for name, value in norm.state_dict().items()}
+        scale = state["weight"] / torch.sqrt(state["running_var"] + norm.eps)
+        weight, bias = weight * scale[:, None], (bias - state["running_mean"]) * scale + state["bias"]
     return weight.float(), bias.float()

@@ -43,10 +43,3 @@ class TrainingCells:
     def dense(self, rows: Int[np.ndarray, " cell"]) -> Float[Tensor, "cell gene"]:
         """Counts of some cells."""
         return torch.from_numpy(self.matrix[rows].toarray())
-
-    def log1p_cp10k(self) -> sp.csr_matrix:
-        """log(1 + counts per ten thousand of these genes), natural logarithm."""
-        values = self.matrix.astype(np.float64)
-        total = np.asarray(values.sum(axis=1)).ravel()
-        values.data = np.log1p(values.data * np.repeat(1e4 / total, np.diff(values.indptr)))
-        return values

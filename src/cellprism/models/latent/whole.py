@@ -6,8 +6,9 @@
 - Predicted expression is per ten thousand counts in the model's genes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,6 +22,8 @@ from cellprism.errors import CellsError, ModelError
 from cellprism.types import CellBatch, CellOutput, Site
 
 NOT_MEASURED = -1.0
+
+Kind = TypeVar("Kind", bound="CountsModel")
 
 
 def as_one_token(inputs: Float[Tensor, "cell input"], start: int) -> CellBatch:
@@ -47,18 +50,26 @@ def vectors_of(batch: CellBatch, width: int, name: str) -> Float[Tensor, "cell i
     return batch.inputs
 
 
-class CountsModel(nn.Module):
+def log1p_cp10k(counts: sp.csr_matrix, total: Float[np.ndarray, " cell"] | None = None) -> sp.csr_matrix:
+    """log(1 + counts per ten thousand), natural logarithm, of ``total`` or else of all counts in the matrix."""
+    values = sp.csr_matrix(counts, dtype=np.float64, copy=True)
+    of = np.asarray(values.sum(axis=1)).ravel() if total is None else total
+    values.data = np.log1p(values.data * np.repeat(1e4 / np.maximum(of, 1), np.diff(values.indptr)))
+    return values
+
+
+class CountsModel(nn.Module, ABC):
     """A model with one vector a cell and a decoder to each gene's share of the cell's counts.
 
-    Subclasses give ``encode`` and ``log_shares``.
+    Subclasses build their layers from ``sizes``, and give ``encode`` and ``log_shares``.
     """
 
     n_layers = 1
 
     def __init__(
         self,
+        sizes: Any,
         gene_table: GeneTable,
-        d_model: int,
         *,
         name: str = "unnamed",
         revision: str = "local",
@@ -66,18 +77,33 @@ class CountsModel(nn.Module):
         card: Mapping[str, Any] | None = None,
     ):
         super().__init__()
+        if len(gene_table) != sizes.n_genes:
+            raise ModelError(f"the gene list has {len(gene_table)} genes but the model has {sizes.n_genes}; "
+                             "pass the list that it was trained with")  # fmt: skip
+        self.sizes, self.d_model = sizes, sizes.d_model
         self.gene_table, self.genes = gene_table, gene_table.symbol
-        self.d_model = d_model
         self.name, self.revision, self.licence = name, revision, licence
         self.card = dict(card or {})
 
+    @abstractmethod
     def encode(self, counts: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell d_model"]:
         """Each cell's vector, from counts (-1: not measured); no cell depends on the others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_shares(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, "cell gene"]:
         """Natural logarithm of each gene's expected share of a cell's counts; shares add up to 1."""
-        raise NotImplementedError
+
+    @classmethod
+    def random(cls: type[Kind], sizes: Any, gene_table: GeneTable, seed: int, **about: Any) -> Kind:
+        """A model with random weights (torch's default initialisation); nobody else's random numbers change."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(sizes, gene_table, **about).eval().requires_grad_(False)
+
+    def reinitialised(self: Kind, seed: int) -> Kind:
+        """The same architecture and genes with fresh random weights: the control for what training has taught."""
+        about = {"name": f"{self.name}, untrained", "revision": f"seed {seed}", "licence": "none"}
+        return self.random(self.sizes, self.gene_table, seed, **about)
 
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).

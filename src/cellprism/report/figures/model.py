@@ -84,7 +84,7 @@ def training_figure(training: TrainingFacts, files: tuple[str, ...]) -> Figure:
     names = {name: CONTROL_LABELS.get(name, name) for name in training.controls}
     against = [f"{names[n]} {percent(v)}" for n, v in training.controls.items()]
     title = (
-        f"{training.k} of {training.n_features} features at a time explain "
+        f"{training.k:g} of {training.n_features} features at a time explain "
         f"{percent(training.explained_variance)} of the inner state"
     )
     title += f" ({'; '.join(against)})" if against else " (no control was measured)"

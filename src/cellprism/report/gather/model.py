@@ -1,7 +1,7 @@
 """Claims about the cell model and its autoencoder."""
 
 from cellprism.report.claims import Claim, Null, Source, Test, judged
-from cellprism.report.facts import Measure, ModelFacts, TrainingFacts
+from cellprism.report.facts import Measure, MeasureFacts, ModelFacts, TrainingFacts
 from cellprism.report.figures.model import CONTROL_LABELS, ERROR_LABELS, TYPE_LABELS
 from cellprism.report.published import NUMBERS
 from cellprism.report.verdict import ACCURACY_MATTERS
@@ -21,7 +21,40 @@ def model_claims(model: ModelFacts) -> list[Claim]:
 
 
 def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
-    """How well the autoencoder rebuilds the residual stream, beside the best of its controls."""
+    """How well the autoencoder rebuilds the residual stream, and what of the model's own task survives in it."""
+    fit = _fit(training, layer)
+    return [*fit, *([_splice(training.measures, layer)] if training.measures else [])]
+
+
+def _splice(measures: MeasureFacts, layer: int) -> Claim:
+    """Loss recovered, beside an untrained autoencoder."""
+    splice = measures.splice
+    null = None
+    if splice:
+        level = splice.untrained
+        null = Null("an untrained autoencoder", level.value, level.interval)
+    return judged(
+        "sae-loss-recovered",
+        SECTION,
+        "With the reconstruction in place of the inner state the model still predicts hidden genes",
+        splice.recovered.value if splice else None,
+        unit="of the loss that the gene's mean vector costs",
+        format=".1%",
+        interval=splice.recovered.interval if splice else None,
+        null=null,
+        test=Test(
+            "loss recovered: masked error, against each gene's mean vector at the site",
+            "greater",
+            "30 % of each cell's genes hidden",
+            unit_of_inference="cells of one data set, not donors",
+            n=splice.n_cells if splice else None,
+        ),
+        source=Source(f"sae/L{layer}/measures.json", "loss_recovered.trained.recovered.gene_mean") if splice else None,
+        why="" if splice else measures.no_splice,
+    )
+
+
+def _fit(training: TrainingFacts, layer: int) -> list[Claim]:
     best = max(training.controls, key=lambda name: training.controls[name], default=None)
     null = None
     if best is not None:
@@ -31,7 +64,7 @@ def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
         judged(
             "sae-explained-variance",
             SECTION,
-            f"{training.k} features per gene token explain the model's inner state beyond the best simpler predictor",
+            f"{training.k:g} features per gene token explain the model's inner state beyond the best simpler predictor",
             training.explained_variance,
             unit="of variance",
             format=".1%",

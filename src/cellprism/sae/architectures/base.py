@@ -67,9 +67,13 @@ class Penalised(Architecture):
         super().__init__(config)
         self.state["sparsity"] = torch.tensor(config.sparsity or 0.0).double()
 
-    def first_threshold(self, h: Float[Tensor, "token feature"]) -> float:
-        """The pre-activation above which k features a token are, on average: where training starts."""
-        return float(h.flatten().topk(self.config.k * len(h), sorted=False).values.min().clamp(min=1e-3))
+    def first_thresholds(self, h: Float[Tensor, "token feature"]) -> Float[Tensor, " feature"]:
+        """Where training starts: each feature fires at the same share of tokens, k features a token on average.
+
+        One threshold for all would leave features dead whose direction is far from most vectors.
+        """
+        often = max(1, round(len(h) * self.config.k / h.shape[1]))
+        return h.topk(often, dim=0, sorted=False).values.amin(dim=0).clamp(min=1e-3)
 
     def start_sparsity(self, value: float) -> None:
         """The first weight of the penalty, where none is asked for."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from cellprism.equations.sparse import Pairs
 from cellprism.sae.architectures.base import Counted, Tensors
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.distributed import gathered, largest_of_all, processes
+from cellprism.sae.distributed import largest_of_all, processes, total
 from cellprism.sae.steps import Steps
 
 MEMORY = 0.99  # of the running mean of the threshold
@@ -31,11 +31,11 @@ class BatchTopK(Counted):
     def select(self, steps: Steps, x: Float[Tensor, "token d_model"], weights: Tensors) -> Pairs:
         before = float(self.state["threshold"])
         guess = before if before >= 0 else None
-        together = processes()
-        k = min(self.config.k * together, len(weights["b_enc"]))  # one process may hold all of the largest
+        count = self.config.k * total(len(x))
+        k = min(-(-count // len(x)), len(weights["b_enc"]))  # one process may hold all of the largest
         pairs, least = steps.batch_top_k(x, weights["encoder"], weights["b_enc"], k, guess)
-        if together > 1:
-            pairs, least = largest_of_all(pairs, self.config.k * len(gathered(x[:, :1])))
+        if processes() > 1:
+            pairs, least = largest_of_all(pairs, count)
         self.state["threshold"].fill_(least if guess is None else MEMORY * before + (1 - MEMORY) * least)
         return pairs
 

@@ -23,9 +23,9 @@ class Gated(Penalised):
 
     def begin(self, weights: dict[str, Tensor], h: Float[Tensor, "token feature"]) -> None:
         weights |= {"r_mag": torch.zeros_like(weights["b_enc"]), "b_mag": weights["b_enc"].clone()}
-        threshold = self.first_threshold(h)
-        weights["b_enc"] -= threshold
-        self.start_sparsity(threshold / 2)
+        thresholds = self.first_thresholds(h)
+        weights["b_enc"] -= thresholds
+        self.start_sparsity(float(thresholds.mean()) / 2)
 
     def code(
         self, h: Float[Tensor, "token feature"], weights: Tensors

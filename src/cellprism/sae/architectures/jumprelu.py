@@ -12,7 +12,7 @@ from torch import Tensor
 from cellprism.equations.penalties import jump_relu
 from cellprism.sae.architectures.base import Penalised, Tensors
 
-WINDOW = 0.5  # width of the window around the threshold in which it learns, over the first threshold
+WINDOW = 0.5  # width of the window around the threshold in which it learns, over the mean first threshold
 
 
 class JumpRelu(Penalised):
@@ -21,10 +21,11 @@ class JumpRelu(Penalised):
     name = "jumprelu"
 
     def begin(self, weights: dict[str, Tensor], h: Float[Tensor, "token feature"]) -> None:
-        threshold = self.first_threshold(h)
-        weights["log_threshold"] = torch.full_like(weights["b_enc"], threshold).log()
-        self.state["window"] = torch.tensor(WINDOW * threshold).double()
-        self.start_sparsity(threshold**2)  # a feature is worth its place if it explains more than this
+        thresholds = self.first_thresholds(h)
+        weights["log_threshold"] = thresholds.log()
+        typical = float(thresholds.mean())
+        self.state["window"] = torch.tensor(WINDOW * typical).double()
+        self.start_sparsity(typical**2)  # a feature is worth its place if it explains more than this
 
     def code(
         self, h: Float[Tensor, "token feature"], weights: Tensors

@@ -16,9 +16,9 @@ class L1(Penalised):
     name = "l1"
 
     def begin(self, weights: dict[str, Tensor], h: Float[Tensor, "token feature"]) -> None:
-        threshold = self.first_threshold(h)
-        weights["b_enc"] -= threshold
-        self.start_sparsity(threshold / 2)
+        thresholds = self.first_thresholds(h)
+        weights["b_enc"] -= thresholds
+        self.start_sparsity(float(thresholds.mean()) / 2)
 
     def code(
         self, h: Float[Tensor, "token feature"], weights: Tensors

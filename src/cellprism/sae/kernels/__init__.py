@@ -35,4 +35,5 @@ def unsupported(device: torch.device, dtype: torch.dtype) -> str | None:
         return "numba is not installed"
     from numba import config
 
-    return "numba's compiler is switched off (NUMBA_DISABLE_JIT)" if config.DISABLE_JIT else None
+    # a debugging switch under which loops run as plain Python
+    return "numba's compiler is switched off (NUMBA_DISABLE_JIT)" if config.DISABLE_JIT else None  # pyright: ignore[reportAttributeAccessIssue]

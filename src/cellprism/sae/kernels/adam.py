@@ -10,14 +10,11 @@ Notable choices
 import math
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.sae.kernels.rows import adam_rows
-from cellprism.sae.kernels.threads import run
-
-NUMBERS = 1 << 16  # weights that are one piece of work
+from cellprism.sae.kernels.threads import run, shares
 
 
 def adam(
@@ -35,7 +32,8 @@ def adam(
 ) -> None:
     """One step of Adam; ``weights``, ``mean`` and ``square`` are changed in place.
 
-    Formula: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr / (1 - b1^step) m / (sqrt(v / (1 - b2^step)) + eps).
+    Formula: m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
+    w -= lr m / (1 - b1^step) / (sqrt(v / (1 - b2^step)) + eps).
     Source: Kingma and Ba 2015; the decoder's constraint from Bricken et al. 2023.
 
     Args:
@@ -54,11 +52,8 @@ def adam(
     first, second = 1 - betas[0] ** step, 1 - betas[1] ** step
     numbers = (learning_rate / first, 1 / math.sqrt(second), 1 - betas[0], betas[1], 1 - betas[1], epsilon)
     constants = tuple(np.float32(number) for number in numbers)
-    rows = max(1, NUMBERS // arrays[0].shape[1])
 
-    def update(start: int) -> None:
-        pieces = (a[start : start + rows] for a in arrays)
-        adam_rows(*pieces, constants, tangential, unit_norm)
+    def update(rows: slice) -> None:
+        adam_rows(*(a[rows] for a in arrays), constants, tangential, unit_norm)
 
-    run(update, range(0, len(arrays[0]), rows))
-
+    run(update, shares(len(arrays[0]), 4 * arrays[0].size))

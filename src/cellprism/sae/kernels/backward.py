@@ -4,12 +4,13 @@ Notable choices
 
 - Two steps, since what a code reconstructs (``errors``) and what the weights should do about it (``gradients``) are
   wanted apart: losses are measured in between, and other losses use the first with a target of their own.
-- Features may be in groups of neighbours, as in a Matryoshka autoencoder: reconstruction g uses the features of groups 0
-  to g, and the loss is the sum of all. One group is the plain autoencoder and costs nothing more.
+- Features may be in groups of neighbours, as in a Matryoshka autoencoder: reconstruction g uses the features of groups
+  0 to g, and the loss is the sum of all. One group is the plain autoencoder and costs nothing more.
 - What is computed is ``equations.sparse.pair_gradients``; for groups, of the loss of Bussmann et al. 2025.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +20,7 @@ from torch import Tensor
 
 from cellprism.equations.sparse import Gradients, Pairs
 from cellprism.sae.kernels import rows
-from cellprism.sae.kernels.threads import run, slices
-
-PIECES = 32  # of about equal work, that gradients are cut into
+from cellprism.sae.kernels.threads import run, shares
 
 
 class Errors(NamedTuple):
@@ -64,12 +63,13 @@ def errors(
         relu: whether the selection had one; values of zero then hear nothing.
         group_ends: the feature after the last of each group, up to n_features; empty for one group of all.
     """
-    ends = np.array(group_ends or (pairs.n_features,))
+    ends = np.array(_ends(group_ends, pairs.n_features))
     upstream = torch.empty(len(ends), *target.shape)
     pulls, squares = torch.empty_like(pairs.values), np.empty((len(ends), len(target)), np.float32)
     given = _arrays(pairs), _array(decoder), _array(target), ends, np.float32(scale), relu
     written = upstream.numpy(), squares, pulls.numpy()
-    run(lambda tokens: rows.reconstruct(*given, tokens.start, tokens.stop, *written), slices(len(target)))
+    parts = shares(len(target), 2 * len(pairs.values) * target.shape[1])
+    run(lambda tokens: rows.reconstruct(*given, tokens.start, tokens.stop, *written), parts)
     return Errors(upstream, pulls, torch.from_numpy(squares.sum(axis=1, dtype=np.float64)))
 
 
@@ -95,7 +95,7 @@ def gradients(
         out = Gradients(*(torch.empty(shape) for shape in shapes))
     encoder, b_enc, decoder = (a.detach().numpy() for a in out)
     tokens, values, pulls, starts, fired = _by_feature(pairs, errors.pulls)
-    x_rows, ends = _array(x), (*group_ends,) or (n_features,)
+    x_rows, ends = _array(x), _ends(group_ends, n_features)
 
     def differentiate(features: slice) -> None:
         first, last = features.start, features.stop
@@ -104,7 +104,7 @@ def gradients(
         for heard, low, high in zip(upstream, (0, *ends), ends, strict=False):
             rows.sums_of_rows(heard, tokens, values, starts, max(first, low), min(last, high), decoder)
 
-    run(differentiate, _shares(starts))
+    run(differentiate, _equal_shares(starts, x.shape[1] + upstream.shape[2]))
     total = _weighted_sum(upstream[0], np.ones(len(x), np.float32))
     return Learned(out, torch.from_numpy(total), torch.from_numpy(fired))
 
@@ -128,22 +128,28 @@ def _by_feature(
     return tokens, sorted_values, sorted_pulls, starts, fired
 
 
-def _shares(starts: np.ndarray) -> list[slice]:
+def _equal_shares(starts: np.ndarray, width: int) -> list[slice]:
     """Neighbouring features that are about the same work: a feature counts like four pairs more."""
     work = starts + 4 * np.arange(len(starts))
-    cuts = np.searchsorted(work, np.linspace(0, work[-1], PIECES + 1)).tolist()
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b]
+    shares_of_work = shares(int(work[-1]), int(work[-1]) * width)
+    cuts = np.searchsorted(work, [share.stop for share in shares_of_work]).tolist()
+    return [slice(a, b) for a, b in pairwise([0, *cuts]) if a < b]
 
 
 def _weighted_sum(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """sum_i weights[i] matrix[i], in pieces that do not depend on the number of threads."""
-    index = np.arange(len(matrix))
-    starts = np.append(index[::256], len(matrix))
-    parts = np.empty((len(starts) - 1, matrix.shape[1]), np.float32)
-    run(lambda i: rows.sums_of_rows(matrix, index, weights, starts, i, i + 1, parts), range(len(parts)))
-    total = np.empty((1, matrix.shape[1]), np.float32)
-    rows.sums_of_rows(parts, index, np.ones_like(parts[:, 0]), np.array([0, len(parts)]), 0, 1, total)
+    parts = shares(len(matrix), matrix.size)
+    starts, index = np.array([0, *(part.stop for part in parts)]), np.arange(len(matrix))
+    sums, total = (np.empty((n, matrix.shape[1]), np.float32) for n in (len(parts), 1))
+    run(lambda i: rows.sums_of_rows(matrix, index, weights, starts, i, i + 1, sums), range(len(parts)))
+    rows.sums_of_rows(sums, index, np.ones_like(sums[:, 0]), np.array([0, len(parts)]), 0, 1, total)
     return total[0]
+
+
+def _ends(group_ends: Sequence[int], n_features: int) -> tuple[int, ...]:
+    ends = tuple(group_ends) or (n_features,)
+    assert ends[-1] == n_features, f"groups end at {ends} of {n_features} features"  # the loops would read past the end
+    return ends
 
 
 def _arrays(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,8 +5,8 @@ Notable choices
 - Values are compared as whole numbers: the bits of a float, changed so that their order is the floats' (``ordered``).
   One loop then serves bfloat16 (int16) and float32 (int32), negative values and NaN included.
 - A row is compared with a threshold 64 values at a time, which leaves a word with a bit per value; only words that are
-  not zero are looked at again. With a threshold a little below the k-th largest value that is a few values per row kept,
-  and a reading of the row is all that it costs.
+  not zero are looked at again. With a threshold a little below the k-th largest value these are few, and reading the
+  row once is most of the cost.
 - The threshold is only a guess, from the row before. Where fewer than k values reach it, the k-th largest of the maxima
   of groups replaces it: k groups have a value that large, so k values do.
 - The k-th largest of what was collected is found by halving the range of values and counting, which no order of the

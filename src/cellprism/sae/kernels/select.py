@@ -12,14 +12,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from cellprism.equations.sparse import Pairs
 from cellprism.sae.kernels import search
 from cellprism.sae.kernels.product import Precision, Product
 from cellprism.sae.kernels.rows import pair_scores
-from cellprism.sae.kernels.threads import run, slices
+from cellprism.sae.kernels.threads import run, shares
 from cellprism.types import SparseCode
 
 PREACTIVATIONS = 1 << 21  # made at once by a thread: few enough to be searched in cache
@@ -61,7 +61,7 @@ def select_top_k(
         if exact and relu:
             values[tokens].relu_()
 
-    run(search_slice, _slices(x, product))
+    run(search_slice, _slices(x, product), with_torch=True)
     if not exact:
         _score(x, encoder, b_enc, features.flatten(), np.arange(len(x) + 1) * k, relu, values.flatten())
     return SparseCode(values, features, len(encoder))
@@ -107,9 +107,7 @@ def select_batch_top_k(
     return Pairs(values, features, torch.from_numpy(offsets[:-1]), len(encoder)), smallest
 
 
-def _thresholds(
-    x: Float[Tensor, "token d_model"], product: Product, k: int, guess: float | None
-) -> Iterator[int]:
+def _thresholds(x: Float[Tensor, "token d_model"], product: Product, k: int, guess: float | None) -> Iterator[int]:
     """Bits of ever lower values from which to collect a batch's largest; the last collects all positive ones."""
     octave = OCTAVE[product.dtype]
     if guess is not None:
@@ -137,25 +135,34 @@ def _reaching(
         search.collect_rows(bits, threshold, keys, places)
         found[tokens.start] = keys, places
 
-    run(collect, parts)
+    run(collect, parts, with_torch=True)
     keys, places = zip(*(found[tokens.start] for tokens in parts), strict=True)
     return np.concatenate(keys), np.concatenate(places), counts
 
 
-def _score(x, encoder, b_enc, features, offsets, relu, values) -> None:
-    """Write the pre-activations of some pairs, in float32."""
+def _score(
+    x: Float[Tensor, "token d_model"],
+    encoder: Float[Tensor, "feature d_model"],
+    b_enc: Float[Tensor, " feature"],
+    features: Int[Tensor, " pair"],
+    offsets: np.ndarray,
+    relu: bool,
+    values: Float[Tensor, " pair"],
+) -> None:
+    """Write the pre-activations of some pairs, in float32; pairs of token t are offsets[t] to offsets[t + 1]."""
     arrays = [a.detach().contiguous().numpy() for a in (x, encoder, b_enc)]
 
     def score(tokens: slice) -> None:
         pair_scores(*arrays, features.numpy(), offsets, relu, tokens.start, tokens.stop, values.numpy())
 
-    run(score, slices(len(x)))
+    run(score, shares(len(x), len(values) * x.shape[1]))
 
 
 def _slices(x: Float[Tensor, "token d_model"], product: Product) -> list[slice]:
     """Tokens whose pre-activations one thread makes at once: a power of two, at most ``PREACTIVATIONS`` numbers."""
     most = max(1, PREACTIVATIONS // len(product.bias))
-    return slices(len(x), min(1024, 1 << (most.bit_length() - 1)))
+    size = min(1024, 1 << (most.bit_length() - 1))
+    return [slice(start, min(start + size, len(x))) for start in range(0, len(x), size)]
 
 
 def _bits(h: Shaped[Tensor, "token feature"]) -> np.ndarray:

@@ -1,0 +1,87 @@
+"""Which genes an autoencoder reconstructs: its fit per class of genes, in one pass over the tokens.
+
+Ribosomal and mitochondrial genes make up much of a cell's counts, and receptors and histocompatibility genes much of
+what differs between blood cells; an average over all tokens can hide that one of them is all that is fitted.
+"""
+
+import re
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from anndata import AnnData
+from jaxtyping import Int
+
+from cellprism.features.collect import check_site
+from cellprism.features.tokens import residual_tokens
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.types import CellModel
+
+NAMED = {
+    "ribosomal": r"RP[LS]\d+[AXYL]?\d*$|RPLP\d$|RPSA$",
+    "mitochondrial": r"MT-",
+    "histocompatibility": r"HLA-|B2M$|CD74$",
+    "immune receptors": r"IG[HKL][VDJCAGM]|TR[ABDG][VDJC]",
+}
+"""Classes by symbol; the first that fits counts."""
+LEVELS = ("others, low", "others, middle", "others, high")
+"""The rest, in thirds by mean expression."""
+
+
+def gene_classes(adata: AnnData) -> pd.Series:
+    """Class of each gene of ``adata.var``, by symbol, else by its third of mean expression (raw counts)."""
+    mean = np.asarray(sp.csr_matrix(adata.X).mean(axis=0)).ravel()
+    named = [next((c for c, pattern in NAMED.items() if re.match(pattern, g)), None) for g in adata.var_names]
+    rest = np.array([name is None for name in named])
+    level = pd.Series(mean[rest]).rank(method="first", pct=True)
+    thirds = iter(np.array(LEVELS)[np.minimum((level.to_numpy() * 3).astype(int), 2)])
+    return pd.Series([name or next(thirds) for name in named], index=adata.var_names, name="class")
+
+
+@torch.no_grad()
+def fit_by_class(
+    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int = 32
+) -> pd.DataFrame:
+    """Explained variance and shares of variance and error, per class of genes.
+
+    Formula: with m the mean of the (centred) vectors of all tokens, a class has the variance sum |x - m|^2 and
+    the error sum |x - x_hat|^2 over its tokens; explained is 1 - error / variance.
+
+    Returns:
+        A row per class: ``class``, ``genes``, ``tokens``, ``variance_share``, ``error_share`` (of all tokens'),
+        ``explained_variance``.
+
+    Raises:
+        ModelError: the layer does not exist, or the autoencoder does not fit the model.
+    """
+    check_site(model, sae, layer)
+    classes = gene_classes(adata)
+    order = [name for name in (*NAMED, *LEVELS) if (classes == name).any()]
+    of_gene = torch.full((len(model.genes),), -1)
+    places = pd.Index(model.genes).get_indexer(adata.var_names)
+    of_gene[torch.from_numpy(places)] = torch.from_numpy(pd.Index(order).get_indexer(pd.Index(classes)))
+    n = len(order)
+    count, error, squares = torch.zeros(n).long(), torch.zeros(n).double(), torch.zeros(n).double()
+    total = torch.zeros(n, sae.d_model).double()
+    for x, gene, _ in residual_tokens(model, adata, layer, batch_size):
+        group = None if sae.centre is None else gene
+        near = (sae.centred(x.float(), group) - sae.b_dec).double().cpu()
+        off = (sae.decode(sae.encode(x, group), group) - x.float()).double().square().sum(dim=1).cpu()
+        which: Int[torch.Tensor, " token"] = of_gene[gene.cpu()]
+        count += torch.bincount(which, minlength=n)
+        error.index_add_(0, which, off)
+        squares.index_add_(0, which, near.square().sum(dim=1))
+        total.index_add_(0, which, near)
+    mean = total.sum(dim=0) / count.sum()
+    variance = squares - 2 * total @ mean + count * mean.square().sum()
+    return pd.DataFrame(
+        {
+            "class": order,
+            "genes": [int((classes == name).sum()) for name in order],
+            "tokens": count.numpy(),
+            "variance_share": (variance / variance.sum()).numpy(),
+            "error_share": (error / error.sum()).numpy(),
+            "explained_variance": (1 - error / variance).numpy(),
+        }
+    )

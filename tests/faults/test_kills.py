@@ -1,0 +1,61 @@
+"""Killed at any moment, a training goes on as if nothing had happened."""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from cellprism.errors import RunError
+from faults.training import FINISHED, Child, assert_same, newest, train
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, unbroken, seed):
+    delays, kills, ended = random.Random(seed), 0, ""
+    while not ended:
+        with Child(tmp_path) as child:
+            if child.hear() != FINISHED:
+                time.sleep(delays.uniform(0, 0.1))
+                child.process.kill()
+            ended = child.last_words()
+            kills += not ended
+    assert kills > 5, "it was over before much could happen"
+    assert_same(tmp_path, unbroken)
+
+
+def test_killed_at_every_change_of_a_file_it_ends_with_the_same_bits(tmp_path, unbroken):
+    """The first life ends at its first file, the second at its second, and so on until one is long enough."""
+    number, ended = 0, ""
+    while not ended:
+        number += 1
+        with Child(tmp_path, die_at=number) as child:
+            ended = child.last_words()
+    assert number > 20, "a checkpoint alone has seven such moments"
+    assert_same(tmp_path, unbroken)
+
+
+def test_killed_between_checkpoints_it_does_the_lost_steps_again(tmp_path, unbroken):
+    for seconds, until in [(0, 11), (1e9, 29)]:
+        with Child(tmp_path, seconds=seconds) as child:
+            while child.hear()[0] < until:
+                pass
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-2])["step"] >= 28
+    assert newest(tmp_path) < 29
+    train(tmp_path)
+    assert_same(tmp_path, unbroken)
+
+
+def test_a_second_training_in_one_folder_is_refused_as_long_as_the_first_lives(tmp_path, unbroken):
+    with Child(tmp_path) as child:
+        child.hear()
+        os.kill(child.process.pid, signal.SIGSTOP)  # it lives, and changes nothing
+        before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        with pytest.raises(RunError, match=f"another process is training in {tmp_path}; wait for it or choose another"):
+            train(tmp_path)
+        assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    train(tmp_path)
+    assert_same(tmp_path, unbroken)

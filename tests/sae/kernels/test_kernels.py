@@ -1,0 +1,58 @@
+"""When the kernels are not used, and what else they need."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import cellprism.sae.kernels as kernels
+from cellprism.sae.kernels import product
+from cellprism.sae.kernels.compiled import compiled
+from cellprism.sae.kernels.product import Product
+
+
+def test_float32_on_a_processor_is_covered():
+    assert kernels.unsupported(torch.device("cpu"), torch.float32) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "reason"),
+    [
+        ("meta", torch.float32, "for CPUs and the weights are on meta"),
+        ("cpu", torch.float64, "the weights are float64"),
+    ],
+)
+def test_other_cases_are_refused_with_the_reason(device, dtype, reason):
+    assert reason in kernels.unsupported(torch.device(device), dtype)
+
+
+def test_numba_may_be_missing_or_switched_off(monkeypatch):
+    from numba import config
+
+    monkeypatch.setattr(config, "DISABLE_JIT", 1)
+    assert "switched off" in kernels.unsupported(torch.device("cpu"), torch.float32)
+    monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    assert kernels.unsupported(torch.device("cpu"), torch.float32) == "numba is not installed"
+
+
+def test_asking_does_not_import_numba():
+    code = "import sys, cellprism.sae.kernels; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loops_compile_where_no_result_can_be_kept():
+    namespace = {}
+    exec(compile("def double(x):\n    return 2 * x\n", "<no such file>", "exec"), namespace)
+    assert compiled()(namespace["double"])(21) == 42
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("onednn", [True, False])
+def test_products_with_and_without_private_operators_agree(precision, onednn, monkeypatch):
+    monkeypatch.setattr(product, "has_onednn", lambda: onednn)
+    x, encoder, b_enc = torch.randn(17, 13), torch.randn(41, 13), torch.randn(41)
+    h = Product(encoder, b_enc, precision)(x)
+    assert h.dtype == getattr(torch, precision)
+    tolerance = {"rtol": 1e-5, "atol": 1e-5} if precision == "float32" else {"rtol": 0.02, "atol": 0.1}
+    torch.testing.assert_close(h.float(), x @ encoder.T + b_enc, **tolerance)
