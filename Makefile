@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INTEROP := .venv-interop
 
-.PHONY: demo test check clean
+.PHONY: demo test check interop clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -36,5 +37,17 @@ $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# the real SAELens, which needs an environment of its own
+interop: $(INTEROP)/.ready
+	$(INTEROP)/bin/python -m pytest -q tests/interop
+
+# a torchvision that was built for another torch may come with it; it breaks the import and is not needed
+$(INTEROP)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(INTEROP)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e . pytest beartype sae-lens==6.54.12
+	$(INTEROP)/bin/pip uninstall -q -y torchvision
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo runs
+	rm -rf $(VENV) $(INTEROP) .venv-peers demo runs

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -5,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cellprism.equations.association import weighted_shift
+from cellprism.equations.association import chance_shift, weighted_shift
 
 CELLS, FEATURES, GENES = 17, 41, 29
 small = {"elements": st.floats(0, 100, width=32)}
@@ -79,3 +81,19 @@ def test_is_bounded_and_does_not_depend_on_the_scale_of_either(z, expression, sc
     assert (np.abs(F) <= np.sqrt(CELLS) * (1 + 1e-6)).all()
     np.testing.assert_allclose(shift(scale * z.astype(np.float64), expression), F, atol=1e-8)
     np.testing.assert_allclose(shift(z, scale * expression.astype(np.float64)), F, atol=1e-6)
+
+
+def test_the_spread_by_chance_is_that_over_all_orders_of_the_cells():
+    rng = np.random.default_rng(0)
+    z, expression = rng.gamma(1.0, size=(7, 3)) * np.array([1, 1, -1]), rng.gamma(1.0, size=(7, 5))
+    z[:3, 1] = 0
+    shifts = np.stack([shift(z[list(order)], expression) for order in permutations(range(7))])
+    assert np.abs(shifts.mean(axis=0)).max() < 1e-12
+    expected = np.broadcast_to(chance_shift(sp.csr_matrix(z))[:, None], (3, 5))
+    np.testing.assert_allclose(shifts.std(axis=0), expected, rtol=1e-9)
+
+
+def test_nothing_is_expected_by_chance_of_a_feature_that_is_the_same_everywhere_or_never_fires(z):
+    found = chance_shift(sp.csr_matrix(z))
+    assert found[3] == found[5] == 0
+    assert (found[[f for f in range(FEATURES) if f not in (3, 5)]] > 0).all()

@@ -96,7 +96,9 @@ def test_the_recipe_says_how_a_table_was_made(model, cells, sae):
         "centring": "none",
         "gene_filter": "none",
         "cells": {"n_cells": CELLS, "source": "made up", "sha256": "abc"},
+        "tokens": "genes",
         "table": "mean activation, features x genes",
+        "gene_share_by_chance": (GENES - 1) / (CELLS * GENES - 1),
     }
     assert found.cells.uns["cellprism"]["table"] == "mean activation over present genes, cells x features"
 

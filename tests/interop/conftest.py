@@ -15,9 +15,7 @@ def noted():
         (code, largest), (vector, longest) = (
             (float((a - b).abs().max()), float(b.abs().max())) for a, b in (codes, reconstructions)
         )
-        FIGURES.append(
-            f"{direction:10} {name:45} {code:8.1e} {largest:8.1f} {vector:8.1e} {longest:8.1f} {differ:5d}"
-        )
+        FIGURES.append(f"{direction:10} {name:45} {code:8.1e} {largest:8.1f} {vector:8.1e} {longest:8.1f} {differ:5d}")
         assert differ == 0, f"{differ} of {codes[0].numel()} features fire in one implementation only"
         assert code < 1e-5 * largest, f"codes of up to {largest:.1f} differ by up to {code:.1e}"
         assert vector < 1e-5 * longest, f"reconstructions of up to {longest:.1f} differ by up to {vector:.1e}"

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from interop.test_theirs import dense
-from interop.theirs import D_IN, D_OUT, FEATURES, K, sae_lens
+from sae.conftest import planted
 
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
@@ -14,7 +13,8 @@ from cellprism.sae.config import SaeConfig
 from cellprism.sae.fit import fit_saes
 from cellprism.sae.stream import Vectors
 from cellprism.sae.units import Job
-from sae.conftest import planted
+from interop.test_theirs import dense
+from interop.theirs import D_IN, D_OUT, FEATURES, K, sae_lens
 
 STEPS, TOKENS, GROUPS = 41, 101, 7
 METADATA = {"model_name": "tiny", "hook_name": "blocks.2.hook_resid_post", "seed": 3}
@@ -78,6 +78,15 @@ def test_transcoders_say_the_same(architecture, centring, tmp_path, noted):
 @pytest.mark.parametrize("settings", [{"biases": "two"}, {"scaling": False}, {"unit_norm": False}], ids=str)
 def test_further_settings_say_the_same(settings, tmp_path, noted):
     compared(fitted("topk", **settings), tmp_path, noted, f"topk, {settings}")
+
+
+@pytest.mark.parametrize("architecture", NAMES)
+def test_saelens_can_train_them_further(architecture, tmp_path):
+    sae, x = fitted(architecture), data()[0].x
+    sae.save(tmp_path)
+    theirs = sae_lens.TrainingSAE.load_from_disk(tmp_path)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs.encode(x), dense(sae.encode(x)))
 
 
 @pytest.mark.parametrize(

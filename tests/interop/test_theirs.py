@@ -4,12 +4,13 @@ import json
 
 import pytest
 import torch
-from interop.theirs import CASES, CONFIG, REFUSED, WEIGHTS
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from cellprism.errors import InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import SparseCode
+from interop.golden import FOLDER
+from interop.theirs import CASES, CONFIG, FEATURES, REFUSED, WEIGHTS, sae_lens
 
 
 def dense(code: SparseCode) -> torch.Tensor:
@@ -58,7 +59,7 @@ def test_firing_rates_are_read_where_they_are(tmp_path):
     CASES["topk, checkpoint"](tmp_path)
     rate = SparseAutoencoder.load(tmp_path).firing_rate
     assert rate is not None
-    torch.testing.assert_close(rate[1:], 10 ** torch.linspace(-10, -1, 41)[1:])
+    torch.testing.assert_close(rate[1:], 10 ** torch.linspace(-10, -1, FEATURES)[1:])
     assert rate[0] == 0
     (tmp_path / "sparsity.safetensors").unlink()
     assert SparseAutoencoder.load(tmp_path).firing_rate is None
@@ -66,8 +67,6 @@ def test_firing_rates_are_read_where_they_are(tmp_path):
 
 def test_there_and_back_and_there_again_is_the_same(tmp_path, noted):
     """SAELens' folder, saved again here, in SAELens."""
-    from interop.theirs import sae_lens
-
     for name in ("gated, trained", "batchtopk, trained", "topk, whitened", "jumprelu_transcoder"):
         case = CASES[name](tmp_path / name)
         SparseAutoencoder.load(tmp_path / name).save(tmp_path / "again")
@@ -79,10 +78,19 @@ def test_there_and_back_and_there_again_is_the_same(tmp_path, noted):
 
 
 def test_a_further_weight_is_not_passed_over(tmp_path):
-    from safetensors.torch import save_file
-
     CASES["standard"](tmp_path)
-    save_file(load_file(tmp_path / WEIGHTS) | {"scaling_factor": torch.full((41,), 2.0)}, tmp_path / WEIGHTS)
+    save_file(load_file(tmp_path / WEIGHTS) | {"scaling_factor": torch.full((FEATURES,), 2.0)}, tmp_path / WEIGHTS)
     with pytest.raises(InputError, match="holds scaling_factor too, of which nothing is known here"):
         SparseAutoencoder.load(tmp_path)
-    assert json.loads((tmp_path / CONFIG).read_text())["architecture"] == "standard"
+
+
+@pytest.mark.parametrize("folder", sorted(p for p in FOLDER.iterdir() if p.is_dir()), ids=lambda p: p.name)
+def test_the_figures_of_the_default_tests_are_still_what_it_says(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    if config["normalize_activations"] not in ("none", False) or config.get("architecture") == "matryoshka_batchtopk":
+        pytest.skip("SAELens loads its training checkpoints for training only")
+    said, sae = load_file(folder / "said.safetensors"), sae_lens.SAE.load_from_disk(folder, dtype="float32")
+    with torch.no_grad():
+        codes = sae.encode(said["x"])
+        torch.testing.assert_close(codes, said["codes"])
+        torch.testing.assert_close(sae.decode(codes), said["reconstruction"])

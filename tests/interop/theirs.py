@@ -54,7 +54,7 @@ def _trained(name: str, steps: int = 20, **settings: Any) -> Any:
     """A training autoencoder after some steps, so that running thresholds have moved."""
     sae = _filled(getattr(sae_lens, name)(_config(name, **settings)))
     adam = torch.optim.Adam(sae.parameters(), lr=1e-2)
-    coefficients = {key: 0.1 for key in sae.get_coefficients()}
+    coefficients = dict.fromkeys(sae.get_coefficients(), 0.1)
     for step in range(steps):
         inputs = TrainStepInput(vectors(97, seed=100 + step), coefficients, None, step, is_logging_step=False)
         adam.zero_grad()
@@ -213,7 +213,9 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         _unreadable("JumpReLUSkipTranscoder", **TRANSCODER), r"'jumprelu_skip_transcoder', .* \(W_skip\)",
     ),
     "matching_pursuit": (_unreadable("MatchingPursuitSAE"), "architecture 'matching_pursuit', .* several rounds"),
-    "temporal": (_unreadable("TemporalSAE", n_heads=1, bottleneck_factor=1), "architecture 'temporal', .* tokens before each token"),
+    "temporal": (
+        _unreadable("TemporalSAE", n_heads=1, bottleneck_factor=1), "architecture 'temporal', .* tokens before each",
+    ),
     "layer_norm": (
         _unreadable("StandardSAE", normalize_activations="layer_norm"),
         "normalize_activations = 'layer_norm', .* Set it to 'none' in a copy and give vectors that are normalised",

@@ -12,6 +12,7 @@ from cellprism.models import aido_genes, hub
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import fetch_extras, load, recognises
 from cellprism.models.download import RemoteFile
+from cellprism.models.registry import load_model
 from cellprism.types import CellBatch
 from models.conftest import same_weights
 from models.hub_server import Hub, serving, write_published
@@ -84,6 +85,14 @@ def test_from_a_pinned_revision_to_a_forward_pass(server, source, published):
     assert torch.equal(out.expression, published[0].resume(batch, 0, published[0].residual(batch, 0)).expression)
     server.status = 500
     assert same_weights(load(hub.fetch(source, offline=True)), model), "no network the second time"
+
+
+def test_by_its_source_a_model_comes_with_its_genes_and_options(server, source):
+    assert load_model(str(source)).genes == tuple(GENES)
+    server.status = 500
+    marked = load_model(str(source), offline=True, gene_subset=True)
+    assert marked.revision == server.revision
+    assert "were left out, while the model was trained on all 19,264 at once" in marked.card["limits"][0]
 
 
 def test_a_hub_with_safetensors_gives_the_same_model(server, source, published):

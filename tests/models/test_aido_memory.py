@@ -1,4 +1,4 @@
-"""The shape of AIDO.Cell-3M at full length, in a process of its own, within 1.2 GB."""
+"""The shape of AIDO.Cell-3M at full length, in a process of its own, in a quarter of the published forward's memory."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-LIMIT = 1.2e9
+LIMIT = 3.7e9 / 4  # what benchmarks/bench_aido_cost.py measures of the published algorithm
 FORWARD = """
 import numpy as np
 from anndata import AnnData
@@ -28,7 +28,7 @@ print(int(peak.split()[1]) * 1024)
 
 
 @pytest.mark.slow
-def test_a_cell_runs_through_the_3M_shape_in_under_a_gigabyte_and_a_fifth():
+def test_a_cell_runs_through_the_3M_shape_in_a_quarter_of_the_memory():
     """``getrusage`` would count the memory of the process that started this one, so the kernel's own record is read."""
     status = Path("/proc/self/status")
     if not status.is_file() or "VmHWM" not in status.read_text():

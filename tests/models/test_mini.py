@@ -1,6 +1,7 @@
 """The model that comes with the package: its genes, its card, and that it has learned something."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from cellprism.cells.read import read_cells
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import CONFIG, GENES, WEIGHTS
 from cellprism.models.assess import expression_of, nearest_genes, predict_masked
-from cellprism.models.registry import load_model, model_path
+from cellprism.models.registry import load_model, model_location
 
 MARKERS = """CD3D CD3E CD4 CD8A CD8B IL7R CCR7 LEF1 SELL FOXP3 IL2RA CTLA4 MS4A1 CD79A CD79B TCL1A CD19 NKG7 GNLY GZMB
     GZMK GZMA PRF1 KLRB1 KLRD1 NCAM1 LYZ CD14 S100A8 S100A9 FCN1 FCGR3A MS4A7 FCER1A CST3 CLEC10A CD1C IL3RA PPBP PF4
     HLA-DRA ISG15 IFI6 IFNG TBX21 CCL5 CXCR3 MKI67""".split()
+FOLDER = Path(model_location("mini"))
 METHODS = {"model", "ridge", "type mean", "gene mean"}
 
 
@@ -31,11 +33,11 @@ def cells(mini):
 
 
 def test_it_is_small_and_has_at_least_1500_genes_and_a_head(mini):
-    assert (model_path("mini") / WEIGHTS).stat().st_size <= 8_000_000
+    assert (FOLDER / WEIGHTS).stat().st_size <= 8_000_000
     assert len(mini.genes) >= 1500
     assert mini.head is not None
     assert mini.config.gene_subset
-    assert sorted(p.name for p in model_path("mini").iterdir()) == sorted([WEIGHTS, CONFIG, GENES, "README.md"])
+    assert sorted(p.name for p in FOLDER.iterdir()) == sorted([WEIGHTS, CONFIG, GENES, "README.md"])
 
 
 def test_it_knows_all_genes_of_the_bundled_cells(mini, cells):
@@ -73,7 +75,7 @@ def test_its_card_says_what_it_was_made_from_and_how(mini):
 
 
 def test_its_revision_is_the_checksum_of_its_weights(mini):
-    checksum = hashlib.sha256((model_path("mini") / WEIGHTS).read_bytes()).hexdigest()
+    checksum = hashlib.sha256((FOLDER / WEIGHTS).read_bytes()).hexdigest()
     assert mini.revision == f"sha256:{checksum[:16]}"
 
 
@@ -112,7 +114,7 @@ def test_on_cells_of_another_donor_it_predicts_hidden_genes_better_than_their_me
 
 
 def test_the_page_beside_the_weights_quotes_the_cards_figures(mini):
-    page = (model_path("mini") / "README.md").read_text(encoding="utf-8")
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
     masked, readout = (mini.card["assessment"][part] for part in ("masked", "cell_types"))
     figures = [masked["methods"][name]["of_gene_mean"] for name in ("model", "ridge", "type mean")]
     figures += [source["accuracy"] for source in readout["readout"].values()]

@@ -5,7 +5,7 @@ import torch
 
 from cellprism.equations.sparse import decode, preactivations, top_k
 from cellprism.errors import ConfigError, InputError
-from cellprism.sae import autoencoder
+from cellprism.sae import autoencoder, steps
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import SparseCode
 from sae.conftest import D_MODEL, FEATURES, K
@@ -31,18 +31,16 @@ def test_sizes_are_read_off_the_weights(sae):
 def test_encoding_and_decoding_are_the_equations(sae, vectors):
     code = sae.encode(vectors)
     expected = top_k(preactivations(vectors, sae.W_enc, sae.b_enc, sae.b_dec), K)
-    assert torch.equal(code.values, expected.values)
-    assert torch.equal(code.features, expected.features)
-    assert torch.equal(sae.decode(code), decode(expected, sae.W_dec, sae.b_dec))
+    torch.testing.assert_close(_dense(code), _dense(expected))
+    torch.testing.assert_close(sae.decode(code), decode(expected, sae.W_dec, sae.b_dec))
 
 
 def test_encoding_in_slices_changes_nothing(sae, monkeypatch):
     x = torch.randn(1031, D_MODEL, generator=torch.Generator().manual_seed(3))
     whole = sae.encode(x)
-    monkeypatch.setattr(autoencoder, "SLICE", 1)
-    sliced = sae.encode(x)
-    torch.testing.assert_close(sliced.values, whole.values)
-    assert torch.equal(sliced.features, whole.features)
+    monkeypatch.setattr(steps, "SLICE", 1)
+    monkeypatch.setattr(autoencoder, "steps_for", lambda x: steps.PlainSteps())
+    torch.testing.assert_close(_dense(sae.encode(x)), _dense(whole))
 
 
 def test_other_float_types_are_converted(sae, vectors):
@@ -133,6 +131,7 @@ def test_groups_that_do_not_exist_are_refused(grouped, vectors, wrong):
         ({"centre": torch.zeros(7, 14)}, "centre has 14 columns; expected 13"),
         ({"k": 42}, "k is 42: expected 1 to 41"),
         ({"threshold": torch.zeros(41)}, "by k or by a threshold: give one of the two"),
+        ({"k": None, "threshold": -torch.ones(41)}, "a threshold is below zero"),
         ({"k": None}, "by k or by a threshold: give one of the two"),
         ({"k": None, "threshold": torch.zeros(40)}, r"threshold has shape \(40,\); expected \(41,\)"),
     ],
@@ -141,3 +140,35 @@ def test_groups_that_do_not_exist_are_refused(grouped, vectors, wrong):
 def test_weights_that_do_not_fit_together_are_refused(sae, change, message):
     with pytest.raises(ConfigError, match=message):
         replace(sae, **change)
+
+
+def test_features_above_their_thresholds_fire(sae, vectors):
+    threshold = torch.rand(FEATURES, generator=torch.Generator().manual_seed(4)) * 3
+    by_threshold = replace(sae, k=None, threshold=threshold)
+    h = preactivations(vectors, sae.W_enc, sae.b_enc, sae.b_dec)
+    code = by_threshold.encode(vectors)
+    torch.testing.assert_close(torch.zeros_like(h).scatter_add(1, code.features, code.values), h * (h > threshold))
+
+
+def test_open_gates_pass_an_affine_map_of_the_pre_activation(sae, vectors):
+    generator = torch.Generator().manual_seed(5)
+    slope, shift = torch.rand(FEATURES, generator=generator) + 0.5, torch.randn(FEATURES, generator=generator)
+    gated = replace(sae, k=None, threshold=torch.zeros(FEATURES), slope=slope, shift=shift)
+    h = preactivations(vectors, sae.W_enc, sae.b_enc, sae.b_dec)
+    code = gated.encode(vectors)
+    expected = (h > 0) * (h * slope + shift).relu()
+    torch.testing.assert_close(torch.zeros_like(h).scatter_add(1, code.features, code.values), expected)
+
+
+def test_a_transcoder_subtracts_nothing_that_it_adds_and_may_change_width(sae, vectors):
+    W_dec, b_dec = torch.randn(FEATURES, 11), torch.randn(11)
+    transcoder = replace(sae, W_dec=W_dec, b_dec=b_dec, is_transcoder=True)
+    code = transcoder.encode(vectors)
+    torch.testing.assert_close(_dense(code), _dense(top_k(preactivations(vectors, sae.W_enc, sae.b_enc), K)))
+    torch.testing.assert_close(transcoder.decode(code), _dense(code) @ W_dec + b_dec)
+
+
+def test_one_row_of_means_needs_no_groups(sae, vectors):
+    mean = torch.randn(1, D_MODEL)
+    code = replace(sae, centre=mean).encode(vectors)
+    torch.testing.assert_close(_dense(code), _dense(sae.encode(vectors - mean)))

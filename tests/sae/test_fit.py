@@ -7,8 +7,10 @@ from cellprism.errors import ConfigError, InputError
 from cellprism.sae.centre import group_means
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.evaluate import evaluate
-from cellprism.sae.fit import fit_sae
+from cellprism.sae.fit import fit_sae, fit_saes
 from cellprism.sae.initial import random_directions
+from cellprism.sae.stream import Vectors
+from cellprism.sae.units import Job
 from sae.conftest import planted
 
 D, N = 13, 41
@@ -144,3 +146,63 @@ def test_centring_needs_groups(batches):
 def test_no_steps_are_refused(batches):
     with pytest.raises(ConfigError, match="steps is 0: expected at least 1"):
         fit_sae(batches, CONFIG, D, steps=0)
+
+
+@pytest.mark.parametrize("settings", [{"centring": "global"}, {"centring": "global", "biases": "two"}])
+def test_one_mean_for_all_is_folded_into_the_biases(batches, settings):
+    far = [b + 100 for b in batches]
+    config = replace(CONFIG, **settings)
+    sae = fit_sae(far, config, D, steps=11)
+    assert sae.centre is None
+    plain = evaluate(sae, far)
+    assert plain.explained_variance == pytest.approx(float(sae.history["explained_variance"].iloc[-1]), abs=0.1)
+    assert plain.explained_variance > 0.2
+
+
+def test_a_transcoder_learns_a_linear_map_of_its_input():
+    data = planted(6000, 31, 61, 3)
+    generator = torch.Generator().manual_seed(1)
+    turn = torch.randn(31, 19, generator=generator)
+    y = data.x @ turn + 5
+    batches = [Vectors(a, None, b) for a, b in zip(data.x.split(500), y.split(500), strict=True)]
+    config = SaeConfig(k=3, n_features=61, learning_rate=3e-3, target_layer=1)
+    sae = fit_saes(batches, [Job(config, 31, d_target=19)], steps=300)[0]
+    assert sae.is_transcoder
+    assert (sae.d_model, sae.W_dec.shape[1]) == (31, 19)
+    measures = evaluate(sae, batches)
+    assert measures.explained_variance > 0.6
+    assert measures.explained_variance == pytest.approx(float(sae.history["explained_variance"].iloc[-1]), abs=0.1)
+    with pytest.raises(InputError, match="has no targets, which a transcoder needs"):
+        fit_saes([data.x[:100]], [Job(config, 31, d_target=19)], steps=1)
+
+
+@pytest.mark.parametrize("architecture", ["batchtopk", "matryoshka", "l1", "gated", "jumprelu"])
+def test_an_autoencoder_with_a_threshold_does_alone_what_it_did_in_training(architecture):
+    data, unseen = planted(20_000, 31, 61, 3), planted(2_003, 31, 61, 3, seed=1)
+    config = SaeConfig(architecture=architecture, k=5, n_features=61, learning_rate=3e-3)
+    sae = fit_sae(list(data.x.split(500)), config, 31, steps=400)
+    assert sae.architecture == architecture
+    last = sae.history.iloc[-20:].mean()
+    alone = evaluate(sae, [unseen.x])
+    assert alone.explained_variance == pytest.approx(last["explained_variance"], abs=0.05)
+    assert alone.l0 == pytest.approx(last["l0"], rel=0.15)
+    assert alone.explained_variance > 0.5
+
+
+def test_several_jobs_on_one_stream_are_each_what_they_are_alone(batches):
+    jobs = [
+        Job(CONFIG, D, seed=0),
+        Job(replace(CONFIG, k=3), D, seed=1),
+        Job(replace(CONFIG, n_features=59), D, seed=0),
+    ]
+    together = fit_saes(batches, jobs, steps=13)
+    for job, sae in zip(jobs, together, strict=True):
+        alone = fit_saes(batches, [job], steps=13)[0]
+        assert torch.equal(sae.W_enc, alone.W_enc)
+        assert sae.history["mse"].tolist() == alone.history["mse"].tolist()
+
+
+def test_the_preset_of_published_settings_fits(batches):
+    sae = fit_sae(batches, SaeConfig.preset("yc2026", k=5, n_features=N), D, steps=200)
+    assert not sae.relu
+    assert evaluate(sae, batches).explained_variance > 0.3

@@ -42,3 +42,20 @@ def weighted_shift(z: sp.csr_matrix, expression: sp.csr_matrix) -> Float[np.ndar
         np.divide(shift, scale, out=shift, where=scale > 0)
     shift[:, spread == 0] = 0
     return shift
+
+
+def chance_shift(z: sp.csr_matrix) -> Float[np.ndarray, " feature"]:
+    """Standard deviation of ``weighted_shift`` at any gene, were the activations dealt to the cells at random.
+
+    Formula: sqrt((sum_c z_c^2 - (sum_c z_c)^2 / n) n / (n - 1)) / sum_c |z_c| for n cells, the spread of a weighted sum
+    of n standardised numbers in random order; 0 for a feature that is the same in all cells or never fires.
+
+    Args:
+        z: activations [cell, feature].
+    """
+    z = sp.csr_matrix(z, dtype=np.float64)
+    n = z.get_shape()[0]
+    signed, size, squares = (np.asarray(a.sum(axis=0)).ravel() for a in (z, abs(z), z.power(2)))
+    rest = squares - signed**2 / n
+    rest[rest <= 1e-12 * squares] = 0  # what is the same in all cells leaves rounding error
+    return np.divide(np.sqrt(rest * n / max(n - 1, 1)), size, out=np.zeros(size.shape), where=size > 0)

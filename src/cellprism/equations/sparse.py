@@ -232,9 +232,9 @@ def bias_gradient(
 
 def _by_feature(pairs: Pairs) -> tuple[Int[Tensor, " pair"], Int[Tensor, " pair"], Int[Tensor, " feature"]]:
     """Pairs sorted by feature: their order, their tokens, and where each feature begins."""
-    order = pairs.features.to(torch.int32).sort(stable=True).indices  # torch sorts narrow integers faster
-    counts = torch.bincount(pairs.features, minlength=pairs.n_features)
-    return order, tokens_of(pairs)[order], counts.cumsum(0) - counts
+    ordered, order = pairs.features.to(torch.int32).sort(stable=True)  # torch sorts narrow integers faster
+    features = torch.arange(pairs.n_features, dtype=torch.int32, device=order.device)
+    return order, tokens_of(pairs)[order], torch.searchsorted(ordered, features)
 
 
 def tangential(

@@ -29,6 +29,7 @@ from cellprism.features.source import CellTokens, TokenSource
 from cellprism.features.stream import CellStream, Reading
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
+from cellprism.sae.checkpoint import METRICS
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.distributed import is_first, processes
 from cellprism.sae.evaluate import evaluate
@@ -91,9 +92,9 @@ def train_sae(
         layer: block whose output is read, from 0.
         config: settings; the defaults where not given.
         seed: seed of the initial directions and of the order of tokens.
-        out: run folder; writes ``sae/L<layer>`` there with the weights, ``metrics.json`` and
-            ``history.parquet``. A training that was stopped goes on from ``sae/L<layer>/checkpoint``. With
-            ``config.store`` the residuals are in ``residuals/L<layer>``, where later trainings find them.
+        out: run folder; writes ``sae/L<layer>`` there with the weights, ``metrics.json``, ``history.parquet`` and
+            ``metrics.jsonl``, a line a step. A training that was stopped goes on from ``sae/L<layer>/checkpoint``.
+            With ``config.store`` the residuals are in ``residuals/L<layer>``, where later trainings find them.
         batch_size: cells per forward pass of the model.
         progress: called after every step with the number of steps done and the step's figures (see
             ``fit_sae``).
@@ -168,6 +169,7 @@ def train_saes(
     if out is not None and kept is not None and is_first():
         for sae, job in zip(saes, jobs, strict=True):
             _write(sae, Path(out) / "sae" / job.folder)
+        (kept / METRICS).replace(kept.parent / METRICS)
         shutil.rmtree(kept)
     return saes
 

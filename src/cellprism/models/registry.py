@@ -10,6 +10,7 @@
 
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -174,6 +175,11 @@ def recognised(path: Path) -> str:
 
 def _load(name: str, path: Path, options: dict[str, Any]) -> CellModel:
     one = family(name)
+    try:
+        signature(one.load).bind(path, **options)
+    except TypeError as error:
+        given = ", ".join(options)
+        raise ModelError(f"models of the family {name!r} do not take these options ({given}): {error}") from error
     try:
         return one.load(path, **options)
     except ModuleNotFoundError as error:  # heavy libraries are imported only now

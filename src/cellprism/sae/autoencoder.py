@@ -9,7 +9,7 @@ Notable choices
   this form exactly by ``with_two_biases``.
 - ``centre`` holds one vector per group, subtracted before encoding and added back after decoding. For
   residuals of a cell model the groups are genes; this package does not care.
-- Encoding goes through slices of tokens that fit a processor's cache: faster, and memory stays flat.
+- A code's features come in no particular order.
 """
 
 from collections.abc import Mapping
@@ -25,10 +25,8 @@ from torch import Tensor
 
 from cellprism.equations.sparse import Pairs, above_threshold, decode, joined, padded_code, preactivations
 from cellprism.errors import ConfigError, InputError
-from cellprism.sae.steps import steps_for
+from cellprism.sae.steps import sliced, steps_for
 from cellprism.types import SparseCode
-
-SLICE = 1 << 21  # pre-activations computed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +94,8 @@ class SparseAutoencoder:
                 raise ConfigError(f"{name} has {found.shape[-1]} columns; expected {width}")
         if (self.k is None) == (self.threshold is None):
             raise ConfigError("an autoencoder selects by k or by a threshold: give one of the two")
+        if self.threshold is not None and (self.threshold < 0).any():
+            raise ConfigError("a threshold is below zero: features that fire must be positive")
         if self.k is not None and not 1 <= self.k <= n_features:
             raise ConfigError(f"k is {self.k}: expected 1 to {n_features}, the number of features")
 
@@ -161,17 +161,12 @@ class SparseAutoencoder:
         x = self.centred(x.to(self.W_enc.dtype), group)
         x = x if self.is_transcoder else x - self.b_dec
         if self.k is not None:
-            steps = steps_for(x, self.n_features, self.k)
-            parts = [
-                steps.top_k(part, self.encoder_rows, self.b_enc, self.k, self.relu)
-                for part in x.split(max(256, SLICE // self.n_features))
-            ]
-            values, features = torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts])
-            return SparseCode(values.view(-1, self.k), features.view(-1, self.k), self.n_features)
+            pairs = steps_for(x).top_k(x, self.encoder_rows, self.b_enc, self.k, self.relu)
+            return SparseCode(pairs.values.view(-1, self.k), pairs.features.view(-1, self.k), self.n_features)
         assert self.threshold is not None, "one of k and threshold is given"
         parts = [
             self._valued(above_threshold(preactivations(part, self.W_enc, self.b_enc), self.threshold))
-            for part in x.split(max(256, SLICE // self.n_features))
+            for part in sliced(x, self.n_features)
         ]
         return padded_code(joined(parts))
 
@@ -201,7 +196,7 @@ class SparseAutoencoder:
 
     @classmethod
     def load(cls, folder: str | Path) -> "SparseAutoencoder":
-        """Read a folder written by ``save`` or by SAELens (architecture topk).
+        """Read a folder written by ``save`` or by SAELens; see ``sae.files`` and ``sae.saelens``.
 
         Raises:
             InputError: the folder or one of its files is missing, or it holds an autoencoder of another kind.

@@ -69,7 +69,7 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         if self.folder is not None and is_first():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / LOCK).open("w")
+            self._lock = (self.folder / LOCK).open("a")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

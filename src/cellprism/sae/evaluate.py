@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cellprism.equations.sparse import explained_variance
 from cellprism.errors import InputError
-from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.sae.stream import Batch
+from cellprism.sae.autoencoder import SparseAutoencoder, centre_of
+from cellprism.sae.stream import Batch, Vectors
 
 DENSE = 0.1  # a feature that fires at more than this share of tokens is called dense
 
@@ -56,27 +56,37 @@ class _Moments:
         self.total += wide.sum(dim=0)
 
 
+def _goal(vectors: Vectors, sae: SparseAutoencoder) -> Float[Tensor, "token d_target"]:
+    """What should come out."""
+    if not sae.is_transcoder:
+        return vectors.x.float()
+    if vectors.target is None:
+        raise InputError("a transcoder is measured on its targets; give Vectors(x, target=...)")
+    return vectors.target.float()
+
+
 @torch.no_grad()
 def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
-    """Measure an autoencoder on a stream of vectors, or of pairs of vectors and their groups.
+    """Measure an autoencoder on a stream of vectors, of pairs of vectors and their groups, or of ``Vectors``.
 
     Raises:
         InputError: the stream is empty, or its vectors do not fit the autoencoder.
     """
-    plain, within = _Moments(sae.d_model), _Moments(sae.d_model)
+    plain, within = _Moments(sae.W_dec.shape[1]), _Moments(sae.W_dec.shape[1])
     squared = torch.zeros((), dtype=torch.float64)
     fired = torch.zeros(sae.n_features, dtype=torch.long)
     count = 0
+    centre = sae.target_centre if sae.is_transcoder else sae.centre
     for batch in batches:
-        x, group = (batch[0], batch[1]) if isinstance(batch, tuple) else (batch, None)
-        x = x.float()
-        code = sae.encode(x, group)
-        squared += (sae.decode(code, group) - x).double().square().sum().cpu()
+        vectors = Vectors(*batch) if isinstance(batch, tuple) else Vectors(batch)
+        goal = _goal(vectors, sae)
+        code = sae.encode(vectors.x.float(), vectors.group)
+        squared += (sae.decode(code, vectors.group) - goal).double().square().sum().cpu()
         fired += torch.bincount(code.features[code.values != 0], minlength=sae.n_features).cpu()
-        plain.add(x - sae.b_dec)  # variances do not change; the sums lose fewer digits near zero
-        if sae.centre is not None:
-            within.add(sae.centred(x, group))
-        count += len(x)
+        plain.add(goal - sae.b_dec)  # variances do not change; the sums lose fewer digits near zero
+        if centre is not None:
+            within.add(goal - centre_of(centre, vectors.group))
+        count += len(goal)
     if not count:
         raise InputError("there are no vectors to measure the autoencoder on; the stream of batches is empty")
     rate = fired.double() / count
@@ -84,11 +94,9 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
     zero = torch.zeros_like(within.total)  # the groups' means are already off, so nothing more is subtracted
     return SaeMeasures(
         tokens=count,
-        mse=float(squared) / (count * sae.d_model),
+        mse=float(squared) / (count * sae.W_dec.shape[1]),
         explained_variance=float(explained),
-        explained_within=(
-            None if sae.centre is None else float(explained_variance(squared, within.squares, zero, count))
-        ),
+        explained_within=(None if centre is None else float(explained_variance(squared, within.squares, zero, count))),
         l0=float(fired.sum()) / count,
         dead_share=float((fired == 0).double().mean()),
         dense_share=float((rate > DENSE).double().mean()),

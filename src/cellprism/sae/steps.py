@@ -5,7 +5,8 @@ one row per feature in encoder and decoder alike.
 """
 
 import logging
-from typing import NamedTuple, Protocol, runtime_checkable
+from functools import cache
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +18,7 @@ from cellprism.equations.sparse import (
     Pairs,
     batch_top_k,
     decode_pairs,
+    joined,
     pair_gradients,
     pairs_of,
     preactivations,
@@ -24,8 +26,16 @@ from cellprism.equations.sparse import (
     tokens_of,
     top_k,
 )
+from cellprism.sae.kernels import unsupported
+
+SLICE = 1 << 21  # pre-activations computed at once
 
 log = logging.getLogger(__name__)
+
+
+def sliced(x: Float[Tensor, "token d_model"], n_features: int) -> tuple[Tensor, ...]:
+    """Stretches of tokens whose pre-activations fit a processor's cache: faster, and memory stays flat."""
+    return x.split(max(256, SLICE // n_features))
 
 
 class Backward(NamedTuple):
@@ -97,7 +107,8 @@ class PlainSteps:
         k: int,
         relu: bool,
     ) -> Pairs:
-        return pairs_of(top_k(preactivations(x, encoder.T, b_enc), k, relu))
+        parts = [pairs_of(top_k(preactivations(part, encoder.T, b_enc), k, relu)) for part in sliced(x, len(encoder))]
+        return joined(parts)
 
     def batch_top_k(
         self,
@@ -156,6 +167,18 @@ def _within(pairs: Pairs, low: int, high: int) -> Pairs:
     return Pairs(pairs.values[keep], pairs.features[keep], counts.cumsum(0) - counts, pairs.n_features)
 
 
-def steps_for(x: Float[Tensor, "_ d_model"], n_features: int, k: int, precision: str = "float32") -> Steps:
-    """The fastest steps for vectors like these."""
+def steps_for(x: Float[Tensor, "_ d_model"], precision: str = "float32") -> Steps:
+    """The fastest steps for vectors like these: kernels where they can, else plain torch; says which in the log."""
+    return _steps_for(x.device, x.dtype, precision)
+
+
+@cache
+def _steps_for(device: torch.device, dtype: torch.dtype, precision: Literal["float32", "bfloat16"]) -> Steps:
+    reason = unsupported(device, dtype)
+    if reason is None:
+        from cellprism.sae.fused import FusedSteps
+
+        log.info("autoencoders are computed by kernels, features selected in %s", precision)
+        return FusedSteps(precision)
+    log.info("autoencoders are computed by plain torch: %s", reason)
     return PlainSteps()

@@ -25,7 +25,7 @@ class Vectors(NamedTuple):
 
 Batch = Float[Tensor, "_ d_model"] | tuple[Float[Tensor, "_ d_model"], Int[Tensor, " _"]] | Vectors
 Sites = Mapping[int, Vectors]
-"""The same tokens at several sites, by layer."""
+"""The same tokens at several sites, by a number that jobs ask for (``Job.site``)."""
 
 
 @runtime_checkable

@@ -88,16 +88,14 @@ class Trainer:
             target: what is reconstructed, for a transcoder; else ``x``.
         """
         goal = x if target is None else target
-        read = x if self.is_transcoder else x - self.weights["b_dec"]
-        aim = goal - self.weights["b_dec"]
-        if "b_out" in self.weights:
-            aim = aim - self.weights["b_out"]
+        near = goal - self.weights["b_dec"]
+        read = x if self.is_transcoder else near
+        aim = near - self.weights["b_out"] if "b_out" in self.weights else near
         work = self._counted if isinstance(self.architecture, Counted) else self._penalised
         gradients, error, fired = work(read, aim)
-        near = goal - self.weights["b_dec"]  # sums of squares lose fewer digits near zero
-        sums = {
-            "error": error.double().square().sum(), "squares": near.double().square().sum(),
-            "total": near.double().sum(dim=0), "fired": fired,
+        sums = {  # of squares near zero, where they lose fewer digits
+            "error": error.square().sum().double(), "squares": near.square().sum().double(),
+            "total": near.sum(dim=0).double(), "fired": fired,
         }  # fmt: skip
         gradients, sums, count = reduced(gradients, sums, len(x))
         self._count(sums["fired"] > 0, count)
@@ -153,7 +151,7 @@ class Trainer:
         return dict(zip(w, gradients, strict=True)), (x_hat - goal).detach(), fired
 
     def _steps(self, x: Float[Tensor, "_ d_model"]) -> Steps:
-        return steps_for(x, len(self.weights["b_enc"]), self.config.k, self.config.precision)
+        return steps_for(x, self.config.precision)
 
     def _update(self, gradients: dict[str, Tensor]) -> None:
         if self.config.null != "untrained":

@@ -43,7 +43,7 @@ def table() -> GeneTable:
 
 @pytest.fixture(scope="package")
 def dgd(table) -> DgdModel:
-    return DgdModel.random(DgdSizes(GENES, WIDTH, components=5, hidden=19, layers=2), table, 3, name="a DGD")
+    return DgdModel.random(DgdSizes(GENES, WIDTH, components=5, hidden=19, search_steps=43), table, 3, name="a DGD")
 
 
 @pytest.fixture(scope="package")

@@ -9,6 +9,7 @@ from cellprism.errors import DamagedError, ModelError
 from cellprism.models.latent import dgd as dgd_family
 from cellprism.models.latent import scvi as scvi_family
 from cellprism.models.latent.files import CONFIG, GENES, WEIGHTS
+from cellprism.models.registry import load_model
 from cellprism.store.atomic import sha256
 
 FAMILIES = {"DgdModel": dgd_family, "ScviModel": scvi_family}
@@ -61,6 +62,12 @@ def test_each_family_recognises_its_own_folders_alone(family, folder, tmp_path):
     assert not family.recognises(folder / WEIGHTS)
     (folder / CONFIG).write_text('{"model_type": ')
     assert not family.recognises(folder)
+
+
+def test_the_registry_finds_the_family_of_a_folder(counts_model, folder):
+    loaded = load_model(folder)
+    assert type(loaded) is type(counts_model)
+    assert loaded.revision == counts_model.revision
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, GENES])

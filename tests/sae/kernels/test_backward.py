@@ -63,9 +63,10 @@ def _autograd(case: Case, pairs: Pairs, *given: Tensor) -> tuple[list[float], li
     kept = torch.zeros_like(h, dtype=torch.bool)
     kept[tokens_of(pairs), pairs.features] = True
     z = torch.where(kept, h.relu() if case.relu else h, 0.0)
-    squared = [(z[:, :end] @ decoder[:end] + after - target).square().sum() for end in case.group_ends or (FEATURES,)]
+    ends = case.group_ends or (FEATURES,)
+    squared = torch.stack([(z[:, :end] @ decoder[:end] + after - target).square().sum() for end in ends])
     wanted = (encoder, b_enc, decoder, before, after)
-    return [float(s) for s in squared], list(torch.autograd.grad(torch.stack(squared).sum() / 2, wanted))
+    return squared.tolist(), list(torch.autograd.grad(squared.sum() / 2, wanted))
 
 
 @each_case

@@ -52,7 +52,8 @@ def test_loops_compile_where_no_result_can_be_kept():
 def test_products_with_and_without_private_operators_agree(precision, onednn, monkeypatch):
     monkeypatch.setattr(product, "has_onednn", lambda: onednn)
     x, encoder, b_enc = torch.randn(17, 13), torch.randn(41, 13), torch.randn(41)
-    h = Product(encoder, b_enc, precision)(x)
-    assert h.dtype == getattr(torch, precision)
+    dtype = getattr(torch, precision)
+    h = Product(encoder.to(dtype), b_enc.to(dtype))(x.to(dtype))
+    assert h.dtype == dtype
     tolerance = {"rtol": 1e-5, "atol": 1e-5} if precision == "float32" else {"rtol": 0.02, "atol": 0.1}
     torch.testing.assert_close(h.float(), x @ encoder.T + b_enc, **tolerance)

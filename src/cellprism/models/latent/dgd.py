@@ -2,14 +2,13 @@
 
 - Counts of a cell are negative binomial around its total times the decoder's shares; the dispersion is one a gene.
 - A cell's vector is found, not computed: it maximises the likelihood of the cell's counts times the mixture's density,
-  with decoder and mixture frozen. The search starts at the component mean under which the counts are likeliest and
-  draws no random numbers; every cell has its own objective and its own step sizes, so that a cell's vector does not
-  depend on which cells are searched with it, beyond rounding. Training cells are treated like all others: the vectors
-  that they had in training are not kept.
+  with decoder and mixture frozen. The search starts at the component mean where that is highest already and draws no
+  random numbers; every cell has its own objective and its own step sizes, so that a cell's vector does not depend on
+  which cells are searched with it, beyond rounding. Training cells are treated like all others: the vectors that they
+  had in training are not kept.
 - Genes that the data did not measure are left out of the likelihood. An encoder would have to take them for zeros.
 
-Departs from Schuster and Krogh 2023: SiLU instead of ReLU, so that the search for a vector is one of a smooth function,
-and one start a cell instead of one a component.
+Departs from Schuster and Krogh 2023: SiLU instead of ReLU, so that a cell's vector is the optimum of a smooth function.
 
 Source: Schuster and Krogh 2023, The Deep Generative Decoder: MAP estimation of representations improves modelling of
 single-cell RNA data; the model behind Schuster 2025.
@@ -119,19 +118,20 @@ class DgdModel(CountsModel):
         log_dispersion = self.log_dispersion.detach()[measured]
         log_total = counts.sum(dim=1, keepdim=True).log()
 
-        def shares(z: Tensor) -> Tensor:
-            return torch.log_softmax(F.linear(self._last_hidden(z), weight, bias), dim=-1)
+        def objective(z: Float[Tensor, "_ d_model"]) -> Float[Tensor, " cell"]:
+            log_shares = torch.log_softmax(F.linear(self._last_hidden(z), weight, bias), dim=-1)
+            fit = counts_given_mean(counts, log_shares + log_total, log_dispersion)
+            return fit.sum(dim=1) + self.mixture.log_density(z)
 
         with torch.no_grad():
-            mean = self.mixture.mean.detach()
-            likely = counts @ shares(mean).T + self.mixture.logit.log_softmax(0)
-            z = mean[likely.argmax(dim=1)].clone().requires_grad_(True)
+            means = self.mixture.mean.detach()
+            best = torch.stack([objective(mean[None]) for mean in means]).argmax(dim=0)
+        z = means[best].clone().requires_grad_(True)
         steps, rate = self.sizes.search_steps, self.sizes.search_rate
         adam = torch.optim.Adam([z], betas=BETAS)
         for step in range(steps):
             adam.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / steps))
-            fit = counts_given_mean(counts, shares(z) + log_total, log_dispersion).sum()
-            (z.grad,) = torch.autograd.grad(-fit - self.mixture.log_density(z).sum(), [z])
+            (z.grad,) = torch.autograd.grad(-objective(z).sum(), [z])
             adam.step()
         return z.detach()
 

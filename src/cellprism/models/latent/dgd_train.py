@@ -1,14 +1,15 @@
 """Train a deep generative decoder: decoder, mixture and one vector a cell, together, by gradient descent.
 
-- Vectors start at standardised principal components and the mixture at their k-means clusters. From random vectors one
-  component takes all cells, and the fit is worse after more epochs.
+- Vectors start at standardised principal components and the mixture at their k-means clusters. From small random
+  vectors one component takes 99 % of PBMC3K, and the fit is worse after more epochs.
 - Free vectors and a decoder can trade scale: the smaller the vectors, the denser the prior. Priors on the components'
-  means and spreads hold the scale, and are counted once a cell, so that they mean the same for any number of cells.
+  means (normal) and spreads (log-normal) hold the scale. They are averaged over components and counted once a cell, so
+  that they mean the same for any number of either. The prior of the component weights is flat.
 - A run takes seconds to minutes, so there are no checkpoints to go on from. The same arguments give the same model on
   one machine and number of threads.
 
-Departs from Schuster and Krogh 2023: normal and log-normal priors instead of a soft ball and a gamma-like one, uniform
-component weights' prior left out, start at principal components.
+Departs from Schuster and Krogh 2023: vectors start at principal components instead of zero and move at every step
+instead of every epoch; component means have a normal prior instead of a soft ball.
 """
 
 import math
@@ -135,7 +136,7 @@ def _fit(
     cells: TrainingCells,
     settings: DgdTraining,
     progress: Callable[[int, dict[str, float]], None] | None,
-) -> list[dict[str, float]]:
+) -> list[dict[str, int | float]]:
     decoder = [*model.hidden.parameters(), *model.output.parameters()]
     shape = [model.log_dispersion, *model.mixture.parameters()]
     rate = settings.learning_rate
@@ -146,7 +147,8 @@ def _fit(
     dense = torch.optim.AdamW(groups, betas=DECODER_BETAS)
     sparse = torch.optim.SparseAdam([{"params": list(vectors.parameters()), "peak": VECTOR_RATE}], betas=VECTOR_BETAS)
     steps = settings.epochs * -(-len(cells) // settings.batch_size)
-    curve, step = [], 0
+    curve: list[dict[str, int | float]] = []
+    step = 0
     for epoch in range(settings.epochs):
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(cells))
         figures = {"likelihood": 0.0, "prior": 0.0}

@@ -153,7 +153,7 @@ def ridge_decoder(
     The penalty acts on standardised dimensions, so it means the same for any scale of the embedding. Totals are
     ``obs["total_counts"]`` where present, else sums over the columns.
     """
-    total = adata.obs["total_counts"].to_numpy(np.float64) if "total_counts" in adata.obs else None
+    total = np.asarray(adata.obs["total_counts"], dtype=np.float64) if "total_counts" in adata.obs else None
     columns = csc_matrix(log1p_cp10k(csr_matrix(adata.X), total))
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > 0, spread, 1)

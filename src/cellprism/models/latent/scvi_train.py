@@ -79,7 +79,7 @@ def train_scvi(
     """
     settings = settings or ScviTraining()
     cells = TrainingCells.of(adata, genes, settings.held_out, settings.seed)
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, int | float]] = []
 
     def note(epoch: int, figures: dict[str, float]) -> None:
         curve.append({"epoch": epoch, **figures})

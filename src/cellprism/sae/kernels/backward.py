@@ -64,7 +64,7 @@ def errors(
         group_ends: the feature after the last of each group, up to n_features; empty for one group of all.
     """
     ends = np.array(_ends(group_ends, pairs.n_features))
-    upstream = torch.empty(len(ends), *target.shape)
+    upstream = _empty(len(ends), *target.shape)
     pulls, squares = torch.empty_like(pairs.values), np.empty((len(ends), len(target)), np.float32)
     given = _arrays(pairs), _array(decoder), _array(target), ends, np.float32(scale), relu
     written = upstream.numpy(), squares, pulls.numpy()
@@ -92,19 +92,22 @@ def gradients(
     upstream, n_features = _array(errors.upstream), pairs.n_features
     if out is None:
         shapes = (n_features, x.shape[1]), (n_features,), (n_features, upstream.shape[2])
-        out = Gradients(*(torch.empty(shape) for shape in shapes))
+        out = Gradients(*(_empty(*shape) for shape in shapes))
     encoder, b_enc, decoder = (a.detach().numpy() for a in out)
     tokens, values, pulls, starts, fired = _by_feature(pairs, errors.pulls)
     x_rows, ends = _array(x), _ends(group_ends, n_features)
 
-    def differentiate(features: slice) -> None:
-        first, last = features.start, features.stop
-        rows.sums_of_rows(x_rows, tokens, pulls, starts, first, last, encoder)
-        rows.sums_of_pairs(pulls, starts, first, last, b_enc)
-        for heard, low, high in zip(upstream, (0, *ends), ends, strict=False):
-            rows.sums_of_rows(heard, tokens, values, starts, max(first, low), min(last, high), decoder)
+    def encoder_rows(features: slice) -> None:
+        rows.sums_of_rows(x_rows, tokens, pulls, starts, features.start, features.stop, encoder)
+        rows.sums_of_pairs(pulls, starts, features.start, features.stop, b_enc)
 
-    run(differentiate, _equal_shares(starts, x.shape[1] + upstream.shape[2]))
+    def decoder_rows(features: slice) -> None:
+        for heard, low, high in zip(upstream, (0, *ends), ends, strict=False):
+            first, last = max(features.start, low), min(features.stop, high)
+            rows.sums_of_rows(heard, tokens, values, starts, first, last, decoder)
+
+    run(encoder_rows, _equal_shares(starts, x.shape[1]))  # one after the other: both sums' vectors rarely fit in cache
+    run(decoder_rows, _equal_shares(starts, upstream.shape[2]))
     total = _weighted_sum(upstream[0], np.ones(len(x), np.float32))
     return Learned(out, torch.from_numpy(total), torch.from_numpy(fired))
 
@@ -155,6 +158,11 @@ def _ends(group_ends: Sequence[int], n_features: int) -> tuple[int, ...]:
 def _arrays(pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values, features, and where each token's pairs begin and the last one's end."""
     return _array(pairs.values), _array(pairs.features), np.append(pairs.offsets.numpy(), len(pairs.values))
+
+
+def _empty(*shape: int) -> Tensor:
+    """New memory from numpy, which asks for large pages: getting and losing small ones takes as long as the sums."""
+    return torch.from_numpy(np.empty(shape, np.float32))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

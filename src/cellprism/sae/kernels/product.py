@@ -8,31 +8,23 @@ Notable choices
 """
 
 from functools import cache
-from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 from torch.nn.functional import linear
 
-Precision = Literal["float32", "bfloat16"]
-
 
 class Product:
-    """x encoder^T + b_enc, for slices of x; called from one thread at a time or several."""
+    """x encoder^T + b_enc, for slices of x; encoder, b_enc and x are all float32 or all bfloat16."""
 
-    def __init__(
-        self, encoder: Float[Tensor, "feature d_model"], b_enc: Float[Tensor, " feature"], precision: Precision
-    ):
-        self.dtype = torch.float32 if precision == "float32" else torch.bfloat16
-        self.weight, self.bias = encoder.detach().to(self.dtype), b_enc.detach().to(self.dtype)
-        self.onednn = has_onednn()
-        if self.onednn and self.dtype == torch.bfloat16:
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, None)
+    def __init__(self, encoder: Shaped[Tensor, "feature d_model"], b_enc: Shaped[Tensor, " feature"]):
+        self.weight, self.bias, self.onednn = encoder, b_enc, has_onednn()
+        if self.onednn and encoder.dtype == torch.bfloat16:
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(encoder, None)
 
-    def __call__(self, x: Float[Tensor, "token d_model"]) -> Shaped[Tensor, "token feature"]:
-        """Pre-activations of some tokens, in this product's precision."""
-        x = x.detach().to(self.dtype)
+    def __call__(self, x: Shaped[Tensor, "token d_model"]) -> Shaped[Tensor, "token feature"]:
+        """Pre-activations of some tokens."""
         if self.onednn:
             return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
         return linear(x, self.weight, self.bias)
@@ -51,3 +43,10 @@ def has_onednn() -> bool:
         if h.tolist() != [[12, 18, 24]]:
             return False
     return True
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products in bfloat16; without, they are slower than float32."""
+    asks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private to torch as well
+    return has_onednn() and any(getattr(torch.cpu, ask, bool)() for ask in asks)

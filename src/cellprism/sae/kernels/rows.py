@@ -56,12 +56,26 @@ def sums_of_rows(rows, index, weights, starts, first, last, out):
 
 @compiled(fastmath=SUMS)
 @no_type_check
-def pair_scores(x, encoder, b_enc, features, offsets, relu, first, last, scores):
-    """Pre-activations of the pairs of tokens ``first`` to ``last``; zero where a relu cuts them."""
-    for t in range(first, last):
+def pair_scores(x, encoder, b_enc, features, offsets, scores):
+    """Pre-activations of pairs."""
+    for t in range(len(x)):
         for p in range(offsets[t], offsets[t + 1]):
-            score = dot(x[t], encoder[features[p]]) + b_enc[features[p]]
-            scores[p] = np.float32(0) if relu and score <= 0 else score
+            scores[p] = dot(x[t], encoder[features[p]]) + b_enc[features[p]]
+
+
+@compiled(fastmath=SUMS)
+@no_type_check
+def norms_of_rounded(rows, bits, lost, left):
+    """Norms of what rounding rows to bfloat16 (``bits``) lost, and of what it left."""
+    for r in range(len(rows)):
+        row, rounded = rows[r], bits[r]
+        off = norm = np.float32(0)
+        for i in range(len(row)):
+            value = np.int32(np.int32(rounded[i]) << np.int32(16)).view(np.float32)
+            off += (row[i] - value) * (row[i] - value)
+            norm += value * value
+        lost[r] = np.sqrt(off)
+        left[r] = np.sqrt(norm)
 
 
 @compiled(fastmath=SUMS)

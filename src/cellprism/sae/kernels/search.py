@@ -1,4 +1,4 @@
-"""Loops that find the largest of many pre-activations.
+"""Loops that find the largest of many pre-activations, where these are known up to a bound on their error.
 
 Notable choices
 
@@ -11,6 +11,8 @@ Notable choices
   of groups replaces it: k groups have a value that large, so k values do.
 - The k-th largest of what was collected is found by halving the range of values and counting, which no order of the
   values makes slow.
+- What is known of a value is an interval. Whatever could be among the k largest is a candidate: its upper end reaches
+  the k-th largest of all lower ends. ``rows.pair_scores`` then says which of the candidates really are.
 - Of equal values the first features are kept, and kept features come in ascending order.
 """
 
@@ -99,46 +101,113 @@ def safe_threshold(row, k, tops):
 
 @compiled()
 @no_type_check
-def top_k_rows(rows, k, margin, kept, features):
-    """The k largest of each row: their bits and their places.
+def key_of(value):
+    """A float32 as an int32 that is ordered like it; NaN is above all."""
+    return np.int32(np.iinfo(np.int32).max) if value != value else ordered(np.float32(value).view(np.int32))
 
-    ``margin`` is how far below the k-th key of a row the next row's threshold is.
+
+@compiled()
+@no_type_check
+def float_of(key, shift):
+    """The float that a key stands for; ``shift`` is how many bits shorter than float32 its type is."""
+    return np.int32(np.int32(ordered(key)) << np.int32(shift)).view(np.float32)
+
+
+@compiled()
+@no_type_check
+def lowest_that_reaches(bar, bound, rounding, shift):
+    """A key such that no lower one can stand for ``bar``, being off by at most ``bound`` and then rounded."""
+    value = bar - bound
+    value -= np.float32(2) * rounding * abs(value)
+    return np.int64(ordered(np.float32(value).view(np.int32))) >> shift if value == value else np.int64(-(1 << 31))
+
+
+@compiled()
+@no_type_check
+def bound_of(feature, token, bounds):
+    """How far a pre-activation can be off before it is rounded; see ``Screen``."""
+    return token[0] * bounds[0, feature] + token[1] * bounds[1, feature] + bounds[2, feature]
+
+
+@compiled()
+@no_type_check
+def candidates_of_rows(rows, rounding, tokens, bounds, worst, k, margin):
+    """The features of each row that could be among its k largest, and offsets: row r's are from the r-th to the next.
+
+    Args: rows are bits of pre-activations [token feature]. ``rounding`` is their relative, ``bound_of`` with tokens
+    [token 2] and bounds [3 feature] their absolute error; worst [3 1] are the largest bounds. ``margin`` is how far
+    below the last key that mattered in a row the next row's threshold is.
     """
-    length = rows.shape[1]
+    length, shift = rows.shape[1], 32 - 8 * rows.itemsize
     lowest = np.int64(np.iinfo(rows.dtype).min)
     tops = np.empty((length + GROUP - 1) // GROUP, rows.dtype)
-    keys, places = np.empty(length, rows.dtype), np.empty(length, np.int32)
+    keys, where, lower = np.empty(length, rows.dtype), np.empty(length, np.int32), np.empty(length, np.int32)
+    places, offsets = np.empty(rows.size, np.int32), np.empty(len(rows) + 1, np.int64)
     threshold = lowest
+    written = offsets[0] = 0
     for r in range(len(rows)):
-        found = collect(rows[r], threshold, keys, places) if r > 0 else 0
+        row, token = rows[r], tokens[r]
+        found = collect(row, threshold, keys, where) if r > 0 else 0
         if found < k:
-            found = collect(rows[r], safe_threshold(rows[r], k, tops), keys, places)
-        bar = kth_largest(keys, found, k)
-        keep(keys, places, 0, found, bar, k - count_above(keys, found, bar), kept[r], features[r])
-        threshold = max(lowest, bar - margin)
+            threshold = safe_threshold(row, k, tops)
+            found = collect(row, threshold, keys, where)
+        while True:
+            for i in range(found):
+                h = float_of(keys[i], shift)
+                lower[i] = key_of(h - (rounding * abs(h) + bound_of(where[i], token, bounds)))
+            bar = float_of(np.int32(kth_largest(lower, found, k)), 0)
+            reaching = max(lowest, lowest_that_reaches(bar, bound_of(0, token, worst), rounding, shift))
+            if reaching >= threshold:
+                break
+            threshold = reaching
+            found = collect(row, threshold, keys, where)
+        for i in range(found):
+            h = float_of(keys[i], shift)
+            if not h + (rounding * abs(h) + bound_of(where[i], token, bounds)) < bar:  # NaN may be anything
+                places[written] = where[i]
+                written += 1
+        offsets[r + 1] = written
+        threshold = max(lowest, reaching - margin)
+    return places[:written].copy(), offsets
 
 
 @compiled()
 @no_type_check
-def count_above(keys, count, bar):
-    """How many of the first ``count`` keys are larger than ``bar``."""
-    above = 0
-    for i in range(count):
-        above += keys[i] > bar
-    return above
+def candidates_of_batch(rows, rounding, tokens, bounds, worst, bar):
+    """The features of each row that could reach ``bar``, with keys of the least and the most that each could be.
+
+    Args and offsets: as of ``candidates_of_rows``.
+    """
+    shift = 32 - 8 * rows.itemsize
+    lowest = np.int64(np.iinfo(rows.dtype).min)
+    keys, where = np.empty(rows.shape[1], rows.dtype), np.empty(rows.shape[1], np.int32)
+    found, offsets = np.empty((3, rows.size), np.int32), np.empty(len(rows) + 1, np.int64)
+    places, lower, upper = found
+    written = offsets[0] = 0
+    for r in range(len(rows)):
+        threshold = lowest_that_reaches(bar, bound_of(0, tokens[r], worst), rounding, shift)
+        for i in range(collect(rows[r], max(lowest, threshold), keys, where)):
+            h = float_of(keys[i], shift)
+            bound = rounding * abs(h) + bound_of(where[i], tokens[r], bounds)
+            if not h + bound < bar:
+                places[written] = where[i]
+                lower[written] = key_of(h - bound)
+                upper[written] = key_of(h + bound)
+                written += 1
+        offsets[r + 1] = written
+    return found[:, :written].copy(), offsets
 
 
 @compiled()
 @no_type_check
-def keep(keys, places, start, stop, bar, ties, kept, features):
-    """Copy what is larger than ``bar`` and the first ``ties`` of what equals it; returns how many were copied, and
-    the ties that are left."""
+def keep(keys, places, bar, ties, kept, features):
+    """Copy what is larger than ``bar`` and the first ``ties`` of what equals it; returns how many, and ties left."""
     j = 0
-    for i in range(start, stop):
+    for i in range(len(keys)):
         key = keys[i]
         if key > bar or (key == bar and ties > 0):
             ties -= key == bar
-            kept[j] = ordered(key)
+            kept[j] = float_of(key, 0)
             features[j] = places[i]
             j += 1
     return j, ties
@@ -146,37 +215,48 @@ def keep(keys, places, start, stop, bar, ties, kept, features):
 
 @compiled()
 @no_type_check
-def count_reaching(rows, threshold, counts):
-    """How many keys of each row reach a threshold."""
-    bar = rows.dtype.type(threshold)
-    for r in range(len(rows)):
-        row = rows[r]
-        reach = np.int32(0)
+def ties_to_keep(keys, bar, k):
+    """How many of the keys that equal ``bar`` are among the k largest."""
+    for i in range(len(keys)):
+        k -= keys[i] > bar
+    return k
+
+
+@compiled()
+@no_type_check
+def top_of_candidates(scores, places, offsets, k, relu, values, features):
+    """The k largest scores of each row, with their places; with ``relu`` those below zero become zero."""
+    keys = np.empty(0, np.int32)
+    for r in range(len(offsets) - 1):
+        start, stop = offsets[r], offsets[r + 1]
+        if len(keys) < stop - start:
+            keys = np.empty(2 * (stop - start), np.int32)
+        row = keys[: stop - start]
         for i in range(len(row)):
-            reach += np.int32(ordered(row[i]) >= bar)
-        counts[r] = reach
+            row[i] = key_of(scores[start + i])
+        bar = kth_largest(row, len(row), k)
+        keep(row, places[start:stop], bar, ties_to_keep(row, bar, k), values[r], features[r])
+        for j in range(k):
+            if relu and values[r, j] < 0:
+                values[r, j] = 0
 
 
 @compiled()
 @no_type_check
-def collect_rows(rows, threshold, keys, places):
-    """The keys of all rows that reach a threshold, one row after the other, and their places in their rows."""
-    start = 0
-    for r in range(len(rows)):
-        start += collect(rows[r], threshold, keys[start:], places[start:])
-
-
-@compiled()
-@no_type_check
-def largest_of_all(keys, places, counts, k, kept, features, offsets):
-    """The k largest of all rows together; ``offsets`` says where each row's begin. Returns the k-th key."""
-    bar = kth_largest(keys, len(keys), k)
-    ties = k - count_above(keys, len(keys), bar)
-    start = written = 0
-    for r in range(len(counts)):
-        offsets[r] = written
-        stop = start + counts[r]
-        more, ties = keep(keys, places, start, stop, bar, ties, kept[written:], features[written:])
+def top_of_batch(scores, places, offsets, k, values, features, kept_offsets):
+    """The k largest positive scores of all rows together; fewer where there are not that many. Returns how many."""
+    keys = np.empty(len(scores), np.int32)
+    positive = 0
+    for i in range(len(scores)):
+        keys[i] = key_of(scores[i])
+        positive += keys[i] > 0
+    k = min(k, positive)
+    bar = kth_largest(keys, len(keys), k) if k > 0 else np.int64(np.iinfo(np.int32).max)
+    ties = ties_to_keep(keys, bar, k)
+    written = 0
+    for r in range(len(offsets) - 1):
+        kept_offsets[r] = written
+        row = slice(offsets[r], offsets[r + 1])
+        more, ties = keep(keys[row], places[row], bar, ties, values[written:], features[written:])
         written += more
-        start = stop
-    return bar
+    return written

@@ -1,0 +1,76 @@
+"""Feature x gene tables of models that read a cell as a whole: what the cells express in which a feature fires.
+
+Notable choices
+
+- Such a model has no token a gene, so nothing fires at a gene. A gene belongs to a feature as far as it is higher than
+  usual in the cells in which the feature fires (``equations.association.weighted_shift``), from the cells' own counts.
+- Genes that are lower there are kept in a layer; lists and participation ratios are of genes that are higher, since
+  low genes are what other features are about.
+- Shifts that other cells in the same number would show as well are taken for 0: thousands of them would drown the
+  genes that a participation ratio is to count.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from cellprism.equations.association import chance_shift, weighted_shift
+from cellprism.equations.footprint import participation_ratio
+from cellprism.errors import InputError
+from cellprism.models.latent.whole import log1p_cp10k
+from cellprism.types import CellModel
+
+CHANCE = 3.0
+"""Shifts count from this many of their standard deviations among cells drawn at random."""
+
+
+def tokens_are_genes(model: CellModel, adata: AnnData) -> bool:
+    """Whether the tokens of a model are genes; else it reads a cell as a whole.
+
+    Raises:
+        InputError: there are no cells.
+    """
+    if not adata.n_obs:
+        raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
+    batch = next(iter(model.batches(adata[:1], 1)))
+    return bool((batch.gene.expand(batch.values.shape)[batch.present] >= 0).all())
+
+
+def association_table(z: sp.csr_matrix, adata: AnnData, names: pd.Index, recipe: dict[str, Any]) -> AnnData:
+    """Features x genes by association, in the form of ``features.collect.feature_genes``.
+
+    Args:
+        z: activations [cell feature].
+        adata: the cells, raw counts.
+        names: of the features.
+        recipe: goes into ``uns["cellprism"]``.
+
+    Returns:
+        AnnData. ``X``: how much higher each gene is in the cells in which the feature fires, in standard deviations
+        over cells; 0 where it is lower, or by less than ``CHANCE`` times what chance gives. Layer ``shift``: the same
+        for all genes and both signs. obs: ``firing_rate`` (share of cells), ``participation_ratio`` and ``n_genes`` of
+        ``X``. var is that of ``adata``.
+    """
+    z.eliminate_zeros()
+    total = np.asarray(adata.obs["total_counts"], dtype=np.float64) if "total_counts" in adata.obs else None
+    shift = weighted_shift(z, log1p_cp10k(sp.csr_matrix(adata.X), total))
+    chance = chance_shift(z)[:, None]
+    kept = np.where((chance > 0) & (shift >= CHANCE * chance), shift, 0)
+    obs = pd.DataFrame(
+        {
+            "firing_rate": z.getnnz(axis=0) / adata.n_obs,
+            "participation_ratio": participation_ratio(kept),
+            "n_genes": (kept > 0).sum(axis=1),
+        },
+        index=names,
+    )
+    return AnnData(
+        X=kept.astype(np.float32),
+        obs=obs,
+        var=cast(pd.DataFrame, adata.var).copy(),
+        layers={"shift": shift.astype(np.float32)},
+        uns={"cellprism": recipe},
+    )
