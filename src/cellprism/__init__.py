@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from cellprism.cells.read import read_cells as read_cells
     from cellprism.enrich.over_representation import over_representation as over_representation
     from cellprism.features.collect import feature_genes as feature_genes
+    from cellprism.features.train import SaeJob as SaeJob
     from cellprism.features.train import train_sae as train_sae
+    from cellprism.features.train import train_saes as train_saes
     from cellprism.models.pretrain import PretrainConfig as PretrainConfig
     from cellprism.models.pretrain import pretrain as pretrain
     from cellprism.models.registry import load_model as load_model
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
     from cellprism.sae.fit import fit_sae as fit_sae
+    from cellprism.sae.fit import fit_saes as fit_saes
     from cellprism.steering.contrast import contrast as contrast
     from cellprism.steering.intervene import steer as steer
 
@@ -27,7 +30,9 @@ _HOME = {
     "read_cells": "cells.read",
     "over_representation": "enrich.over_representation",
     "feature_genes": "features.collect",
+    "SaeJob": "features.train",
     "train_sae": "features.train",
+    "train_saes": "features.train",
     "PretrainConfig": "models.pretrain",
     "pretrain": "models.pretrain",
     "load_model": "models.registry",
@@ -35,6 +40,7 @@ _HOME = {
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",
     "fit_sae": "sae.fit",
+    "fit_saes": "sae.fit",
     "contrast": "steering.contrast",
     "steer": "steering.intervene",
 }

@@ -21,6 +21,12 @@ class Model:
         self.gene_table = gene_table
 
 
+class Embedding(Model):
+    """A model that reads an embedding."""
+
+    key = "X_mine"
+
+
 def refused(source, *arguments, **options) -> str:
     with pytest.raises(CellsError) as error:
         read_cells(source, *arguments, **options)
@@ -116,6 +122,38 @@ def test_without_a_model_all_genes_are_kept_under_their_own_names(cells, counts)
 def test_a_model_without_genes_is_named(cells):
     with pytest.raises(ModelError, match=r"came without a gene list; load it with genes=FILE"):
         read_cells(cells, Model(None))
+
+
+def test_the_embedding_that_a_model_reads_goes_on_and_no_other(cells, table, tmp_path):
+    mine = np.random.default_rng(0).normal(size=(cells.n_obs, 3))
+    cells.obsm["X_mine"], cells.obsm["X_other"] = mine, mine + 1
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    for source in (cells, tmp_path / "cells.h5ad"):
+        read = read_cells(source, Embedding(None))
+        assert read.var_names.tolist() == SYMBOLS
+        assert list(read.obsm) == ["X_mine"]
+        np.testing.assert_array_equal(read.obsm["X_mine"], mine)
+        assert list(read_cells(source, Embedding(table)).obsm) == ["X_mine"]
+        assert list(read_cells(source, Model(table)).obsm) == []
+
+
+def test_an_embedding_that_is_not_there_is_named_beside_those_that_are(cells, tmp_path):
+    cells.obsm["X_mina"] = np.zeros((cells.n_obs, 3))
+    cells.obsm["X_flat"] = np.zeros((cells.n_obs, 3, 2))
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    for source in (cells, tmp_path / "cells.h5ad"):
+        assert "no embedding 'X_mine' in obsm; did you mean 'X_mina'?" in refused(source, Embedding(None))
+    flat = Embedding(None)
+    flat.key = "X_flat"
+    assert f"obsm['X_flat'] has shape ({cells.n_obs}, 3, 2); expected one row of numbers" in refused(cells, flat)
+    assert "such a source holds counts alone; use an .h5ad file" in refused("bundled:pbmc68k", Embedding(None))
+
+
+def test_without_a_gene_list_a_repeated_id_stands_once(cells):
+    cells.var_names = [f"ENSG{i:011d}" for i in range(1, cells.n_vars)] + ["ENSG00000000001_PAR_Y"]
+    ids = read_cells(cells).var["ensembl"]
+    assert ids.iloc[0] == "ENSG00000000001"
+    assert ids.iloc[-1] == ""
 
 
 def test_cells_go_through_a_file_and_are_read_again_the_same(cells, table, tmp_path):

@@ -69,7 +69,7 @@ def test_the_verbs_follow_each_other(capsys, tmp_path, asked):
     assert call(["report", run]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"next: cellprism interpret {run}" in err
+    assert f"next: cellprism measure {run}, or cellprism interpret {run}" in err
     assert "open file://" in err
     assert (tmp_path / "run" / "report.html").is_file()
     assert read_json(tmp_path / "run" / "run.json")["steps"].keys() == {"cells", "train", "interpret"}
@@ -131,7 +131,7 @@ def test_a_report_of_a_damaged_table_is_exit_code_3(capsys, run):
 def test_a_run_that_is_asked_for_again_is_skipped(capsys, run, finished):
     assert call(["run", str(run / "run.toml"), "--out", str(run)]) == 0
     err = capsys.readouterr().err
-    assert err.count("already done, nothing has changed") == 5
+    assert err.count("already done, nothing has changed") == 6
 
 
 def test_a_doctor_uses_the_bundled_model(capsys):

@@ -1,7 +1,7 @@
 """A small training of everything at once, to be killed in a process of its own."""
 
-import multiprocessing
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from sae.conftest import planted
 from safetensors import safe_open
 
 from cellprism.errors import CellprismError
@@ -19,11 +20,9 @@ from cellprism.sae.config import SaeConfig
 from cellprism.sae.fit import fit_saes
 from cellprism.sae.stream import Vectors
 from cellprism.sae.units import Job
-from sae.conftest import planted
+from faults.forks import forked
 
-D, N, K, TOKENS, STEPS = 13, 41, 5, 101, 47
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["cellprism.sae.fit"])  # imported once; each process is then there at once
+D, N, K, TOKENS, STEPS = 13, 41, 5, 101, 23
 FINISHED = -1, "finished"
 
 
@@ -51,15 +50,16 @@ def jobs() -> list[Job]:
         Job(SaeConfig(centring="global", **plain), D),
         Job(SaeConfig(centring="group", **plain), D, centre=centre),
         Job(SaeConfig(**plain), D, d_target=11),
+        Job(SaeConfig(centring="global", **plain), D, d_target=11, centre=centre[:1], target_centre=centre[1:2, :11]),
     ]
 
 
 def train(
-    folder: Path, steps: int = STEPS, seconds: float = 0.0, progress: Callable[[int, object], None] | None = None
+    folder: Path | None, seconds: float = 0.0, progress: Callable[[int, object], None] | None = None
 ) -> list[SparseAutoencoder]:
     """By default there is a checkpoint after every step."""
     torch.set_num_threads(1)
-    return fit_saes(Numbered(), jobs(), steps, checkpoints=folder, checkpoint_seconds=seconds, progress=progress)
+    return fit_saes(Numbered(), jobs(), STEPS, checkpoints=folder, checkpoint_seconds=seconds, progress=progress)
 
 
 def newest(folder: Path) -> int:
@@ -74,30 +74,40 @@ def contents(folder: Path) -> tuple[str, dict[str, torch.Tensor]]:
     return (folder / "metrics.jsonl").read_text(), tensors
 
 
-def assert_same(folder: Path, unbroken: Path, steps: int = STEPS) -> None:
+def assert_same(folder: Path, unbroken: Path) -> None:
     """Metrics, every tensor of the last checkpoint, and the autoencoders made of it are the same, bit for bit."""
     (text, tensors), (expected_text, expected) = contents(folder), contents(unbroken)
     assert text == expected_text
     assert tensors.keys() == expected.keys()
     assert [name for name in expected if not torch.equal(tensors[name], expected[name])] == []
-    for sae, other in zip(train(folder, steps), train(unbroken, steps), strict=True):
-        for name in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "slope", "shift", "centre"):
+    for sae, other in zip(train(folder), train(unbroken), strict=True):
+        for name in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "slope", "shift", "centre", "target_centre"):
             mine, others = getattr(sae, name), getattr(other, name)
-            assert (mine is None and others is None) or torch.equal(mine, others), name
+            assert (mine is None) == (others is None), name
+            assert mine is None or torch.equal(mine, others), name
         pd.testing.assert_frame_equal(sae.history, other.history, check_exact=True)
     assert {path.name for path in folder.iterdir()} == {path.name for path in unbroken.iterdir()}
 
 
-def in_own_process(folder: Path, to_parent: Connection, steps: int, seconds: float, die_at: int | None) -> None:
+def in_own_process(
+    to_parent: Connection, folder: Path, seconds: float, die_at: int | None, largest_file: int | None
+) -> None:
     """What a child does: train, and tell the parent the number of each step done.
 
-    ``die_at``: kill itself at that many openings, renamings and removals of files in the folder.
+    Args:
+        to_parent: what it tells.
+        folder: of the training.
+        seconds: between checkpoints.
+        die_at: kill itself at that many openings, renamings and removals of files in the folder.
+        largest_file: bytes to which a file may grow.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been started with Ctrl-C ignored
     if die_at is not None:
         sys.addaudithook(_dying(str(folder), die_at))
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     try:
-        train(folder, steps, seconds, lambda step, _: to_parent.send((step, "")))
+        train(folder, seconds, lambda step, _: to_parent.send((step, "")))
         to_parent.send(FINISHED)
     except (CellprismError, KeyboardInterrupt) as error:
         to_parent.send((-1, f"{type(error).__name__}: {error}"))
@@ -107,9 +117,9 @@ def _dying(folder: str, after: int) -> Callable[[str, tuple], None]:
     numbers = count(1)
 
     def hook(event: str, arguments: tuple) -> None:
-        if event in ("open", "os.rename", "os.remove", "os.chmod") and str(arguments[0]).startswith(folder):
-            if next(numbers) == after:
-                os.kill(os.getpid(), signal.SIGKILL)
+        here = event in ("open", "os.rename", "os.remove", "os.chmod") and str(arguments[0]).startswith(folder)
+        if here and next(numbers) == after:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return hook
 
@@ -117,11 +127,10 @@ def _dying(folder: str, after: int) -> Callable[[str, tuple], None]:
 class Child:
     """A training in a process of its own."""
 
-    def __init__(self, folder: Path, steps: int = STEPS, seconds: float = 0.0, die_at: int | None = None):
-        self.messages, theirs = FORKS.Pipe(duplex=False)
-        self.process = FORKS.Process(target=in_own_process, args=(folder, theirs, steps, seconds, die_at))
-        self.process.start()
-        theirs.close()
+    def __init__(
+        self, folder: Path, *, seconds: float = 0.0, die_at: int | None = None, largest_file: int | None = None
+    ):
+        self.process, self.messages = forked(in_own_process, folder, seconds, die_at, largest_file)
 
     def __enter__(self) -> "Child":
         return self

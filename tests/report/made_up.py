@@ -151,6 +151,7 @@ def _sae(folder: Path, rng: np.random.Generator) -> None:
         for c, value in zip(names, (0.2, 0.5, 0.3), strict=True)
     ]
     measured = {
+        "tokens": "genes",
         "firing": {"log10_edges": np.linspace(-6, 0, 25).tolist(), "features": counts.tolist(), "never": 4},
         "classes": classes,
         "loss_recovered": {
@@ -199,7 +200,10 @@ def _features(folder: Path, labels: np.ndarray, obs: pd.DataFrame, rng: np.rando
             activation[:, feature] = 0
     _table(folder / "features.parquet", pd.DataFrame(rows))
     names = pd.DataFrame(index=[f"f{i}" for i in range(N_FEATURES)])
-    _h5ad(folder / "cells.h5ad", anndata.AnnData(activation, obs=obs.copy(), var=names))
+    _h5ad(
+        folder / "cells.h5ad",
+        anndata.AnnData(activation, obs=obs.copy(), var=names, uns={"cellprism": {"tokens": "genes"}}),
+    )
 
 
 def _rates() -> dict:
@@ -282,7 +286,7 @@ def _steer(folder: Path, names: list[str], rng: np.random.Generator) -> None:
     _table(folder / "dose.parquet", pd.concat(effects, ignore_index=True))
     _table(folder / "doses.parquet", pd.DataFrame(doses))
     _table(folder / "terms.parquet", pd.DataFrame(terms))
-    _json(folder / "summary.json", {"n_cells": 97, "features": summary})
+    _json(folder / "summary.json", {"n_cells": 97, "quantity": "expression", "features": summary})
 
 
 def _contrast(folder: Path, objective: str, rng: np.random.Generator) -> None:
@@ -366,6 +370,7 @@ def _contrast_summary(objective: str, reach: float, closer: float, n_test: int) 
     random = {"mean": 0.01, "low": -0.04, "high": 0.06, "p": 0.4, "n": 40}
     return {
         "objective": objective,
+        "quantity": "expression",
         "source": "CD4 T",
         "target": "CD8 T",
         "lambda": 0.0048,

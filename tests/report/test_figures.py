@@ -12,6 +12,7 @@ from cellprism.report.figures.model import error_figure
 from cellprism.report.figures.scores import score_table
 from cellprism.report.figures.steering import dose_figure, dose_title, steering_table, term_table
 from cellprism.report.sections import page_sections
+from cellprism.report.words import words_for
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def test_the_title_of_a_dose_follows_its_null(facts):
 
 def test_the_null_band_is_pinched_where_nothing_is_changed(facts):
     strong = facts.steering[0].features[0]
-    band = dose_figure(strong, 97, ()).plot.data[0]
+    band = dose_figure(strong, 97, words_for(), ()).plot.data[0]
     at_one = [y for x, y in zip(band.x, band.y, strict=True) if x == 1]
     assert at_one == [0.0, 0.0]
     assert (min(band.x), max(band.x)) == (-3.0, 5.0)
@@ -149,7 +150,7 @@ def test_without_random_features_there_is_no_band(facts):
         strong,
         response=replace(strong.response, random_feature=replace(strong.response.random_feature, interval=None)),
     )
-    assert len(dose_figure(bare, 97, ()).plot.data) == 2
+    assert len(dose_figure(bare, 97, words_for(), ()).plot.data) == 2
     assert steering_table(replace(facts.steering[0], features=[bare])).rows[0][2] == "not measured"
 
 

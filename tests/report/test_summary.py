@@ -3,10 +3,11 @@ import shutil
 
 import pytest
 
+from cellprism.report.facts import place_in_words
 from cellprism.report.gather.all import gather_claims
 from cellprism.report.inputs import read_run
 from cellprism.report.limits import limits_of
-from cellprism.report.summary import key_numbers, place_in_words, summary_sentences
+from cellprism.report.summary import key_numbers, summary_sentences
 from cellprism.report.tables import feature_rows
 
 

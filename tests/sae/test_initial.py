@@ -4,7 +4,8 @@ import torch
 from cellprism.equations.sparse import decode, preactivations, top_k
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.initial import (
-    OVERSHOOT,
+    SAMPLED_SCALE,
+    filled,
     geometric_median,
     linear_start,
     random_directions,
@@ -47,14 +48,14 @@ def test_spread_is_the_root_of_the_mean_variance():
 
 def test_no_other_scale_of_the_encoder_would_start_with_less_error():
     x = planted(499, 13, 31, 3).x
-    weights = start(x, None, SaeConfig(k=5), 41, seed=0)
+    weights = start(x, None, SaeConfig(k=5, start="data"), 41, seed=0)
 
     def error(scale: float) -> float:
         h = preactivations(x, weights["encoder"].T * scale, weights["b_enc"], weights["b_dec"])
         return float((decode(top_k(h, 5), weights["decoder"], weights["b_dec"]) - x).square().sum())
 
-    best = error(1 / OVERSHOOT)
-    assert all(best < error(scale / OVERSHOOT) for scale in (0.5, 0.9, 1.1, 2))
+    best = error(1 / SAMPLED_SCALE)
+    assert all(best < error(scale / SAMPLED_SCALE) for scale in (0.5, 0.9, 1.1, 2))
     torch.testing.assert_close(weights["b_dec"], x.mean(0))
 
 
@@ -89,3 +90,20 @@ def test_linear_layers_start_as_torch_starts_them():
         assert found.shape == expected.shape
         assert found.abs().max() == pytest.approx(float(expected.abs().max()), rel=1e-2)
         assert found.std() == pytest.approx(float(expected.std()), rel=2e-2)
+
+
+def test_the_share_of_dimensions_filled_is_that_of_the_eigenvalues():
+    x = planted(499, 13, 31, 3).x
+    eigenvalues = torch.linalg.eigvalsh(x.T.cov().double())
+    expected = eigenvalues.sum() ** 2 / eigenvalues.square().sum() / 13
+    assert filled(x) == pytest.approx(float(expected), rel=1e-4)
+    assert filled(torch.randn(101, 1) * torch.randn(13)) == pytest.approx(1 / 13)
+    assert filled(torch.ones(5, 13)) == 0
+
+
+def test_vectors_that_fill_few_dimensions_are_sampled_and_others_are_not():
+    wide = torch.randn(499, 13, generator=torch.Generator().manual_seed(0))
+    flat = wide[:, :2] @ torch.randn(2, 13, generator=torch.Generator().manual_seed(1))
+    for x, like in ((wide, "random"), (flat, "data")):
+        auto, named = (start(x, None, SaeConfig(k=5, start=name), 41, seed=0) for name in ("auto", like))
+        assert all(torch.equal(auto[name], named[name]) for name in auto)

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from cellprism.steering.judge import (
-    HIGHER_IS_BETTER,
     Yardstick,
     cell_interval,
     cell_table,
+    directed_scores,
     gene_table,
     score,
     score_intervals,
@@ -40,7 +40,7 @@ def case():
 
 
 def moved(before: Prediction, embedding, expression) -> Prediction:
-    return Prediction(before.embedding + embedding, before.expression + expression)
+    return Prediction(before.embedding + embedding, before.values + expression)
 
 
 def test_doing_nothing_scores_nothing(case):
@@ -56,7 +56,7 @@ def test_doing_nothing_scores_nothing(case):
 
 def test_moving_by_the_whole_gap_arrives_at_1(case):
     yardstick, before, there = case
-    gap = there.expression.mean(axis=0) - before.expression.mean(axis=0)
+    gap = there.values.mean(axis=0) - before.values.mean(axis=0)
     after = moved(before, yardstick.target - yardstick.source, gap)
     scores = score(yardstick, before, after, there)
     assert scores["latent_progress"] == pytest.approx(1)
@@ -74,14 +74,14 @@ def test_shifts_are_in_units_of_the_spread_along_the_way(case):
     after = moved(before, 3 * spread * axis / np.linalg.norm(axis), 0)
     assert score(yardstick, before, after, there)["latent_shift"] == pytest.approx(3)
     along = yardstick.weight * yardstick.gap
-    after = moved(before, 0, 2 * (before.expression @ along).std() * along / (along @ along))
+    after = moved(before, 0, 2 * (before.values @ along).std() * along / (along @ along))
     assert score(yardstick, before, after, there)["expression_shift"] == pytest.approx(2)
 
 
 def test_shrinking_to_the_own_mean_is_no_progress(case):
     yardstick, before, there = case
     mean = before.embedding.mean(axis=0)
-    after = Prediction(mean + 0.01 * (before.embedding - mean), before.expression)
+    after = Prediction(mean + 0.01 * (before.embedding - mean), before.values)
     scores = score(yardstick, before, after, there)
     assert scores["latent_progress"] == pytest.approx(0, abs=1e-9)
     assert scores["variance_kept"] == pytest.approx(1e-4)
@@ -111,7 +111,7 @@ def test_intervals_hold_their_score_and_narrow_with_more_cells(case):
     )
     scores = score(yardstick, before, after, there)
     intervals = score_intervals(yardstick, before, after, there, 199, 0)
-    assert set(intervals) == set(HIGHER_IS_BETTER)
+    assert set(intervals) == set(directed_scores("expression"))
     for name in (
         "fraction_closer",
         "latent_progress",
@@ -150,7 +150,7 @@ def test_the_gene_table_tells_direction_and_gap_of_every_gene_differential_ones_
     first = table.iloc[0]
     place = int(first["gene"][1:])
     assert yardstick.weight[place] == yardstick.weight.max()
-    means = [p.expression[:, place].mean() for p in (before, there, after)]
+    means = [p.values[:, place].mean() for p in (before, there, after)]
     assert first["gap_fraction"] == pytest.approx((means[2] - means[0]) / (means[1] - means[0]))
     assert (table["correct"] == (table["direction"] == "up")).all()
 

@@ -75,8 +75,9 @@ def test_reading_the_pool_predicts_every_cell_as_the_whole_model_does(real_model
     pool = read_pool(real_model, real_sae, cells, 1, 5)
     batch = next(real_model.batches(cells, 17))
     output = real_model.resume(batch, 1, real_model.residual(batch, 1))
-    np.testing.assert_allclose(pool.baseline.expression, output.expression, atol=1e-5)
+    assert pool.quantity == "expression"
+    np.testing.assert_allclose(pool.baseline.values, output.expression, atol=1e-5)
     np.testing.assert_allclose(pool.baseline.embedding, output.embedding, atol=1e-5)
     neutral = pool.predict(np.array([16, 3]), torch.ones(41))
-    np.testing.assert_allclose(neutral.expression, output.expression[[16, 3]], atol=1e-5)
-    assert pool.gene_tokens.tolist() == list(range(29))
+    np.testing.assert_allclose(neutral.values, output.expression[[16, 3]], atol=1e-5)
+    assert pool.genes.equals(cells.var_names)

@@ -75,7 +75,7 @@ def test_a_change_is_read_as_toml_and_a_bare_word_as_text(change, value):
         ("train.k=true", "train.k is True, expected a whole number"),
         ("interpret.alpha=low", "interpret.alpha is 'low', expected a number"),
         ("train.relu=1", "train.relu is 1, expected true or false"),
-        ("train.architecture=gated", "train.architecture is 'gated', expected one of 'topk'"),
+        ("train.architecture=dense", "train.architecture is 'dense', expected one of 'topk'"),
         ("steer.programs=Interferon", "steer.programs is 'Interferon', expected a list, such as ['Interferon']"),
         ("pool.T=CD4", "pool.T is 'CD4', expected a list, such as ['CD4']"),
         ("train.k=0", "k is 0: expected a whole number of at least 1"),

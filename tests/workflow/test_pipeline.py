@@ -20,6 +20,8 @@ PROMISED = [
     "sae/L0/sparsity.safetensors",
     "sae/L0/metrics.json",
     "sae/L0/history.parquet",
+    "sae/L0/metrics.jsonl",
+    "sae/L0/measures.json",
     "features/L0/genes.h5ad",
     "features/L0/cells.h5ad",
     "features/L0/features.parquet",
@@ -90,7 +92,7 @@ def test_the_page_is_one_file_under_15_mb(finished):
 
 def test_the_record_holds_versions_seeds_and_hashes(finished):
     record = json.loads((finished / "run.json").read_text())
-    assert list(record["steps"]) == ["cells", "train", "interpret", "steer", "contrast"]
+    assert list(record["steps"]) == ["cells", "train", "measure", "interpret", "steer", "contrast"]
     assert {"cellprism", "torch", "numpy"} <= set(record["versions"])
     assert record["seed"] == 0
     for step in record["steps"].values():

@@ -8,6 +8,7 @@ import pytest
 from cellprism.errors import CellsError, ConfigError, DamagedError, RunError
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
+from cellprism.store.tables import read_table
 from cellprism.workflow.pipeline import STEPS, continue_run, start_run, steer_one
 from cellprism.workflow.steps import config_of as config_of_run
 from cellprism.workflow.steps import identity_of
@@ -39,8 +40,9 @@ def test_a_finished_run_is_skipped_and_says_so(asked, run):
         ("contrast.search.n_genes=12", ["contrast"]),
         ("steer.cells=5", ["steer"]),
         ("interpret.alpha=0.1", ["interpret", "steer"]),
-        ("train.k=4", ["train", "interpret", "steer", "contrast"]),
-        ('pool={"T cells"=["CD4+/CD45RO+ Memory"]}', ["cells", "train", "interpret", "steer", "contrast"]),
+        ("measure.cells=5", ["measure"]),
+        ("train.k=4", ["train", "measure", "interpret", "steer", "contrast"]),
+        ('pool={"T cells"=["CD4+/CD45RO+ Memory"]}', ["cells", "train", "measure", "interpret", "steer", "contrast"]),
     ],
 )
 def test_a_changed_setting_repeats_its_step_and_those_after_it(asked, finished, change, expected):
@@ -66,7 +68,7 @@ def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):
     said: list[str] = []
     start_run(config_of(asked, "train.k=7"), run, bar, said.append, ("cells", "train"))
     gone = [text for text in said if text.endswith("removed, it was made from an earlier train")]
-    assert [text.split(":")[0] for text in gone] == ["interpret", "steer", "contrast"]
+    assert [text.split(":")[0] for text in gone] == ["measure", "interpret", "steer", "contrast"]
     assert (run / "sae").is_dir()
     assert [name for name in ("features", "terms", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
 
@@ -137,8 +139,8 @@ def test_unknown_types_are_refused_before_anything_is_trained(asked, tmp_path):
 
 
 def test_one_feature_can_be_steered_by_number(run):
-    summary = read_json(run / "steer" / "programs" / "summary.json")
-    feature = next(row["feature"] for row in summary["features"] if row["status"] == "judged")
+    table = read_table(run / "features" / "L0" / "features.parquet")
+    feature = int(table["firing_rate"].idxmax())
     folder = steer_one(run, feature, None, bar)
     assert folder == run / "steer" / f"feature-{feature}"
     assert read_json(folder / "summary.json")["features"][0]["feature"] == feature

@@ -118,6 +118,14 @@ class HasGenes(Protocol):
     gene_table: GeneTable | None
 
 
+@runtime_checkable
+class ReadsEmbedding(HasGenes, Protocol):
+    """A model that reads an embedding of the cells instead of their counts."""
+
+    key: str
+    """Its name in ``obsm``."""
+
+
 def read_gene_table(path: Path) -> GeneTable:
     """Read a gene table from a tab-separated file, plain or gzipped.
 

@@ -1,12 +1,14 @@
 """AnnData at the door: in memory or as an .h5ad file, of which only the parts that are needed are read.
 
-- Embeddings, graphs and other layers stay on disk; a dense matrix is made sparse a thousand rows at a time.
+- Graphs, other layers and all embeddings but the one asked for stay on disk; a dense matrix is made sparse a thousand
+  rows at a time.
 - Files from before AnnData 0.7 are read whole by anndata, whose warnings about their age are of no use to
   the reader.
 - ``layer="raw"`` means ``.raw``, unless there is a layer of that name.
 """
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata.io import read_elem, sparse_dataset
+from jaxtyping import Float
 
 from cellprism.cells.raw import RawCells, suggestion
 from cellprism.cells.values import could_be_counts
@@ -33,11 +36,11 @@ def read_old_h5ad(path: Path) -> anndata.AnnData:
         return anndata.read_h5ad(path)
 
 
-def read_h5ad_file(path: Path, layer: str | None) -> RawCells:
-    """Read one matrix of an .h5ad file with its cells and genes.
+def read_h5ad_file(path: Path, layer: str | None, embedding: str | None = None) -> RawCells:
+    """Read one matrix of an .h5ad file with its cells and genes, and one embedding if asked.
 
     Raises:
-        CellsError: no such layer, no matrix, or the file is not AnnData.
+        CellsError: no such layer or embedding, no matrix, or the file is not AnnData.
         OSError, KeyError, ValueError, RuntimeError: the file is damaged.
     """
     with h5py.File(path, "r") as opened:
@@ -48,7 +51,7 @@ def read_h5ad_file(path: Path, layer: str | None) -> RawCells:
             raise CellsError(str(path), [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"])
         old = isinstance(file["obs"], h5py.Dataset)  # its categories are kept apart from their columns
         if old:
-            return from_anndata(read_old_h5ad(path), str(path), layer)
+            return from_anndata(read_old_h5ad(path), str(path), layer, embedding)
         choices = _choices(file)
         chosen = choose(str(path), list(choices), layer)
         element, var = choices[chosen]
@@ -56,15 +59,16 @@ def read_h5ad_file(path: Path, layer: str | None) -> RawCells:
         obs = _frame(file["obs"])
         return RawCells(
             source=str(path), matrix=_to_csr(element), obs=obs, var=_frame(var),
-            where=_where(chosen), others=others, **_ours(obs, "cellprism" in file.get("uns", ())),
+            where=_where(chosen), others=others, embedding=_embedding(str(path), file.get("obsm", {}), embedding),
+            **_ours(obs, "cellprism" in file.get("uns", ())),
         )  # fmt: skip
 
 
-def from_anndata(adata: anndata.AnnData, source: str, layer: str | None) -> RawCells:
-    """Take one matrix of an AnnData in memory; the object itself is left as it is.
+def from_anndata(adata: anndata.AnnData, source: str, layer: str | None, embedding: str | None = None) -> RawCells:
+    """Take one matrix of an AnnData in memory, and one embedding if asked; the object itself is left as it is.
 
     Raises:
-        CellsError: no such layer, or a matrix of an unknown kind.
+        CellsError: no such layer or embedding, or a matrix of an unknown kind.
     """
     held: Any = adata.to_memory() if adata.isbacked else adata
     matrices = {} if held.X is None else {"X": (held.X, held.var)}
@@ -80,7 +84,7 @@ def from_anndata(adata: anndata.AnnData, source: str, layer: str | None) -> RawC
     matrix.check_format(full_check=True)
     return RawCells(
         source=source, matrix=matrix, obs=held.obs.copy(), var=var.copy(), where=_where(chosen),
-        others=others, **_ours(held.obs, "cellprism" in held.uns),
+        others=others, embedding=_embedding(source, held.obsm, embedding), **_ours(held.obs, "cellprism" in held.uns),
     )  # fmt: skip
 
 
@@ -98,6 +102,19 @@ def choose(source: str, held: list[str], layer: str | None) -> str:
         source,
         [f"{what}; expected raw counts under one of: {suggestion(wanted, held)} (choose with layer=...)"],
     )
+
+
+def _embedding(source: str, held: Mapping[str, Any], key: str | None) -> Float[np.ndarray, "cell d_model"] | None:
+    if key is None:
+        return None
+    if key not in held:
+        raise CellsError(source, [f"there is no embedding {key!r} in obsm; {suggestion(key, list(held))}"])
+    element = held[key]
+    values: Any = read_elem(element) if isinstance(element, h5py.Dataset | h5py.Group) else element
+    values = np.asarray(values.toarray() if sp.issparse(values) else values, dtype=np.float64)
+    if values.ndim != 2:
+        raise CellsError(source, [f"obsm[{key!r}] has shape {values.shape}; expected one row of numbers a cell"])
+    return values
 
 
 def _ours(obs: pd.DataFrame, aligned: bool) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class RawCells:
     """Column of ``obs`` that is known to hold cell types."""
     totals: Float[np.ndarray, " cell"] | None = None
     """Counts of each cell over all genes, declared because the matrix holds only some genes."""
+    embedding: Float[np.ndarray, "cell d_model"] | None = None
+    """The embedding that was asked for."""
     notes: tuple[str, ...] = ()
     """What a user should know about how this was read."""
 

@@ -1,6 +1,7 @@
 """Cells at the door: read, checked, aligned to a model's genes; everything that is wrong is said at once.
 
-- Only counts, cells and what is known of them go on; embeddings, graphs and other layers stay behind.
+- Only counts, cells and what is known of them go on, and the embedding that a model reads; graphs and other layers
+  stay behind.
 - ``obs["total_counts"]`` is over the whole matrix as read, before genes are dropped: a cell's depth is a
   property of the cell, not of a gene list.
 - Repeated cell names are made unique, and said; repeated gene names are an error unless Ensembl ids tell
@@ -21,7 +22,7 @@ from anndata.utils import make_index_unique
 from jaxtyping import Float
 
 from cellprism.cells.align import DataGenes, GeneMapping, align, data_genes, mapping_record, match_genes
-from cellprism.cells.genes import GeneTable, HasGenes, bare_ensembl
+from cellprism.cells.genes import GeneTable, HasGenes, ReadsEmbedding, bare_ensembl
 from cellprism.cells.labels import (
     CELL_TYPE,
     UNLABELLED,
@@ -77,7 +78,8 @@ def read_cells(
     Args:
         source: an .h5ad file, a 10x .h5 file, a 10x matrix folder, the name of a data set
             (``bundled:pbmc68k``, ``pbmc3k``), or an AnnData, which is left as it is.
-        model: the model that will read the cells; its ``gene_table`` is used.
+        model: the model that will read the cells; its ``gene_table`` is used. One that reads an embedding gets it,
+            and may come without a gene table: then all genes are kept.
         genes: a gene table instead of a model's. With neither, all genes are kept under their own names.
         labels: column of ``obs`` with cell types; default: the one known for the data set, else
             ``cell_type``.
@@ -93,19 +95,24 @@ def read_cells(
         model's order, and only genes that were measured. ``var``: ``ensembl``, ``names_in_data``. ``obs``:
         as read, with ``total_counts`` (over all genes read, or declared) and, where labels are given or
         known, ``cell_type`` (missing: ``unlabelled``). ``uns["cellprism"]``: source, sha256, notes and, with
-        a model, what was matched, summed, dropped and absent.
+        a model, what was matched, summed, dropped and absent. ``obsm``: the
+        embedding that the model reads, if it does.
 
     Raises:
         CellsError: the cells cannot be used; ``problems`` lists everything that is wrong, each with its fix.
         DamagedError: a fetched or bundled data set is not the published one.
         ModelError: the model came without a gene list.
     """
+    embedding = model.key if isinstance(model, ReadsEmbedding) else None
     if model is not None and genes is None:
         genes = model.gene_table
-        if genes is None:
+        if genes is None and embedding is None:
             raise ModelError("the model came without a gene list; load it with genes=FILE to read cells")
-    raw = read_source(source, layer)
-    return _usable(raw, Wanted(genes, labels, tuple(types), totals, least_overlap, least_umi))
+    raw = read_source(source, layer, embedding)
+    cells = _usable(raw, Wanted(genes, labels, tuple(types), totals, least_overlap, least_umi))
+    if embedding is not None:
+        cells.obsm[embedding] = raw.embedding
+    return cells
 
 
 def check_cells(source: AnnData | str | Path, model: HasGenes | None = None, **options: Any) -> CellsReport:
@@ -180,7 +187,9 @@ def _columns(
         x = counts.copy()
         x.sum_duplicates()
         x.eliminate_zeros()
-        return x, raw.var.set_axis(make_index_unique(pd.Index(names.shown, dtype=str)))
+        var = raw.var.set_axis(make_index_unique(pd.Index(names.shown, dtype=str)))
+        ids = pd.Series(names.ensembl, dtype=str)
+        return x, var.assign(ensembl=ids.mask(ids.duplicated(), "").to_numpy())
     theirs: dict[int, list[str]] = {}
     for place, name in zip(mapping.place.tolist(), names.shown, strict=True):
         theirs.setdefault(place, []).append(name)

@@ -36,24 +36,25 @@ BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, ZlibError, Attr
 UNREADABLE = (*BROKEN, IORegistryError)
 
 
-def read_source(source: AnnData | str | Path, layer: str | None) -> RawCells:
+def read_source(source: AnnData | str | Path, layer: str | None, embedding: str | None = None) -> RawCells:
     """Read cells as they stand, wherever they are; antibodies, guides and peaks are left out.
 
     Args:
         source: a path, the name of a data set (``cellprism data list``), or an AnnData.
         layer: which matrix of an AnnData: a layer, ``"raw"`` or ``"X"`` (the default).
+        embedding: an embedding of an AnnData that is wanted as well: its name in ``obsm``.
 
     Raises:
-        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such layer.
+        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such layer or embedding.
         DamagedError: a data set of ours has the wrong checksum.
     """
     if isinstance(source, AnnData):
-        return only_genes(from_anndata(source, IN_MEMORY, layer))
+        return only_genes(from_anndata(source, IN_MEMORY, layer, embedding))
     name = str(source)
     path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
     _check_exists(path, name)
     try:
-        raw = only_genes(_read_path(path, name, layer))
+        raw = only_genes(_read_path(path, name, layer, embedding))
         return replace(raw, source=name, sha256=file_sha256(path))
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
@@ -71,12 +72,15 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_path(path: Path, name: str, layer: str | None) -> RawCells:
+def _read_path(path: Path, name: str, layer: str | None, embedding: str | None) -> RawCells:
     bundled = name in DATASETS and DATASETS[name].bundled
     if path.suffix == ".h5ad" and not path.is_dir() and not bundled:
-        return read_h5ad_file(path, layer)
+        return read_h5ad_file(path, layer, embedding)
     if layer not in (None, "X"):
         raise CellsError(name, [f"there is no layer {layer!r}: such a source has one matrix only; leave layer out"])
+    if embedding is not None:
+        lacks = f"there is no embedding {embedding!r}: such a source holds counts alone"
+        raise CellsError(name, [f"{lacks}; use an .h5ad file that has it in obsm"])
     if bundled:
         return replace(read_pbmc68k(path), labels=DATASETS[name].labels)
     if path.is_dir() and path.suffix != ".zarr":

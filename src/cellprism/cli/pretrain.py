@@ -1,26 +1,36 @@
 """``cellprism pretrain``: train a small cell model on one's own counts, and say how good it is."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cellprism.errors import ConfigError
+from cellprism.models.latent.dgd_train import DgdTraining
+from cellprism.models.latent.scvi_train import ScviTraining
 from cellprism.models.pretrain import PretrainConfig
+
+SCVI, DGD = ScviTraining(), DgdTraining()
 
 
 def pretrain(
     cells: str,
     *,
     out: Path,
+    family: Literal["aido", "scvi", "dgd"] = "aido",
     genes: Path | None = None,
     labels: str | None = None,
     name: str | None = None,
     data_licence: str = "not stated",
     settings: Annotated[PretrainConfig, Parameter(name="*")] = PretrainConfig(),
+    scvi: ScviTraining = SCVI,
+    dgd: DgdTraining = DGD,
 ) -> None:
-    """Train a cell model of the AIDO.Cell family by masked regression, then measure it on held-out cells.
+    """Train a small cell model, then measure it on held-out cells beside simpler methods.
 
-    Goes on where it stopped when called again with the same settings. The result loads with ``--model FOLDER``.
+    ``aido``: of the AIDO.Cell family, by masked regression; goes on where it stopped when called again with the same
+    settings. ``scvi`` (with scvi-tools) and ``dgd``: one vector a cell and a decoder to its counts; their settings are
+    ``--scvi.NAME`` and ``--dgd.NAME``. The result loads with ``--model FOLDER``.
 
     Parameters
     ----------
@@ -28,6 +38,8 @@ def pretrain(
         Raw counts: an .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
     out
         Folder for the model, its checkpoint, curves and card.
+    family
+        What kind of model.
     genes
         Gene list with columns symbol, ensembl, alias (tab-separated); default: the 2,000 most variable genes.
     labels
@@ -38,11 +50,18 @@ def pretrain(
         Licence and origin of the cells, recorded in the card.
     """
     from cellprism.cli.talk import bar, say
-    from cellprism.workflow.pretraining import pretrain_model
+    from cellprism.workflow.pretraining import pretrain_latent, pretrain_model
 
-    with bar("training", settings.steps) as advance:
-        card = pretrain_model(
-            cells, out, settings, genes=genes, labels=labels, name=name or out.name, data_licence=data_licence,
+    settings_of: dict[str, Any] = {"aido": settings, "scvi": scvi, "dgd": dgd}
+    for other, given in settings_of.items():
+        if other != family and given != type(given)():
+            kind = "the AIDO.Cell family" if other == "aido" else other
+            own = "" if family == "aido" else f"{family}."
+            raise ConfigError(f"settings of {kind} are given, but --family is {family}; its own are --{own}NAME")
+    asked = settings_of[family]
+    with bar("training", asked.steps if family == "aido" else asked.epochs) as advance:
+        card = (pretrain_model if family == "aido" else pretrain_latent)(
+            cells, out, asked, genes=genes, labels=labels, name=name or out.name, data_licence=data_licence,
             progress=lambda step, figures: advance(step, "  ".join(f"{k} {v:.4f}" for k, v in figures.items())),
         )  # fmt: skip
     say(card_table(card))
@@ -51,7 +70,23 @@ def pretrain(
 
 def card_table(card: dict) -> str:
     """The measured figures of a model card, each beside its yardsticks."""
-    masked = card["assessment"]["masked"]
+    found = card["assessment"]
+    lines = _reconstruction_lines(found) if "reconstruction" in found else _masked_lines(found["masked"])
+    if types := found["cell_types"]:
+        test_cells = types.get("test_cells", found.get("test_cells"))
+        lines.append(f"cell types read by logistic regression on {test_cells} held-out cells (largest type "
+                     f"{types['largest_type']:.3f}):")  # fmt: skip
+        for source, f in types["readout"].items():
+            lines.append(f"  {source:<20} {f['accuracy']:.3f}  [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
+    if "neighbours" in found:
+        lines.append("nearest gene embeddings (in brackets: before the first step):")
+        before = found["neighbours_at_start"]
+        for gene, near in found["neighbours"].items():
+            lines.append(f"  {gene:<8} {', '.join(near)}  ({', '.join(before.get(gene, []))})")
+    return "\n".join(lines)
+
+
+def _masked_lines(masked: dict) -> list[str]:
     lines = [f"masked error on {masked['test_cells']} held-out cells, {masked['share_hidden']:.0%} of "
              f"{masked['genes']} genes hidden (share of the gene means' error, 95 % interval over cells):"]  # fmt: skip
     for method, f in masked["methods"].items():
@@ -59,13 +94,12 @@ def card_table(card: dict) -> str:
             f"  {method:<20} {f['of_gene_mean']:.3f}  [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]  "
             f"mse {f['mse']:.4f}"
         )
-    if types := card["assessment"]["cell_types"]:
-        lines.append(f"cell types read by logistic regression on {types['test_cells']} held-out cells (largest type "
-                     f"{types['largest_type']:.3f}):")  # fmt: skip
-        for source, f in types["readout"].items():
-            lines.append(f"  {source:<20} {f['accuracy']:.3f}  [{f['interval'][0]:.3f}, {f['interval'][1]:.3f}]")
-    before = card["assessment"]["neighbours_at_start"]
-    lines.append("nearest gene embeddings (in brackets: before the first step):")
-    for gene, near in card["assessment"]["neighbours"].items():
-        lines.append(f"  {gene:<8} {', '.join(near)}  ({', '.join(before.get(gene, []))})")
-    return "\n".join(lines)
+    return lines
+
+
+def _reconstruction_lines(found: dict) -> list[str]:
+    lines = [f"half of the counts of {found['test_cells']} held-out cells predicted from the other half, "
+             f"{found['genes']} genes (nats a count gained on the gene means, 95 % interval over cells):"]  # fmt: skip
+    for method, f in found["reconstruction"].items():
+        lines.append(f"  {method:<20} {f['gain']:+.4f}  [{f['interval'][0]:+.4f}, {f['interval'][1]:+.4f}]")
+    return lines

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes
+from cellprism.cli.options import Changes, Device, Offline
 
 
 def run(
@@ -12,6 +12,8 @@ def run(
     set_: Changes = None,
     dry_run: bool = False,
     track: str = "",
+    device: Device = "",
+    offline: Offline = False,
 ) -> None:
     """Read cells, train, interpret, steer, contrast and report, as one TOML file says.
 
@@ -40,6 +42,6 @@ def run(
     from cellprism.report.page import write_report
     from cellprism.workflow.pipeline import start_run
 
-    start_run(wanted, out, bar, say, track=track)
+    start_run(wanted, out, bar, say, track=track, device=device, offline=offline)
     page = write_report(out)
     say(f"claims in {out / 'claims.json'}; open {page}")

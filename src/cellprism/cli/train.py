@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes
+from cellprism.cli.options import Changes, Device, Offline
 
 
 def train(
@@ -15,9 +15,13 @@ def train(
     seed: int = 0,
     preset: str = "",
     track: str = "",
+    device: Device = "",
+    offline: Offline = False,
     set_: Changes = None,
 ) -> None:
     """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
+
+    Started by ``torchrun``, all its processes train together; the first one writes and talks.
 
     Parameters
     ----------
@@ -26,7 +30,7 @@ def train(
     out
         The run folder.
     model
-        ``mini``, a model folder, or a safetensors file.
+        ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``.
     layer
         Block whose output is read, counted from 0.
     labels
@@ -41,6 +45,7 @@ def train(
         Change one key, as in ``--set train.k=16``; may be given several times.
     """
     from cellprism.cli.talk import bar, say
+    from cellprism.sae.distributed import is_first, started
     from cellprism.workflow.config import make_config
     from cellprism.workflow.pipeline import start_run
 
@@ -48,5 +53,7 @@ def train(
     if preset:
         asked["train"] = {"preset": preset}
     config = make_config(asked, set_ or (), "the command line")
-    start_run(config, out, bar, say, ("cells", "train"), track)
-    say(f"autoencoder in {out}; next: cellprism measure {out}, or cellprism interpret {out}")
+    with started():
+        start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline)
+        if is_first():
+            say(f"autoencoder in {out}; next: cellprism measure {out}, or cellprism interpret {out}")

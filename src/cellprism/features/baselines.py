@@ -6,21 +6,32 @@ Notable choices
   because an axis that is high means something else than an axis that is low.
   Departs from Yanovsky and Chernomoretz 2026: there |activation|, not centred, both signs in one.
 - An untrained autoencoder shares the trained one's centring, mean and shapes; only its directions are random.
+  Thresholds mean nothing to random directions: where the trained one has them, it keeps as many features a token as
+  the trained one does on average.
 """
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.footprint import participation_ratio
-from cellprism.features.collect import check_site
-from cellprism.features.source import CellTokens, Held
+from cellprism.errors import ConfigError
+from cellprism.features.association import association_table, tokens_are_genes
+from cellprism.features.collect import (
+    BY_ACTIVATION,
+    BY_ASSOCIATION,
+    carried,
+    centring_of,
+    check_site,
+)
+from cellprism.features.source import CellTokens, Held, TokenSource
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
 from cellprism.types import CellModel, Site
@@ -35,11 +46,13 @@ def neuron_genes(
     *,
     sae: SparseAutoencoder | None = None,
     batch_size: int = 32,
+    tokens: TokenSource | None = None,
 ) -> AnnData:
     """Mean activation of each neuron's two tails at each gene, in the form of ``feature_genes``.
 
     Rows ``n12+`` and ``n12-`` hold the means over cells of max(x - m, 0) and max(m - x, 0) for axis 12,
-    with m its mean over all tokens.
+    with m its mean over all tokens. For a model that reads a cell as a whole they hold the tails' association with
+    expression, as its features' do.
 
     Args:
         model: the cell model.
@@ -50,28 +63,47 @@ def neuron_genes(
             vectors.
         batch_size: cells per forward pass. The cells pass through the model once where their residuals fit
             into 2 GiB, else twice.
+        tokens: the cells' tokens at this layer, where several tables are made from them.
 
     Raises:
         ModelError: the layer does not exist, or the autoencoder does not fit the model.
         InputError: there are no cells.
     """
     site = Site(layer, model.n_layers) if sae is None else check_site(model, sae, layer)
-    tokens = CellTokens(model, adata, [layer], batch_size=batch_size)
-    column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
-    mean = _mean(tokens, sae) if centre else torch.zeros(model.d_model)
-    sums = _TailSums(adata.n_vars, model.d_model)
-    for part in tokens.in_order():
-        sums.add(_read(part, sae) - mean, column[part.gene.long().cpu()])
+    tokens = CellTokens(model, adata, [layer], batch_size=batch_size) if tokens is None else tokens
+    mean = _mean(tokens, sae, model.d_model) if centre else torch.zeros(model.d_model)
     recipe = {
-        "table": "mean activation of neuron tails, tails x genes",
         "model": model.name,
         "layer": layer,
         "site": str(site),
         "centred": centre,
-        "centring": "none" if sae is None or sae.centre is None else "group",
+        "centring": centring_of(sae),
         "gene_filter": "none",
     }
-    return sums.table(cast(pd.DataFrame, adata.var).copy(), recipe)
+    if not tokens_are_genes(model, adata):
+        z = torch.cat([_tails(_read(part, sae) - mean) for part in tokens.in_order()])
+        recipe |= {"tokens": "cells", "table": BY_ASSOCIATION}
+        table = association_table(sp.csr_matrix(z.numpy()), adata, _names(model.d_model), recipe)
+        table.obs["neuron"] = _axes(model.d_model)
+        return table
+    column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
+    sums = _TailSums(adata.n_vars, model.d_model)
+    for part in tokens.in_order():
+        sums.add(_read(part, sae) - mean, column[part.gene.long().cpu()])
+    return sums.table(adata, recipe | {"tokens": "genes", "table": BY_ACTIVATION})
+
+
+def _tails(x: Float[Tensor, "token d_model"]) -> Float[Tensor, "token tail"]:
+    """Both tails of every axis: n0+, n0-, n1+, ..."""
+    return torch.stack([x.relu(), (-x).relu()], dim=2).flatten(1)
+
+
+def _names(d_model: int) -> pd.Index:
+    return pd.Index([f"n{axis}{tail}" for axis in range(d_model) for tail in "+-"], name="neuron_tail")
+
+
+def _axes(d_model: int) -> Int[np.ndarray, " tail"]:
+    return np.repeat(np.arange(d_model), 2)
 
 
 class _TailSums:
@@ -84,26 +116,27 @@ class _TailSums:
         self.cells = torch.zeros(n_genes, dtype=torch.float64)
 
     def add(self, x: Float[Tensor, "token d_model"], gene: Int[Tensor, " token"]) -> None:
-        tails = torch.stack([x.relu(), (-x).relu()], dim=2).flatten(1)
+        tails = _tails(x)
         self.total.index_add_(0, gene, tails.double())
         self.fired.index_add_(0, gene, (tails > 0).double())
         self.largest.scatter_reduce_(0, gene[:, None].expand_as(tails), tails, "amax")
         self.cells += torch.bincount(gene, minlength=len(self.cells))
 
-    def table(self, var: pd.DataFrame, recipe: dict[str, Any]) -> AnnData:
+    def table(self, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
         """Tails x genes, as ``neuron_genes`` describes it."""
         carriers = self.cells.clamp(min=1)[:, None]
-        mean = (self.total / carriers).T.float().numpy()
-        axes = np.arange(mean.shape[0] // 2)
+        enough = carried(self.cells.long().numpy(), adata.n_obs)
+        mean = np.where(enough, (self.total / carriers).T.float().numpy(), np.float32(0))
         obs = pd.DataFrame(
             {
-                "neuron": np.repeat(axes, 2),
+                "neuron": _axes(len(mean) // 2),
                 "firing_rate": (self.fired.sum(dim=0) / self.cells.sum()).numpy(),
                 "participation_ratio": participation_ratio(mean.astype(np.float64)),
             },
-            index=pd.Index([f"n{axis}{tail}" for axis in axes for tail in "+-"], name="neuron_tail"),
+            index=_names(len(mean) // 2),
         )
         layers = {"max": self.largest.T.numpy(), "frac": (self.fired / carriers).T.float().numpy()}
+        var = pd.DataFrame(adata.var).assign(n_cells=self.cells.long().numpy(), carried=enough)
         return AnnData(X=mean, obs=obs, var=var, layers=layers, uns={"cellprism": recipe})
 
 
@@ -112,9 +145,9 @@ def _read(part: Held, sae: SparseAutoencoder | None) -> Float[Tensor, "token d_m
     return (x if sae is None else sae.centred(x, part.gene.long())).cpu()
 
 
-def _mean(tokens: CellTokens, sae: SparseAutoencoder | None) -> Float[Tensor, " d_model"]:
+def _mean(tokens: TokenSource, sae: SparseAutoencoder | None, d_model: int) -> Float[Tensor, " d_model"]:
     """Mean over all tokens."""
-    total, count = torch.zeros(tokens.model.d_model, dtype=torch.float64), 0
+    total, count = torch.zeros(d_model, dtype=torch.float64), 0
     for part in tokens.in_order():
         total += _read(part, sae).double().sum(dim=0)
         count += len(part.gene)
@@ -125,15 +158,34 @@ def untrained_sae(sae: SparseAutoencoder, seed: int) -> SparseAutoencoder:
     """An autoencoder like ``sae`` that has learned nothing: random directions of norm 1, encoder tied, no
     encoder bias.
 
-    Shapes, k, relu, the centre per group and b_dec are those of ``sae``: what it sees is the same.
+    Shapes, k, relu, the centre per group and b_dec are those of ``sae``: what it sees is the same. One that selects by
+    a threshold is matched by one that keeps the k largest, k being its mean number of firing features a token, rounded.
+
+    Raises:
+        ConfigError: the autoencoder selects by a threshold, and how often its features fire was never measured.
     """
-    directions = random_directions(sae.n_features, sae.d_model, seed).to(sae.W_dec)
+    directions = random_directions(sae.n_features, sae.d_model, seed).to(sae.W_enc)
+    written = directions if not sae.is_transcoder else random_directions(*sae.W_dec.shape, seed=seed + 1).to(sae.W_dec)
     return replace(
         sae,
         W_enc=directions.T.contiguous(),
         b_enc=torch.zeros_like(sae.b_enc),
-        W_dec=directions,
+        W_dec=written,
+        k=sae.k or _mean_l0(sae),
+        threshold=None,
+        slope=None,
+        shift=None,
+        architecture="topk",
         firing_rate=None,
         history=None,
         metadata={**sae.metadata, "untrained": True, "seed": seed},
     )
+
+
+def _mean_l0(sae: SparseAutoencoder) -> int:
+    if sae.firing_rate is None:
+        raise ConfigError(
+            f"this {sae.architecture} autoencoder selects by a threshold, and how often its features fire was not "
+            "measured, so no untrained one can be as sparse; give it the firing_rate that evaluate measures"
+        )
+    return min(max(1, round(float(sae.firing_rate.double().sum()))), sae.n_features)

@@ -13,6 +13,8 @@ import torch
 from anndata import AnnData
 from jaxtyping import Int
 
+from cellprism.errors import ModelError
+from cellprism.features.association import tokens_are_genes
 from cellprism.features.collect import check_site
 from cellprism.features.tokens import residual_tokens
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -53,9 +55,16 @@ def fit_by_class(
         ``explained_variance``.
 
     Raises:
-        ModelError: the layer does not exist, or the autoencoder does not fit the model.
+        ModelError: the layer does not exist, the autoencoder does not fit the model or is a transcoder, or the model
+            reads a cell as a whole.
     """
     check_site(model, sae, layer)
+    if not tokens_are_genes(model, adata):
+        raise ModelError(
+            f"{model.name!r} reads a cell as a whole: no token is a gene, so there are no classes of genes"
+        )
+    if sae.is_transcoder:
+        raise ModelError("a transcoder rebuilds another layer than it reads; classes of genes need an autoencoder")
     classes = gene_classes(adata)
     order = [name for name in (*NAMED, *LEVELS) if (classes == name).any()]
     of_gene = torch.full((len(model.genes),), -1)

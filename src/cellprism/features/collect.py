@@ -4,12 +4,14 @@ Notable choices
 
 - One pass over the cells gives all tables and the variance shares (``survey``); ``feature_genes`` and
   ``cell_features`` are parts of it.
-- Means are over the cells that carry a gene, silent ones included. For models that read every gene of every
-  cell that is all cells.
+- Means are over the cells that carry a gene, silent ones included: all cells for models that read every gene of every
+  cell, those that express it for models that read expressed genes alone. The mean over few carriers is mostly noise
+  and would head every list, so genes that fewer than ``FEWEST_CARRIERS`` cells carry are left out of them.
+- Models that read a cell as a whole have no token a gene: see ``features.association``.
 - The result does not depend on the number of cells per forward pass or on their order, beyond rounding.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,16 +19,24 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from jaxtyping import Bool, Int
 
 from cellprism.equations.footprint import participation_ratio
-from cellprism.equations.variance import VarianceShares, group_squares, two_way_shares
+from cellprism.equations.variance import group_squares, two_way_shares
 from cellprism.errors import ModelError
+from cellprism.features.association import association_table, tokens_are_genes
+from cellprism.features.source import TokenSource
 from cellprism.features.tables import CellSums, GeneSums
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens import Tokens, residual_tokens
 from cellprism.features.train import source_of
 from cellprism.features.variance import ResidualSums
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import CellModel, Site, SparseCode
+
+FEWEST_CARRIERS = 5
+"""Genes with fewer cells (where there are as many) are in no list; see ``carried``."""
+BY_ACTIVATION = "mean activation, features x genes"
+BY_ASSOCIATION = "association of activation with expression over cells, in standard deviations, features x genes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +48,7 @@ class Survey:
     cells: AnnData
     """Cells x features, see ``cell_features``."""
     residual: dict[str, float]
-    """Shares of the residuals' variance: gene, cell, gene_by_cell."""
+    """Shares of the residuals' variance: gene, cell, gene_by_cell; empty for a model that reads a cell as a whole."""
 
 
 @torch.no_grad()
@@ -49,6 +59,7 @@ def survey(
     layer: int,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
+    tokens: TokenSource | None = None,
 ) -> Survey:
     """Feature x gene table, cell x feature table and variance shares in one pass over the cells.
 
@@ -59,60 +70,70 @@ def survey(
         layer: block whose output is read, from 0.
         batch_size: cells per forward pass.
         progress: called after every forward pass with the number of cells done.
+        tokens: the cells' tokens at this layer (``CellTokens``), where several tables are made from them; the model
+            runs once for all where they fit into memory.
 
     Raises:
         ModelError: the layer does not exist, or the autoencoder has another width than the model.
         InputError: there are no cells.
     """
-    site = check_site(model, sae, layer)
-    column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
-    by_gene = GeneSums(sae.n_features, adata.n_vars)
+    recipe = recipe_of(model, sae, adata, check_site(model, sae, layer))
     by_cell = CellSums(adata.n_obs, sae.n_features)
-    residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model)
-    for x, gene, cell in residual_tokens(model, adata, layer, batch_size):
+    by_gene = residual = None
+    if tokens_are_genes(model, adata):
+        by_gene = GeneSums(sae.n_features, adata.n_vars)
+        residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model)
+        column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
+    for x, gene, cell in residual_tokens(model, adata, layer, batch_size) if tokens is None else _kept(tokens):
         code = sae.encode(x, None if sae.centre is None else gene)
         code = SparseCode(code.values.cpu(), code.features.cpu(), code.n_features)
-        place, cell = column[gene.cpu()], cell.cpu()
-        assert int(place.min()) >= 0, "present genes are columns of the AnnData"
-        by_gene.add(code, place)
+        cell = cell.cpu()
         by_cell.add(code, cell)
-        residual.add(x, place, cell)
+        if by_gene is not None and residual is not None:
+            place = column[gene.cpu()]
+            assert int(place.min()) >= 0, "present genes are columns of the AnnData"
+            by_gene.add(code, place)
+            residual.add(x, place, cell)
         if progress is not None:
             progress(int(cell.max()) + 1)
-    recipe = recipe_of(model, sae, adata, site)
-    shares = two_way_shares(
-        int(by_gene.cells.sum()),
-        by_gene.total.sum(axis=1),
-        by_gene.squares,
-        group_squares(by_gene.total.T, by_gene.cells),
-        by_cell.squares(),
-    )
-    genes = _gene_table(by_gene, shares, adata, recipe | {"table": "mean activation, features x genes"})
+    genes = _gene_table(by_gene, by_cell, adata, recipe)
+    over = "present genes" if by_gene is not None else "the cell's one token"
     cells = AnnData(
         X=by_cell.mean(),
         obs=cast(pd.DataFrame, adata.obs).copy(),
         var=cast(pd.DataFrame, genes.obs).copy(),
-        uns={"cellprism": recipe | {"table": "mean activation over present genes, cells x features"}},
-    )
-    return Survey(genes, cells, residual.shares())
+        uns={"cellprism": recipe | {"tokens": genes.uns["cellprism"]["tokens"],
+                                    "table": f"mean activation over {over}, cells x features"}},
+    )  # fmt: skip
+    return Survey(genes, cells, {} if residual is None else residual.shares())
 
 
 def feature_genes(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int = 32
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    batch_size: int = 32,
+    tokens: TokenSource | None = None,
 ) -> AnnData:
-    """Mean activation of each feature at each gene.
+    """How strongly each feature belongs to each gene: its mean activation there.
+
+    For a model that reads a cell as a whole it is the association of the cells' activations with their own expression
+    instead, and ``uns["cellprism"]["tokens"]`` is ``cells``: see ``features.association.association_table``.
 
     Returns:
-        AnnData, features x genes. ``X`` is the mean over the cells that carry the gene, zeros included; layer
-        ``max`` the largest activation, layer ``frac`` the share of cells in which the feature fires there.
-        obs: ``firing_rate`` (share of tokens), ``participation_ratio``, ``n_genes`` (genes at which it ever
-        fires), and how its variance splits: ``gene_share`` (between genes), ``cell_share`` (between cells),
-        ``state_share`` (all but gene_share); NaN for features that never fire. var is that of ``adata``.
-        ``uns["cellprism"]`` is the recipe.
+        AnnData, features x genes. ``X`` is the mean over the cells that carry the gene, zeros included, and 0 for
+        genes that are not ``carried``; layer ``max`` the largest activation, layer ``frac`` the share of carriers in
+        which the feature fires there. obs: ``firing_rate`` (share of tokens), ``participation_ratio``, ``n_genes``
+        (genes at which it ever fires), and how its variance splits: ``gene_share`` (between genes), ``cell_share``
+        (between cells), ``state_share`` (all but gene_share); NaN for features that never fire and where tokens are no
+        genes. var is that of ``adata``, with ``n_cells`` (carriers) and ``carried`` (whether there are enough of them
+        for lists). ``uns["cellprism"]`` is the recipe; its ``gene_share_by_chance`` is what genes would explain of
+        values dealt to the tokens at random, (genes - 1) / (tokens - 1).
 
     Arguments and errors are those of ``survey``, which gives both tables in one pass.
     """
-    return survey(model, sae, adata, layer, batch_size).genes
+    return survey(model, sae, adata, layer, batch_size, tokens=tokens).genes
 
 
 def cell_features(
@@ -141,7 +162,7 @@ def check_site(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
             f"the autoencoder reads {sae.d_model} dimensions but {model.name!r} has {model.d_model}; "
             "use the autoencoder that was trained on this model"
         )
-    if sae.centre is not None and len(sae.centre) != len(model.genes):
+    if sae.centre is not None and len(sae.centre) not in (1, len(model.genes)):
         raise ModelError(
             f"the autoencoder is centred on {len(sae.centre)} genes but {model.name!r} has "
             f"{len(model.genes)}; use the autoencoder that was trained on this model"
@@ -149,38 +170,66 @@ def check_site(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
     return site
 
 
+def carried(cells: Int[np.ndarray, " gene"], n_cells: int) -> Bool[np.ndarray, " gene"]:
+    """Genes that enough cells carry to speak of: ``FEWEST_CARRIERS``, or all of fewer cells."""
+    return cells >= min(FEWEST_CARRIERS, n_cells)
+
+
 def recipe_of(model: CellModel, sae: SparseAutoencoder, adata: AnnData, site: Site) -> dict[str, Any]:
     """How a table was made, in values that an h5ad file can hold."""
+    selects = {"k": sae.k} if sae.threshold is None else {"mean_threshold": float(sae.threshold.mean())}
     return {
         "model": model.name,
         "revision": model.revision,
         "licence": model.licence,
         "layer": site.layer,
         "site": str(site),
-        "sae": {"architecture": "topk", "k": sae.k, "n_features": sae.n_features, "relu": sae.relu},
-        "centring": "none" if sae.centre is None else "group",
+        "sae": {"architecture": sae.architecture, **selects, "n_features": sae.n_features, "relu": sae.relu},
+        "centring": centring_of(sae),
         "gene_filter": "none",
         "cells": {"n_cells": adata.n_obs, **source_of(adata)},
     }
 
 
-def _gene_table(sums: GeneSums, shares: VarianceShares, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
-    mean = sums.mean()
+def centring_of(sae: SparseAutoencoder | None) -> str:
+    """What is taken off before encoding: ``none``, the ``global`` mean, or each ``group``'s (gene's) own."""
+    if sae is None or sae.centre is None:
+        return "none"
+    return "global" if len(sae.centre) == 1 else "group"
+
+
+def _kept(tokens: TokenSource) -> Iterator[Tokens]:
+    return (Tokens(part.x[0], part.gene.long(), part.cell.long()) for part in tokens.in_order())
+
+
+def _gene_table(sums: GeneSums | None, by_cell: CellSums, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
+    names = pd.Index([str(i) for i in range(by_cell.shape[1])], name="feature")
+    if sums is None:
+        table = association_table(by_cell.total(), adata, names, recipe | {"tokens": "cells", "table": BY_ASSOCIATION})
+        table.obs[["gene_share", "cell_share", "state_share"]] = np.nan
+        return table
+    tokens = int(sums.cells.sum())
+    shares = two_way_shares(
+        tokens, sums.total.sum(axis=1), sums.squares, group_squares(sums.total.T, sums.cells), by_cell.squares()
+    )
+    enough = carried(sums.cells, adata.n_obs)
+    mean = np.where(enough, sums.mean(), np.float32(0))
     obs = pd.DataFrame(
         {
-            "firing_rate": sums.fired.sum(axis=1) / sums.cells.sum(),
+            "firing_rate": sums.fired.sum(axis=1) / tokens,
             "participation_ratio": participation_ratio(mean.astype(np.float64)),
             "n_genes": (sums.fired > 0).sum(axis=1),
             "gene_share": shares.gene,
             "cell_share": shares.cell,
             "state_share": shares.state,
         },
-        index=pd.Index([str(i) for i in range(len(mean))], name="feature"),
+        index=names,
     )
+    by_chance = (int((sums.cells > 0).sum()) - 1) / max(tokens - 1, 1)
     return AnnData(
         X=mean,
         obs=obs,
-        var=cast(pd.DataFrame, adata.var).copy(),
+        var=pd.DataFrame(adata.var).assign(n_cells=sums.cells, carried=enough),
         layers={"max": sums.largest(), "frac": sums.frequency()},
-        uns={"cellprism": recipe},
+        uns={"cellprism": recipe | {"tokens": "genes", "table": BY_ACTIVATION, "gene_share_by_chance": by_chance}},
     )

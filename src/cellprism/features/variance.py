@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.variance import group_squares, pooled_shares
+from cellprism.errors import ModelError
+from cellprism.features.association import tokens_are_genes
 from cellprism.features.tokens import residual_tokens
 from cellprism.types import CellModel
 
@@ -50,9 +52,14 @@ def residual_variance(model: CellModel, adata: AnnData, layer: int, batch_size: 
     """Shares of the variance of the residuals after one block: gene, cell, gene_by_cell; they add up to 1.
 
     Raises:
-        ModelError: the layer does not exist.
+        ModelError: the layer does not exist, or the model reads a cell as a whole.
         InputError: there are no cells.
     """
+    if not tokens_are_genes(model, adata):
+        raise ModelError(
+            f"{model.name!r} reads a cell as a whole, so all variance of its residuals lies between cells and there is "
+            "none to split"
+        )
     sums = ResidualSums(len(model.genes), adata.n_obs, model.d_model)
     for x, gene, cell in residual_tokens(model, adata, layer, batch_size):
         sums.add(x, gene, cell)

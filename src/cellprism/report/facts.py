@@ -1,13 +1,14 @@
 """The facts of a run as the page needs them: small frozen records, filled by ``inputs`` from the run
 folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from cellprism.report.claims import Null
 from cellprism.report.verdict import Interval
+from cellprism.report.words import Words, words_for
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ class ModelFacts:
     n_held_out: int | None
     """Cells behind these errors."""
     cell_types: dict[str, Measure]
-    """Share of held-out cells whose type is read rightly from: residuals, raw expression, untrained network,
-    largest type."""
+    """Share of held-out cells whose type is read rightly from: residuals (or a latent model's vectors), raw
+    expression, untrained network, largest type."""
     neighbours: dict[str, list[str]]
     """Nearest gene embeddings, best first."""
     neighbours_at_start: dict[str, list[str]]
     """The same before the first step of training, where the card has it."""
+    reconstruction: dict[str, Measure] = field(default_factory=dict)
+    """Of a latent model: nats per count by which the other half of a held-out cell's counts is predicted better than by
+    the gene means, by method: model, type mean, gene mean, untrained network."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class MeasureFacts:
     """Why not."""
     other: tuple[str, float, float] | None
     """Another data set: its name, and the variance explained there, trained and untrained."""
+    tokens: str = "genes"
+    """What features fire at: ``genes``, or ``cells`` where the model reads a cell as a whole."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,8 @@ class FeatureFacts:
     chance_share: float | None
     """Share of variance between types that shuffled labels exceed once in twenty features."""
     type_counts: dict[str, int]
+    tokens: str = "genes"
+    """What features fire at: ``genes``, or ``cells`` where the model reads a cell as a whole."""
 
 
 @dataclass(frozen=True)
@@ -158,15 +166,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class SteeredFeature:
-    """One feature, turned up and down; effects are mean changes of predicted log1p of counts per ten
-    thousand."""
+    """One feature, turned up and down; effects are mean changes of what the model says of genes."""
 
     feature: int
     program: str
     judged_at: float
     """Distance d from the neutral 1: the feature is judged at 1 + d and 1 - d."""
     response: Ranked
-    """Effect on its genes minus that on others of equal expression, half of up minus down."""
+    """Effect on its genes minus that on others of which the model says as much, half of up minus down."""
     its_own: Null
     """The same for what random features do to their own strongest genes."""
     held_out: Ranked | None
@@ -203,6 +210,8 @@ class SteeringFacts:
     features: list[SteeredFeature]
     silent: list[str]
     """Programs that could not be steered or judged, each with the reason."""
+    quantity: str = "expression"
+    """What the model says of genes, see ``words``."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +234,7 @@ class NamedGene:
 
     gene: str
     gap: float
-    """Target minus source, predicted log1p of counts per ten thousand."""
+    """Target minus source, in what the model says of genes."""
     value: float
     """Share of the gap that was closed."""
     interval: Interval | None
@@ -250,6 +259,13 @@ class ContrastFacts:
     scores: dict[str, Score]
     named: dict[str, NamedGene]
     """Genes asked for by name that were measured and differ between the types."""
+    quantity: str = "expression"
+    """What the model says of genes, see ``words``."""
+
+    @property
+    def words(self) -> Words:
+        """What the page calls what the model says of genes."""
+        return words_for(quantity=self.quantity)
 
     @property
     def source_cells(self) -> str:
@@ -260,6 +276,13 @@ class ContrastFacts:
 def cells_of(kind: str) -> str:
     """Cells of a type in the plural: ``B cells`` stays, ``Dendritic`` becomes ``Dendritic cells``."""
     return kind if kind.lower().endswith("cells") else f"{kind} cells"
+
+
+def place_in_words(layer: int, n_layers: int | None) -> str:
+    """A site in words: block 1, the 2nd of 3."""
+    place = layer + 1
+    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"block {layer}, the {place}{ending}" + (f" of {n_layers}" if n_layers else "")
 
 
 @dataclass(frozen=True)
@@ -277,6 +300,29 @@ class RunFacts:
     rates: RateFacts | None
     steering: list[SteeringFacts]
     contrasts: list[ContrastFacts]
+    absent: dict[str, str] = field(default_factory=dict)
+    """Why ``steering`` and ``contrast`` are not there, or not whole, where the model has nothing to show for them."""
+
+    @property
+    def tokens(self) -> str:
+        """What features fire at: ``genes``, or ``cells`` where the model reads a cell as a whole."""
+        measures = self.training.measures if self.training else None
+        return self.features.tokens if self.features else measures.tokens if measures else "genes"
+
+    @property
+    def place(self) -> str:
+        """The site in words; empty where no layer was looked at."""
+        if self.layer is None:
+            return ""
+        if self.tokens == "cells":
+            return "latent vector"
+        return place_in_words(self.layer, self.model.n_layers if self.model else None)
+
+    @property
+    def words(self) -> Words:
+        """What the page calls what was measured."""
+        quantities = [found.quantity for found in (*self.steering, *self.contrasts)]
+        return words_for(self.tokens, next(iter(quantities), "expression"))
 
     @property
     def alpha(self) -> float:

@@ -15,27 +15,32 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
     name, revision, licence, n_layers, d_model, n_genes, card. The card may hold data (text), limits [text]
     and assessment (``models.assess.Assessment``: masked {methods {model, ridge, type mean, gene mean: {mse,
     of_gene_mean, interval, minus_model}}, test_cells}, cell_types {readout {residuals, raw expression,
-    untrained network: {accuracy, interval}}, largest_type}, neighbours and neighbours_at_start {gene: [genes]})
+    untrained network: {accuracy, interval}}, largest_type}, neighbours and neighbours_at_start {gene: [genes]}), or
+    that of a latent model (``models.latent.assess``: reconstruction {method: {gain, interval}}, cell_types with vectors
+    in place of residuals, test_cells)
 ``sae/L1/cfg.json``
     d_sae (number of features), k
 ``sae/L1/metrics.json``
     ``SaeMeasures.summary``: explained_variance, explained_within (null where not centred), l0, dead_share,
     dense_share; and controls {name: explained_variance of that control}, names untrained, gene_mean or words
 ``sae/L1/measures.json``
-    firing {log10_edges, features, never}; classes [{class, genes, tokens, variance_share, error_share,
-    explained_variance}] or {absent: why}; loss_recovered {trained, untrained: {cells, recovered and interval by
-    ablation}} or {absent: why}; other {source, trained, untrained} or null
+    tokens (genes, cells); firing {log10_edges, features, never}; classes [{class, genes, tokens, variance_share,
+    error_share, explained_variance}] or {absent: why}; loss_recovered {trained, untrained: {cells, recovered and
+    interval by ablation}} or {absent: why}; other {source, trained, untrained} or null
 ``sae/L1/history.parquet``
     ``SparseAutoencoder.history``: step, mse
 ``features/L1/features.parquet``
     feature, firing_rate, participation_ratio, set_size, top_genes (comma-separated, best first), best_term,
     best_padj, n_terms, gene_share, state_share, top_cell_type
 ``features/L1/cells.h5ad``
-    cells x features in the order of features.parquet; obs ``cell_type``, missing where there are no labels
+    cells x features in the order of features.parquet; obs ``cell_type``, missing where there are no labels;
+    ``uns["cellprism"]["tokens"]`` (genes, cells)
 ``terms/L1/rates.json``
     rows [{name, rate, interval, replicates, n_lists, mean_set_size, distinct_terms}], some
     with excess and excess_interval; names features, uniform, popularity, gene_use, coexpression, untrained,
     neurons or words; family, alpha, collection, n_terms, background_size
+``steer/absent.json``, ``contrast/absent.json``
+    {what: why it has no meaning for this model}; empty or missing where everything has
 ``steer/<name>/dose.parquet``
     ``DoseResult.effects``: feature, alpha, gene, effect, baseline, on_target
 ``steer/<name>/doses.parquet``
@@ -43,9 +48,9 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``steer/<name>/terms.parquet``
     ``DoseResult.terms``: feature, alpha, direction, genes, term, padj
 ``steer/<name>/summary.json``
-    n_cells, features: the entries of ``DoseResult.summary``, each with its program: feature, program, status,
-    judged_at, edit_ratio, response and antisymmetry {value, random_feature, random_direction {mean, low,
-    high, p, n}, difference_of_means}, response.its_own; held_out where there is one
+    n_cells, quantity (expression, token_logit), features: the entries of ``DoseResult.summary``, each with its
+    program: feature, program, status, judged_at, edit_ratio, response and antisymmetry {value, random_feature,
+    random_direction {mean, low, high, p, n}, difference_of_means}, response.its_own; held_out where there is one
 ``contrast/<objective>/path.parquet``
     ``ContrastResult.path``: lambda, n_above_0, n_above_0.1, n_above_0.3, n_above_0.5, validation_loss
 ``contrast/<objective>/genes.parquet``
@@ -55,9 +60,9 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``contrast/<objective>/recipe.parquet``
     feature, strength
 ``contrast/<objective>/summary.json``
-    ``ContrastResult.summary``: objective, source, target, lambda, n_cells {test {source}}, scores {name:
-    {value, low, high, shuffled_labels, random_recipe, random_direction {mean, low, high},
-    difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short search), named
+    ``ContrastResult.summary``: objective, source, target, quantity (expression, token_logit, nothing), lambda, n_cells
+    {test {source}}, scores {name: {value, low, high, shuffled_labels, random_recipe, random_direction {mean, low,
+    high}, difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short search), named
     {gene: {measured, gap, gap_fraction, low, high, random {mean, low, high}}}
 """
 
@@ -133,7 +138,13 @@ def read_run(folder: Path, layer: int | None = None) -> RunFacts:
         rates=None if layer is None else read_rates(folder / "terms" / f"L{layer}" / "rates.json"),
         steering=[read_steering(f) for f in subfolders(folder / "steer")],
         contrasts=sorted((read_contrast(f) for f in subfolders(folder / "contrast")), key=_objective_order),
+        absent={step: why for step in ("steer", "contrast") if (why := read_absent(folder / step / "absent.json"))},
     )
+
+
+def read_absent(path: Path) -> str:
+    """Why the model has nothing to show for a step, or for a part of it; empty where it has."""
+    return " ".join(f"{what.capitalize()}: {why}." for what, why in (read_object(path, []) or {}).items())
 
 
 def read_cells(path: Path) -> CellFacts | None:
@@ -163,10 +174,13 @@ def read_model(path: Path) -> ModelFacts | None:
         data=card.get("data", ""),
         limits=tuple(card.get("limits", ())),
         held_out={name: _masked_error(row, f"{path}, {name}") for name, row in masked.get("methods", {}).items()},
-        n_held_out=masked.get("test_cells"),
+        n_held_out=masked.get("test_cells", assessment.get("test_cells")),
         cell_types=_readouts(types, path),
         neighbours=assessment.get("neighbours", {}),
         neighbours_at_start=assessment.get("neighbours_at_start", {}),
+        reconstruction={
+            name: _gain(row, f"{path}, {name}") for name, row in assessment.get("reconstruction", {}).items()
+        },
     )
 
 
@@ -191,7 +205,7 @@ def read_training(folder: Path) -> TrainingFacts | None:
 
 def read_measures(path: Path) -> MeasureFacts | None:
     """What was measured of the autoencoder after its training."""
-    found = read_object(path, ["firing", "classes", "loss_recovered", "other"])
+    found = read_object(path, ["tokens", "firing", "classes", "loss_recovered", "other"])
     if found is None:
         return None
     firing, classes, splice, other = (found[name] for name in ("firing", "classes", "loss_recovered", "other"))
@@ -210,6 +224,7 @@ def read_measures(path: Path) -> MeasureFacts | None:
         pair,
         splice.get("absent", ""),
         other and (other["source"], *(other[name]["explained_variance"] for name in ("trained", "untrained"))),
+        found["tokens"],
     )
 
 
@@ -223,6 +238,7 @@ def read_features(folder: Path) -> FeatureFacts | None:
     if not path.exists():
         return FeatureFacts(table, None, None, {})
     cells = read_h5ad(path)
+    tokens = str(cells.uns["cellprism"].get("tokens", "genes"))
     if cells.n_vars != len(table):
         raise DamagedError(f"{path} has {cells.n_vars} features, features.parquet {len(table)}; rerun `interpret`")
     labels = cell_types(cells)
@@ -230,11 +246,11 @@ def read_features(folder: Path) -> FeatureFacts | None:
     labels = labels[known]
     counts = dict(Counter(labels.tolist()).most_common())
     if len(counts) < 2 or len(labels) <= len(counts):
-        return FeatureFacts(table, None, None, counts)
+        return FeatureFacts(table, None, None, counts, tokens)
     activation = cells.to_df().to_numpy(dtype=float)[known]
     found = between_types(activation, labels)
     table = table.assign(type_share=found.share, type_padj=found.padj)
-    return FeatureFacts(table, type_contrast(activation, labels), found.chance, counts)
+    return FeatureFacts(table, type_contrast(activation, labels), found.chance, counts, tokens)
 
 
 def read_rates(path: Path) -> RateFacts | None:
@@ -252,6 +268,11 @@ def _masked_error(row: dict[str, Any], place: str) -> MaskedError:
     unit = row["mse"] / row["of_gene_mean"]  # the gene means' own error, in which minus_model is not yet counted
     low, high = row["minus_model"]
     return MaskedError(float(row["of_gene_mean"]), interval(row["interval"]), (low / unit, high / unit))
+
+
+def _gain(row: dict[str, Any], place: str) -> Measure:
+    require(row, ["gain", "interval"], place)
+    return Measure(float(row["gain"]), interval(row["interval"]))
 
 
 def _readouts(types: dict[str, Any], path: Path) -> dict[str, Measure]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from cellprism.report.claims import Claim
 from cellprism.report.facts import RunFacts
-from cellprism.report.summary import place_in_words
 
 SMALL_WIDTH = 256
 """Models narrower than this are called small."""
@@ -91,16 +90,24 @@ def _model(facts: RunFacts) -> list[str]:
         return []
     model = facts.model
     size = "is small" if model.d_model < SMALL_WIDTH else "is one model among many"
+    numbers = f"{model.n_layers} blocks, {model.d_model} numbers per gene"
+    if facts.tokens == "cells":
+        numbers = f"{model.d_model} numbers per cell"
     sentences = [
-        f"Stand for other models. {model.name} {size}: {model.n_layers} blocks, {model.d_model} numbers per "
-        f"gene, {model.n_genes:,} genes. Published values beside ours come from other models on other cells "
+        f"Stand for other models. {model.name} {size}: {numbers}, {model.n_genes:,} genes. "
+        "Published values beside ours come from other models on other cells "
         "and cannot be reproduced with this one.",
         "Show that a gene program acts in a living cell. Steering changes what a model predicts, nothing else.",
     ]
-    if facts.layer is not None:
+    if facts.words.note:
+        sentences.append(f"Speak of expression. {facts.words.note}")
+    if facts.tokens == "cells":
         sentences.append(
-            f"Describe the whole model: only one site was looked at, {place_in_words(facts.layer, model.n_layers)}."
+            "Say what the model computes from a gene. A feature's genes are those that go with it over these cells; "
+            "genes that vary together share features, whether or not one has to do with the other."
         )
+    if facts.layer is not None and facts.tokens == "genes":
+        sentences.append(f"Describe the whole model: only one site was looked at, {facts.place}.")
     return sentences + [f"As the model's card says: {limit}" for limit in model.limits]
 
 

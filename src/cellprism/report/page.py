@@ -26,7 +26,7 @@ from cellprism.report.gather.all import gather_claims
 from cellprism.report.inputs import read_run
 from cellprism.report.limits import limits_of
 from cellprism.report.sections import page_sections
-from cellprism.report.summary import key_numbers, place_in_words, summary_sentences
+from cellprism.report.summary import key_numbers, summary_sentences
 from cellprism.report.tables import feature_rows
 from cellprism.report.theme import IN_THE_DARK, templates
 from cellprism.report.verdict import VERDICTS
@@ -62,7 +62,7 @@ def render_page(facts: RunFacts, claims: list[Claim]) -> str:
     template = _environment().get_template("page.html.j2")
     return template.render(
         facts=facts,
-        place=place_in_words(facts.layer, facts.model and facts.model.n_layers) if facts.layer is not None else "",
+        say=facts.words,
         sections=sections,
         claims=claims,
         verdicts=VERDICTS,

@@ -9,9 +9,12 @@ from cellprism.report.figures.enrichment import rate_figure
 from cellprism.report.figures.features import feature_map, program_heatmap
 from cellprism.report.figures.figure import Figure, NumberTable
 from cellprism.report.figures.measures import class_table, firing_figure
-from cellprism.report.figures.model import error_figure, reading_figure, training_figure
+from cellprism.report.figures.model import error_figure, gain_figure, reading_figure, training_figure
 from cellprism.report.figures.scores import progress_figure, score_table
 from cellprism.report.figures.steering import dose_figure, gene_figure, steering_table, term_table
+from cellprism.report.words import Words, words_for
+
+STEPLESS = "This run has no {} step; `cellprism {}` adds one."
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ def _model(facts: RunFacts) -> Section:
     figures, tables = [], []
     if facts.model:
         files = ("model.json",)
-        figures.append(tuple(f for f in (error_figure(facts.model, files), reading_figure(facts.model, files)) if f))
+        figures.append(
+            tuple(f for f in (draw(facts.model, files) for draw in (error_figure, gain_figure, reading_figure)) if f)
+        )
         if facts.model.neighbours:
             before = facts.model.neighbours_at_start
             rows = [
@@ -88,8 +93,8 @@ def _model(facts: RunFacts) -> Section:
         figures,
         tables,
         ""
-        if figures or tables
-        else "This run holds no measurements of its model: model.json has no card with held-out scores.",
+        if facts.model and (facts.model.held_out or facts.model.reconstruction or facts.model.cell_types)
+        else "How good the model is was not measured: its card holds no scores on held-out cells.",
     )
 
 
@@ -110,9 +115,8 @@ def _features(facts: RunFacts) -> Section:
     return Section(
         "features",
         "Which gene programs are inside, and would chance give them too?",
-        "The autoencoder splits the model's inner state into features. Each is described by the genes at "
-        "which it fires and by the cells in which it is strong; each list of genes is then compared with "
-        "known programs, and so are lists that nobody learned.",
+        f"The autoencoder splits the model's inner state into features. Each is described {facts.words.described}. "
+        "Each list of genes is then compared with known programs, and so are lists that nobody learned.",
         rows,
         absent="" if rows else "This run has no features yet; `cellprism interpret` adds them.",
     )
@@ -124,30 +128,31 @@ def _steering(facts: RunFacts) -> Section:
     for experiment in facts.steering:
         folder = f"steer/{experiment.name}"
         files = tuple(f"{folder}/{name}" for name in ("dose.parquet", "doses.parquet", "summary.json"))
+        words = words_for(facts.tokens, experiment.quantity)
         rows += [
-            (dose_figure(f, experiment.n_cells, files[1:]), gene_figure(f, files[:1])) for f in experiment.features
+            (dose_figure(f, experiment.n_cells, words, files[1:]), gene_figure(f, words, files[:1]))
+            for f in experiment.features
         ]
-        tables += _steering_tables(experiment, facts.alpha)
+        tables += _steering_tables(experiment, words, facts.alpha)
     return Section(
         "steering",
         "What happens when one feature is turned up or down?",
         "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
         "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
-        "makes it five times as strong.",
+        f"makes it five times as strong. {facts.words.note}",
         _folded(rows, len(rows)),
         tables,
-        "" if facts.steering else "This run has no steering step; `cellprism steer` adds one.",
+        facts.absent.get("steer") or ("" if facts.steering else STEPLESS.format("steering", "steer")),
     )
 
 
-def _steering_tables(experiment: SteeringFacts, alpha: float) -> list[Table]:
+def _steering_tables(experiment: SteeringFacts, words: Words, alpha: float) -> list[Table]:
     if not experiment.features:
         return []
     silent = f" Not steered or not judged: {'; '.join(experiment.silent)}." if experiment.silent else ""
     caption = (
-        "Mean change, log(1 + counts per 10,000), half of turned up minus turned down, with the range of 95 "
-        "% of each control. A feature fires at its genes, so moving them is partly built in: the program's "
-        "other genes, at which it does not fire, are the stricter test, and so is what random features do to "
+        f"Mean change, {words.unit}, half of turned up minus turned down, with the range of 95 "
+        f"% of each control. {words.built_in}, and so is what random features do to "
         f"genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up.{silent}"
     )
     tables = [Table(caption, steering_table(experiment))]
@@ -196,9 +201,15 @@ def _contrast(facts: RunFacts) -> Section:
         "contrast",
         f"How far can {types}?",
         "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
-        "part that it has never seen. One recipe pulls the model's inner state towards the target, the "
-        "other its predicted expression.",
+        f"part that it has never seen. {_pulls(facts)} {facts.words.note}",
         _folded(rows, len(facts.contrasts)),
         tables,
-        "" if facts.contrasts else "This run has no contrast step; `cellprism contrast` adds one.",
+        facts.absent.get("contrast") or ("" if facts.contrasts else STEPLESS.format("contrast", "contrast")),
     )
+
+
+def _pulls(facts: RunFacts) -> str:
+    """What the recipes of this run bring close."""
+    if len(facts.contrasts) == 1 and facts.contrasts[0].objective == "latent":
+        return "The recipe pulls the model's inner state towards the target."
+    return "One recipe pulls the model's inner state towards the target, the other its predicted expression."

@@ -8,6 +8,7 @@ from cellprism.report.facts import ContrastFacts, RunFacts, SteeredFeature
 from cellprism.report.figures.contrast import marker_words
 from cellprism.report.figures.steering import signed
 from cellprism.report.verdict import VERDICTS
+from cellprism.report.words import words_for
 
 KEY_CLAIMS = {
     "model-beats-ridge": "of the error on hidden genes removed",
@@ -52,17 +53,10 @@ def summary_sentences(facts: RunFacts, claims: list[Claim]) -> list[str]:
     return [s for s in sentences if s]
 
 
-def place_in_words(layer: int, n_layers: int | None) -> str:
-    """A site in words: block 1, the 2nd of 3."""
-    place = layer + 1
-    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"block {layer}, the {place}{ending}" + (f" of {n_layers}" if n_layers else "")
-
-
 def _what(facts: RunFacts) -> str:
     if facts.model is None or facts.cells is None:
         return ""
-    site = f" ({place_in_words(facts.layer, facts.model.n_layers)})" if facts.layer is not None else ""
+    site = f" ({facts.place})" if facts.place else ""
     cells, model = facts.cells, facts.model
     return (
         f"We looked inside the cell model {model.name}{site} while it read {cells.n_cells:,} cells of "
@@ -80,10 +74,19 @@ def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
     ours = named[0][0].show(named[0][0].value)
     start = f"{ours} of its features match a known gene program, against {controls}"
     if {c.verdict for c, _ in named} == {"above chance"}:
-        return f"{start}: more than either explains."
+        return f"{start}: more than either explains{_unlearned(by_id)}."
     if named[-1][0].verdict == "below chance":
         return f"{start}: genes that merely vary together match programs more often than features do."
     return f"{start}, so matching a program is by itself no evidence that a feature adds anything."
+
+
+def _unlearned(by_id: dict[str, Claim]) -> str:
+    """That the programs are in the model's inner state, where features that nobody learned match as many."""
+    untrained = by_id.get("annotated-against-untrained")
+    if untrained is None or untrained.null is None or untrained.verdict == "above chance":
+        return ""
+    rate = untrained.show(untrained.null.value)
+    return f"; but features along random directions of the same inner state match too, {rate} of them"
 
 
 def _steering(facts: RunFacts, claims: list[Claim]) -> str:
@@ -91,7 +94,7 @@ def _steering(facts: RunFacts, claims: list[Claim]) -> str:
     features = facts.steering[0].features if facts.steering else []
     if together is None or not features:
         return ""
-    best = max(features, key=_beyond)
+    best, words = max(features, key=_beyond), words_for(facts.tokens, facts.steering[0].quantity)
     null = best.response.random_feature
     span = ""
     if null.interval:
@@ -99,8 +102,8 @@ def _steering(facts: RunFacts, claims: list[Claim]) -> str:
         span = f" (95 % of matched random features: {low} to {high})"
     beat = round((together.value or 0.0) * len(features))
     text = (
-        f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes by "
-        f"{signed(best.response.value)} against others expressed as highly{span}; {beat} of {len(features)} "
+        f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes{words.within} by "
+        f"{signed(best.response.value)} against others, {words.alike}{span}; {beat} of {len(features)} "
         "steered features move their genes beyond matched random ones."
     )
     return text
@@ -130,7 +133,7 @@ def _contrasts(contrasts: list[ContrastFacts], by_id: dict[str, Claim]) -> str:
     genes = ", ".join(marker_words(named) for named in first.named.values())
     return (
         f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end closer to it in "
-        "the model's inner state: " + " and ".join(parts) + (f"; {genes}." if genes else ".")
+        "the model's inner state: " + " and ".join(parts) + (f"; {genes}{first.words.within}." if genes else ".")
     )
 
 

@@ -49,7 +49,8 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """The checkpoints of one training; a context that holds the folder for this process.
 
-    Without a folder nothing is kept, and metrics stay in memory.
+    Without a folder nothing is kept, and metrics stay in memory. ``seen`` is what was said of the batches at the
+    checkpoint that was restored.
 
     Raises:
         RunError: another process holds the folder.
@@ -60,7 +61,6 @@ class Checkpoints:
         self.asked = json.loads(json.dumps(identity, default=str))
         self.jobs, self.seconds, self.last = jobs, seconds, time.monotonic()
         self.seen = ""
-        """What the caller wanted to remember of the batches; see ``save``."""
         self._rows: list[dict[str, Any]] = []
         self._kept: list[int] = []
         self._lock: TextIO | None = None
@@ -102,6 +102,7 @@ class Checkpoints:
         step, tensors = (self._kept[0], self._newest()) if self._kept else (0, None)
         self._rows = self._metrics_until(step)
         if is_first():
+            self._keep(KEPT)
             with self._writing(step), replacing(self.folder / METRICS) as scratch:
                 scratch.write_text("".join(map(_line, self._rows)), encoding="utf-8")
             self._metrics = (self.folder / METRICS).open("a", encoding="utf-8")
@@ -140,9 +141,8 @@ class Checkpoints:
             with replacing(self._path(step)) as scratch:
                 save_file(tensors, scratch, metadata={**about, "sha256": _sha256(about, tensors)})
             _sync(self.folder)
-        for stale in self._kept[KEPT - 1 :]:
-            self._path(stale).unlink(missing_ok=True)
-        self._kept = [step, *self._kept[: KEPT - 1]]
+        self._keep(KEPT - 1)
+        self._kept.insert(0, step)
         self.last = time.monotonic()
 
     def history(self) -> list[pd.DataFrame]:
@@ -150,6 +150,12 @@ class Checkpoints:
         of_job = [[row for row in self._rows if row["job"] == job] for job in range(self.jobs)]
         tables = [pd.DataFrame(rows).drop(columns="job", errors="ignore") for rows in of_job]
         return [table.replace([math.inf, -math.inf], math.nan) for table in tables]
+
+    def _keep(self, number: int) -> None:
+        """Only the newest checkpoints."""
+        for stale in self._kept[number:]:
+            self._path(stale).unlink(missing_ok=True)
+        del self._kept[number:]
 
     def _path(self, step: int) -> Path:
         assert self.folder is not None, "only with a folder"

@@ -5,7 +5,8 @@ does anything.
 
 Notable choices
 
-- A process that fails leaves its process group, and the others then fail in their next exchange instead of waiting.
+- A process that fails leaves its process group, and the others then fail in their next exchange instead of waiting:
+  everything here that exchanges something raises ``CellprismError``.
 - Processes wait for each other a day: the first one may prepare what all will read.
 """
 
@@ -16,10 +17,11 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from cellprism.equations.sparse import Pairs, tokens_of
+from cellprism.errors import CellprismError
 
 Named = dict[str, Tensor]
 PATIENCE = timedelta(days=1)
@@ -51,9 +53,24 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """The number of this process among those that train together, from 0."""
+    return 0 if processes() == 1 else dist.get_rank()
+
+
 def is_first() -> bool:
     """Whether this process writes files and talks."""
-    return processes() == 1 or dist.get_rank() == 0
+    return rank() == 0
+
+
+@contextmanager
+def _exchanging() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # what a broken connection is to torch
+        raise CellprismError(
+            "another of the processes that train together has stopped; what it said tells why"
+        ) from error
 
 
 def reduced(gradients: Named, sums: Named, count: int) -> tuple[Named, Named, int]:
@@ -73,7 +90,8 @@ def reduced(gradients: Named, sums: Named, count: int) -> tuple[Named, Named, in
     flat = torch.cat([*(t.flatten().to(like) for t in tensors), like.new_tensor([count])])
     of_gradients = flat[: sum(g.numel() for g in gradients.values())]
     of_gradients *= count
-    dist.all_reduce(flat)
+    with _exchanging():
+        dist.all_reduce(flat)
     total = int(flat[-1])
     of_gradients /= total
     parts = flat[:-1].split([t.numel() for t in tensors])
@@ -85,16 +103,26 @@ def reduced(gradients: Named, sums: Named, count: int) -> tuple[Named, Named, in
     )
 
 
-def gathered(x: Float[Tensor, "_ width"]) -> Float[Tensor, "_ width"]:
+def summed(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """The sum of a tensor over all processes, in every process."""
+    if processes() > 1:
+        x = x.clone()
+        with _exchanging():
+            dist.all_reduce(x)
+    return x
+
+
+def gathered(x: Num[Tensor, "_ width"]) -> Num[Tensor, "_ width"]:
     """The shares of all processes, one after the other, in every process."""
     if processes() == 1:
         return x
     counts = [torch.zeros(1, dtype=torch.long, device=x.device) for _ in range(processes())]
-    dist.all_gather(counts, torch.full_like(counts[0], len(x)))
-    most = max(int(count) for count in counts)
-    padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])])
-    shares = [torch.empty_like(padded) for _ in counts]
-    dist.all_gather(shares, padded)
+    with _exchanging():
+        dist.all_gather(counts, torch.full_like(counts[0], len(x)))
+        most = max(int(count) for count in counts)
+        padded = torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])]).contiguous()
+        shares = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(shares, padded)
     return torch.cat([share[: int(count)] for share, count in zip(shares, counts, strict=True)])
 
 
@@ -114,7 +142,8 @@ def _combined(number: int, largest: bool) -> int:
         return number
     on_cpu = "cpu:" in dist.get_backend_config()  # not in a group of GPUs alone
     combined = torch.tensor(number, device="cpu" if on_cpu else "cuda")
-    dist.all_reduce(combined, dist.ReduceOp.MAX if largest else dist.ReduceOp.SUM)
+    with _exchanging():
+        dist.all_reduce(combined, dist.ReduceOp.MAX if largest else dist.ReduceOp.SUM)
     return int(combined)
 
 

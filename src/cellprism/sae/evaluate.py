@@ -11,7 +11,7 @@ from torch import Tensor
 from cellprism.equations.sparse import explained_variance
 from cellprism.errors import InputError
 from cellprism.sae.autoencoder import SparseAutoencoder, centre_of
-from cellprism.sae.stream import Batch, Vectors
+from cellprism.sae.stream import Batch, Vectors, as_vectors
 
 DENSE = 0.1  # a feature that fires at more than this share of tokens is called dense
 
@@ -78,7 +78,7 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
     count = 0
     centre = sae.target_centre if sae.is_transcoder else sae.centre
     for batch in batches:
-        vectors = Vectors(*batch) if isinstance(batch, tuple) else Vectors(batch)
+        vectors = as_vectors(batch)
         goal = _goal(vectors, sae)
         code = sae.encode(vectors.x.float(), vectors.group)
         squared += (sae.decode(code, vectors.group) - goal).double().square().sum().cpu()

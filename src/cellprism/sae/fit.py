@@ -149,8 +149,8 @@ class Training:
         if following:
             device = job.vectors(following[0], int(tensors["done"])).x.device
             tensors = {name: t.to(device) for name, t in tensors.items()}
-        if "centre" in tensors:
-            job = replace(job, centre=tensors["centre"], target_centre=tensors.get("target_centre"))
+        if job.centre is None and "centre" in tensors:
+            job = replace(job, centre=tensors["centre"])
         units = Units(float(tensors["scale"]), float(tensors["target_scale"]), tensors["mean"])
         weights = {name: tensors[f"weights.{name}"].clone() for name in ("encoder", "b_enc", "decoder", "b_dec")}
         nothing = units.mean.new_zeros(1, job.d_model)

@@ -54,7 +54,8 @@ class FusedSteps:
         scale = 2 / (target.numel() * len(group_ends))
         found = errors(pairs, decoder, target, scale, relu, group_ends)
         learned = gradients(pairs, found, x, group_ends)
-        return Backward(learned.gradients, learned.upstream, found.upstream[-1] / scale)
+        upstream, squared = found.upstream[-1], found.squared[-1]
+        return Backward(learned.gradients, learned.upstream, squared, learned.fired, upstream, scale)
 
     def update(
         self, optimiser: torch.optim.Adam, weights: dict[str, Tensor], gradients: dict[str, Tensor], unit_norm: bool

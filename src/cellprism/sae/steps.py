@@ -44,8 +44,18 @@ class Backward(NamedTuple):
     gradients: Gradients
     upstream: Float[Tensor, " d_target"]
     """Sum over tokens of the loss' derivative by the reconstruction: the gradient of a bias added after decoding."""
-    error: Float[Tensor, "token d_target"]
-    """Reconstruction minus target."""
+    squared_error: Float[Tensor, ""]
+    """Sum over tokens of |reconstruction - target|^2."""
+    fired: Int[Tensor, " feature"]
+    """Tokens at which each feature has a value that is not zero."""
+    pull: Float[Tensor, "token d_target"]
+    """``scale`` times the error: reconstruction minus target."""
+    scale: float
+
+    @property
+    def error(self) -> Float[Tensor, "token d_target"]:
+        """Reconstruction minus target."""
+        return self.pull / self.scale
 
 
 @runtime_checkable
@@ -134,7 +144,8 @@ class PlainSteps:
         if len(group_ends) == 1:
             error = decode_pairs(pairs, decoder) - target
             upstream = error * scale
-            return Backward(pair_gradients(pairs, x, upstream, decoder, relu), upstream.sum(dim=0), error)
+            gradients = pair_gradients(pairs, x, upstream, decoder, relu)
+            return Backward(gradients, upstream.sum(dim=0), error.square().sum(), firing(pairs), upstream, scale)
         groups = [_within(pairs, low, high) for low, high in zip((0, *group_ends), group_ends, strict=False)]
         error, errors = -target, []
         for group in groups:
@@ -145,7 +156,8 @@ class PlainSteps:
             heard = heard + error_here * scale  # a group is in its own prefix and in all later ones
             total = total + error_here.sum(dim=0) * scale
             parts.append(pair_gradients(group, x, heard, decoder, relu))
-        return Backward(Gradients(*(torch.stack(p).sum(dim=0) for p in zip(*parts, strict=True))), total, error)
+        gradients = Gradients(*(torch.stack(p).sum(dim=0) for p in zip(*parts, strict=True)))
+        return Backward(gradients, total, error.square().sum(), firing(pairs), error * scale, scale)
 
     def update(
         self, optimiser: torch.optim.Adam, weights: dict[str, Tensor], gradients: dict[str, Tensor], unit_norm: bool
@@ -158,6 +170,11 @@ class PlainSteps:
         optimiser.step()
         if unit_norm and decoder.grad is not None:
             decoder.copy_(normalize(decoder, dim=1))
+
+
+def firing(pairs: Pairs) -> Int[Tensor, " feature"]:
+    """Tokens at which each feature has a value that is not zero."""
+    return torch.bincount(pairs.features[pairs.values != 0], minlength=pairs.n_features)
 
 
 def _within(pairs: Pairs, low: int, high: int) -> Pairs:

@@ -28,6 +28,13 @@ Sites = Mapping[int, Vectors]
 """The same tokens at several sites, by a number that jobs ask for (``Job.site``)."""
 
 
+def as_vectors(batch: Batch) -> Vectors:
+    """A batch in whichever form it came."""
+    if isinstance(batch, Vectors):
+        return batch
+    return Vectors(*batch) if isinstance(batch, tuple) else Vectors(batch)
+
+
 @runtime_checkable
 class Stream(Protocol):
     """Batches by number; endless, or long enough for the steps asked."""

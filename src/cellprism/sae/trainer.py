@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from cellprism.equations.sparse import bias_gradient, explained_variance, mean_squared_error, preactivations
@@ -93,10 +93,9 @@ class Trainer:
         aim = near - self.weights["b_out"] if "b_out" in self.weights else near
         work = self._counted if isinstance(self.architecture, Counted) else self._penalised
         gradients, error, fired = work(read, aim)
-        sums = {  # of squares near zero, where they lose fewer digits
-            "error": error.square().sum().double(), "squares": near.square().sum().double(),
-            "total": near.sum(dim=0).double(), "fired": fired,
-        }  # fmt: skip
+        squares = near.flatten() @ near.flatten()  # near zero, where sums of squares lose fewer digits
+        sums = {"error": error, "squares": squares, "total": near.sum(dim=0), "fired": fired}
+        sums = {name: value.double() for name, value in sums.items()}
         gradients, sums, count = reduced(gradients, sums, len(x))
         self._count(sums["fired"] > 0, count)
         figures = self._figures(sums, count)
@@ -108,8 +107,8 @@ class Trainer:
 
     def _counted(
         self, read: Float[Tensor, "token d_model"], aim: Float[Tensor, "token d_target"]
-    ) -> tuple[dict[str, Tensor], Float[Tensor, "token d_target"], Float[Tensor, " feature"]]:
-        """Gradients, error and how often each feature fired, from the pairs that fire."""
+    ) -> tuple[dict[str, Tensor], Float[Tensor, ""], Shaped[Tensor, " feature"]]:
+        """Gradients, summed squared error and how often each feature fired, from the pairs that fire."""
         architecture, w = self.architecture, self.weights
         assert isinstance(architecture, Counted)
         steps = self._steps(read)
@@ -125,12 +124,11 @@ class Trainer:
             gradients["b_dec"] = bias_gradient(back.upstream, gradients["b_enc"], w["encoder"])
         if "b_out" in w:
             gradients["b_out"] = back.upstream
-        fired = torch.bincount(pairs.features[pairs.values != 0], minlength=pairs.n_features).double()
-        return gradients, back.error, fired
+        return gradients, back.squared_error, back.fired
 
     def _penalised(
         self, read: Float[Tensor, "token d_model"], aim: Float[Tensor, "token d_target"]
-    ) -> tuple[dict[str, Tensor], Float[Tensor, "token d_target"], Float[Tensor, " feature"]]:
+    ) -> tuple[dict[str, Tensor], Float[Tensor, ""], Shaped[Tensor, " feature"]]:
         """The same by autograd through all features; ``read`` and ``aim`` follow b_dec by hand."""
         architecture = self.architecture
         assert isinstance(architecture, Penalised)
@@ -147,8 +145,7 @@ class Trainer:
             loss = mean_squared_error(goal, x_hat) + float(architecture.state["sparsity"]) * penalty
             further = architecture.further_loss(h, w, goal)
             gradients = torch.autograd.grad(loss if further is None else loss + further, list(w.values()))
-        fired = (z > 0).double().sum(dim=0)
-        return dict(zip(w, gradients, strict=True)), (x_hat - goal).detach(), fired
+        return dict(zip(w, gradients, strict=True)), (x_hat - goal).detach().square().sum(), (z > 0).sum(dim=0)
 
     def _steps(self, x: Float[Tensor, "_ d_model"]) -> Steps:
         return steps_for(x, self.config.precision)

@@ -22,7 +22,7 @@ from cellprism.errors import ConfigError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder, centre_of
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.initial import spread
-from cellprism.sae.stream import Vectors
+from cellprism.sae.stream import Vectors, as_vectors
 from cellprism.sae.trainer import Trainer
 
 
@@ -71,9 +71,7 @@ class Job:
             if self.site not in batch:
                 raise InputError(f"batch {number} has sites {sorted(batch)}, but site {self.site} is asked for")
             batch = batch[self.site]
-        vectors = (
-            batch if isinstance(batch, Vectors) else Vectors(*batch) if isinstance(batch, tuple) else Vectors(batch)
-        )
+        vectors = as_vectors(batch)
         x = _checked(vectors.x, self.d_model, f"batch {number}")
         target = None
         if self.d_target is not None:

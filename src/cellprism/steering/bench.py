@@ -2,16 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
+import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.equations.association import weighted_shift
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.nulls import feature_activation, firing_and_energy, moved_as_feature
 from cellprism.steering.pool import CellPool, Prediction, read_pool
+from cellprism.steering.readout import carrier_mean
 from cellprism.types import CellBatch, CellModel
 
 
@@ -19,7 +25,7 @@ from cellprism.types import CellBatch, CellModel
 class Bench:
     """A pool of cells, and how each feature fires on them.
 
-    An edit is tried only on the cells that it changes; effects are means over all cells.
+    An edit is tried only on the cells that it changes; effects are means over all cells that carry a gene.
     """
 
     pool: CellPool
@@ -29,6 +35,9 @@ class Bench:
     """Share of present tokens at which a feature fires."""
     energy: Float[np.ndarray, " feature"]
     """Squared edit per unit of strength, over all cells."""
+    association: Float[np.ndarray, "feature gene"] | None
+    """How each gene of the pool goes with each feature in these cells, for a model that reads a cell as a whole; None
+    where tokens are genes, at which features fire or not."""
 
     @property
     def n_cells(self) -> int:
@@ -39,9 +48,20 @@ class Bench:
         """Cells in which a feature fires."""
         return np.flatnonzero(self.fires[:, feature])
 
+    @cached_property
+    def carriers(self) -> Int[np.ndarray, " gene"]:
+        """Cells that carry each gene."""
+        return (~np.isnan(self.pool.baseline.values)).sum(axis=0)
+
+    @cached_property
+    def level(self) -> Float[np.ndarray, " gene"]:
+        """What the model says of each gene without an edit, mean over the cells that carry it."""
+        return carrier_mean(self.pool.baseline.values)
+
     def effect(self, rows: Int[np.ndarray, " some"], after: Prediction) -> Float[np.ndarray, " gene"]:
-        """Mean change of each gene over all cells, when only ``rows`` were edited."""
-        return (after.expression - self.pool.baseline.expression[rows]).sum(axis=0) / self.n_cells
+        """Mean change of each gene over all cells that carry it, when only ``rows`` were edited."""
+        change = after.values - self.pool.baseline.values[rows]
+        return np.where(np.isnan(change), 0, change).sum(axis=0) / self.carriers
 
     def feature_effect(self, feature: int, strength: float) -> Float[np.ndarray, " gene"]:
         """Mean effect of one feature at one strength."""
@@ -76,15 +96,23 @@ class Bench:
             yield cells.batch, feature_activation(cells.code, feature).view_as(cells.batch.values)
 
     def gene_activation(self, feature: int) -> tuple[Float[np.ndarray, " gene"], Float[np.ndarray, " gene"]]:
-        """Per gene of the data set: mean activation of a feature, and share of cells in which it fires
-        there."""
-        total = torch.zeros(self.pool.values.shape[1], dtype=torch.float64)
+        """Per gene: mean activation of a feature, and share of cells in which it fires there, among the cells that
+        carry the gene; 0 where tokens are no genes."""
+        model_genes = len(self.pool.model.genes)
+        total = torch.zeros(model_genes, dtype=torch.float64)
         fires = torch.zeros_like(total)
-        for _, activation in self.activations(feature):
-            total += activation.double().sum(dim=0).cpu()
-            fires += (activation != 0).double().sum(dim=0).cpu()
-        tokens = self.pool.gene_tokens
-        return total.numpy()[tokens] / self.n_cells, fires.numpy()[tokens] / self.n_cells
+        for batch, activation in self.activations(feature):
+            gene = batch.gene.expand(activation.shape)
+            at, values = gene[gene >= 0].cpu(), activation[gene >= 0].double().cpu()
+            total.index_add_(0, at, values)
+            fires.index_add_(0, at, (values != 0).double())
+        column = pd.Index(self.pool.model.genes).get_indexer(self.pool.genes)
+        return total.numpy()[column] / self.carriers, fires.numpy()[column] / self.carriers
+
+    def strongest(self, feature: int, count: int) -> Int[np.ndarray, " some"]:
+        """The genes that belong to a feature most in these cells, in their order."""
+        value = self.gene_activation(feature)[0] if self.association is None else self.association[feature]
+        return np.sort(np.argsort(-value, kind="stable")[:count])
 
 
 def read_bench(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int) -> Bench:
@@ -100,4 +128,14 @@ def read_bench(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: 
         )
         fires[cells.batch.cell.cpu()] = fired.bool().cpu()
     firing, energy = firing_and_energy(pool, rows)
-    return Bench(pool, fires.numpy(), firing, energy)
+    return Bench(pool, fires.numpy(), firing, energy, _association(pool, adata))
+
+
+def _association(pool: CellPool, adata: AnnData) -> Float[np.ndarray, "feature gene"] | None:
+    if bool((pool.whole.gene.expand(pool.present.shape)[pool.present] >= 0).all()):
+        return None
+    z = torch.zeros(len(pool.x), pool.n_features).scatter_add_(
+        1, pool.code_features.flatten(1).cpu(), pool.code_values.flatten(1).float().cpu()
+    )
+    column = adata.var_names.get_indexer(pool.genes)
+    return weighted_shift(sp.csr_matrix(z.numpy()), sp.csr_matrix(log1p_cp10k(adata)[:, column]))

@@ -26,13 +26,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.enrich.gene_sets import log1p_cp10k
-from cellprism.errors import ConfigError
-from cellprism.features.collect import check_site
+from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.intervene import check_steerable
 from cellprism.steering.judge import cell_table, gene_table, score
 from cellprism.steering.nulls import firing_and_energy
 from cellprism.steering.parts import Parts, read_parts
 from cellprism.steering.pool import CellPool, read_pool
+from cellprism.steering.readout import lacks_expression, quantity
 from cellprism.steering.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
 from cellprism.steering.search import OBJECTIVES, Effort, Search, recipe_sizes, search
 from cellprism.steering.verdict import named_summary, score_summary
@@ -137,8 +138,8 @@ class ContrastResult:
     the recipe) and every score of ``judge.score``. ``true labels`` is a search as short as those with
     shuffled ones."""
     summary: dict[str, Any]
-    """Settings, sizes, ``scores`` and ``named``: see ``verdict.score_summary`` and
-    ``verdict.named_summary``."""
+    """Settings, sizes, ``quantity`` (what the model says of genes, see ``readout``), ``scores`` and ``named``: see
+    ``verdict.score_summary`` and ``verdict.named_summary``."""
 
 
 def contrast(
@@ -166,7 +167,7 @@ def contrast(
         source: cell type to start from.
         target: cell type to reach.
         objective: ``latent`` (the target's centroid in the embedding) or ``expression`` (its mean expression
-            on differential genes).
+            on differential genes; for models that predict amounts).
         label: column of ``adata.obs`` that holds the types.
         split: row numbers under ``train``, ``validation`` and ``test``; drawn 60/20/20 per type where None.
         named: genes to report by name, differential or not.
@@ -176,17 +177,21 @@ def contrast(
     Raises:
         CellsError: no such label or type, or too few cells of a type.
         ConfigError: source and target are the same, or a setting is out of range.
-        ModelError: no such layer, an autoencoder of another width, or a model without a head.
+        ModelError: no such layer, an autoencoder of another width or a transcoder, weights that came without their
+            head, or an expression objective for a model that predicts no amounts.
     """
     settings = settings or ContrastSettings()
     if objective not in OBJECTIVES:
         raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
-    site = check_site(model, sae, layer)
+    site = check_steerable(model, sae, layer)
+    said = quantity(model, adata, layer)
+    if objective == "expression" and (why := lacks_expression(said, model)):
+        raise ModelError(why)
     kept, parts = read_parts(adata, source, target, label, split, settings.max_cells, seed)
     pool = read_pool(model, sae, adata[kept], layer, settings.batch_size)
     found = search(pool, parts, objective, settings.effort(), seed)
     head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
-    head |= {"layer": layer, "site": str(site), "seed": seed, "n_cells": parts.sizes()}
+    head |= {"layer": layer, "site": str(site), "seed": seed, "quantity": said, "n_cells": parts.sizes()}
     return _judged(adata[kept], pool, parts, found, head, named, settings, seed)
 
 
@@ -206,9 +211,10 @@ def _judged(
     before, after = pool.baseline.part(parts.test.source), trials[0].prediction
     there = pool.baseline.part(parts.test.target)
     yardstick, sampling = found.yardstick, (settings.resamples, seed)
-    genes = gene_table(yardstick, cells.var_names, before, after, there, observed_gap(cells, parts))
+    gap = observed_gap(cells, parts)[cells.var_names.get_indexer(pool.genes)]
+    genes = gene_table(yardstick, pool.genes, before, after, there, gap)
     scores = score_summary(yardstick, trials, matched, shuffled, before, there, *sampling)
-    movers = named_summary(named, genes, cells.var_names, before, trials, settings.moved_at, *sampling)
+    movers = named_summary(named, genes, pool.genes, before, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),

@@ -6,11 +6,14 @@ Notable choices
   d.
 - A feature is judged on its program's genes minus other genes with the same predicted expression, so that
   "highly expressed genes respond" cannot pass for an effect of the feature.
+- Effects are on what the model says of genes (``readout``): expression, or the logit of each gene's own token, over the
+  cells that carry it. Genes that too few of the cells carry are left out.
 - Its program was defined by where it fires, and that is where it is edited: an effect on these genes is
   partly built in. Hence the same statistic on genes of the program that are not among the feature's own,
   where the caller names them, and genes whose own token is edited are told apart from genes that feel the
   edit only through other tokens.
-- All tokens of present genes are open to the edit; a feature changes those at which it fires.
+- All tokens of present genes are open to the edit; a feature changes those at which it fires. A model that reads a cell
+  as a whole has no token of a gene: all its genes feel the edit through the cell's one vector.
 - The effect is ranked among random features that fire alike, scaled to edits of equal norm, among random
   directions at the same tokens with the same sizes, and beside the difference of means. No test over cells:
   the model is deterministic.
@@ -23,19 +26,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
-from cellprism.errors import ConfigError
-from cellprism.features.collect import check_site
+from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.bench import Bench, read_bench
 from cellprism.steering.dose_nulls import null_table
 from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
-from cellprism.steering.intervene import strength_vector
+from cellprism.steering.intervene import check_steerable, strength_vector
+from cellprism.steering.readout import lacks_genes, quantity
 from cellprism.steering.response import GeneGroup, positions_of
 from cellprism.types import CellModel
 
 NO_EFFECT = "no effect possible"
+NO_GENES = "too few of these cells carry its genes"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class DoseSettings:
     top_genes: int = 20
     """Genes moved most, up and down, whose programs are looked up."""
     least_effect: float = 1e-3
-    """Smallest effect that counts as moved there, in log1p counts per ten thousand."""
+    """Smallest effect that counts as moved there, in log1p counts per ten thousand (or in logits)."""
     batch_size: int = 16
     """Cells per forward pass."""
 
@@ -78,8 +82,8 @@ class DoseResult:
     """What a sweep found. The tables are ready for parquet, ``summary`` for JSON."""
 
     effects: pd.DataFrame
-    """feature, alpha, gene, effect (mean change of predicted log1p counts per ten thousand over all cells),
-    baseline, on_target, held_out, edited (share of cells in which the gene's own token is edited)."""
+    """feature, alpha, gene, effect (mean change of ``quantity`` over the cells that carry the gene), baseline,
+    on_target, held_out, edited (share of these cells in which the gene's own token is edited)."""
     doses: pd.DataFrame
     """feature, alpha, on_target, off_target (means over the program's and the matched genes), response (their
     difference), held_out (the response of the held-out genes), edit_ratio (edit norm over residual norm)."""
@@ -89,8 +93,10 @@ class DoseResult:
     """feature, alpha, direction (up, down), genes (how many moved, at most ``top_genes``), and the columns of
     ``over_representation`` from term on; empty without a collection."""
     summary: list[dict[str, Any]]
-    """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``) or ``no effect
-    possible`` where it fires in none of the cells."""
+    """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``), ``no effect
+    possible`` where it fires in none of the cells, or that too few of them carry its genes."""
+    quantity: str
+    """What the model says of genes, see ``readout``."""
 
 
 def dose_sweep(
@@ -123,19 +129,33 @@ def dose_sweep(
 
     Raises:
         ConfigError: a feature does not exist, or none of its genes is among the cells'.
-        ModelError: no such layer, an autoencoder of another width, or a model without a head.
+        ModelError: no such layer, an autoencoder of another width or a transcoder, or a model that says nothing of
+            genes.
     """
     settings = settings or DoseSettings()
-    check_site(model, sae, layer)
+    check_steerable(model, sae, layer)
     strength_vector(sae, dict.fromkeys(programs, 1.0))
+    said = quantity(model, adata, layer)
+    if why := lacks_genes(said, model):
+        raise ModelError(why)
+    own = {f: positions_of(genes, adata.var_names, f"programs[{f}]") for f, genes in programs.items()}
+    held = {f: positions_of(genes, adata.var_names, f"held_out[{f}]") for f, genes in (held_out or {}).items() if genes}
+    for f in held:
+        if np.intersect1d(own[f], held[f]).size:
+            raise ConfigError(f"held_out[{f}] shares genes with programs[{f}]; hold out genes that are not its own")
     bench = read_bench(model, sae, adata, layer, settings.batch_size)
-    genes, at = adata.var_names, settings.judged_at
+    genes, at = bench.pool.genes, settings.judged_at
+    place = genes.get_indexer(adata.var_names)
     sweeps, nulls, summary = [], [], []
-    for feature, program in programs.items():
+    for feature in programs:
+        its_own, others = (np.sort(p[p >= 0]) for p in (place[own[feature]], place[held.get(feature, [])]))
         if not bench.rows(feature).size:
             summary.append({"feature": feature, "status": NO_EFFECT, "firing_rate": 0.0})
             continue
-        sweep = _sweep(bench, feature, genes, program, (held_out or {}).get(feature), settings)
+        if not its_own.size:
+            summary.append({"feature": feature, "status": NO_GENES, "firing_rate": float(bench.firing[feature])})
+            continue
+        sweep = _sweep(bench, feature, its_own, others if others.size else None, settings)
         group = None if groups is None else groups.get(feature)
         null = null_table(bench, sweep, at, group, settings.matched_genes, settings.random_edits, seed)
         sweeps.append(sweep)
@@ -151,33 +171,27 @@ def dose_sweep(
             if collection is not None
         ),
         summary=summary,
+        quantity=said,
     )
 
 
 def _sweep(
     bench: Bench,
     feature: int,
-    genes: pd.Index,
-    program: Sequence[str],
-    held_out: Sequence[str] | None,
+    own: Int[np.ndarray, " some"],
+    other: Int[np.ndarray, " others"] | None,
     settings: DoseSettings,
 ) -> Sweep:
     """Effects of one feature at every strength, and its genes with their matches."""
-    level = bench.pool.baseline.expression.mean(axis=0)
-    own = positions_of(program, genes, f"programs[{feature}]")
-    other = positions_of(held_out, genes, f"held_out[{feature}]") if held_out else None
-    if other is not None and np.intersect1d(own, other).size:
-        raise ConfigError(
-            f"held_out[{feature}] shares genes with programs[{feature}]; hold out genes that are not its own"
-        )
     known = own if other is None else np.union1d(own, other)
-    effects = [np.zeros_like(level) if s == 1 else bench.feature_effect(feature, s) for s in settings.strengths]
+    still = np.zeros_like(bench.level)
+    effects = [still if s == 1 else bench.feature_effect(feature, s) for s in settings.strengths]
     return Sweep(
         feature,
         np.array(settings.strengths),
         np.stack(effects),
-        GeneGroup.of(own, known, level, settings.matched_genes),
-        None if other is None else GeneGroup.of(other, known, level, settings.matched_genes),
+        GeneGroup.of(own, known, bench.level, settings.matched_genes),
+        None if other is None else GeneGroup.of(other, known, bench.level, settings.matched_genes),
     )
 
 

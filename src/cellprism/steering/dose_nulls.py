@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Bool, Int
 
 from cellprism.steering.bench import Bench
-from cellprism.steering.nulls import difference_of_means, moved_along, nearest_features, random_direction
+from cellprism.steering.nulls import difference_of_means, moved_along, nearest_features, random_direction, shared_vector
 from cellprism.steering.response import GeneGroup, Mirror, Sweep
 
 RANDOM_FEATURE = "random feature"
@@ -42,10 +41,8 @@ def null_table(
     for kind, replicate, stand_in, mirror in _edits(bench, feature, distance, group, replicates, seed):
         its_own = np.nan
         if stand_in >= 0:
-            activation, _ = bench.gene_activation(stand_in)
-            strongest = np.sort(np.argsort(-activation, kind="stable")[: own.chosen.size])
-            level = bench.pool.baseline.expression.mean(axis=0)
-            its_own = mirror.response(GeneGroup.of(strongest, strongest, level, per_gene))
+            strongest = bench.strongest(stand_in, own.chosen.size)
+            its_own = mirror.response(GeneGroup.of(strongest, strongest, bench.level, per_gene))
         rows.append(
             {
                 "feature": feature,
@@ -89,8 +86,7 @@ def _difference_mirror(bench: Bench, group: Bool[np.ndarray, " cell"], norm: flo
     norm."""
     rows = np.arange(bench.n_cells)
     per_gene = difference_of_means(bench.pool, np.flatnonzero(~group), np.flatnonzero(group))
-    shared = bench.pool.present.any(dim=0)
-    vectors = torch.ones_like(per_gene) * per_gene[shared].mean(dim=0)
+    vectors = shared_vector(bench.pool, per_gene, rows)
     ends = (
         bench.effect(rows, bench.pool.predict_from(moved_along(bench.pool, rows, sign * vectors, norm)))
         for sign in (1, -1)

@@ -26,7 +26,7 @@ def effect_table(bench: Bench, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
                 "alpha": strength,
                 "gene": genes.astype(str),
                 "effect": effect,
-                "baseline": bench.pool.baseline.expression.mean(axis=0),
+                "baseline": bench.level,
                 "on_target": np.isin(place, sweep.own.chosen),
                 "held_out": np.isin(place, held),
                 "edited": edited,

@@ -3,7 +3,8 @@
 Notable choices
 
 - Only tokens of present genes are edited. Depth tokens and genes that the data set did not measure stay as
-  they are; ``positions="all"`` edits every token, as the public code of Yanovsky and Chernomoretz 2026 does.
+  they are; ``positions="all"`` edits every token but padding, as the public code of Yanovsky and Chernomoretz 2026
+  does. A model that reads a cell as a whole has one token a cell, which is edited.
 - A cell is read up to the site once; each further strength costs only the blocks after it.
 - Beside every effect stands how large the edit was in units of the residual stream: a model pushed far out of
   its distribution says little about cells.
@@ -16,14 +17,15 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cellprism.equations.steering import steered
-from cellprism.errors import ConfigError
-from cellprism.features.collect import check_site
+from cellprism.errors import ConfigError, ModelError
+from cellprism.features.collect import centring_of, check_site
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.types import CellBatch, CellModel, SparseCode
+from cellprism.steering.readout import EXPRESSION, NOTHING, gene_columns, gene_values, quantity_of
+from cellprism.types import CellBatch, CellModel, Site, SparseCode
 
 POSITIONS = ("present", "all")
 
@@ -47,15 +49,32 @@ def strength_vector(sae: SparseAutoencoder, strengths: Mapping[int, float]) -> F
     return vector
 
 
-def open_tokens(batch: CellBatch, positions: str) -> Bool[Tensor, "cell token"]:
-    """Tokens that may be edited.
+def check_steerable(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
+    """The site, if what the autoencoder reads there can be changed along its features.
+
+    Raises:
+        ModelError: as ``check_site``; or a transcoder, whose features are read at one layer and written at another.
+    """
+    site = check_site(model, sae, layer)
+    if sae.is_transcoder:
+        written = sae.metadata.get("target_layer", "another")
+        raise ModelError(
+            f"this transcoder's features are read after block {layer} and written after block {written}: turned up "
+            f"after block {layer}, one would change what it is itself read from; steer an autoencoder that was trained "
+            f"on block {written} (without target_layer)"
+        )
+    return site
+
+
+def open_tokens(batch: CellBatch, positions: str, x: Float[Tensor, "cell token d_model"]) -> Bool[Tensor, "cell token"]:
+    """Tokens that may be edited; padding, which has a residual of 0, never may.
 
     Raises:
         ConfigError: ``positions`` is neither ``present`` nor ``all``.
     """
     if positions not in POSITIONS:
         raise ConfigError(f"positions is {positions!r}; expected one of {list(POSITIONS)}")
-    return batch.present if positions == "present" else torch.ones_like(batch.present)
+    return batch.present if positions == "present" else batch.present | (x != 0).any(dim=-1)
 
 
 def encode_site(
@@ -70,9 +89,9 @@ def encode_site(
     Raises:
         ConfigError: an autoencoder centred per gene is asked to read a token that is no gene.
     """
-    mask = open_tokens(batch, positions).reshape(-1)
+    mask = open_tokens(batch, positions, x).reshape(-1)
     gene = batch.gene.expand(batch.values.shape).reshape(-1)[mask]
-    if sae.centre is not None and (gene < 0).any():
+    if centring_of(sae) == "group" and (gene < 0).any():
         raise ConfigError(
             "this autoencoder is centred per gene and cannot read tokens that are no gene; use positions='present'"
         )
@@ -93,7 +112,8 @@ class SteerEdit:
     strengths: Mapping[int, float]
     """Strength alpha of each feature; 1 is neutral, and so is a feature that is not named."""
     positions: str = "present"
-    """``present``: tokens of measured genes. ``all``: every token, depth tokens and absent genes too."""
+    """``present``: tokens of measured genes, or the cell's one token. ``all``: every token, depth tokens and absent
+    genes too."""
 
     def __call__(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         """Edited residual stream; ``x`` itself where no strength differs from 1."""
@@ -111,16 +131,6 @@ def edited(
 ) -> Float[Tensor, "cell token d_model"]:
     """``equations.steering.steered`` over all tokens of a batch; ``code`` has its rows cell after cell."""
     return steered(x.reshape(-1, x.shape[-1]), code, strengths, W_dec).view_as(x)
-
-
-def expression_columns(model: CellModel, batch: CellBatch, adata: AnnData) -> Int[np.ndarray, " gene"]:
-    """Columns of ``CellOutput.expression`` that hold the genes of ``adata.var``, in its order.
-
-    Models that fill in absent genes predict more genes than the data set has.
-    """
-    row = batch.gene if batch.gene.ndim == 1 else batch.gene[0]
-    names = np.asarray(model.genes)[row[row >= 0].cpu().numpy()]
-    return pd.Index(names).get_indexer(adata.var_names)
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ def steer(
     positions: str = "present",
     batch_size: int = 32,
 ) -> AnnData:
-    """Predicted expression of every cell as it is and with some features turned up or down.
+    """What the model says of every cell as it is and with some features turned up or down.
 
     Args:
         model: the cell model.
@@ -175,18 +185,22 @@ def steer(
         AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per ten
         thousand), obsm ``embedding_baseline`` and ``embedding_steered``, and per cell ``edit_norm``,
         ``residual_norm`` (Frobenius, over the tokens open to the edit) and ``edit_ratio``, the first over the
-        second.
+        second. A model that predicts which gene stands at a place, not how much of it, has the layers
+        ``token_logit_baseline`` and ``token_logit_steered`` instead (logit of each gene's own token, NaN where a cell
+        does not carry the gene), a model without a decoder none. ``uns["cellprism"]["steer"]["quantity"]`` says which.
 
     Raises:
-        ModelError: the layer does not exist, the autoencoder has another width, or the model has no head.
+        ModelError: the layer does not exist, the autoencoder has another width or is a transcoder, or the model came
+            without its head.
         ConfigError: a feature does not exist or a strength is not finite.
     """
-    site = check_site(model, sae, layer)
+    site = check_steerable(model, sae, layer)
     vector = strength_vector(sae, strengths)
-    parts = [
-        _before_and_after(model, cells, layer, edited(cells.x, cells.code, vector, sae.W_dec), positions, adata)
-        for cells in read_site(model, sae, adata, layer, batch_size, positions)
-    ]
+    parts, said = [], NOTHING
+    for cells in read_site(model, sae, adata, layer, batch_size, positions):
+        changed = edited(cells.x, cells.code, vector, sae.W_dec)
+        part, said = _before_and_after(model, cells, layer, changed, positions, adata)
+        parts.append(part)
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     obs = pd.DataFrame(adata.obs).assign(edit_norm=whole["edit_norm"], residual_norm=whole["residual_norm"])
     obs["edit_ratio"] = obs["edit_norm"] / obs["residual_norm"]
@@ -195,11 +209,13 @@ def steer(
         "layer": layer,
         "site": str(site),
         "positions": positions,
+        "quantity": said,
         "strengths": {str(feature): float(strength) for feature, strength in strengths.items()},
     }
     out = AnnData(obs=obs, var=pd.DataFrame(adata.var), uns={"cellprism": {"steer": recipe}})
     for name in ("baseline", "steered"):
-        out.layers[name] = whole[name]
+        if said != NOTHING:
+            out.layers[name if said == EXPRESSION else f"{said}_{name}"] = whole[name]
         out.obsm[f"embedding_{name}"] = whole[f"embedding_{name}"]
     return out
 
@@ -211,18 +227,18 @@ def _before_and_after(
     changed: Float[Tensor, "cell token d_model"],
     positions: str,
     adata: AnnData,
-) -> dict[str, np.ndarray]:
-    """Predictions of one batch without and with the edit, and the sizes of edit and residual."""
+) -> tuple[dict[str, np.ndarray], str]:
+    """What the model says of one batch without and with the edit, the sizes of edit and residual, and the quantity."""
     before = model.resume(cells.batch, layer, cells.x)
     after = model.resume(cells.batch, layer, changed)
-    columns = expression_columns(model, cells.batch, adata)
-    open_ = open_tokens(cells.batch, positions)[..., None]
+    columns = gene_columns(model, cells.batch, before, adata.var_names)
+    open_ = open_tokens(cells.batch, positions, cells.x)[..., None]
     values = {
-        "baseline": before.expression[:, columns],
-        "steered": after.expression[:, columns],
+        "baseline": gene_values(before, cells.batch, columns),
+        "steered": gene_values(after, cells.batch, columns),
         "embedding_baseline": before.embedding,
         "embedding_steered": after.embedding,
         "edit_norm": (changed - cells.x).flatten(1).norm(dim=1),
         "residual_norm": (cells.x * open_).flatten(1).norm(dim=1),
     }
-    return {name: value.float().cpu().numpy() for name, value in values.items()}
+    return {name: value.float().cpu().numpy() for name, value in values.items()}, quantity_of(before)

@@ -8,6 +8,9 @@ Notable choices
 - Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types. The gap of
   shuffled types is short, and progress over it large by chance: the shift, in units of the cells' spread, is
   what can be compared with theirs.
+- What is scored of genes is what the model says of them (``readout``): expression, else the logit of each gene's own
+  token, and the scores are named for it. A gene that only some cells carry is averaged over these, and neither places
+  nor moves the others.
 - Intervals resample test cells. They say how much the score depends on these cells, not on the donor or the
   training.
 """
@@ -31,18 +34,16 @@ from cellprism.equations.effects import (
     weighted_progress,
 )
 from cellprism.steering.pool import Prediction
+from cellprism.steering.readout import EXPRESSION, NOTHING, carrier_mean, carrier_moves
 
-HIGHER_IS_BETTER = (
-    "fraction_closer",
-    "latent_progress",
-    "latent_shift",
-    "distance_closed",
-    "expression_progress",
-    "expression_shift",
-    "up_correct",
-    "down_correct",
-)
 OTHER_SCORES = ("drift", "variance_kept", "fraction_closer_to_source")
+
+
+def directed_scores(quantity: str) -> tuple[str, ...]:
+    """Scores of which higher is better, for a model that speaks of genes in a quantity (``readout``)."""
+    latent = ("fraction_closer", "latent_progress", "latent_shift", "distance_closed")
+    of_genes = (f"{quantity}_progress", f"{quantity}_shift", "up_correct", "down_correct")
+    return latent if quantity == NOTHING else (*latent, *of_genes)
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ class Yardstick:
     target: Float[np.ndarray, " d_model"]
     """Centroid of the target type's embeddings."""
     source_mean: Float[np.ndarray, " gene"]
-    """Mean predicted expression of the source type."""
+    """What the model says of each gene in the source type, on average; NaN where too few of its cells carry it."""
     target_mean: Float[np.ndarray, " gene"]
-    """Mean predicted expression of the target type."""
+    """The same of the target type."""
     weight: Float[np.ndarray, " gene"]
     """|gap| on the differential genes, 0 elsewhere."""
+    quantity: str = EXPRESSION
+    """What the model says of genes, see ``readout``."""
 
     @property
     def gap(self) -> Float[np.ndarray, " gene"]:
@@ -96,13 +99,13 @@ def score(yardstick: Yardstick, before: Prediction, after: Prediction, target: P
         ``expression_progress``: weighted way of mean expression, 1 the target's.
         ``expression_shift``: way along the weighted gap of the training cells, in units of the spread along
         it. ``up_correct``, ``down_correct``: share of the differential genes that moved the right way, of
-        those that moved at all; NaN where none did.
+        those that moved at all; NaN where none did. Models that speak of genes in token logits have
+        ``token_logit_progress`` and ``token_logit_shift``, models that do not speak of genes none of the four.
     """
     distance = [np.linalg.norm(p.embedding - yardstick.target, axis=1) for p in (before, after)]
     own = [np.linalg.norm(p.embedding - yardstick.source, axis=1) for p in (before, after)]
     progress = [axis_progress(p.embedding, yardstick.source, yardstick.target) for p in (before, after)]
-    move = (after.expression - before.expression).mean(axis=0)
-    return {
+    scores = {
         "fraction_closer": float((distance[1] < distance[0]).mean()),
         "fraction_closer_to_source": float((own[1] < own[0]).mean()),
         "latent_progress": float((progress[1] - progress[0]).mean()),
@@ -110,16 +113,34 @@ def score(yardstick: Yardstick, before: Prediction, after: Prediction, target: P
         "distance_closed": float(1 - distance[1].mean() / distance[0].mean()),
         "drift": float(axis_drift(before.embedding, after.embedding, yardstick.source, yardstick.target).mean()),
         "variance_kept": variance_kept(before.embedding, after.embedding),
-        "expression_progress": weighted_progress(
-            before.expression.mean(axis=0),
-            target.expression.mean(axis=0),
-            after.expression.mean(axis=0),
-            yardstick.weight,
-        ),
-        "expression_shift": standardised_shift(before.expression, after.expression, yardstick.weight * yardstick.gap),
+    }
+    if yardstick.quantity == NOTHING:
+        return scores
+    move = carrier_moves(before.values, after.values).mean(axis=0)
+    filled = _filled(before, yardstick), _filled(after, yardstick)
+    return scores | {
+        f"{yardstick.quantity}_progress": _progress(yardstick, before, carrier_mean(after.values), target),
+        f"{yardstick.quantity}_shift": standardised_shift(*filled, _along(yardstick)),
         "up_correct": share_positive(move[yardstick.up]),
         "down_correct": share_positive(-move[yardstick.down]),
     }
+
+
+def _progress(yardstick: Yardstick, before: Prediction, after: Float[np.ndarray, " gene"], target: Prediction) -> float:
+    """``weighted_progress`` of mean values, over the genes that enough cells carry."""
+    start, end = carrier_mean(before.values), carrier_mean(target.values)
+    known = np.isfinite(start + end + after)
+    return weighted_progress(start[known], end[known], after[known], yardstick.weight[known])
+
+
+def _filled(cells: Prediction, yardstick: Yardstick) -> Float[np.ndarray, "cell gene"]:
+    """Genes that a cell does not carry at the source's mean, whether steered or not, so that they do not move."""
+    return np.where(np.isnan(cells.values), np.nan_to_num(yardstick.source_mean), cells.values)
+
+
+def _along(yardstick: Yardstick) -> Float[np.ndarray, " gene"]:
+    """The weighted gap."""
+    return yardstick.weight * np.nan_to_num(yardstick.gap)
 
 
 def share_positive(values: Float[np.ndarray, " some"]) -> float:
@@ -151,19 +172,33 @@ def cell_interval(
 def score_intervals(
     yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction, resamples: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of the scores of ``HIGHER_IS_BETTER`` over test cells of the source type; the gap is
+    """95 % intervals of the scores of ``directed_scores`` over test cells of the source type; the gap is
     held fixed."""
     distance = [np.linalg.norm(p.embedding - yardstick.target, axis=1) for p in (before, after)]
     progress = [axis_progress(p.embedding, yardstick.source, yardstick.target) for p in (before, after)]
-    move = after.expression - before.expression
-    means = before.expression.mean(axis=0), target.expression.mean(axis=0)
-    # Progress of mean expression is linear in the move, so it is a mean over cells of each cell's own.
-    travelled = np.array([weighted_progress(*means, means[0] + own, yardstick.weight) for own in move])
-
-    along = yardstick.weight * yardstick.gap
 
     def closed(before: np.ndarray, after: np.ndarray, axis: int = -1) -> Any:
         return 1 - after.mean(axis) / before.mean(axis)
+
+    statistics: dict[str, tuple[Callable[..., Any], Sequence[np.ndarray]]] = {
+        "fraction_closer": (np.mean, [(distance[1] < distance[0]).astype(float)]),
+        "latent_progress": (np.mean, [progress[1] - progress[0]]),
+        "latent_shift": (np.mean, [_in_spreads(progress[0], progress[1] - progress[0])]),
+        "distance_closed": (closed, distance),
+    }
+    if yardstick.quantity != NOTHING:
+        statistics |= _gene_statistics(yardstick, before, after, target)
+    return {name: cell_interval(*given, resamples, seed) for name, given in statistics.items()}
+
+
+def _gene_statistics(
+    yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction
+) -> dict[str, tuple[Callable[..., Any], Sequence[np.ndarray]]]:
+    """The scores of genes as statistics of cells, each with what they are taken of."""
+    move, start = carrier_moves(before.values, after.values), carrier_mean(before.values)
+    # Progress of the mean is linear in the move, so it is a mean over cells of each cell's own.
+    travelled = np.array([_progress(yardstick, before, start + own, target) for own in move])
+    places = [_filled(p, yardstick) @ _along(yardstick) for p in (before, after)]
 
     def correct(signed: Float[np.ndarray, "cell gene"]) -> Callable[..., Any]:
         def share(rows: np.ndarray, axis: int = -1) -> Any:
@@ -172,17 +207,12 @@ def score_intervals(
         return share
 
     rows = np.arange(len(move))
-    statistics: dict[str, tuple[Callable[..., Any], Sequence[np.ndarray]]] = {
-        "fraction_closer": (np.mean, [(distance[1] < distance[0]).astype(float)]),
-        "latent_progress": (np.mean, [progress[1] - progress[0]]),
-        "latent_shift": (np.mean, [_in_spreads(progress[0], progress[1] - progress[0])]),
-        "distance_closed": (closed, distance),
-        "expression_progress": (np.mean, [travelled]),
-        "expression_shift": (np.mean, [_in_spreads(before.expression @ along, move @ along)]),
+    return {
+        f"{yardstick.quantity}_progress": (np.mean, [travelled]),
+        f"{yardstick.quantity}_shift": (np.mean, [_in_spreads(places[0], places[1] - places[0])]),
         "up_correct": (correct(move[:, yardstick.up]), [rows]),
         "down_correct": (correct(-move[:, yardstick.down]), [rows]),
     }
-    return {name: cell_interval(*given, resamples, seed) for name, given in statistics.items()}
 
 
 def _in_spreads(place: Float[np.ndarray, " cell"], way: Float[np.ndarray, " cell"]) -> Float[np.ndarray, " cell"]:
@@ -202,11 +232,11 @@ def gene_table(
     """Every gene as test cells show it, differential ones first.
 
     Columns: gene; direction ``up`` or ``down`` in the target, by training cells; source_mean, target_mean,
-    steered_mean (predicted log1p of counts per ten thousand); gap_fraction (0 not moved, 1 arrived; NaN
-    without a gap); correct (moved in ``direction``); observed_gap (the same two types' difference in the
-    counts themselves); weight (0: not differential).
+    steered_mean (what the model says of the gene, see ``readout``, over the cells that carry it); gap_fraction (0 not
+    moved, 1 arrived; NaN without a gap, or where too few test cells carry the gene); correct (moved in ``direction``);
+    observed_gap (the same two types' difference in log1p counts per ten thousand); weight (0: not differential).
     """
-    means = [p.expression.mean(axis=0) for p in (before, target, after)]
+    means = [carrier_mean(p.values) for p in (before, target, after)]
     up = yardstick.gap > 0
     move = means[2] - means[0]
     table = pd.DataFrame(

@@ -85,34 +85,49 @@ def random_direction(pool: CellPool, rng: np.random.Generator) -> Float[Tensor, 
 
 def difference_of_means(
     pool: CellPool, source: Int[np.ndarray, " some"], target: Int[np.ndarray, " other"]
-) -> Float[Tensor, "token d_model"]:
-    """Mean residual of target cells minus that of source cells, token by token; 0 where no cell's token is
-    present.
+) -> Float[Tensor, "place d_model"]:
+    """Mean residual of target cells minus that of source cells, place by place; 0 where no cell of one of them has a
+    present token.
 
-    All cells of a pool have the same tokens. Averaged over tokens it is the usual steering vector.
+    Averaged over places it is the usual steering vector.
     """
-    means = []
+    means, both = [], []
     for rows in (source, target):
-        total = torch.zeros_like(pool.x[0])
-        count = torch.zeros_like(pool.x[0, :, :1])
+        total = pool.x.new_zeros(pool.n_places, pool.x.shape[2])
         for cells in pool.take(rows):
-            present = cells.batch.present[..., None]
-            total += (cells.x * present).sum(dim=0)
-            count += present.sum(dim=0)
+            present = cells.batch.present
+            total.index_add_(0, pool.places(cells.batch.cell)[present], cells.x[present])
+        count = tokens_at(pool, rows)[:, None]
         means.append(total / count.clamp_min(1))
-    return means[1] - means[0]
+        both.append(count > 0)
+    return torch.where(both[0] & both[1], means[1] - means[0], 0.0)
+
+
+def tokens_at(pool: CellPool, rows: Int[np.ndarray, " some"]) -> Float[Tensor, " place"]:
+    """Cells that have a present token at each place."""
+    cells = torch.as_tensor(rows, device=pool.x.device)
+    count = torch.bincount(pool.places(cells)[pool.present[cells]], minlength=pool.n_places)
+    return count.to(pool.x)
+
+
+def shared_vector(
+    pool: CellPool, vectors: Float[Tensor, "place d_model"], rows: Int[np.ndarray, " some"]
+) -> Float[Tensor, "place d_model"]:
+    """The mean of the vectors at every place, each counting by the cells that have a present token there."""
+    weight = tokens_at(pool, rows)
+    return torch.ones_like(vectors) * (weight @ vectors / weight.sum())
 
 
 def moved_along(
-    pool: CellPool, rows: Int[np.ndarray, " some"], vectors: Float[Tensor, "token d_model"], norm: float
+    pool: CellPool, rows: Int[np.ndarray, " some"], vectors: Float[Tensor, "place d_model"], norm: float
 ) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]:
-    """Residual streams with one vector per token added at present tokens, scaled to a total Frobenius
+    """Residual streams with one vector per place added at present tokens, scaled to a total Frobenius
     norm."""
-    weights = pool.present[torch.as_tensor(rows)].sum(dim=0)
-    unscaled = (vectors.square().sum(dim=1) * weights).sum().sqrt().item()
+    unscaled = (vectors.square().sum(dim=1) * tokens_at(pool, rows)).sum().sqrt().item()
     scaled = vectors * (norm / unscaled if unscaled > 0 else 0.0)
     for cells in pool.take(rows):
-        yield cells.batch, torch.where(cells.batch.present[..., None], cells.x + scaled, cells.x)
+        moved = cells.x + scaled[pool.places(cells.batch.cell)]
+        yield cells.batch, torch.where(cells.batch.present[..., None], moved, cells.x)
 
 
 def moved_as_feature(

@@ -1,34 +1,41 @@
 """Cells read up to a site once and kept: residuals, sparse codes and the model's unsteered predictions.
 
-Every strength that a solver tries and every null label starts from here, so the blocks before the site run
-once per cell. Memory is cells x tokens x (4 d_model + 12 k) bytes; callers cap the number of cells.
+- Every strength that a solver tries and every null label starts from here, so the blocks before the site run
+  once per cell. Memory is cells x tokens x (4 d_model + 12 k) bytes; callers cap the number of cells.
+- All cells are one batch of the model's, of which parts are taken: where cells have other genes each, separate batches
+  would have other widths each.
+- A token stands at a *place*, the same in all cells that have it: its column where all cells have the same tokens, its
+  gene where each has its own. Whatever is compared or averaged between cells goes by places.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
-from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.intervene import SiteCells, edited, expression_columns, read_site
-from cellprism.types import CellBatch, CellModel, SparseCode
+from cellprism.steering.intervene import SiteCells, edited, encode_site
+from cellprism.steering.readout import gene_columns, gene_values, quantity_of, spoken_of
+from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of some cells: ``expression`` for the genes of the data set in its order."""
+    """What the model says of some cells and the genes of the pool; see ``readout`` for the quantity."""
 
     embedding: Float[np.ndarray, "cell d_model"]
-    expression: Float[np.ndarray, "cell gene"]
+    values: Float[np.ndarray, "cell gene"]
+    """NaN where a cell does not carry a gene; no columns where the model says nothing of genes."""
 
     def part(self, rows: Int[np.ndarray, " some"]) -> "Prediction":
         """The same for some of the cells."""
-        return Prediction(self.embedding[rows], self.expression[rows])
+        return Prediction(self.embedding[rows], self.values[rows])
 
 
 @dataclass(frozen=True)
@@ -38,14 +45,17 @@ class CellPool:
     model: CellModel
     layer: int
     W_dec: Float[Tensor, "feature d_model"]
-    values: Float[Tensor, "cell token"]
-    gene: Int[Tensor, " token"]
-    present: Bool[Tensor, "cell token"]
+    whole: CellBatch
+    """All cells, as the model reads them."""
     x: Float[Tensor, "cell token d_model"]
     code_values: Float[Tensor, "cell token k"]
     code_features: Int[Tensor, "cell token k"]
+    genes: pd.Index
+    """Genes that can be spoken of: those of the data set that enough of these cells carry."""
     columns: Int[np.ndarray, " gene"]
-    """Columns of the model's predicted expression that are the data set's genes."""
+    """Where these genes stand in the model's output, see ``readout.gene_columns``."""
+    quantity: str
+    """What is said of them, see ``readout``."""
     baseline: Prediction
     """Unsteered predictions for all cells."""
     batch_size: int
@@ -57,19 +67,30 @@ class CellPool:
         return self.W_dec.shape[0]
 
     @property
-    def gene_tokens(self) -> Int[np.ndarray, " gene"]:
-        """Tokens of the data set's genes, in its order."""
-        return np.flatnonzero((self.gene >= 0).cpu().numpy())[self.columns]
+    def present(self) -> Bool[Tensor, "cell token"]:
+        """Tokens that are open to edits."""
+        return self.whole.present
+
+    @property
+    def n_places(self) -> int:
+        """Places that there are; the last is for tokens that are no genes, where places are genes."""
+        return self.x.shape[1] if self.whole.gene.ndim == 1 else len(self.model.genes) + 1
+
+    def places(self, cells: Int[Tensor, " some"]) -> Int[Tensor, "some token"]:
+        """Place of every token of some cells."""
+        gene = self.whole.gene
+        if gene.ndim == 1:
+            return torch.arange(len(gene), device=gene.device).expand(len(cells), -1)
+        return torch.where(gene[cells] >= 0, gene[cells], len(self.model.genes))
 
     def take(self, rows: Sequence[int] | Int[np.ndarray, " some"]) -> Iterator[SiteCells]:
         """Cells of the pool, ``batch_size`` at a time."""
         chosen = torch.as_tensor(np.asarray(rows), dtype=torch.long, device=self.x.device)
         for part in chosen.split(self.batch_size):
-            batch = CellBatch(self.values[part], self.gene, self.present[part], part)
             code = SparseCode(
                 self.code_values[part].flatten(0, 1), self.code_features[part].flatten(0, 1), self.n_features
             )
-            yield SiteCells(batch, self.x[part], code)
+            yield SiteCells(rows_of(self.whole, part), self.x[part], code)
 
     @torch.no_grad()
     def predict(self, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]) -> Prediction:
@@ -81,12 +102,14 @@ class CellPool:
     @torch.no_grad()
     def predict_from(self, residuals: Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> Prediction:
         """The model's predictions from given residual streams at the site."""
-        outputs = [self.model.resume(batch, self.layer, x) for batch, x in residuals]
-        return _prediction([o.embedding for o in outputs], [o.expression[:, self.columns] for o in outputs])
+        return _prediction([(batch, self.model.resume(batch, self.layer, x)) for batch, x in residuals], self.columns)
 
 
-def _prediction(embedding: list[Tensor], expression: list[Tensor]) -> Prediction:
-    return Prediction(torch.cat(embedding).double().cpu().numpy(), torch.cat(expression).double().cpu().numpy())
+def rows_of(whole: CellBatch, rows: Int[Tensor, " some"]) -> CellBatch:
+    """Some cells of a batch; they keep their numbers."""
+    gene = whole.gene if whole.gene.ndim == 1 else whole.gene[rows]
+    inputs = None if whole.inputs is None else whole.inputs[rows]
+    return CellBatch(whole.values[rows], gene, whole.present[rows], whole.cell[rows], inputs)
 
 
 @torch.no_grad()
@@ -94,29 +117,40 @@ def read_pool(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: i
     """Run all cells up to the site, encode them, and predict them unsteered.
 
     Raises:
-        ModelError: the model has no head, or reads other genes in every cell.
+        ModelError: the model came without its head.
     """
-    chunks = list(read_site(model, sae, adata, layer, batch_size))
-    first = chunks[0].batch
-    if first.gene.ndim != 1:
-        raise ModelError(
-            f"{model.name!r} reads other genes in every cell; effects per gene can only be averaged over "
-            "cells for a model that reads the same genes in all of them"
-        )
-    columns = expression_columns(model, first, adata)
-    outputs = [model.resume(c.batch, layer, c.x) for c in chunks]
-    shape = (-1, first.values.shape[1], chunks[0].code.values.shape[1])
+    whole = next(iter(model.batches(adata, adata.n_obs)))
+    x, codes, outputs = [], [], []
+    for rows in torch.arange(adata.n_obs, device=whole.values.device).split(batch_size):
+        batch = rows_of(whole, rows)
+        x.append(model.residual(batch, layer))
+        codes.append(encode_site(sae, x[-1], batch))
+        outputs.append((batch, model.resume(batch, layer, x[-1])))
+    columns = gene_columns(model, whole, outputs[0][1], adata.var_names)
+    everything = _prediction(outputs, columns)
+    kept = spoken_of(everything.values)
     return CellPool(
         model=model,
         layer=layer,
         W_dec=sae.W_dec.detach(),
-        values=torch.cat([c.batch.values for c in chunks]),
-        gene=first.gene,
-        present=torch.cat([c.batch.present for c in chunks]),
-        x=torch.cat([c.x for c in chunks]),
-        code_values=torch.cat([c.code.values for c in chunks]).view(shape),
-        code_features=torch.cat([c.code.features for c in chunks]).view(shape),
-        columns=columns,
-        baseline=_prediction([o.embedding for o in outputs], [o.expression[:, columns] for o in outputs]),
+        whole=whole,
+        x=torch.cat(x),
+        code_values=_stacked([c.values for c in codes], whole),
+        code_features=_stacked([c.features for c in codes], whole),
+        genes=adata.var_names[: len(columns)][kept],
+        columns=columns[kept],
+        quantity=quantity_of(outputs[0][1]),
+        baseline=Prediction(everything.embedding, np.ascontiguousarray(everything.values[:, kept])),
         batch_size=batch_size,
     )
+
+
+def _prediction(outputs: Sequence[tuple[CellBatch, CellOutput]], columns: Int[np.ndarray, " gene"]) -> Prediction:
+    values = [gene_values(output, batch, columns) for batch, output in outputs]
+    return Prediction(*(torch.cat(t).double().cpu().numpy() for t in ([o.embedding for _, o in outputs], values)))
+
+
+def _stacked(parts: Sequence[Tensor], whole: CellBatch) -> Tensor:
+    """Codes of all batches, filled up with 0 to the largest number of features at a token."""
+    k = max(part.shape[1] for part in parts)
+    return torch.cat([pad(part, (0, k - part.shape[1])) for part in parts]).view(*whole.values.shape, k)

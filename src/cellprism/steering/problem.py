@@ -48,6 +48,7 @@ class ExpressionTarget:
 
     def __call__(self, output: CellOutput) -> Float[Tensor, ""]:
         """Expression objective of some cells."""
+        assert output.expression is not None, "contrast refuses models without amounts"
         return expression_objective(output.expression[:, self.columns], self.mean, self.weight)
 
 

@@ -13,7 +13,7 @@ from cellprism.errors import ConfigError
 
 @dataclass(frozen=True)
 class GeneGroup:
-    """Some genes and others of the same predicted expression, as positions."""
+    """Some genes and others of which the model says as much, as positions."""
 
     chosen: Int[np.ndarray, " some"]
     matched: Int[np.ndarray, " other"]
@@ -61,7 +61,7 @@ class Sweep:
     feature: int
     strengths: Float[np.ndarray, " dose"]
     effects: Float[np.ndarray, "dose gene"]
-    """Mean change of predicted log1p counts per ten thousand, over all cells."""
+    """Mean change of what the model says of each gene, over the cells that carry it."""
     own: GeneGroup
     """The feature's program."""
     held_out: GeneGroup | None

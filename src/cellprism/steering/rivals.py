@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from cellprism.steering.nulls import (
     moved_along,
     random_direction,
     random_recipe,
+    shared_vector,
 )
 from cellprism.steering.parts import Parts
 from cellprism.steering.pool import CellPool, Prediction
@@ -79,7 +79,7 @@ def try_rivals(pool: CellPool, parts: Parts, found: Search, replicates: int, see
     if norm == 0:
         return trials
 
-    def along(vectors: Float[Tensor, "token d_model"], share: float = 1.0) -> Prediction:
+    def along(vectors: Float[Tensor, "place d_model"], share: float = 1.0) -> Prediction:
         return pool.predict_from(moved_along(pool, rows, vectors, norm * share))
 
     for kind, vectors in _differences(pool, parts).items():
@@ -88,7 +88,7 @@ def try_rivals(pool: CellPool, parts: Parts, found: Search, replicates: int, see
         trials.append(trial(kind + TUNED, 0, best, along(vectors, best)))
     rng = np.random.default_rng(seed)
     firing, energy = firing_and_energy(pool, parts.train.source)
-    everywhere = torch.ones_like(pool.x[0])
+    everywhere = pool.x.new_ones(pool.n_places, pool.x.shape[2])
     for i in range(replicates):
         trials.append(trial(RANDOM_DIRECTION, i, 1.0, along(everywhere * random_direction(pool, rng))))
         other = random_recipe(found.strengths, firing, energy, rng)
@@ -98,17 +98,15 @@ def try_rivals(pool: CellPool, parts: Parts, found: Search, replicates: int, see
     return trials
 
 
-def _differences(pool: CellPool, parts: Parts) -> dict[str, Float[Tensor, "token d_model"]]:
-    """The difference of means of the training cells: the same vector at every token, and one per gene."""
+def _differences(pool: CellPool, parts: Parts) -> dict[str, Float[Tensor, "place d_model"]]:
+    """The difference of means of the training cells: the same vector at every token, and one per gene where cells have
+    several tokens."""
     per_gene = difference_of_means(pool, parts.train.source, parts.train.target)
-    shared = pool.present[torch.as_tensor(parts.train.source)].any(dim=0)
-    return {
-        DIFFERENCE: torch.ones_like(per_gene) * per_gene[shared].mean(dim=0),
-        DIFFERENCE_PER_GENE: per_gene,
-    }
+    shared = {DIFFERENCE: shared_vector(pool, per_gene, parts.train.source)}
+    return shared if pool.n_places == 1 else {**shared, DIFFERENCE_PER_GENE: per_gene}
 
 
-def _best_share(pool: CellPool, found: Search, vectors: Float[Tensor, "token d_model"]) -> float:
+def _best_share(pool: CellPool, found: Search, vectors: Float[Tensor, "place d_model"]) -> float:
     """The share of the recipe's norm at which the vectors lower the objective most on validation cells."""
     judges = found.judges
     norm, _ = edit_norms(pool, judges.rows, found.strengths)

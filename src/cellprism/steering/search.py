@@ -13,6 +13,7 @@ from cellprism.steering.judge import Yardstick
 from cellprism.steering.parts import Parts
 from cellprism.steering.pool import CellPool
 from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.readout import carrier_mean
 from cellprism.steering.solver import PathPoint, ProximalSolver, falling_penalties
 
 OBJECTIVES = ("latent", "expression")
@@ -94,13 +95,16 @@ def recipe_sizes(strengths: Float[Tensor, " feature"]) -> dict[str, int]:
 def measure(pool: CellPool, parts: Parts, n_genes: int) -> Yardstick:
     """Centroids and differential genes of the training cells, as the unsteered model sees them."""
     source, target = (pool.baseline.part(rows) for rows in (parts.train.source, parts.train.target))
-    means = [torch.from_numpy(p.expression.mean(axis=0)) for p in (source, target)]
+    means = [carrier_mean(p.values) for p in (source, target)]
+    known = np.isfinite(means[0] + means[1])  # genes that too few cells carry differ by nothing that can be told
+    there = [torch.from_numpy(np.where(known, mean, 0)) for mean in means]
     return Yardstick(
         source=source.embedding.mean(axis=0),
         target=target.embedding.mean(axis=0),
-        source_mean=means[0].numpy(),
-        target_mean=means[1].numpy(),
-        weight=gap_weights(means[0], means[1], n_genes).numpy(),
+        source_mean=means[0],
+        target_mean=means[1],
+        weight=gap_weights(there[0], there[1], n_genes).numpy(),
+        quantity=pool.quantity,
     )
 
 

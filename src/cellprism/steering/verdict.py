@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellprism.steering.judge import HIGHER_IS_BETTER, OTHER_SCORES, Yardstick, cell_interval, score_intervals
+from cellprism.steering.judge import OTHER_SCORES, Yardstick, cell_interval, directed_scores, score_intervals
 from cellprism.steering.nulls import null_summary, plain
 from cellprism.steering.pool import Prediction
+from cellprism.steering.readout import carrier_moves
 from cellprism.steering.rivals import (
     DIFFERENCE,
     DIFFERENCE_PER_GENE,
@@ -44,7 +45,7 @@ def score_summary(
     """
     intervals = score_intervals(yardstick, before, trials[0].prediction, target, resamples, seed)
     summary = {}
-    for name in (*HIGHER_IS_BETTER, *OTHER_SCORES):
+    for name in (*directed_scores(yardstick.quantity), *OTHER_SCORES):
         value = trials[0].scores[name]
         low, high = intervals.get(name, (np.nan, np.nan))
         entry: dict[str, Any] = {"value": plain(value), "low": plain(low), "high": plain(high)}
@@ -75,8 +76,8 @@ def named_summary(
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Per named gene: is it predicted to move towards the target, and further than random edits of equal norm
-    move it.
+    """Per named gene that the model speaks of: is it predicted to move towards the target, and further than random
+    edits of equal norm move it.
 
     ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and
     that it exceeds the 95 % range of random recipes and random directions. Where ``gap`` (predicted) and
@@ -91,7 +92,7 @@ def named_summary(
         row = table.loc[table["gene"] == gene].iloc[0]
         column = genes.get_indexer([gene])
         gap = float(row["target_mean"] - row["source_mean"])
-        moves = [(t.prediction.expression - before.expression)[:, column].ravel() for t in trials]
+        moves = [carrier_moves(before.values[:, column], t.prediction.values[:, column]).ravel() for t in trials]
         fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
         low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
         is_random = [t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION) for t in trials]
@@ -101,7 +102,7 @@ def named_summary(
             "measured": True,
             "direction": str(row["direction"]),
             "differential": bool(row["weight"] > 0),
-            "gap": gap,
+            "gap": plain(gap),
             "observed_gap": float(row["observed_gap"]),
             "gap_fraction": plain(fractions[0]),
             "low": plain(low),

@@ -104,13 +104,30 @@ class ContrastConfig:
 
 
 @dataclass(frozen=True)
+class ModelOptions:
+    """How the model is loaded; only what is set goes to its family, which says if it does not take it."""
+
+    gene_subset: bool = False
+    """Leave out genes that the data do not have, where the model was trained with zeros for them (AIDO.Cell): cheaper,
+    and marked in the model's card."""
+    genes: str = ""
+    """The model's gene list, where it does not lie beside the weights; empty: the one there."""
+
+    def given(self) -> dict[str, Any]:
+        """The options that are set."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Everything that decides a run's results."""
 
     cells: str
     """Raw counts: a file, a 10x folder, or the name of a data set."""
     model: str = "mini"
-    """A bundled model's name, a model folder, or a safetensors file."""
+    """``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``."""
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    """How the model is loaded."""
     layer: int = 1
     """Block whose output is read and edited, counted from 0."""
     labels: str = ""

@@ -1,7 +1,9 @@
 """Features to gene programs, beside every null and control that the run can afford.
 
-- Lists: the top round(PR) genes of each feature that fires, from genes that pass the filter; these genes are the
-  background of every test here.
+- Lists: the top round(PR) genes of each feature that fires, from genes that pass the filter and that enough cells
+  carry; these genes are the background of every test here.
+- A model that reads a cell as a whole has no token of a gene: its genes are those that are high in the cells in which a
+  feature fires, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
   and the model's neurons get lists by the same rule from their own tables.
 """
@@ -10,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy.stats import binomtest
@@ -20,6 +23,7 @@ from cellprism.enrich.nulls import NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import feature_genes, survey
+from cellprism.features.source import CellTokens
 from cellprism.store.atomic import replacing, write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig
@@ -40,9 +44,10 @@ def interpret_settings(config: RunConfig) -> dict[str, object]:
 def interpret(bench: Workbench) -> list[Path]:
     """Collect features over genes and cells, test their gene lists, and score every null; returns the files."""
     settings, cells = bench.config.interpret, bench.cells
+    tokens = CellTokens(bench.model, cells, [bench.config.layer], memory=bench.config.train.memory)
     with bench.bar("collecting features", cells.n_obs) as advance:
-        found = survey(bench.model, bench.sae, cells, bench.config.layer, progress=advance)
-    background = background_genes(cells, settings.gene_filter)
+        found = survey(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
+    background = list_background(found.genes, cells, settings.gene_filter)
     lists = firing_lists(found.genes, background)
     table = tested(lists, bench, background)
     with bench.bar("drawing random lists", None):
@@ -52,7 +57,7 @@ def interpret(bench: Workbench) -> list[Path]:
         )  # fmt: skip
     rows = [rate_row("features", lists, table, settings.alpha), *_null_rows(nulls)]
     with bench.bar("controls: untrained autoencoder, neurons", None):
-        controls = _controls(bench)
+        controls = _controls(bench, tokens)
     for name, control in controls.items():
         theirs = firing_lists(control, background)
         rows.append(rate_row(name, theirs, tested(theirs, bench, background), settings.alpha))
@@ -62,6 +67,15 @@ def interpret(bench: Workbench) -> list[Path]:
             row = f"{name}, {size} genes each"
             rows.append(rate_row(row, fixed, tested(fixed, bench, background), settings.alpha))
     return _write(bench, found.genes, found.cells, lists, table, nulls, rows, len(background), found.residual)
+
+
+def list_background(F: AnnData, cells: AnnData, gene_filter: str) -> tuple[str, ...]:
+    """Genes that may be in a list: those that pass the filter, and that enough cells carry to have a place in ``F``."""
+    passing = background_genes(cells, gene_filter)
+    if "carried" not in F.var:
+        return passing
+    there = set(F.var_names[np.asarray(F.var["carried"], dtype=bool)])
+    return tuple(gene for gene in passing if gene in there)
 
 
 def firing_lists(F: AnnData, background: tuple[str, ...], rule: str | int = "pr") -> Lists:
@@ -106,14 +120,16 @@ def _null_rows(nulls: NullRates) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _controls(bench: Workbench) -> dict[str, AnnData]:
+def _controls(bench: Workbench, tokens: CellTokens) -> dict[str, AnnData]:
     """Feature x gene tables of what learned nothing (E4) and of the raw neurons, tails apart (E8)."""
     model, cells, layer = bench.model, bench.cells, bench.config.layer
-    return {
-        "untrained": feature_genes(model, untrained_sae(bench.sae, bench.config.seed), cells, layer),
-        "neurons": neuron_genes(model, cells, layer),
-        "neurons, gene means removed": neuron_genes(model, cells, layer, sae=bench.sae),
+    controls = {
+        "untrained": feature_genes(model, untrained_sae(bench.sae, bench.config.seed), cells, layer, tokens=tokens),
+        "neurons": neuron_genes(model, cells, layer, tokens=tokens),
     }
+    if tokens.are_genes:
+        controls["neurons, gene means removed"] = neuron_genes(model, cells, layer, sae=bench.sae, tokens=tokens)
+    return controls
 
 
 def _write(
@@ -132,7 +148,7 @@ def _write(
         "rows": rows, "family": settings.family, "alpha": settings.alpha, "collection": bench.collection.name,
         "n_terms": counted["terms_tested"], "background_size": n_background, "gene_filter": settings.gene_filter,
         "outside_background": {k: counted[k] for k in ("list_genes_outside", "term_genes_outside")},
-        "residual_variance": variance,
+        "tokens": genes.uns["cellprism"]["tokens"], "residual_variance": variance,
     })  # fmt: skip
     used = sorted(set(table["term"]))
     write_json(terms / "sources.json", {term: bench.collection.source.get(term, "") for term in used})

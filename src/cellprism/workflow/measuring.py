@@ -9,12 +9,12 @@ from anndata import AnnData
 
 from cellprism.cells.read import read_cells
 from cellprism.errors import ModelError
+from cellprism.features.association import tokens_are_genes
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.classes import fit_by_class
+from cellprism.features.evaluate import evaluate_at
 from cellprism.features.splice import loss_recovered
-from cellprism.features.tokens import residual_tokens
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.sae.evaluate import evaluate
 from cellprism.store.atomic import write_json
 from cellprism.workflow.config import RunConfig
 from cellprism.workflow.training import source_identity
@@ -33,6 +33,7 @@ def measure(bench: Workbench) -> list[Path]:
     asked, sae = bench.config.measure, bench.sae
     with bench.bar("measuring the autoencoder", None):
         found: dict[str, Any] = {
+            "tokens": "genes" if tokens_are_genes(bench.model, bench.cells) else "cells",
             "firing": firing_histogram(sae),
             "classes": _classes(bench),
             "loss_recovered": _loss_recovered(bench),
@@ -54,15 +55,12 @@ def firing_histogram(sae: SparseAutoencoder) -> dict[str, Any]:
 
 
 def _classes(bench: Workbench) -> list[dict[str, Any]] | dict[str, str]:
-    if bench.sae.is_transcoder or not bench.model.genes or not _reads_genes(bench):
-        return {"absent": "this autoencoder's tokens are no genes of its own layer, so there are no classes of genes"}
-    table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer)
+    """Fit per class of genes; the reason where there are none."""
+    try:
+        table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer)
+    except ModelError as error:
+        return {"absent": str(error)}
     return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
-
-
-def _reads_genes(bench: Workbench) -> bool:
-    batch = next(bench.model.batches(bench.cells[:1].copy(), 1))
-    return bool((batch.gene[batch.present[0] if batch.gene.ndim == 1 else batch.present] >= 0).all())
 
 
 def _loss_recovered(bench: Workbench) -> dict[str, Any]:
@@ -71,20 +69,23 @@ def _loss_recovered(bench: Workbench) -> dict[str, Any]:
     some = bench.some_cells(asked.cells)
     pair = {"trained": bench.sae, "untrained": untrained_sae(bench.sae, config.seed)}
     try:
-        return {
-            name: asdict(loss_recovered(bench.model, sae, some, config.layer, share=asked.hidden, seed=config.seed))
+        found = {
+            name: loss_recovered(bench.model, sae, some, config.layer, share=asked.hidden, seed=config.seed)
             for name, sae in pair.items()
         }
     except ModelError as error:
         return {"absent": str(error)}
+    numbers = [
+        n for one in found.values() for name in one.recovered for n in (one.recovered[name], *one.interval[name])
+    ]
+    if not np.isfinite(numbers).all():
+        return {"absent": "taking the site away makes predictions no worse, so there is no loss to recover"}
+    return {name: asdict(one) for name, one in found.items()}
 
 
 def _fit_elsewhere(bench: Workbench, source: str) -> dict[str, Any]:
     """The fit on cells that the autoencoder was not trained on, beside an untrained one."""
     cells: AnnData = read_cells(source, bench.model)
-    fits = {}
-    for name, sae in {"trained": bench.sae, "untrained": untrained_sae(bench.sae, bench.config.seed)}.items():
-        tokens = residual_tokens(bench.model, cells, bench.config.layer, 32)
-        pairs = ((x, gene) if sae.centre is not None else x for x, gene, _ in tokens)
-        fits[name] = evaluate(sae, pairs).summary()
+    pair = {"trained": bench.sae, "untrained": untrained_sae(bench.sae, bench.config.seed)}
+    fits = {name: evaluate_at(bench.model, sae, cells, bench.config.layer).summary() for name, sae in pair.items()}
     return {"source": source, "n_cells": cells.n_obs, **fits}

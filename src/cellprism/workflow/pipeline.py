@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from cellprism.errors import RunError
+from cellprism.sae.distributed import anywhere, is_first, processes
 from cellprism.store.run import Run
 from cellprism.workflow.config import RunConfig
 from cellprism.workflow.contrasting import contrast_settings, contrast_types
@@ -10,7 +12,7 @@ from cellprism.workflow.interpretation import interpret, interpret_settings
 from cellprism.workflow.measuring import measure, measure_settings
 from cellprism.workflow.steering import steer_feature, steer_programs, steer_settings
 from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
-from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings
+from cellprism.workflow.training import cells_a_pass, cells_settings, prepare_cells, train, train_settings, trained
 from cellprism.workflow.workbench import Bar, Workbench
 
 STEPS = {
@@ -27,21 +29,64 @@ STEPS = {
 
 
 def start_run(
-    config: RunConfig, folder: Path, bar: Bar, say: Say, steps: Iterable[str] = STEPS, track: str = ""
+    config: RunConfig,
+    folder: Path,
+    bar: Bar,
+    say: Say,
+    steps: Iterable[str] = STEPS,
+    *,
+    track: str = "",
+    device: str = "",
+    offline: bool = False,
 ) -> None:
-    """Do these steps of a configuration in a folder, skipping what is done; ``track`` names a tracker for the training.
+    """Do these steps of a configuration in a folder, skipping what is done.
+
+    Of processes that train together (``sae.distributed``) the first one does all of it; the others help to train.
+
+    Args:
+        config: the settings.
+        folder: the run folder.
+        bar: makes progress bars.
+        say: told what a person should know.
+        steps: names of steps, in order.
+        track: a tracker for the training, or none.
+        device: where the training computes; empty: a GPU if there is one.
+        offline: take models of the hub from the cache alone.
 
     Raises:
         InputError: the cells, the model or a setting will not do; nothing that was finished is lost.
         RunError: another process works on the folder.
     """
     run = Run(folder)
+    bench = Workbench(run, config, bar, say, track=track, device=device, offline=offline)
+    if not is_first():
+        _help_training(bench)
+        return
     with run.locked():
-        bench = Workbench(run, config, bar, track)
         for name in steps:
+            if name == "train" and processes() > 1:
+                _call_for_help(bench)
             perform(STEPS[name], bench, STEPS, say)
             if name == "cells":  # not before: what cannot be read leaves no trace in the record
                 open_run(folder, config)
+
+
+def _call_for_help(bench: Workbench) -> None:
+    """Tell the other processes, which wait for it, whether there is a training to share; what they read is there."""
+    wanted = not bench.run.is_done("train", identity_of(STEPS["train"], bench.config, STEPS))
+    if wanted:
+        cells_a_pass(bench)
+    anywhere(wanted)
+
+
+def _help_training(bench: Workbench) -> None:
+    """What a process does that is not the first: its share of the training, if there is one to do."""
+    try:
+        wanted = anywhere(False)
+    except RuntimeError as error:  # what a broken connection is to torch
+        raise RunError("the first process has stopped; what it said tells why") from error
+    if wanted:
+        trained(bench)
 
 
 def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, say: Say) -> Path:
@@ -53,7 +98,7 @@ def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, sa
     run = Run.existing(folder)
     with run.locked():
         config = config or config_of(run)
-        bench = Workbench(run, config, bar)
+        bench = Workbench(run, config, bar, say)
         perform(STEPS[step], bench, STEPS, say)
         open_run(folder, config)  # only now: a step that failed leaves the run as it was
     return folder

@@ -15,6 +15,9 @@ from cellprism.cells.read import read_cells
 from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.models.aido_files import WEIGHTS, save
 from cellprism.models.assess import assess
+from cellprism.models.latent.assess import assess as assess_latent
+from cellprism.models.latent.dgd_train import DgdTraining, train_dgd
+from cellprism.models.latent.scvi_train import ScviTraining, train_scvi
 from cellprism.models.pretrain import Counts, PretrainConfig, fresh_model, held_out_cells, pretrain
 from cellprism.models.pretrain_state import history
 from cellprism.store.atomic import sha256
@@ -71,28 +74,80 @@ def pretrain_model(
         CellsError: the cells or the gene table cannot be used.
         RunError: ``out`` holds a checkpoint of other settings or cells.
     """
-    adata = read_cells(cells, genes=read_gene_table(genes), labels=labels) if genes else _most_variable(cells, labels)
-    table = gene_table_of(adata, read_gene_table(genes) if genes else None)
+    adata, table = _training_cells(cells, genes, labels)
     model = pretrain(adata, table, settings, out, progress)
     train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
     start = fresh_model(settings, table, Counts.of(adata), train).eval().requires_grad_(False)
     assessment = assess(model, adata, train, held_out, start=start, markers=MARKERS, seed=settings.seed)
     model.name, model.licence = name, data_licence
     card = {
-        "name": name,
-        "licence": data_licence,
-        "data": f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {data_licence}",
-        "command": shlex.join(["cellprism", *sys.argv[1:]]),
+        **_origin(adata, name, data_licence),
         "settings": asdict(settings),
         "parameters": sum(p.numel() for p in model.parameters()),
         "curve": history(out),
         "assessment": asdict(assessment),
-        "limits": [limit.format(n_cells=adata.n_obs, n_genes=adata.n_vars) for limit in LIMITS],
     }
     save(model, out, card)
     card["revision"] = f"sha256:{sha256(out / WEIGHTS)[:16]}"
     save(model, out, card)
     return card
+
+
+def pretrain_latent(
+    cells: str,
+    out: Path,
+    settings: ScviTraining | DgdTraining,
+    *,
+    genes: Path | None = None,
+    labels: str | None = None,
+    name: str,
+    data_licence: str = "not stated",
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a model with one vector a cell, measure it on held-out cells, save it in ``out``, and return its card.
+
+    Arguments are those of ``pretrain_model``; ``progress`` is called after every epoch. There is no going on with an
+    interrupted training: it takes minutes.
+
+    Raises:
+        CellsError: the cells or the gene table cannot be used.
+        ConfigError: the settings do not fit the cells.
+        ModelError: scVI is asked for and scvi-tools is not installed.
+    """
+    adata, table = _training_cells(cells, genes, labels)
+    if isinstance(settings, ScviTraining):
+        model = train_scvi(adata, table, settings, progress)
+    else:
+        model = train_dgd(adata, table, settings, progress)
+    train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
+    assessment = assess_latent(model, adata, train, held_out, seed=settings.seed)
+    model.name, model.licence = name, data_licence
+    card = {
+        **_origin(adata, name, data_licence),
+        **model.card,  # settings and curve
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "assessment": assessment,
+    }
+    model.save(out, card)
+    return {**card, "revision": model.revision}
+
+
+def _origin(adata: AnnData, name: str, data_licence: str) -> dict[str, Any]:
+    """What the cards of all kinds of models say alike."""
+    return {
+        "name": name,
+        "licence": data_licence,
+        "data": f"{adata.n_obs:,} cells, {adata.n_vars:,} genes, {data_licence}",
+        "command": shlex.join(["cellprism", *sys.argv[1:]]),
+        "limits": [limit.format(n_cells=adata.n_obs, n_genes=adata.n_vars) for limit in LIMITS],
+    }
+
+
+def _training_cells(cells: str, genes: Path | None, labels: str | None) -> tuple[AnnData, GeneTable]:
+    """The cells in the genes to train on, and these genes."""
+    wanted = read_gene_table(genes) if genes else None
+    adata = read_cells(cells, genes=wanted, labels=labels) if wanted else _most_variable(cells, labels)
+    return adata, gene_table_of(adata, wanted)
 
 
 def gene_table_of(adata: AnnData, wanted: GeneTable | None) -> GeneTable:

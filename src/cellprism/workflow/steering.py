@@ -9,17 +9,19 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellprism.enrich.gene_sets import background_genes
 from cellprism.enrich.programs import ProgramFeature, program_features
-from cellprism.errors import ConfigError
+from cellprism.errors import ConfigError, ModelError
 from cellprism.steering.dose import DoseResult, dose_sweep
+from cellprism.steering.intervene import check_steerable
+from cellprism.steering.readout import lacks_genes, quantity
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import read_table, write_table
 from cellprism.workflow.config import RunConfig
-from cellprism.workflow.interpretation import firing_lists
+from cellprism.workflow.interpretation import Lists, firing_lists, list_background
 from cellprism.workflow.workbench import Workbench
 
 NO_FEATURE = "no feature found"
+ABSENT = "absent.json"
 
 
 def steer_settings(config: RunConfig) -> dict[str, object]:
@@ -28,9 +30,15 @@ def steer_settings(config: RunConfig) -> dict[str, object]:
 
 
 def steer_programs(bench: Workbench) -> list[Path]:
-    """Find the strongest feature of each program and sweep it; write ``steer/programs``."""
-    F = anndata.read_h5ad(bench.layer_folder("features") / "genes.h5ad")
-    lists = firing_lists(F, background_genes(bench.cells, bench.config.interpret.gene_filter))
+    """Find the strongest feature of each program and sweep it; write ``steer/programs``.
+
+    Where there are no effects on genes to read, ``steer/absent.json`` says why.
+    """
+    absent, why = bench.folder / "steer" / ABSENT, cannot_steer(bench)
+    write_json(absent, {"programs": why} if why else {})
+    if why:
+        return [absent]
+    F, lists = _features(bench)
     table = read_table(bench.layer_folder("terms") / "enrichment.parquet")
     chosen: dict[int, ProgramFeature] = {}
     missing: list[dict[str, Any]] = []
@@ -47,7 +55,7 @@ def steer_programs(bench: Workbench) -> list[Path]:
          "padj": chosen[row["feature"]].padj, "why": chosen[row["feature"]].why}
         for row in result.summary
     ]  # fmt: skip
-    return _write(bench, "programs", result, rows + missing)
+    return [absent, *_write(bench, "programs", result, rows + missing)]
 
 
 def steer_feature(bench: Workbench, feature: int) -> list[Path]:
@@ -55,9 +63,11 @@ def steer_feature(bench: Workbench, feature: int) -> list[Path]:
 
     Raises:
         ConfigError: there is no such feature, or it never fires.
+        ModelError: the model has no effects on genes to read.
     """
-    F = anndata.read_h5ad(bench.layer_folder("features") / "genes.h5ad")
-    lists = firing_lists(F, background_genes(bench.cells, bench.config.interpret.gene_filter))
+    if why := cannot_steer(bench):
+        raise ModelError(why)
+    F, lists = _features(bench)
     if str(feature) not in lists:
         known = f"features run from 0 to {F.n_obs - 1}"
         raise ConfigError(f"feature {feature} does not exist or never fires in these cells; {known}")
@@ -65,6 +75,21 @@ def steer_feature(bench: Workbench, feature: int) -> list[Path]:
     label = read_table(bench.layer_folder("features") / "features.parquet").set_index("feature").loc[str(feature)]
     program = label["best_term"] or f"feature {feature} (no program)"
     return _write(bench, f"feature-{feature}", result, [{**row, "program": program} for row in result.summary])
+
+
+def cannot_steer(bench: Workbench) -> str:
+    """Why turning a feature up or down has no effects on genes that could be read; empty where it has."""
+    try:
+        check_steerable(bench.model, bench.sae, bench.config.layer)
+    except ModelError as error:
+        return str(error)
+    return lacks_genes(quantity(bench.model, bench.cells, bench.config.layer), bench.model)
+
+
+def _features(bench: Workbench) -> tuple[AnnData, Lists]:
+    """The run's features x genes, and the features' gene lists."""
+    F = anndata.read_h5ad(bench.layer_folder("features") / "genes.h5ad")
+    return F, firing_lists(F, list_background(F, bench.cells, bench.config.interpret.gene_filter))
 
 
 def _sweep(bench: Workbench, programs: dict[int, tuple[str, ...]], held_out: dict[int, tuple[str, ...]]) -> DoseResult:
@@ -103,5 +128,5 @@ def _write(bench: Workbench, name: str, result: DoseResult, rows: list[dict[str,
     for kind, table in tables.items():
         write_table(folder / f"{kind}.parquet", table)
     n_cells = min(bench.config.steer.cells, bench.cells.n_obs)
-    write_json(folder / "summary.json", {"n_cells": n_cells, "features": rows})
+    write_json(folder / "summary.json", {"n_cells": n_cells, "quantity": result.quantity, "features": rows})
     return [folder / f"{kind}.parquet" for kind in tables] + [folder / "summary.json"]

@@ -18,9 +18,8 @@ from cellprism.errors import RunError
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run, digest
 from cellprism.workflow.config import RunConfig, read_config, write_config
-from cellprism.workflow.workbench import Workbench
+from cellprism.workflow.workbench import Say, Workbench
 
-Say = Callable[[str], None]
 TAKE_A_RUN = ("measure", "interpret", "steer", "contrast")  # verbs that do their step in an existing run
 RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
 
@@ -102,7 +101,7 @@ def open_run(folder: Path, config: RunConfig) -> Run:
     run = Run(folder)
     write_text(folder / SETTINGS, write_config(config))
     run.update(versions={name: version(name) for name in RECORDED}, python=platform.python_version(),
-               machine=platform.machine(), device="cpu", seed=config.seed)  # fmt: skip
+               machine=platform.machine(), seed=config.seed)  # fmt: skip
     return run
 
 

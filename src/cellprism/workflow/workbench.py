@@ -8,8 +8,10 @@ from typing import Protocol, runtime_checkable
 
 import anndata
 import numpy as np
+import torch
 from anndata import AnnData
 
+from cellprism.errors import ConfigError
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
@@ -17,6 +19,8 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.run import Run
 from cellprism.types import CellModel, Site
 from cellprism.workflow.config import RunConfig
+
+Say = Callable[[str], None]
 
 
 @runtime_checkable
@@ -29,17 +33,47 @@ class Bar(Protocol):
 
 
 class Workbench:
-    """A run in progress."""
+    """A run in progress.
 
-    def __init__(self, run: Run, config: RunConfig, bar: Bar, track: str = ""):
-        self.run, self.config, self.bar, self.track = run, config, bar, track
+    Args:
+        run: its folder.
+        config: its settings.
+        bar: makes progress bars.
+        say: told what a person should know.
+        track: a tracker for the training, or none.
+        device: where the training computes: ``cpu``, ``cuda`` or ``cuda:N``; empty: a GPU if there is one.
+        offline: take models of the hub from the cache alone.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        config: RunConfig,
+        bar: Bar,
+        say: Say = lambda text: None,
+        *,
+        track: str = "",
+        device: str = "",
+        offline: bool = False,
+    ):
+        self.run, self.config, self.bar, self.say = run, config, bar, say
+        self.track, self.device, self.offline = track, device_of(device), offline
+
+    @cached_property
+    def loaded(self) -> CellModel:
+        """The cell model before it has seen the run's cells; the run's layer is checked against it."""
+        model = load_model(self.config.model, offline=self.offline, **self.config.model_options.given())
+        Site(self.config.layer, model.n_layers)
+        return model
 
     @cached_property
     def model(self) -> CellModel:
-        """The cell model; the run's layer is checked against it."""
-        model = load_model(self.config.model)
-        Site(self.config.layer, model.n_layers)
-        return model
+        """The cell model; one that takes width and genes from cells has those of the run's."""
+        fitted = getattr(self.loaded, "fitted", None)
+        return self.loaded if fitted is None else fitted(self.cells)
 
     @cached_property
     def cells(self) -> AnnData:
@@ -72,3 +106,22 @@ class Workbench:
         rng = np.random.default_rng([self.config.seed, 11])
         rows = np.sort(rng.permutation(self.cells.n_obs)[:count])
         return self.cells[rows].copy()
+
+
+def device_of(name: str) -> torch.device:
+    """A device by its name; without one, a GPU if there is one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    cuda = torch.cuda.is_available()
+    try:
+        device = torch.device(name or ("cuda" if cuda else "cpu"))
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"there is no device {name!r}: expected cpu, cuda, or cuda:N for one of several GPUs")
+    found = torch.cuda.device_count() if cuda else 0
+    if device.type == "cuda" and (device.index or 0) >= found:
+        raise ConfigError(f"device {name!r} is not there: torch finds {found} GPUs; leave it out, or use cpu")
+    return device

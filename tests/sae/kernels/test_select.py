@@ -58,7 +58,7 @@ def test_the_first_of_the_largest_are_kept_in_ascending_order(shape, precision, 
 
 
 @settings(max_examples=60, deadline=None)
-@given(shape=ROWS, scale=st.sampled_from([1e-38, 1e-3, 1.0, 1e30]))
+@given(shape=ROWS, scale=st.sampled_from([1e-25, 1e-3, 1.0, 1e25]))
 def test_any_values_are_ordered_as_numbers(shape, scale):
     tokens, features, k, seed = shape
     k = min(k, features)
@@ -106,10 +106,8 @@ def test_a_relu_silences_tokens_below_zero(precision):
 
 
 def test_rows_of_very_different_size_are_all_searched_right():
-    h = (
-        _normal(64, 200)
-        * torch.logspace(-20, 20, 64)[torch.randperm(64, generator=torch.Generator().manual_seed(0))][:, None]
-    )
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    h = _normal(64, 200) * torch.logspace(-20, 20, 64)[order, None]
     assert torch.equal(select_top_k(*_with_preactivations(h), K, False).features, _first_largest(h, K))
 
 

@@ -120,9 +120,7 @@ def gap_figure(contrast: ContrastFacts, files: tuple[str, ...]) -> Figure:
     plot = canvas(
         traces,
         xaxis={
-            "title": {
-                "text": wrapped(f"gap, {contrast.target} − {contrast.source}", 44) + "<br>log(1 + counts per 10,000)"
-            }
+            "title": {"text": wrapped(f"gap, {contrast.target} − {contrast.source}", 44) + f"<br>{contrast.words.unit}"}
         },
         yaxis={
             "title": {"text": "share of the gap closed"},
@@ -176,6 +174,7 @@ def gap_title(contrast: ContrastFacts) -> str:
     control = " and ".join(percent(value) for value in nulls if value is not None)
     found = " and ".join(parts) + (f" (shuffled labels: {control})" if control else " (no control)" if parts else "")
     genes = ", ".join(marker_words(named) for named in contrast.named.values())
+    found += contrast.words.within if parts else ""
     return "; ".join(filter(None, [found, genes])) or "How much of each gene's gap is closed"
 
 

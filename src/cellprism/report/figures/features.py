@@ -19,6 +19,7 @@ from cellprism.report.figures.figure import (
     wrapped,
 )
 from cellprism.report.frames import numbers, ordered, records, texts, where
+from cellprism.report.words import words_for
 
 MAP_PROGRAMS = 7  # as many colours as can be told apart
 HEAT_ROWS = 24
@@ -32,11 +33,12 @@ def feature_map(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Fi
     matched, term_of = numbers(table, "best_padj") < alpha, np.array(texts(table, "best_term"))
     frequent = [term for term, _ in Counter(term_of[matched]).most_common(MAP_PROGRAMS)]
     other = matched & ~np.isin(term_of, frequent)
-    traces = [_points(where(table, ~matched), "no program", theme.CONTROL, "circle-open", 0.75)]
-    traces.append(_points(where(table, other), "another program", theme.CONTROL, "circle", 0.9))
+    fires = words_for(facts.tokens).tokens
+    traces = [_points(where(table, ~matched), "no program", theme.CONTROL, "circle-open", 0.75, fires)]
+    traces.append(_points(where(table, other), "another program", theme.CONTROL, "circle", 0.9, fires))
     for colour, symbol, term in zip(theme.PROGRAMS, theme.SYMBOLS, frequent, strict=False):
         rows = where(table, matched & (term_of == term))
-        traces.append(_points(rows, _short(term, 30), colour, symbol, 0.95))
+        traces.append(_points(rows, _short(term, 30), colour, symbol, 0.95, fires))
     specific = int((numbers(table, "type_padj") < alpha).sum())
     title = (
         f"{specific} of {len(table)} firing features differ between cell types beyond shuffled labels (q < {alpha:g})"
@@ -144,8 +146,10 @@ def _heat(values: np.ndarray, chosen: pd.DataFrame, types: list[str], counts: li
     )
 
 
-def _points(rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float) -> tuple[int, go.Scatter]:
-    """How many features, and their marks."""
+def _points(
+    rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: float, tokens: str
+) -> tuple[int, go.Scatter]:
+    """How many features, and their marks; ``tokens`` is what they fire at, in words."""
     top = [joined(str(genes).split(",")[:10], 5) for genes in texts(rows, "top_genes")]
     size = 6 + 10 * np.sqrt(numbers(rows, "firing_rate"))
     custom = [
@@ -156,7 +160,6 @@ def _points(rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: fl
             small(r.best_padj),
             percent(r.firing_rate),
             plain(r.top_cell_type),
-            percent(r.state_share),
             f"{r.participation_ratio:.1f}",
             percent(r.type_share),
         ]
@@ -172,8 +175,8 @@ def _points(rows: pd.DataFrame, name: str, colour: str, symbol: str, opacity: fl
         hovertemplate=(
             "<b>Feature %{customdata[0]}</b> · strongest in %{customdata[5]}<br>%{customdata[1]}<br>"
             "best program: %{customdata[2]} (q = %{customdata[3]})<br>"
-            "fires at %{customdata[4]} of gene tokens · %{customdata[7]} effective genes<br>"
-            "%{customdata[8]} of its variance between cells lies between types"
+            f"fires in %{{customdata[4]}} of {tokens} · %{{customdata[6]}} effective genes<br>"
+            "%{customdata[7]} of its variance between cells lies between types"
             "<extra></extra>"
         ),
     )

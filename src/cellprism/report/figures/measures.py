@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from cellprism.report import theme
 from cellprism.report.facts import MeasureFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent
+from cellprism.report.words import words_for
 
 
 def firing_figure(measures: MeasureFacts, files: tuple[str, ...]) -> Figure:
@@ -14,11 +15,13 @@ def firing_figure(measures: MeasureFacts, files: tuple[str, ...]) -> Figure:
     edges, counts = measures.firing_edges, measures.firing_counts
     total = sum(counts) + measures.never
     often = sum(c for low, c in zip(edges, counts, strict=False) if low >= -1)
+    where = words_for(measures.tokens).tokens
     title = (
-        f"{percent(measures.never / total)} of features never fire, {percent(often / total)} fire at every tenth token"
+        f"{percent(measures.never / total)} of features never fire, {percent(often / total)} fire in a tenth of the "
+        f"{where} or more"
     )
     middles = [(a + b) / 2 for a, b in pairwise(edges)]
-    shown = [f"once in {10**-m:,.0f} tokens" for m in middles]
+    shown = [f"once in {10**-m:,.0f} {where}" for m in middles]
     bars = go.Bar(
         x=middles,
         y=counts,
@@ -31,7 +34,7 @@ def firing_figure(measures: MeasureFacts, files: tuple[str, ...]) -> Figure:
     plot = canvas(
         [bars],
         xaxis={
-            "title": {"text": "share of gene tokens at which a feature fires"},
+            "title": {"text": f"share of {where} in which a feature fires"},
             "tickvals": ticks,
             "ticktext": words,
         },
@@ -50,7 +53,7 @@ def firing_figure(measures: MeasureFacts, files: tuple[str, ...]) -> Figure:
         files,
         height=320,
         narrow={"xaxis.tickangle": -45},
-        numbers=NumberTable(("share of tokens", "features"), [("never", f"{measures.never}"), *rows]),
+        numbers=NumberTable((f"share of {where}", "features"), [("never", f"{measures.never}"), *rows]),
     )
 
 

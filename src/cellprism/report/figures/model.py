@@ -16,9 +16,17 @@ ERROR_LABELS = {
 }
 TYPE_LABELS = {
     "residuals": "the model's inner state",
+    "vectors": "the model's inner state",
     "raw expression": "raw expression",
     "untrained network": "the same network, untrained",
     "largest type": "always naming the largest type",
+}
+OURS = ("residuals", "vectors")
+"""What of the model cell types are read from."""
+GAIN_LABELS = {
+    "model": "the model",
+    "type mean": "mean of the cell's own type",
+    "untrained network": "the same model, untrained",
 }
 CONTROL_LABELS = {"gene_mean": "gene identity alone", "untrained": "untrained autoencoder"}
 
@@ -53,16 +61,46 @@ def error_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
     )
 
 
+def gain_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
+    """What a latent model gains over the gene means on held-out counts, beside the yardsticks."""
+    rows = {name: model.reconstruction[name] for name in GAIN_LABELS if name in model.reconstruction}
+    if "model" not in rows or len(rows) < 2:
+        return None
+    ours = rows["model"].interval or (rows["model"].value,) * 2
+    spans = {n: m.interval or (m.value,) * 2 for n, m in rows.items() if n != "model"}
+    beaten = [GAIN_LABELS[n] for n, (_, high) in spans.items() if ours[0] > high]
+    others = [GAIN_LABELS[n] for n, (_, high) in spans.items() if ours[0] <= high]
+    title = f"The model predicts counts better than {_listing(beaten)}" if beaten else "The model beats no yardstick"
+    if beaten and others:
+        title += f", but not clearly better than {_listing(others)}"
+    low, high = min(0.0, *(s[0] for s in spans.values()), ours[0]), max(ours[1], *(s[1] for s in spans.values()))
+    return _dot_plot(
+        "held-out-gain",
+        title,
+        rows,
+        GAIN_LABELS,
+        "gain over the gene means (nats per count)",
+        ".3f",
+        [low - 0.1 * (high - low), high + 0.1 * (high - low)],
+        "The counts of each held-out cell are dealt into two halves. The model makes its numbers from one half and "
+        "says where the counts of the other fall. Further right is better; 0 is the gene means. The type's mean is "
+        "told the cell's label, which the model never sees.",
+        files,
+    )
+
+
 def reading_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
     """How well cell types are read from the model, beside raw expression and the untrained network."""
     rows = {name: model.cell_types[name] for name in TYPE_LABELS if name in model.cell_types}
-    if "residuals" not in rows or len(rows) < 2:
+    ours = next((name for name in OURS if name in rows), None)
+    if ours is None or len(rows) < 2:
         return None
-    ours = percent(rows["residuals"].value)
-    others = [
-        f"{percent(m.value)} from {TYPE_LABELS[n]}" for n, m in rows.items() if n not in ("residuals", "largest type")
-    ]
-    title = f"Cell types are read at {ours} from the model" + (f"; {_listing(others)}" if others else "")
+    rivals = [name for name in rows if name not in (ours, "largest type")]
+    others = [f"{percent(rows[name].value)} from {TYPE_LABELS[name]}" for name in rivals]
+    title = f"Cell types are read at {percent(rows[ours].value)} from the model" + (
+        f"; {_listing(others)}" if others else ""
+    )
+    state = "the mean of the model's inner state over genes" if ours == "residuals" else "the model's inner state"
     return _dot_plot(
         "cell-types-readable",
         title,
@@ -71,7 +109,7 @@ def reading_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
         "cells whose type is read correctly",
         ".0%",
         [0.0, 1.02],
-        "A simple classifier reads the cell type from the mean of the model's inner state over genes, on "
+        f"A simple classifier reads the cell type from {state}, on "
         "held-out cells. The same classifier on raw expression shows what can be had at all; on the "
         "untrained network, what the architecture alone gives away.",
         files,
@@ -102,6 +140,9 @@ def training_figure(training: TrainingFacts, files: tuple[str, ...]) -> Figure:
         yaxis={"title": {"text": "mean squared error (log scale)"}, "type": "log", "dtick": "D2"},
         showlegend=False,
     )
+    said = "The controls matter more than the number itself."
+    if training.measures is None or training.measures.tokens == "genes":
+        said = "Much of the inner state only says which gene a token is, so the controls matter more than the number."
     rows = [("the trained autoencoder", percent(training.explained_variance, 1))]
     rows += [(names[n], percent(v, 1)) for n, v in training.controls.items()]
     return Figure(
@@ -110,8 +151,7 @@ def training_figure(training: TrainingFacts, files: tuple[str, ...]) -> Figure:
         plot,
         "The autoencoder learns to rebuild the model's inner state from a few features at a time. The curve "
         f"should fall and level off. {percent(training.dead_share)} of its features never fire on these "
-        f"cells, {percent(training.dense_share)} fire nearly always. Much of the inner state only says "
-        "which gene a token is, so the controls matter more than the number itself.",
+        f"cells, {percent(training.dense_share)} fire nearly always. {said}",
         f"Line plot of the training error, from {history['mse'].iloc[0]:.3g} to "
         f"{history['mse'].iloc[-1]:.3g} over {int(history['step'].iloc[-1])} steps.",
         files,
@@ -164,7 +204,7 @@ def _dot_plot(
 def _dot(name: str, measure: Measure | MaskedError, label: str, form: str) -> go.Scatter:
     """One dot with its interval."""
     low, high = measure.interval or (measure.value, measure.value)
-    ours = name in ("model", "residuals")
+    ours = name in ("model", *OURS)
     colour = theme.OURS if ours else theme.CONTROL
     return go.Scatter(
         x=[measure.value],

@@ -13,6 +13,7 @@ SCORE_LABELS = {
     "latent_progress": "way along the axis in the inner state (1 = the whole gap)",
     "distance_closed": "distance to the target closed (share)",
     "expression_progress": "way in predicted expression (1 = the whole gap)",
+    "token_logit_progress": "way in the genes' token logits (1 = the whole gap)",
     "up_correct": "genes higher in the target that rise (share)",
     "down_correct": "genes lower in the target that fall (share)",
     "drift": "drift across the axis (in gaps)",
@@ -27,20 +28,25 @@ NULL_LABELS = {
     "random_recipe": ("random recipes", "x"),
     "random_direction": ("random directions", "cross"),
 }
-AXES = ("latent_progress", "expression_progress")
+
+
+def axes(contrast: ContrastFacts) -> tuple[str, str]:
+    """The scores of progress in the inner state, and in what the model says of genes."""
+    return "latent_progress", f"{contrast.quantity}_progress"
 
 
 def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> Figure | None:
-    """Each recipe and its rivals: progress in the inner state against progress in predicted expression."""
-    scored = [c for c in contrasts if set(AXES) <= set(c.scores)]
+    """Each recipe and its rivals: progress in the inner state against progress in what the model says of genes."""
+    scored = [c for c in contrasts if set(axes(c)) <= set(c.scores)]
     if not scored:
         return None
+    said = scored[0].words.said.removeprefix("predicted ")
     traces, rows = [], []
     for contrast in scored:
         # Controls look the same for all recipes but for the colour of their rim, and share
         # one entry of the legend.
         colour, symbol = theme.OBJECTIVES.get(contrast.objective, (theme.PUBLISHED, "star"))
-        pair = [contrast.scores[name] for name in AXES]
+        pair = [contrast.scores[name] for name in axes(contrast)]
         name = f"{contrast.objective} recipe"
         traces.append(_point(name, [Null(name, s.value, s.interval) for s in pair], colour, symbol, 14))
         for null, (words, mark) in NULL_LABELS.items():
@@ -58,37 +64,36 @@ def progress_figure(contrasts: list[ContrastFacts], files: tuple[str, ...]) -> F
         xaxis={
             "title": {"text": "way in the inner state (1 = the whole gap)"},
             "zeroline": True,
-            "range": _reach(scored, AXES[0]),
+            "range": _reach([c.scores[axes(c)[0]] for c in scored]),
         },
         yaxis={
-            "title": {"text": "way in expression (1 = the whole gap)"},
+            "title": {"text": f"way in {said} (1 = the whole gap)"},
             "zeroline": True,
-            "range": _reach(scored, AXES[1]),
+            "range": _reach([c.scores[axes(c)[1]] for c in scored]),
         },
         legend={"font": {"size": 11.5}},
     )
-    words = "; ".join(f"the {name} goes {x} of the way in the inner state, {y} in expression" for name, x, y in rows)
+    words = "; ".join(f"the {name} goes {x} of the way in the inner state, {y} in {said}" for name, x, y in rows)
     return Figure(
         "both-scales",
         words[0].upper() + words[1:],
         plot,
-        "Right: cells moved towards the target in the model's inner state. Up: the model predicts "
-        "expression more like the target's. (0, 0) is untouched, (1, 1) is the target. Filled, coloured: "
-        "the two recipes with their 95 % intervals over test cells. Grey: edits of chance of the same size, "
-        "with 95 % of their replicates and a rim in the colour of their recipe. Hollow: simply adding the "
+        "Right: cells moved towards the target in the model's inner state. Up: what the model says of genes "
+        f"({scored[0].words.said}) became more like the target's. (0, 0) is untouched, (1, 1) is the target. "
+        "Filled, coloured: the recipes with their 95 % intervals over test cells. Grey: edits of chance of the same "
+        "size, with 95 % of their replicates and a rim in the colour of their recipe. Hollow: simply adding the "
         "difference of the two types' means. A recipe that goes far on one scale only has found a shortcut "
         "of that scale.",
         "Scatter plot: " + words + ".",
         files,
         height=430,
         narrow={"height": 460, "legend.font.size": 10.5},
-        numbers=NumberTable(("edit", "inner state", "expression"), rows),
+        numbers=NumberTable(("edit", "inner state", said), rows),
     )
 
 
-def _reach(contrasts: list[ContrastFacts], axis: str) -> list[float]:
+def _reach(scores: list[Score]) -> list[float]:
     """A range that holds every point and the recipes' intervals; those of wild controls may stick out."""
-    scores = [c.scores[axis] for c in contrasts]
     points = [0.0, *(s.value for s in scores)]
     for score in scores:
         points += [*(score.interval or ()), *list(score.competitors.values())[:1]]
@@ -165,7 +170,7 @@ def _point(
             "size": size,
             "line": {"width": 1.5, "color": rim or colour},
         },
-        hovertemplate=f"<b>{name}</b><br>inner state %{{x:.2f}}<br>expression %{{y:.2f}}<extra></extra>",
+        hovertemplate=f"<b>{name}</b><br>inner state %{{x:.2f}}<br>genes %{{y:.2f}}<extra></extra>",
     )
 
 

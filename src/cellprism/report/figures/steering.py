@@ -10,20 +10,20 @@ from cellprism.report.facts import SteeredFeature, SteeringFacts
 from cellprism.report.figures.figure import Figure, NumberTable, canvas, plain, small_text
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 from cellprism.report.verdict import EFFECT_MATTERS, judge, not_significant
+from cellprism.report.words import Words
 
 GENES_SHOWN = 8
-EFFECT_AXIS = "mean change, log(1 + counts per 10,000)"
 
 
-def dose_figure(steered: SteeredFeature, n_cells: int, files: tuple[str, ...]) -> Figure:
+def dose_figure(steered: SteeredFeature, n_cells: int, words: Words, files: tuple[str, ...]) -> Figure:
     """Effect on the feature's genes at each strength, with matched genes and random features beside it."""
     doses = ordered(steered.doses, "alpha")
     on = _line(doses, "on_target", "its genes", theme.OURS, "circle", "solid")
-    off = _line(doses, "off_target", "other genes, same expression", theme.OPPOSITE, "square", "dash")
+    off = _line(doses, "off_target", f"other genes, {words.alike}", theme.OPPOSITE, "square", "dash")
     plot = canvas(
         [*_null_band(steered), off, on],
         xaxis={"title": {"text": "strength (1 = untouched, 0 = removed)"}},
-        yaxis={"title": {"text": EFFECT_AXIS}, "zeroline": True},
+        yaxis={"title": {"text": f"mean change, {words.unit}"}, "zeroline": True},
         shapes=[
             {
                 "type": "line",
@@ -43,8 +43,8 @@ def dose_figure(steered: SteeredFeature, n_cells: int, files: tuple[str, ...]) -
         dose_title(steered),
         plot,
         f"The model predicts {n_cells} cells again and again with this one feature made stronger or weaker. "
-        "Blue: mean change of the genes at which the feature fires. Vermilion: other genes that are "
-        "expressed as highly. Grey: where the blue line would run with 95 % of random features in its "
+        f"Blue: mean change of the genes {words.own}. Vermilion: other genes, {words.alike}. "
+        "Grey: where the blue line would run with 95 % of random features in its "
         f"place, matched in how often they fire and how large the edit is; measured at {ends}, drawn "
         "straight between. Inside the grey, any edit of that size would do. At strength 1 nothing is "
         "changed.",
@@ -73,7 +73,7 @@ def dose_title(steered: SteeredFeature) -> str:
     return f"{start}: too few random features, or too scattered ones, to tell its effect from theirs ({p})"
 
 
-def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
+def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -> Figure:
     """The genes that move most when turned up, with the same genes when turned down as far."""
     at_up, at_down = (where(steered.genes, steered.genes["alpha"] == a) for a in (steered.up, steered.down))
     ranked = ordered(at_up, "effect")
@@ -95,7 +95,7 @@ def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
     ]
     plot = canvas(
         traces,
-        xaxis={"title": {"text": EFFECT_AXIS}, "zeroline": True},
+        xaxis={"title": {"text": f"mean change, {words.unit}"}, "zeroline": True},
         yaxis={
             "categoryorder": "array",
             "categoryarray": names,
@@ -115,7 +115,7 @@ def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
         title,
         plot,
         f"Bars: the {GENES_SHOWN} genes that rise and the {GENES_SHOWN} that fall most at strength {up}. "
-        "Blue bars are genes at which the feature fires, grey ones are not: a feature that acts on its "
+        f"Blue bars are genes {words.own}, grey ones are not: a feature that acts on its "
         f"genes alone has blue bars at the top. Rings: the same genes at strength {down}, as far below the "
         f"neutral 1 as {up} is above it; exact mirror images would be equally long.",
         f"Bar plot of the genes moved most by feature {steered.feature}: up {', '.join(genes[::-1][:5])}; "
@@ -128,7 +128,7 @@ def gene_figure(steered: SteeredFeature, files: tuple[str, ...]) -> Figure:
 
 
 def steering_table(experiment: SteeringFacts) -> NumberTable:
-    """Every steered feature with every control; effects in log(1 + counts per 10,000)."""
+    """Every steered feature with every control; effects in the unit of what the model says of genes."""
     header = (
         "feature",
         "its genes, against matched",

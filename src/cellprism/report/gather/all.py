@@ -21,7 +21,7 @@ def gather_claims(facts: RunFacts) -> list[Claim]:
         claims += rate_claims(facts.rates, facts.layer)
     if facts.features and facts.layer is not None:
         claims += specificity_claims(facts.features, facts.layer)
-    claims += steering_claims(facts.steering)
+    claims += steering_claims(facts.steering, facts.tokens)
     for contrast in facts.contrasts:
         claims += contrast_claims(contrast)
     return claims + unmeasured_claims(facts)

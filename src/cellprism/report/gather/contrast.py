@@ -25,8 +25,13 @@ SCORES = {
         "of the gap",
         ".2f",
     ),
-    "up_correct": ("Genes higher in {target} rise", "of differential genes", ".0%"),
-    "down_correct": ("Genes lower in {target} fall", "of differential genes", ".0%"),
+    "token_logit_progress": (
+        "Token logits of genes in {source} move towards those in {target}",
+        "of the gap",
+        ".2f",
+    ),
+    "up_correct": ("Genes higher in {target} rise{within}", "of differential genes", ".0%"),
+    "down_correct": ("Genes lower in {target} fall{within}", "of differential genes", ".0%"),
 }
 """Scores that become claims: statement, unit, format."""
 
@@ -60,7 +65,7 @@ def _score(contrast: ContrastFacts, name: str, against: str) -> Claim:
     statement, unit, form = SCORES[name]
     score = contrast.scores[name]
     null = score.nulls.get(against)
-    words = statement.format(source=contrast.source_cells, target=contrast.target)
+    words = statement.format(source=contrast.source_cells, target=contrast.target, within=contrast.words.within)
     id = f"contrast-{contrast.objective}-{name.replace('_', '-')}"
     rival = null.name if null else "nothing"
     return judged(
@@ -103,7 +108,7 @@ def _marker(contrast: ContrastFacts, gene: str) -> Claim:
     return judged(
         f"contrast-{contrast.objective}-{gene.lower()}",
         SECTION,
-        f"{gene} moves towards its level in {contrast.target}, {contrast.objective} recipe",
+        f"{gene} moves towards its level in {contrast.target}{contrast.words.within}, {contrast.objective} recipe",
         named.value if named else None,
         unit="of its gap closed",
         format=".0%",

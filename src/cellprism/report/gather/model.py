@@ -2,9 +2,10 @@
 
 from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.facts import Measure, MeasureFacts, ModelFacts, TrainingFacts
-from cellprism.report.figures.model import CONTROL_LABELS, ERROR_LABELS, TYPE_LABELS
+from cellprism.report.figures.model import CONTROL_LABELS, ERROR_LABELS, GAIN_LABELS, OURS, TYPE_LABELS
 from cellprism.report.published import NUMBERS
 from cellprism.report.verdict import ACCURACY_MATTERS
+from cellprism.report.words import words_for
 
 SECTION = "The model"
 FILE = "model.json"
@@ -14,10 +15,10 @@ def model_claims(model: ModelFacts) -> list[Claim]:
     """The model beside what does the same job without a network, or without training."""
     rivals = [rival for rival in ("ridge", "type mean") if {"model", rival} <= set(model.held_out)]
     claims = [_error(model, rival) for rival in rivals]
-    readers = [
-        rival for rival in ("untrained network", "raw expression") if {"residuals", rival} <= set(model.cell_types)
-    ]
-    return claims + [_reading(model.cell_types, rival) for rival in readers]
+    claims += [_gain(model, rival) for rival in GAIN_LABELS if rival != "model" and rival in model.reconstruction]
+    ours = next((name for name in OURS if name in model.cell_types), None)
+    readers = [rival for rival in ("untrained network", "raw expression") if ours and rival in model.cell_types]
+    return claims + [_reading(model.cell_types, str(ours), rival) for rival in readers]
 
 
 def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
@@ -55,6 +56,7 @@ def _splice(measures: MeasureFacts, layer: int) -> Claim:
 
 
 def _fit(training: TrainingFacts, layer: int) -> list[Claim]:
+    tokens = words_for(training.measures.tokens if training.measures else "genes").tokens
     best = max(training.controls, key=lambda name: training.controls[name], default=None)
     null = None
     if best is not None:
@@ -64,7 +66,8 @@ def _fit(training: TrainingFacts, layer: int) -> list[Claim]:
         judged(
             "sae-explained-variance",
             SECTION,
-            f"{training.k:g} features per gene token explain the model's inner state beyond the best simpler predictor",
+            f"{training.k:g} features for each of its {tokens} explain the model's inner state beyond the best simpler "
+            "predictor",
             training.explained_variance,
             unit="of variance",
             format=".1%",
@@ -73,8 +76,8 @@ def _fit(training: TrainingFacts, layer: int) -> list[Claim]:
             test=Test(
                 "explained variance, 1 − FVU",
                 "greater",
-                "residual stream of present genes",
-                unit_of_inference="gene tokens",
+                f"residual stream, all {tokens} of this run",
+                unit_of_inference=tokens,
             ),
             source=Source(f"sae/L{layer}/metrics.json", "explained_variance"),
             why="" if null else "no control was measured for this autoencoder",
@@ -110,8 +113,31 @@ def _error(model: ModelFacts, rival: str) -> Claim:
     )
 
 
-def _reading(rows: dict[str, Measure], rival: str) -> Claim:
-    ours, other = rows["residuals"], rows[rival]
+def _gain(model: ModelFacts, rival: str) -> Claim:
+    """Gains over the gene means, both measured on the same held-out counts."""
+    ours, other = model.reconstruction["model"], model.reconstruction[rival]
+    return judged(
+        f"model-gains-over-{rival.replace(' ', '-')}",
+        SECTION,
+        f"The model predicts the other half of a cell's counts better than {GAIN_LABELS[rival]}",
+        ours.value,
+        unit="nats per count over the gene means",
+        format=".3f",
+        interval=ours.interval,
+        null=Null(GAIN_LABELS[rival], other.value, other.interval),
+        test=Test(
+            "likelihood of held-out counts, gain over the gene means",
+            "two-sided",
+            "half of each held-out cell's counts",
+            unit_of_inference="cells of one data set, not donors",
+            n=model.n_held_out,
+        ),
+        source=Source(FILE, "card.assessment.reconstruction.model.gain"),
+    )
+
+
+def _reading(rows: dict[str, Measure], source: str, rival: str) -> Claim:
+    ours, other = rows[source], rows[rival]
     return judged(
         f"cell-types-against-{rival.split()[0]}",
         SECTION,
@@ -124,9 +150,9 @@ def _reading(rows: dict[str, Measure], rival: str) -> Claim:
         test=Test(
             "logistic regression, read on held-out cells",
             "two-sided",
-            "mean-pooled residual stream",
+            "mean-pooled residual stream" if source == "residuals" else "latent vectors",
             unit_of_inference="cells",
             matters=ACCURACY_MATTERS,
         ),
-        source=Source(FILE, "card.assessment.cell_types.readout.residuals.accuracy"),
+        source=Source(FILE, f"card.assessment.cell_types.readout.{source}.accuracy"),
     )

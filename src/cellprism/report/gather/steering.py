@@ -8,9 +8,9 @@ from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.facts import Ranked, SteeredFeature, SteeringFacts
 from cellprism.report.published import NUMBERS
 from cellprism.report.verdict import EFFECT_MATTERS, SYMMETRY_MATTERS, judge, not_significant
+from cellprism.report.words import Words, words_for
 
 SECTION = "Steering"
-UNIT = "log(1 + counts per 10,000)"
 PUBLISHED_BY_WORD = {
     "interferon": "antisymmetry-antiviral",
     "antiviral": "antisymmetry-antiviral",
@@ -18,20 +18,23 @@ PUBLISHED_BY_WORD = {
 }
 
 
-def steering_claims(experiments: Sequence[SteeringFacts]) -> list[Claim]:
-    """For each steered feature its effects beside those of random edits; then all features together."""
+def steering_claims(experiments: Sequence[SteeringFacts], tokens: str = "genes") -> list[Claim]:
+    """For each steered feature its effects beside those of random edits; then all features together.
+
+    ``tokens`` is what features fire at, see ``words``.
+    """
     claims = []
     for experiment in experiments:
         for number, steered in enumerate(experiment.features):
-            claims += _feature_claims(experiment, number, steered)
+            claims += _feature_claims(experiment, number, steered, words_for(tokens, experiment.quantity))
         if experiment.features:
             claims.append(_together(experiment))
     return claims
 
 
-def _feature_claims(experiment: SteeringFacts, number: int, steered: SteeredFeature) -> list[Claim]:
+def _feature_claims(experiment: SteeringFacts, number: int, steered: SteeredFeature, words: Words) -> list[Claim]:
     what = f"Feature {steered.feature} ({steered.program}), turned up and down by {steered.judged_at:g},"
-    genes = "moves the genes at which it fires, more than others expressed as highly,"
+    genes = f"moves its genes, more than others, {words.alike},{words.within}"
     own = steered.response
     claims = [
         _ranked(
@@ -54,7 +57,7 @@ def _feature_claims(experiment: SteeringFacts, number: int, steered: SteeredFeat
         ),
     ]
     if steered.held_out:
-        held = f"{what} moves other genes of that program beyond random features"
+        held = f"{what} moves other genes of that program{words.within} beyond random features"
         claims.append(
             _ranked(
                 experiment,
@@ -101,7 +104,7 @@ def _ranked(
         SECTION,
         statement,
         ranked.value,
-        unit="symmetry, 1 = exact mirror image" if kind == "mirror" else UNIT,
+        unit="symmetry, 1 = exact mirror image" if kind == "mirror" else words_for(quantity=experiment.quantity).unit,
         format="+.2f" if kind == "mirror" else "+.2g",
         published=_published(steered.program) if kind == "mirror" else None,
         null=null,

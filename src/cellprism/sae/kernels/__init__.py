@@ -5,14 +5,15 @@ do what ``equations.sparse`` says; only the order of the work differs.
 
 Notable choices
 
-- Pre-activations are made and searched a slice of tokens at a time, while they are in cache, and never all exist.
+- Pre-activations are made and searched a slice of tokens at a time, while they are in cache, and never all exist. Most
+  features are ruled out in bfloat16, with a bound on its error; float32 decides among the few that are left.
 - Everything after the selection touches only the rows of the features that fired: pairs are sorted by feature, and each
   row of a gradient is written once, by one thread.
 - Compiled by numba at first use and kept on disk after that: nothing is compiled at installation. Nothing here imports
   numba until it is needed.
 - Results are the same, bit for bit, whatever the number of threads: work is cut in the same pieces, each piece has one
   thread, and sums across pieces are taken in order.
-- Weights have a feature's row in both matrices: ``encoder [feature d_model]`` and ``decoder [feature d_out]``.
+- Weights have a feature's row in both matrices: ``encoder [feature d_model]`` and ``decoder [feature d_target]``.
 """
 
 from importlib.util import find_spec

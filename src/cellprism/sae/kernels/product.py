@@ -8,11 +8,14 @@ Notable choices
 """
 
 from functools import cache
+from typing import Literal
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 from torch.nn.functional import linear
+
+Precision = Literal["float32", "bfloat16"]
 
 
 class Product:

@@ -4,8 +4,8 @@ Notable choices
 
 - Pairs are flat: those of token t are ``offsets[t]`` to ``offsets[t + 1]``, of feature f, once sorted, ``starts[f]`` to
   ``starts[f + 1]``.
-- Rows are added four at a time: the sum is then read and written a quarter as often, and four rows are on their way
-  from memory at once.
+- Rows are taken four at a time: sums are then read and written a quarter as often, and four rows are on their way from
+  memory at once.
 - Features may be in groups of neighbours, ``ends`` saying where each group ends. The g-th reconstruction sums the pairs
   of groups up to the g-th, and a feature hears from all reconstructions that it is part of.
 """
@@ -25,6 +25,26 @@ def dot(a, b):
     for i in range(len(a)):
         total += a[i] * b[i]
     return total
+
+
+@compiled(fastmath=SUMS)
+@no_type_check
+def dots(out, vector, rows, index, start, stop):
+    """out[p] = <vector, rows[index[p]]> for p from ``start`` to ``stop``."""
+    p = start
+    while p + 4 <= stop:
+        a, b, c, d = rows[index[p]], rows[index[p + 1]], rows[index[p + 2]], rows[index[p + 3]]
+        w = v = u = t = np.float32(0)
+        for i in range(len(vector)):
+            w += vector[i] * a[i]
+            v += vector[i] * b[i]
+            u += vector[i] * c[i]
+            t += vector[i] * d[i]
+        out[p], out[p + 1], out[p + 2], out[p + 3] = w, v, u, t
+        p += 4
+    while p < stop:
+        out[p] = dot(vector, rows[index[p]])
+        p += 1
 
 
 @compiled(fastmath=SUMS)
@@ -59,8 +79,9 @@ def sums_of_rows(rows, index, weights, starts, first, last, out):
 def pair_scores(x, encoder, b_enc, features, offsets, scores):
     """Pre-activations of pairs."""
     for t in range(len(x)):
+        dots(scores, x[t], encoder, features, offsets[t], offsets[t + 1])
         for p in range(offsets[t], offsets[t + 1]):
-            scores[p] = dot(x[t], encoder[features[p]]) + b_enc[features[p]]
+            scores[p] += b_enc[features[p]]
 
 
 @compiled(fastmath=SUMS)
@@ -69,9 +90,9 @@ def norms_of_rounded(rows, bits, lost, left):
     """Norms of what rounding rows to bfloat16 (``bits``) lost, and of what it left."""
     for r in range(len(rows)):
         row, rounded = rows[r], bits[r]
-        off = norm = np.float32(0)
+        off = norm = np.float64(0)  # squares of small float32 vanish
         for i in range(len(row)):
-            value = np.int32(np.int32(rounded[i]) << np.int32(16)).view(np.float32)
+            value = np.float64(np.int32(np.int32(rounded[i]) << np.int32(16)).view(np.float32))
             off += (row[i] - value) * (row[i] - value)
             norm += value * value
         lost[r] = np.sqrt(off)
@@ -83,8 +104,8 @@ def norms_of_rounded(rows, bits, lost, left):
 def reconstruct(code, decoder, target, ends, scale, relu, first, last, upstream, squares, pulls):
     """Errors of tokens ``first`` to ``last``, and what they pull at.
 
-    Args: code is (values, features, offsets). Written: upstream [group token d_out], the sum of scale x error over the
-    reconstructions that a group's features are part of; squares [group token], |error|^2 of each reconstruction;
+    Args: code is (values, features, offsets). Written: upstream [group token d_target], the sum of scale x error over
+    the reconstructions that a group's features are part of; squares [group token], |error|^2 of each reconstruction;
     pulls [pair], <upstream, decoder row>, zero where a relu has cut the value.
     """
     values, features, offsets = code
@@ -92,7 +113,8 @@ def reconstruct(code, decoder, target, ends, scale, relu, first, last, upstream,
     longest = 0
     for t in range(first, last):
         longest = max(longest, offsets[t + 1] - offsets[t])
-    rows, weights = np.empty(longest, np.int64), np.empty(longest, np.float32)
+    rows, pairs = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    weights, products = np.empty(longest, np.float32), np.empty(longest, np.float32)
     for t in range(first, last):
         begin = 0
         for g in range(groups):
@@ -119,21 +141,20 @@ def reconstruct(code, decoder, target, ends, scale, relu, first, last, upstream,
                 later = upstream[g + 1, t]
                 for i in range(len(error)):
                     error[i] += later[i]
-        for p in range(offsets[t], offsets[t + 1]):
-            if relu and values[p] <= 0:
-                pulls[p] = 0
-            else:
-                pulls[p] = dot(upstream[group_of(features[p], ends), t], decoder[features[p]])
-
-
-@compiled()
-@no_type_check
-def group_of(feature, ends):
-    """The group that a feature is in."""
-    g = 0
-    while feature >= ends[g]:
-        g += 1
-    return g
+        begin = 0
+        for g in range(groups):
+            count = 0
+            for p in range(offsets[t], offsets[t + 1]):
+                if begin <= features[p] < ends[g]:
+                    pulls[p] = 0
+                    if not (relu and values[p] <= 0):
+                        rows[count] = features[p]
+                        pairs[count] = p
+                        count += 1
+            dots(products, upstream[g, t], decoder, rows, 0, count)
+            for i in range(count):
+                pulls[pairs[i]] = products[i]
+            begin = ends[g]
 
 
 @compiled()

@@ -11,18 +11,17 @@ Notable choices
 - With ``precision="bfloat16"`` the bounds are taken as zero: fewer candidates, the last of which may be wrong.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellprism.sae.kernels.product import Product, multiplies_bfloat16
+from cellprism.sae.kernels.product import Precision, Product, multiplies_bfloat16
 from cellprism.sae.kernels.rows import norms_of_rounded
 from cellprism.sae.kernels.threads import run, shares
 
-Precision = Literal["float32", "bfloat16"]
 SAFETY = np.float32(1.001)  # the bounds are rounded themselves
 BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 

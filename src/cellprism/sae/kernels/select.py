@@ -18,14 +18,15 @@ from torch import Tensor
 
 from cellprism.equations.sparse import Pairs
 from cellprism.sae.kernels import search
+from cellprism.sae.kernels.product import Precision
 from cellprism.sae.kernels.rows import pair_scores
-from cellprism.sae.kernels.screen import Precision, Screen
+from cellprism.sae.kernels.screen import Screen
 from cellprism.sae.kernels.threads import run, shares
 from cellprism.types import SparseCode
 
 PREACTIVATIONS = 1 << 21  # made at once by a thread: few enough to be searched in cache
 ROW_MARGIN = 0.15  # octaves below what mattered in a row, at which the next row is searched; measured best
-BATCH_MARGIN = 0.4  # octaves below ``guess`` at which a batch is searched; going through it again costs far more
+BATCH_MARGIN = 0.2  # octaves below ``guess`` at which a batch is searched; going through it again costs far more
 SAMPLE = 256  # tokens that a batch's threshold is taken from where there is no guess
 POSITIVE = np.finfo(np.float32).smallest_subnormal  # what all positive values reach
 OCTAVE = {torch.float32: 1 << 23, torch.bfloat16: 1 << 7}  # from the bits of a value to those of its double
@@ -50,6 +51,7 @@ def select_top_k(
         precision: of the product that decides which are kept.
     """
     x, encoder, b_enc = (a.detach().contiguous() for a in (x, encoder, b_enc))
+    assert k <= len(encoder), f"k is {k} of {len(encoder)} features"  # the loops would leave values unwritten
     screen = Screen(encoder, b_enc, precision)
     margin = int(ROW_MARGIN * OCTAVE[screen.dtype])
     places, offsets = _in_slices(lambda part: search.candidates_of_rows(*screen(part), k, margin), x, len(encoder))

@@ -1,0 +1,119 @@
+"""What a model says of the genes of some cells, under one name and in one shape whatever kind of model it is.
+
+- ``expression``: predicted log1p of counts per ten thousand. Models that read the same genes in every cell say it at
+  their tokens, models that read a cell as a whole of all their genes.
+- ``token_logit``: models that predict which gene stands at a place, not how much of it there is, have the logit of each
+  token's own gene. A gene that a cell does not carry has none: NaN. Averages are over the cells that carry a gene.
+- Nothing: a model without a decoder. Its cells have embeddings alone, and no gene can be spoken of.
+- The two quantities are never mixed: everything that holds numbers says which of them they are.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellprism.features.collect import carried
+from cellprism.types import CellBatch, CellModel, CellOutput
+
+EXPRESSION, TOKEN_LOGIT, NOTHING = "expression", "token_logit", "nothing"
+
+
+def quantity_of(output: CellOutput) -> str:
+    """Which quantity a model's output holds."""
+    if output.expression is not None:
+        return EXPRESSION
+    return NOTHING if output.token_logit is None else TOKEN_LOGIT
+
+
+@torch.no_grad()
+def quantity(model: CellModel, adata: AnnData, layer: int) -> str:
+    """Which quantity a model speaks of, from its output for the first cell."""
+    batch = next(iter(model.batches(adata[:1], 1)))
+    return quantity_of(model.resume(batch, layer, model.residual(batch, layer)))
+
+
+def lacks_expression(found: str, model: CellModel) -> str:
+    """Why a model that speaks of genes in a quantity has no expression, and what to do instead; empty where it has."""
+    if found == TOKEN_LOGIT:
+        return (
+            f"{model.name!r} predicts which gene stands at a place, not how much of it a cell has, so there is no "
+            "expression to bring close; use objective='latent', which is reported on the genes' token logits too"
+        )
+    if found == NOTHING:
+        return (
+            f"{model.name!r} has no decoder, so there is no expression to bring close; use objective='latent', or give "
+            "it a decoder (for an embedding of the cells: obsm:KEY+ridge)"
+        )
+    return ""
+
+
+def lacks_genes(found: str, model: CellModel) -> str:
+    """Why a model says nothing of genes, and what to do instead; empty where it does."""
+    if found == NOTHING:
+        return (
+            f"{model.name!r} has no decoder, so what an edit does to genes cannot be read from it; give it one (for an "
+            "embedding of the cells: obsm:KEY+ridge), or move cell types with contrast and objective='latent'"
+        )
+    return ""
+
+
+def gene_columns(model: CellModel, batch: CellBatch, output: CellOutput, genes: pd.Index) -> Int[np.ndarray, " gene"]:
+    """Where genes stand in what ``gene_values`` chooses from; nowhere where the model says nothing.
+
+    Amounts are said at the tokens of a batch that are genes, where these are the same in all cells; all else of the
+    model's genes. Models that fill in absent genes speak of more genes than the data set has.
+    """
+    if quantity_of(output) == NOTHING:
+        return np.empty(0, dtype=np.int64)
+    names, row = np.asarray(model.genes), batch.gene
+    if output.expression is not None and row.ndim == 1 and bool((row >= 0).any()):
+        names = names[row[row >= 0].cpu().numpy()]
+    return pd.Index(names).get_indexer(genes)
+
+
+def gene_values(output: CellOutput, batch: CellBatch, columns: Int[np.ndarray, " gene"]) -> Float[Tensor, "cell gene"]:
+    """What the model says of each gene in each cell: NaN where a cell does not carry it; no columns where it says
+    nothing.
+
+    Args:
+        output: for the cells of ``batch``.
+        batch: the cells.
+        columns: from ``gene_columns``.
+    """
+    if output.expression is not None:
+        return output.expression[:, columns]
+    if output.token_logit is None:
+        return output.embedding.new_empty(len(output.embedding), 0)
+    logit, gene = output.token_logit, batch.gene.expand(batch.values.shape)
+    besides = 1 + max(int(gene.max()), int(columns.max(initial=-1)))  # a column for tokens that are no genes
+    table = logit.new_full((len(logit), besides + 1), torch.nan)
+    return table.scatter(1, torch.where(gene >= 0, gene, besides), logit)[:, columns]
+
+
+def spoken_of(values: Float[np.ndarray, "cell gene"]) -> Int[np.ndarray, " some"]:
+    """Genes that enough of the cells carry (``features.collect.carried``); none where there are no columns."""
+    return np.flatnonzero(carried((~np.isnan(values)).sum(axis=0), len(values)))
+
+
+def carrier_mean(values: Float[np.ndarray, "cell gene"]) -> Float[np.ndarray, " gene"]:
+    """Mean over the cells that carry each gene; NaN where too few do (``features.collect.carried``)."""
+    there = ~np.isnan(values)
+    count = there.sum(axis=0)
+    total = np.where(there, values, 0).sum(axis=0)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=carried(count, len(values)))
+
+
+def carrier_moves(
+    before: Float[np.ndarray, "cell gene"], after: Float[np.ndarray, "cell gene"]
+) -> Float[np.ndarray, "cell gene"]:
+    """Changes whose mean over all cells is that over the cells that carry each gene.
+
+    Formula: (a_cg - b_cg) n / n_g, with n_g of the n cells carrying gene g; 0 in cells that do not. Where all cells
+    carry all genes this is a - b.
+    """
+    there = ~np.isnan(before)
+    scale = len(before) / np.maximum(there.sum(axis=0), 1)
+    return np.where(there, after - before, 0) * scale
