@@ -22,7 +22,7 @@ VERBS = {
     "steer": "Turn features up and down and see which genes follow.",
     "contrast": "Find the feature strengths that move one cell type towards another.",
     "report": "Write a run's claims and its page.",
-    "pretrain": "Train a small cell model of the AIDO.Cell family on your own counts.",
+    "pretrain": "Train a small cell model on your own counts.",
     "data": "Data sets: list, fetch, check.",
     "models": "Cell models: list, info, fetch, check.",
     "doctor": "Check this installation.",

@@ -17,4 +17,5 @@ def doctor() -> None:
     cells = read_cells("bundled:pbmc68k", model)
     batch = next(model.batches(cells, 8))
     predicted = model.resume(batch, 0, model.residual(batch, 0)).expression
+    assert predicted is not None, "the bundled model predicts expression"
     print(f"model {model.name}: {tuple(predicted.shape)} predictions, all finite: {bool(predicted.isfinite().all())}")
