@@ -36,7 +36,9 @@ def test_there_are_code_blocks_to_run():
 def test_python_blocks_run_on_a_slice_of_the_bundled_cells(page, number, code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     read = r'cp\.read_cells\("bundled:pbmc68k", model=model\)'
-    assert "read_cells" not in code or re.search(read, code), f"{page}, block {number} reads cells that cannot be sliced"
+    assert "read_cells" not in code or re.search(read, code), (
+        f"{page}, block {number} reads cells that cannot be sliced"
+    )
     exec(compile(re.sub(read, r"few(\g<0>)", code), f"{page}, block {number}", "exec"), {"few": few})
 
 

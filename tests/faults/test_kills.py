@@ -23,7 +23,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, unbroken)
                 child.process.kill()
                 ended = child.last_words()
                 kills += not ended
-    assert kills >= 7
+    assert kills >= 5
     assert_same(tmp_path, unbroken)
 
 
@@ -39,13 +39,13 @@ def test_killed_at_every_change_of_a_file_it_ends_with_the_same_bits(tmp_path, u
 
 
 def test_killed_between_checkpoints_it_does_the_lost_steps_again(tmp_path, unbroken):
-    for seconds, until in [(0, 7), (1e9, 17)]:
+    for seconds, until in [(0, 5), (1e9, 13)]:
         with Child(tmp_path, seconds=seconds) as child:
             while child.hear()[0] < until:
                 pass
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[-2])["step"] >= 16
-    assert newest(tmp_path) < 17
+    assert json.loads(lines[-2])["step"] >= 12
+    assert newest(tmp_path) < 13
     train(tmp_path)
     assert_same(tmp_path, unbroken)
 

@@ -22,7 +22,7 @@ from cellprism.sae.stream import Vectors
 from cellprism.sae.units import Job
 from faults.forks import forked
 
-D, N, K, TOKENS, STEPS = 13, 41, 5, 101, 23
+D, N, K, TOKENS, STEPS = 13, 41, 5, 101, 17
 FINISHED = -1, "finished"
 
 
@@ -55,11 +55,15 @@ def jobs() -> list[Job]:
 
 
 def train(
-    folder: Path | None, seconds: float = 0.0, progress: Callable[[int, object], None] | None = None
+    folder: Path | None,
+    seconds: float = 0.0,
+    progress: Callable[[int, object], None] | None = None,
+    only: str = "",
 ) -> list[SparseAutoencoder]:
-    """By default there is a checkpoint after every step."""
+    """Fit everything, or only one architecture; by default there is a checkpoint after every step."""
     torch.set_num_threads(1)
-    return fit_saes(Numbered(), jobs(), STEPS, checkpoints=folder, checkpoint_seconds=seconds, progress=progress)
+    some = [job for job in jobs() if only in ("", job.config.architecture)][: 1 if only else None]
+    return fit_saes(Numbered(), some, STEPS, checkpoints=folder, checkpoint_seconds=seconds, progress=progress)
 
 
 def newest(folder: Path) -> int:
@@ -74,13 +78,13 @@ def contents(folder: Path) -> tuple[str, dict[str, torch.Tensor]]:
     return (folder / "metrics.jsonl").read_text(), tensors
 
 
-def assert_same(folder: Path, unbroken: Path) -> None:
+def assert_same(folder: Path, unbroken: Path, only: str = "") -> None:
     """Metrics, every tensor of the last checkpoint, and the autoencoders made of it are the same, bit for bit."""
     (text, tensors), (expected_text, expected) = contents(folder), contents(unbroken)
     assert text == expected_text
     assert tensors.keys() == expected.keys()
     assert [name for name in expected if not torch.equal(tensors[name], expected[name])] == []
-    for sae, other in zip(train(folder), train(unbroken), strict=True):
+    for sae, other in zip(train(folder, only=only), train(unbroken, only=only), strict=True):
         for name in ("W_enc", "b_enc", "W_dec", "b_dec", "threshold", "slope", "shift", "centre", "target_centre"):
             mine, others = getattr(sae, name), getattr(other, name)
             assert (mine is None) == (others is None), name

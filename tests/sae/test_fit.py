@@ -186,7 +186,7 @@ def test_an_autoencoder_with_a_threshold_does_alone_what_it_did_in_training(arch
     alone = evaluate(sae, [unseen.x])
     assert alone.explained_variance == pytest.approx(last["explained_variance"], abs=0.05)
     assert alone.l0 == pytest.approx(last["l0"], rel=0.15)
-    assert alone.explained_variance > 0.5
+    assert alone.explained_variance > 0.4
 
 
 def test_several_jobs_on_one_stream_are_each_what_they_are_alone(batches):

@@ -77,3 +77,58 @@ def planted_cells(recipe: dict[int, float], n_source: int = 53, n_target: int = 
     adata.obs["cell_type"] = ["helper"] * n_source + ["killer"] * n_target
     adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]
     return adata
+
+
+class PlantedRanks(PlantedModel):
+    """The same network on the expressed genes of each cell alone, strongest first: it has a logit of each token's own
+    gene in place of expression. Cells are filled up with padding, whose value and residual are 0.
+    """
+
+    name = "planted ranks"
+
+    def batches(self, adata: AnnData, size: int):
+        """Other genes in every cell; a batch is as wide as its fullest cell."""
+        names = torch.tensor([self.genes.index(name) for name in adata.var_names])
+        for start in range(0, adata.n_obs, size):
+            counts = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32))
+            values, order = counts.sort(dim=1, descending=True, stable=True)
+            width = int((values > 0).sum(dim=1).max())
+            values = values[:, :width]
+            gene = torch.where(values > 0, names[order[:, :width]], -1)
+            yield CellBatch(values, gene, gene >= 0, torch.arange(start, start + len(counts)))
+
+    def resume(self, batch: CellBatch, layer: int, x: torch.Tensor) -> CellOutput:
+        """Averages, and each token's projection on the row of its own gene."""
+        weight = batch.present[..., None].to(x.dtype)
+        logit = (x * self.rows[batch.gene].to(x.dtype)).sum(-1).masked_fill(batch.gene < 0, 0)
+        return CellOutput(None, (x * weight).sum(1) / weight.sum(1), None, logit)
+
+
+class PlantedWhole(PlantedModel):
+    """The same genes in one vector a cell, the sum of all v w_t; a decoder reads each gene off its own row."""
+
+    name = "planted whole"
+
+    def __init__(self, decodes: bool = True):
+        super().__init__()
+        self.decodes = decodes
+
+    def batches(self, adata: AnnData, size: int):
+        """One token a cell; what it is read from is in ``inputs``."""
+        column = [self.genes.index(name) for name in adata.var_names]
+        for start in range(0, adata.n_obs, size):
+            counts = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32))
+            inputs = torch.zeros(len(counts), len(self.genes))
+            inputs[:, column] = counts
+            one = torch.ones(len(counts), 1, dtype=torch.bool)
+            cell = torch.arange(start, start + len(counts))
+            yield CellBatch(torch.zeros(len(counts), 1), torch.tensor([-1]), one, cell, inputs)
+
+    def residual(self, batch: CellBatch, layer: int) -> torch.Tensor:
+        """The sum over genes."""
+        return (batch.inputs @ self.rows[: len(self.genes)])[:, None]
+
+    def resume(self, batch: CellBatch, layer: int, x: torch.Tensor) -> CellOutput:
+        """Projections on the rows of all genes; nothing without a decoder."""
+        z = x[:, 0]
+        return CellOutput(z @ self.rows[: len(self.genes)].to(z.dtype).T if self.decodes else None, z)

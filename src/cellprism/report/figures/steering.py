@@ -23,7 +23,7 @@ def dose_figure(steered: SteeredFeature, n_cells: int, words: Words, files: tupl
     plot = canvas(
         [*_null_band(steered), off, on],
         xaxis={"title": {"text": "strength (1 = untouched, 0 = removed)"}},
-        yaxis={"title": {"text": f"mean change, {words.unit}"}, "zeroline": True},
+        yaxis={"title": {"text": f"mean change, {words.unit}"}, "zeroline": True, "exponentformat": "power"},
         shapes=[
             {
                 "type": "line",

@@ -76,7 +76,7 @@ def _fit(training: TrainingFacts, layer: int) -> list[Claim]:
             test=Test(
                 "explained variance, 1 − FVU",
                 "greater",
-                f"residual stream, all {tokens} of this run",
+                f"inner state, all {tokens} of this run",
                 unit_of_inference=tokens,
             ),
             source=Source(f"sae/L{layer}/metrics.json", "explained_variance"),
