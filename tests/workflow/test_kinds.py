@@ -25,9 +25,11 @@ WHOLE = ("train.centring=global", "train.epochs=3", "train.n_features=41", "trai
 
 
 def run_of(asked: dict, folder: Path, *changes: str) -> Path:
-    """A tiny run of every step and its page."""
-    start_run(config_of(asked, *changes), folder, bar, lambda text: None)
+    """A tiny run of every step and its page; what was said goes to ``said.txt``."""
+    said: list[str] = []
+    start_run(config_of(asked, *changes), folder, bar, said.append)
     write_report(folder)
+    (folder / "said.txt").write_text("\n".join(said))
     return folder
 
 
@@ -128,6 +130,9 @@ def test_without_a_decoder_the_page_says_what_is_missing(bare, capsys):
     assert "'obsm:X_pca' has no decoder, so what an edit does to genes cannot be read" in facts.absent["steer"]
     assert "has no decoder, so there is no expression to bring close" in facts.absent["contrast"]
     assert "This model has no decoder: nothing is said of genes" in page(bare)
+    said = (bare / "said.txt").read_text()
+    assert "nothing to steer: 'obsm:X_pca' has no decoder" in said
+    assert "no expression recipe: 'obsm:X_pca' has no decoder" in said
     assert call(["steer", str(bare), "--feature", "3"]) == 2
     assert "obsm:KEY+ridge" in capsys.readouterr().err
 

@@ -59,7 +59,7 @@ def linear_start(
 def filled(sample: Float[Tensor, "token d_model"]) -> float:
     """Share of the dimensions that some vectors fill: participation ratio of their covariance's eigenvalues, over d.
 
-    Formula: (sum_i l_i)^2 / (d sum_i l_i^2), which is tr(C)^2 / (d tr(C^2)): 1 where all directions vary alike, 1/d where
+    Formula: (sum_i l_i)^2 / (d sum_i l_i^2) = tr(C)^2 / (d tr(C^2)): 1 where all directions vary alike, 1/d where
     one does; 0 where nothing varies.
     """
     centred = sample - sample.mean(dim=0)

@@ -36,6 +36,8 @@ def contrast_types(bench: Workbench) -> list[Path]:
         raise ModelError(why)
     files = [bench.folder / "contrast" / ABSENT]
     write_json(files[0], absent)
+    for objective in absent:
+        bench.say(f"no {objective} recipe: {why}")
     for objective in [o for o in wanted.objectives if o not in absent]:
         with bench.bar(f"{wanted.source} to {wanted.target}, {objective} objective", None):
             result = contrast(

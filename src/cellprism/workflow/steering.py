@@ -37,6 +37,7 @@ def steer_programs(bench: Workbench) -> list[Path]:
     absent, why = bench.folder / "steer" / ABSENT, cannot_steer(bench)
     write_json(absent, {"programs": why} if why else {})
     if why:
+        bench.say(f"nothing to steer: {why}")
         return [absent]
     F, lists = _features(bench)
     table = read_table(bench.layer_folder("terms") / "enrichment.parquet")
