@@ -90,7 +90,8 @@ def assert_same(folder: Path, unbroken: Path, only: str = "") -> None:
             assert (mine is None) == (others is None), name
             assert mine is None or torch.equal(mine, others), name
         pd.testing.assert_frame_equal(sae.history, other.history, check_exact=True)
-    assert {path.name for path in folder.iterdir()} == {path.name for path in unbroken.iterdir()}
+    names, expected_names = ({path.name for path in f.iterdir()} for f in (folder, unbroken))
+    assert names == expected_names
 
 
 def in_own_process(
