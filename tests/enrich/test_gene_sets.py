@@ -4,7 +4,8 @@ import pytest
 from anndata import AnnData
 from scipy.sparse import csr_matrix
 
-from cellprism.enrich.gene_sets import background_genes, gene_sets, log1p_cp10k
+from cellprism.cells.expression import log1p_cp10k
+from cellprism.enrich.gene_sets import background_genes, gene_sets
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import ConfigError
 
@@ -87,16 +88,6 @@ def test_sparse_and_dense_matrices_give_the_same_sets(F):
 def test_mistakes_in_gene_sets_are_refused(F, arguments, message):
     with pytest.raises(ConfigError, match=message):
         gene_sets(F, **arguments)
-
-
-def test_log1p_cp10k_divides_by_the_declared_total_and_else_by_the_sum_of_the_columns(cells):
-    counts = cells.X.toarray().astype(np.float64)
-    declared = np.log1p(counts / (counts.sum(axis=1) + 1000)[:, None] * 1e4)
-    np.testing.assert_allclose(log1p_cp10k(cells).toarray(), declared, rtol=1e-12)
-    del cells.obs["total_counts"]
-    summed = np.log1p(counts / np.maximum(counts.sum(axis=1), 1)[:, None] * 1e4)
-    np.testing.assert_allclose(log1p_cp10k(cells).toarray(), summed, rtol=1e-12)
-    assert (cells.X.toarray() == counts).all()
 
 
 def test_the_two_published_gene_filters_equal_their_definitions_gene_by_gene(cells):

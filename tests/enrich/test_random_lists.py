@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 from scipy.stats import chisquare
 
-from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.membership import term_table
 from cellprism.enrich.random_lists import (
     coexpression_lists,

@@ -16,6 +16,7 @@ from anndata import AnnData
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.footprint import gene_set_size, participation_ratio
 from cellprism.errors import ConfigError
 
@@ -48,19 +49,6 @@ def background_genes(adata: AnnData, preset: str = "paper") -> tuple[str, ...]:
             f"no gene of {adata.n_vars} passes the filter {preset!r}; use 'code' or 'all' for sparse counts"
         )
     return tuple(adata.var_names[kept])
-
-
-def log1p_cp10k(adata: AnnData) -> csr_array:
-    """log(1 + counts per ten thousand), natural logarithm, [cell gene].
-
-    The total is ``obs["total_counts"]`` where present (all genes that were read), else the sum of the columns
-    at hand.
-    """
-    counts = csr_array(adata.X, dtype=np.float64)
-    total = adata.obs["total_counts"].to_numpy(dtype=np.float64) if "total_counts" in adata.obs else counts.sum(axis=1)
-    counts.data *= np.repeat(1e4 / np.maximum(total, 1), np.diff(counts.indptr))
-    np.log1p(counts.data, out=counts.data)
-    return counts
 
 
 def gene_sets(

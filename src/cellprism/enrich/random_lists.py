@@ -27,7 +27,7 @@ import numpy as np
 from anndata import AnnData
 from jaxtyping import Float, Int
 
-from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.membership import Terms
 from cellprism.errors import ConfigError
 

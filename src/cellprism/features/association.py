@@ -17,10 +17,10 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import InputError
-from cellprism.models.latent.whole import log1p_cp10k
 from cellprism.types import CellModel
 
 CHANCE = 3.0
@@ -55,8 +55,7 @@ def association_table(z: sp.csr_matrix, adata: AnnData, names: pd.Index, recipe:
         ``X``. var is that of ``adata``.
     """
     z.eliminate_zeros()
-    total = np.asarray(adata.obs["total_counts"], dtype=np.float64) if "total_counts" in adata.obs else None
-    shift = weighted_shift(z, log1p_cp10k(sp.csr_matrix(adata.X), total))
+    shift = weighted_shift(z, log1p_cp10k(adata))
     chance = chance_shift(z)[:, None]
     kept = np.where((chance > 0) & (shift >= CHANCE * chance), shift, 0)
     obs = pd.DataFrame(

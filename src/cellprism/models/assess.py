@@ -120,7 +120,9 @@ def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: in
         values = batch.values.clone()
         values[:, : len(hidden)][:, columns] = model.config.mask_value
         masked = CellBatch(values, batch.gene, batch.present, batch.cell)
-        predicted.append(model.resume(masked, last, model.residual(masked, last)).expression.numpy())
+        expression = model.resume(masked, last, model.residual(masked, last)).expression
+        assert expression is not None, "resume of this family predicts expression or raises"
+        predicted.append(expression.numpy())
     return np.concatenate(predicted)
 
 

@@ -160,6 +160,7 @@ def masked_error(
     """Mean squared error of the predicted log1p expression at hidden tokens."""
     last = model.n_layers - 1
     predicted = model.resume(batch, last, model.residual(batch, last)).expression
+    assert predicted is not None, "resume of this family predicts expression or raises"
     n_genes = predicted.shape[1]  # depth tokens come last and are never hidden
     return (predicted.float() - truth[:, :n_genes])[hidden[:, :n_genes]].square().mean()
 

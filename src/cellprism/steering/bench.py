@@ -12,7 +12,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import weighted_shift
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.nulls import feature_activation, firing_and_energy, moved_as_feature
@@ -138,4 +138,4 @@ def _association(pool: CellPool, adata: AnnData) -> Float[np.ndarray, "feature g
         1, pool.code_features.flatten(1).cpu(), pool.code_values.flatten(1).float().cpu()
     )
     column = adata.var_names.get_indexer(pool.genes)
-    return weighted_shift(sp.csr_matrix(z.numpy()), sp.csr_matrix(log1p_cp10k(adata)[:, column]))
+    return weighted_shift(sp.csr_matrix(z.numpy()), log1p_cp10k(adata)[:, column])

@@ -25,7 +25,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.enrich.gene_sets import log1p_cp10k
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import check_steerable

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.cells.read import read_cells
-from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.models.aido_files import WEIGHTS, save
 from cellprism.models.assess import assess
 from cellprism.models.latent.assess import assess as assess_latent

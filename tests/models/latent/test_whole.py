@@ -6,9 +6,8 @@ import torch
 
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.conformance import FAILS, conformance, table
-from cellprism.models.latent.whole import log1p_cp10k
 from cellprism.types import CellBatch, CellModel
-from models.latent.conftest import CELLS, GENES, WIDTH, planted_cells
+from models.latent.conftest import CELLS, GENES, WIDTH
 
 
 def only(batches) -> CellBatch:
@@ -97,15 +96,3 @@ def test_an_untrained_model_has_the_same_shape_and_other_weights(counts_model, p
     assert not torch.allclose(vectors[0], vectors[3])
     assert (one.name, one.revision) == (f"{counts_model.name}, untrained", "seed 5")
     assert one.genes == counts_model.genes
-
-
-def test_log1p_cp10k_takes_a_declared_total():
-    counts = planted_cells(7).X
-    total = np.arange(1000.0, 1007.0)
-    np.testing.assert_allclose(
-        log1p_cp10k(counts, total).toarray(), np.log1p(1e4 * counts.toarray() / total[:, None]), rtol=1e-6
-    )
-    own = counts.toarray().sum(axis=1)
-    np.testing.assert_allclose(
-        log1p_cp10k(counts).toarray(), np.log1p(1e4 * counts.toarray() / own[:, None]), rtol=1e-6
-    )

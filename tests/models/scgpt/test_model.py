@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.read import read_cells
-from cellprism.enrich.gene_sets import log1p_cp10k
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.scgpt import ScGpt
 from cellprism.models.scgpt.bins import amounts, bin_levels, bin_values

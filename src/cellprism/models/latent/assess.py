@@ -22,9 +22,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.labels import UNLABELLED
 from cellprism.equations.likelihood import nats_per_count
-from cellprism.models.latent.whole import CountsModel, log1p_cp10k
+from cellprism.models.latent.whole import CountsModel
 
 DRAWS = 2_000
 READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes
@@ -135,7 +136,7 @@ def _readout(
     train, test = np.arange(len(train)), np.arange(len(train), len(labels))
     sources = {
         "vectors": latent_vectors(model, adata, size),
-        "raw expression": log1p_cp10k(sp.csr_matrix(adata.X)).toarray(),
+        "raw expression": log1p_cp10k(adata).toarray(),
         "untrained network": latent_vectors(untrained, adata, size),
     }
     draws = np.random.default_rng([seed, 7]).integers(len(test), size=(DRAWS, len(test)))

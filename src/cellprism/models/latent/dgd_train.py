@@ -24,12 +24,12 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable
 from cellprism.equations.likelihood import negative_binomial
 from cellprism.errors import ConfigError
 from cellprism.models.latent.dgd import START_SPREAD, DgdModel, DgdSizes
 from cellprism.models.latent.training import TrainingCells
-from cellprism.models.latent.whole import log1p_cp10k
 
 SPREAD_TOLERANCE = 0.3  # of the log of a component's spread around that of START_SPREAD
 WARMUP = 50
@@ -107,7 +107,8 @@ def train_dgd(
 
 def start(model: DgdModel, cells: TrainingCells, seed: int) -> Float[Tensor, "cell d_model"]:
     """Give decoder bias and mixture their start, and return the vectors' start."""
-    scores = PCA(model.d_model, svd_solver="arpack", random_state=seed).fit_transform(log1p_cp10k(cells.matrix))
+    pca = PCA(model.d_model, svd_solver="arpack", random_state=seed)
+    scores = pca.fit_transform(log1p_cp10k(AnnData(cells.matrix)))
     scores = scores / scores.std(axis=0)
     clusters = KMeans(model.sizes.components, n_init="auto", random_state=seed)
     share = np.bincount(clusters.fit_predict(scores), minlength=model.sizes.components) / len(scores)

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from anndata import AnnData
 from jaxtyping import Float
-from scipy.sparse import csc_matrix, csr_matrix
+from scipy.sparse import csc_matrix
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, ModelError
-from cellprism.models.latent.whole import as_one_token, log1p_cp10k, vectors_of
+from cellprism.models.latent.whole import as_one_token, vectors_of
 from cellprism.types import CellBatch, CellOutput, Site
 
 LOOKS_FOR = "nothing on disk: obsm:KEY names an embedding that the cells bring, obsm:KEY+ridge gives it a decoder"
@@ -153,8 +154,7 @@ def ridge_decoder(
     The penalty acts on standardised dimensions, so it means the same for any scale of the embedding. Totals are
     ``obs["total_counts"]`` where present, else sums over the columns.
     """
-    total = np.asarray(adata.obs["total_counts"], dtype=np.float64) if "total_counts" in adata.obs else None
-    columns = csc_matrix(log1p_cp10k(csr_matrix(adata.X), total))
+    columns = csc_matrix(log1p_cp10k(adata))
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > 0, spread, 1)
     weight, bias = [], []

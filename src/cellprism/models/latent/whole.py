@@ -50,14 +50,6 @@ def vectors_of(batch: CellBatch, width: int, name: str) -> Float[Tensor, "cell i
     return batch.inputs
 
 
-def log1p_cp10k(counts: sp.csr_matrix, total: Float[np.ndarray, " cell"] | None = None) -> sp.csr_matrix:
-    """log(1 + counts per ten thousand), natural logarithm, of ``total`` or else of all counts in the matrix."""
-    values = sp.csr_matrix(counts, dtype=np.float64, copy=True)
-    of = np.asarray(values.sum(axis=1)).ravel() if total is None else total
-    values.data = np.log1p(values.data * np.repeat(1e4 / np.maximum(of, 1), np.diff(values.indptr)))
-    return values
-
-
 class CountsModel(nn.Module, ABC):
     """A model with one vector a cell and a decoder to each gene's share of the cell's counts.
 
