@@ -7,10 +7,11 @@ import pytest
 from cellprism.report.figures.contrast import axis_title, gap_title
 from cellprism.report.figures.enrichment import rate_title
 from cellprism.report.figures.features import feature_map, program_heatmap
-from cellprism.report.figures.figure import percent, plain, small, small_text, wrapped
+from cellprism.report.figures.figure import log_axis, percent, plain, small, small_text, wrapped
 from cellprism.report.figures.model import error_figure
-from cellprism.report.figures.scores import score_table
+from cellprism.report.figures.scores import SCORE_LABELS, score_table
 from cellprism.report.figures.steering import dose_figure, dose_title, steering_table, term_table
+from cellprism.report.gather.contrast import contrast_claims
 from cellprism.report.sections import page_sections
 from cellprism.report.words import words_for
 
@@ -182,6 +183,26 @@ def test_no_verdict_is_given_where_neither_direction_is_better(facts):
     verdicts = {row[0].split(" ")[0]: row[-1] for row in score_table(facts.contrasts[0]).rows}
     assert verdicts["drift"] == "–"
     assert verdicts["cells"] == "above chance"
+
+
+def test_the_table_of_scores_says_what_the_claims_say(facts):
+    contrast = facts.contrasts[0]
+    lucky = replace(contrast.scores["latent_progress"], short_search=0.0)
+    contrast = replace(contrast, scores={**contrast.scores, "latent_progress": lucky})
+    rows = {row[0]: row[-1] for row in score_table(contrast).rows}
+    claims = {claim.id: claim.verdict for claim in contrast_claims(contrast)}
+    assert claims["contrast-latent-latent-progress"] == "cannot be told here"
+    for name, label in SCORE_LABELS.items():
+        id = f"contrast-latent-{name.replace('_', '-')}"
+        if id in claims:
+            assert rows[label] == claims[id], name
+
+
+def test_a_logarithmic_axis_has_marks_to_read_it_by():
+    assert {0.05, 0.1, 0.2, 0.5, 1, 2} <= set(log_axis([0.07, 4.0])["tickvals"])
+    wide = log_axis([0, 1e-5, 3.0])["tickvals"]
+    assert {1e-5, 1e-4} <= set(wide)
+    assert not {2e-5, 5e-4} & set(wide)
 
 
 def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(facts):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,17 @@ def test_every_key_number_has_a_control_and_a_verdict(claims):
     for key in keys:
         assert key.control != "no control was measured"
         assert key.claim in {claim.id for claim in claims}
+
+
+def test_a_key_number_stands_beside_its_hardest_control(claims):
+    rate = key_numbers(claims)[1]
+    rivals = [c for c in claims if c.id.startswith("annotated-against-")]
+    assert len(rivals) > 3
+    hardest = max(rivals, key=lambda c: c.null.value)
+    assert (rate.claim, rate.verdict) == (hardest.id, hardest.verdict)
+    easiest = min(rivals, key=lambda c: c.null.value)
+    swapped = [replace(c, null=replace(c.null, value=0.99)) if c is easiest else c for c in claims]
+    assert key_numbers(swapped)[1].claim == easiest.id
 
 
 def test_a_run_without_steps_has_no_key_numbers(tmp_path):

@@ -1,5 +1,6 @@
 """The top of the page: a few sentences and numbers of this run, each with its control in the same breath."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -12,11 +13,11 @@ from cellprism.report.words import words_for
 
 KEY_CLAIMS = {
     "model-beats-ridge": "of the error on hidden genes removed",
-    "annotated-against-coexpression": "of features match a known gene program",
+    "annotated-against-": "of features match a known gene program",
     "features-beat-random": "of steered features move their own program",
     "contrast-latent-fraction-closer": "of steered cells end closer to the target",
 }
-"""Claims that become the large numbers, by the end of their id, with the words that go under the number."""
+"""Claims that become the large numbers, by a part of their id, with the words that go under the number."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,22 @@ class KeyNumber:
 
 
 def key_numbers(claims: list[Claim]) -> list[KeyNumber]:
-    """The large numbers of the page, as far as this run measured them."""
+    """The large numbers of the page, as far as this run measured them, each beside its hardest control."""
     found = []
-    for ending, words in KEY_CLAIMS.items():
-        claim = next((c for c in claims if c.id.endswith(ending) and c.value is not None), None)
-        if claim is None:
+    for part, words in KEY_CLAIMS.items():
+        measured = [c for c in claims if part in c.id and c.value is not None]
+        if not measured:
             continue
+        claim = max(measured, key=_control)
         control = "no control was measured"
         if claim.null and claim.null.value is not None:
             control = f"{claim.show(claim.null.value)}, {claim.null.name.split(' (')[0]}"
         found.append(KeyNumber(claim.show(claim.value), words, control, claim.verdict, claim.id))
     return found
+
+
+def _control(claim: Claim) -> float:
+    return -math.inf if claim.null is None or claim.null.value is None else claim.null.value
 
 
 def summary_sentences(facts: RunFacts, claims: list[Claim]) -> list[str]:

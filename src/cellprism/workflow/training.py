@@ -32,6 +32,7 @@ from cellprism.workflow.tracking import tracking
 from cellprism.workflow.workbench import Workbench
 
 CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to the third digit
+FEW_STEPS = 300  # with fewer, most autoencoders are still improving fast
 CELLS_A_PASS = 32  # of models whose memory is not planned
 
 
@@ -78,6 +79,11 @@ def train(bench: Workbench) -> list[Path]:
             track(done, figures)
 
         sae = trained(bench, progress)
+    if sae.history is not None and len(sae.history) < FEW_STEPS:
+        bench.say(
+            f"{len(sae.history)} steps are few for an autoencoder to learn from: these cells make "
+            f"{len(sae.history) // config.train.epochs} batches; raise train.epochs, or lower train.batch_size"
+        )
     folder = bench.layer_folder("sae")
     some = bench.some_cells(CONTROL_CELLS)
     control = evaluate_at(bench.model, untrained_sae(sae, config.seed), some, config.layer)

@@ -13,6 +13,7 @@ from cellprism.report.figures.figure import (
     NumberTable,
     canvas,
     joined,
+    log_axis,
     percent,
     plain,
     small,
@@ -47,8 +48,7 @@ def feature_map(facts: FeatureFacts, alpha: float, files: tuple[str, ...]) -> Fi
         [trace for count, trace in traces if count],
         xaxis={
             "title": {"text": "participation ratio (effective number of genes)"},
-            "type": "log",
-            "dtick": 1,
+            **log_axis(numbers(table, "participation_ratio")),
         },
         yaxis={
             "title": {"text": "variance between cell types (share)"},

@@ -1,8 +1,9 @@
 """A figure: a plot together with the words that a reader needs to trust and understand it."""
 
 import html
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,14 @@ class Figure:
 def canvas(traces: Sequence[Any], **layout: Any) -> go.Figure:
     """A plot without a template: the page gives it the light or the dark one."""
     return go.Figure(data=list(traces), layout={"template": "none", **layout})
+
+
+def log_axis(values: Iterable[float]) -> dict[str, Any]:
+    """A logarithmic axis with marks at 1, 2 and 5, or at 1 alone where the positive values span three decades."""
+    positive = [math.log10(v) for v in values if v > 0]
+    digits = (1, 2, 5) if positive and max(positive) - min(positive) < 3 else (1,)
+    ticks = [float(f"{digit}e{power}") for power in range(-9, 10) for digit in digits]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from cellprism.report import theme
 from cellprism.report.facts import MaskedError, Measure, ModelFacts, TrainingFacts
-from cellprism.report.figures.figure import Figure, NumberTable, canvas, percent, wrapped
+from cellprism.report.figures.figure import Figure, NumberTable, canvas, log_axis, percent, wrapped
 
 ERROR_LABELS = {
     "model": "the model",
@@ -137,7 +137,7 @@ def training_figure(training: TrainingFacts, files: tuple[str, ...]) -> Figure:
     plot = canvas(
         [loss],
         xaxis={"title": {"text": "training step"}},
-        yaxis={"title": {"text": "mean squared error (log scale)"}, "type": "log", "dtick": "D2"},
+        yaxis={"title": {"text": "mean squared error (log scale)"}, **log_axis(history["mse"])},
         showlegend=False,
     )
     said = "The controls matter more than the number itself."

@@ -135,7 +135,21 @@ def _controls(score: Score, name: str) -> list[str]:
 
 
 def _verdict(score: Score, null: Null | None) -> str:
+    if longer_search(score):
+        return "cannot be told here"
     return judge(score.value, score.interval, null.interval if null else None, matters=SHARE_MATTERS).verdict
+
+
+def longer_search(score: Score, form: str = ".2f") -> str:
+    """A reason for no verdict where a recipe beats shuffled labels only by a longer search; empty elsewhere."""
+    null = score.nulls.get("shuffled_labels")
+    if score.short_search is None or null is None or null.interval is None:
+        return ""
+    longer = judge(score.value, score.interval, null.interval).verdict
+    if longer != "above chance" or judge(score.short_search, None, null.interval).verdict == longer:
+        return ""
+    short = format(score.short_search, form).replace("%", "\u00a0%")
+    return f"a search with the true labels that is as short as those with shuffled ones reaches only {short}"
 
 
 def _with_interval(score: Score) -> str:

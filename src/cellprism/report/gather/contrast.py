@@ -3,9 +3,10 @@
 import numpy as np
 
 from cellprism.report.claims import Claim, Published, Source, Test, judged
-from cellprism.report.facts import ContrastFacts, Score, cells_of
+from cellprism.report.facts import ContrastFacts, cells_of
+from cellprism.report.figures.scores import longer_search
 from cellprism.report.published import AIDO_100M, NUMBERS
-from cellprism.report.verdict import SHARE_MATTERS, judge
+from cellprism.report.verdict import SHARE_MATTERS
 
 SECTION = "From one cell type to another"
 MARKERS = ("CD8A", "CD8B")
@@ -87,20 +88,8 @@ def _score(contrast: ContrastFacts, name: str, against: str) -> Claim:
             matters=SHARE_MATTERS,
         ),
         source=_summary(contrast, f"scores.{name}.value"),
-        barred=_short_search(score, form) if against == "shuffled_labels" else "",
+        barred=longer_search(score, form) if against == "shuffled_labels" else "",
     )
-
-
-def _short_search(score: Score, form: str) -> str:
-    """A reason for no verdict where a recipe beats shuffled labels only by a longer search."""
-    null = score.nulls.get("shuffled_labels")
-    if score.short_search is None or null is None or null.interval is None:
-        return ""
-    longer = judge(score.value, score.interval, null.interval).verdict
-    if longer != "above chance" or judge(score.short_search, None, null.interval).verdict == longer:
-        return ""
-    short = format(score.short_search, form).replace("%", "\u00a0%")
-    return f"a search with the true labels that is as short as those with shuffled ones reaches only {short}"
 
 
 def _marker(contrast: ContrastFacts, gene: str) -> Claim:
