@@ -112,6 +112,7 @@ class CellModel(Protocol):
     - ``residuals(batch, layers)``: the residual streams after several blocks from one pass, in the order asked.
     - ``fitted(adata)``: for a model that takes width and genes from the cells, the model for these cells.
     - ``reinitialised(seed)``: the same architecture with fresh random weights, the control for what training taught.
+    - ``limits_on(adata)``: sentences on what it cannot do with these cells, for the card among a run's results.
     """
 
     name: str

@@ -28,6 +28,13 @@ def test_the_ensembl_id_wins_over_the_symbol_and_the_symbol_over_the_alias():
     assert places(var) == [(1, 0), (2, 1), (4, 2), (-1, -1)]
 
 
+def test_a_retired_id_among_the_aliases_is_found_where_the_name_says_nothing():
+    table = GeneTable.of(["AAA", "BBB"], ["ENSG00000000001", "ENSG00000000002"], [["ENSG00000000077"], []])
+    var = pd.DataFrame({"gene_ids": ["ENSG00000000077.1", "ENSG00000000077"]}, index=["NOBODY", "BBB"])
+    mapping = match_genes(data_genes(var), table)
+    assert list(zip(mapping.place.tolist(), mapping.way.tolist(), strict=True)) == [(0, 2), (1, 1)]
+
+
 @pytest.mark.parametrize("column", ["gene_symbols", "feature_name", "Symbol", "gene_short_name"])
 def test_ids_in_the_index_and_symbols_in_a_column_are_found(column):
     var = pd.DataFrame({column: ["zzz", "CCC"]}, index=["ENSG00000000004", "ENSG00000000099"])

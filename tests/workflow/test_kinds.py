@@ -53,7 +53,7 @@ def ranks(asked, genes, tmp_path_factory) -> Path:
     from cellprism.models.geneformer.model import Geneformer
 
     folder = tmp_path_factory.mktemp("ranks")
-    Geneformer.random(genes, hidden=26, layers=2, heads=2, intermediate=19, input_size=128).save(folder / "model")
+    Geneformer.random(genes, hidden=26, layers=2, heads=2, intermediate=19, input_size=32).save(folder / "model")
     return run_of({**asked, "model": str(folder / "model")}, folder / "run")
 
 
@@ -85,6 +85,18 @@ def test_a_model_of_ranks_is_read_over_carriers_and_in_token_logits(ranks):
     assert not tested & set(table.var_names[~table.var["carried"]])
     assert summary(ranks, "steer/programs")["quantity"] == "token_logit"
     assert summary(ranks, "contrast/latent")["quantity"] == "token_logit"
+
+
+def test_the_page_says_which_genes_a_model_of_ranks_leaves_unread(ranks):
+    said = "it reads the 30 genes of a cell that stand highest above their usual level"
+    assert said in (ranks / "said.txt").read_text()
+    assert said in page(ranks)
+
+
+def test_few_steps_of_training_are_said_with_what_to_do(ranks):
+    said = (ranks / "said.txt").read_text()
+    assert "steps are few for an autoencoder to learn from" in said
+    assert "raise train.epochs, or lower train.batch_size" in said
 
 
 def test_the_page_of_a_model_of_ranks_never_calls_a_logit_expression(ranks):

@@ -71,7 +71,7 @@ def data_genes(var: pd.DataFrame) -> DataGenes:
 
 
 def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
-    """Look every gene of the data up in ``table``: Ensembl id first, then symbol, then alias."""
+    """Look every gene of the data up in ``table``: by Ensembl id, by symbol, by alias, which may be a retired id."""
     place, way = np.full(len(genes.names), -1), np.full(len(genes.names), -1)
     for row, (ensembl, names) in enumerate(zip(genes.ensembl, genes.names, strict=True)):
         if ensembl in table.by_ensembl:
@@ -83,7 +83,7 @@ def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
                 place[row], way[row] = table.by_symbol[name], 1
                 break
         else:
-            if hit := next((n for n in names if n in table.by_alias), None):
+            if hit := next((n for n in (*names, ensembl) if n in table.by_alias), None):
                 place[row], way[row] = table.by_alias[hit], 2
     return GeneMapping(place, way)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models.aido import AidoConfig
 from cellprism.models.aido_input import DEPTH_TOKENS
-from cellprism.models.hub import KNOWN_LICENCES, licence_of, provenance
+from cellprism.models.hub import KNOWN_LICENCES, licence_of, origin
 from cellprism.store.atomic import read_json
 
 CONFIG = "config.json"
@@ -91,15 +91,9 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
 def published_card(folder: Path) -> dict[str, Any]:
     """Name, revision, licence and source of weights that carry no card of ours: where they were fetched from, or else
     what the README beside them states."""
-    said = provenance(folder)
-    if said is not None:
-        place = f"/{said['subfolder']}" if said["subfolder"] else ""
-        return {
-            "name": said["repository"] + place,
-            "revision": said["revision"],
-            "licence": said["licence"],
-            "source": f"{said['endpoint']}/{said['repository']}, fetched {said['fetched']}",
-        }
+    fetched = origin(folder)
+    if fetched is not None:
+        return fetched
     stated = licence_of(folder)
     if stated in ("", "other"):
         stated = f"not stated; published AIDO.Cell weights are under the {KNOWN_LICENCES['genbio-ai']}"

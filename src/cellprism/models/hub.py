@@ -184,6 +184,23 @@ def provenance(folder: Path) -> dict[str, Any] | None:
     return read_json(folder / PROVENANCE) if (folder / PROVENANCE).is_file() else None
 
 
+def origin(folder: Path) -> dict[str, Any] | None:
+    """Name, revision, licence and source of a model's folder that was fetched, for its card; None for another.
+
+    Raises:
+        DamagedError: the record cannot be read.
+    """
+    said = provenance(folder)
+    if said is None:
+        return None
+    return {
+        "name": "/".join(part for part in (said["repository"], said["subfolder"]) if part),
+        "revision": said["revision"],
+        "licence": said["licence"],
+        "source": f"{said['endpoint']}/{said['repository']}, fetched {said['fetched']}",
+    }
+
+
 def licence_of(folder: Path) -> str:
     """The licence of a model's folder: as recorded when it was fetched, or as the README in it states; '' for neither.
 

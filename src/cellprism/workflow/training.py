@@ -58,8 +58,12 @@ def prepare_cells(bench: Workbench) -> list[Path]:
     with replacing(paths[0]) as scratch:
         cells.write_h5ad(scratch, compression="gzip")
     model = bench.model  # only now: it may take its genes from the cells
+    card, limits = dict(model.card), getattr(model, "limits_on", lambda cells: [])(cells)
+    if limits:
+        card["limits"] = [*card.get("limits", ()), *limits]
+        bench.say("; ".join(limits))
     facts = {name: getattr(model, name) for name in ("name", "revision", "licence", "n_layers", "d_model")}
-    write_json(paths[1], {**facts, "n_genes": len(model.genes), "card": model.card})
+    write_json(paths[1], {**facts, "n_genes": len(model.genes), "card": card})
     return paths
 
 

@@ -65,7 +65,13 @@ class Workbench:
     @cached_property
     def loaded(self) -> CellModel:
         """The cell model before it has seen the run's cells; the run's layer is checked against it."""
-        model = load_model(self.config.model, offline=self.offline, **self.config.model_options.given())
+        options = self.config.model_options.given()
+        with self.bar(f"loading {self.config.model}", None) as advance:
+
+            def fetched(name: str, done: int, size: int) -> None:
+                advance(done, f"{name}, {done / 1e6:,.0f} of {size / 1e6:,.0f} MB")
+
+            model = load_model(self.config.model, offline=self.offline, progress=fetched, **options)
         Site(self.config.layer, model.n_layers)
         return model
 

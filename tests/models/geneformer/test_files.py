@@ -20,6 +20,7 @@ from cellprism.models import geneformer, hub
 from cellprism.models.geneformer.dictionaries import CONVERTED, Dictionary, fetch_dictionaries
 from cellprism.models.geneformer.files import convert, load
 from cellprism.models.geneformer.model import Geneformer
+from cellprism.models.registry import fetch_model, load_model
 from models.conftest import same_weights
 from models.geneformer.conftest import IDS, NAMES, publish
 from models.hub_server import Hub, serving
@@ -75,7 +76,7 @@ def test_what_we_save_is_what_the_library_and_we_load(model, cells, tmp_path):
 def test_a_random_folder_remembers_that_it_is_one(tmp_path):
     Geneformer.random(NAMES, hidden=26, layers=2, heads=2, input_size=13, seed=5).save(tmp_path)
     found = load(tmp_path)
-    assert (found.name, found.revision, found.licence) == ("random", "seed 5", "none")
+    assert (found.name, found.revision, found.licence) == ("Geneformer, random weights", "seed 5", "none")
     assert found.genes == tuple(NAMES)
 
 
@@ -184,9 +185,10 @@ def test_a_model_of_the_hub_comes_with_its_dictionaries_and_its_origin(published
         folder = hub.fetch(source)
         with pytest.raises(ModelError, match="no gene dictionary of 3. tokens"):
             load(folder)
-        fetch_dictionaries(folder)
-    fetch_dictionaries(folder, offline=True)
+        named = load_model(f"hf://{source.repository}@{source.revision}#{source.subfolder}")
+    assert fetch_model(f"hf://{source.repository}@{source.revision}#{source.subfolder}", offline=True) == folder
     found = load(folder)
+    assert named.card == found.card
     assert same_weights(found.network, model.network)
     assert found.dictionary == model.dictionary
     assert found.name == f"ctheodoris/Geneformer/{published.folder.name}"

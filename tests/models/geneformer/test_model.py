@@ -102,6 +102,16 @@ def test_tokens_are_the_expressed_genes_from_the_highest_above_usual_down(publis
     assert cut > 3, "these cells test that low ranks are left out"
 
 
+def test_it_says_how_many_expressed_genes_it_does_not_read(model, cells):
+    (said,) = model.limits_on(cells)
+    expressed, read = np.count_nonzero(cells.X.toarray(), axis=1), []
+    for batch in model.batches(cells, 5):
+        read += batch.present.sum(dim=1).tolist()
+    unread = expressed - np.array(read)
+    assert f"{unread.sum() / expressed.sum():.1%} are not read, in {(unread > 0).sum()} of {CELLS} cells" in said
+    assert model.limits_on(cells[unread == 0]) == []
+
+
 def test_a_batch_is_as_wide_as_its_fullest_cell(published, model, cells):
     special = 2 * (published.version == "V2")
     small = next(model.batches(cells[2:3], 5))

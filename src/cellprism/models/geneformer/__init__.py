@@ -11,6 +11,7 @@
 from pathlib import Path
 
 from cellprism.cells.genes import GeneTable
+from cellprism.models.download import Progress
 from cellprism.store.atomic import read_json
 from cellprism.types import CellModel
 
@@ -28,6 +29,19 @@ def recognises(path: Path) -> bool:
         return False
     settings = read_json(config)
     return isinstance(settings, dict) and settings.get("model_type") == "bert"
+
+
+def fetch_extras(folder: Path, offline: bool = False, progress: Progress | None = None) -> None:
+    """Fetch a model's gene dictionaries, which the published repository keeps beside the folders of its models.
+
+    Raises:
+        ModelError: offline and not in the cache.
+        DamagedError: something else came than was announced.
+        CellprismError: the hub cannot be reached.
+    """
+    from cellprism.models.geneformer import dictionaries
+
+    dictionaries.fetch_dictionaries(folder, offline, progress)
 
 
 def load(path: Path, genes: GeneTable | Path | str | None = None) -> CellModel:

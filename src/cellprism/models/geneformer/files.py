@@ -48,7 +48,8 @@ def load(path: Path, genes: GeneTable | Path | str | None = None) -> Geneformer:
     """
     settings = _settings(path)
     network = _network(path, settings)
-    dictionary, card = find(path, network.config.vocab_size), settings.get("card") or _published_card(path)
+    dictionary = find(path, network.config.vocab_size)
+    card = settings.get("card") or hub.origin(path) or {"licence": hub.licence_of(path) or LICENCE}
     if genes is not None:
         dictionary = dictionary.named(genes if isinstance(genes, GeneTable) else read_gene_table(Path(genes)))
     return Geneformer(
@@ -89,19 +90,6 @@ def _settings(path: Path) -> dict[str, Any]:
     if not (path / CONFIG).is_file():
         raise ModelError(f"no {CONFIG} in {path}; expected a Geneformer folder")
     return read_json(path / CONFIG)
-
-
-def _published_card(path: Path) -> dict[str, Any]:
-    """Name, revision, licence and source of weights that carry no card of ours."""
-    said = hub.provenance(path)
-    if said is None:
-        return {"licence": hub.licence_of(path) or LICENCE}
-    return {
-        "name": "/".join(part for part in (said["repository"], said["subfolder"]) if part),
-        "revision": said["revision"],
-        "licence": said["licence"],
-        "source": f"{said['endpoint']}/{said['repository']}, fetched {said['fetched']}",
-    }
 
 
 def _network(path: Path, settings: dict[str, Any]) -> BertForMaskedLM:

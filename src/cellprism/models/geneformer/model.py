@@ -112,7 +112,9 @@ class Geneformer(Module):
             intermediate_size=intermediate, max_position_embeddings=input_size, hidden_act="relu",
             hidden_dropout_prob=0.02, attention_probs_dropout_prob=0.02, pad_token_id=genes.tokens[PAD],
         )  # fmt: skip
-        return cls(_drawn(config, seed), genes, name="random", revision=f"seed {seed}", licence="none")
+        return cls(
+            _drawn(config, seed), genes, name="Geneformer, random weights", revision=f"seed {seed}", licence="none"
+        )
 
     def reinitialised(self, seed: int) -> "Geneformer":
         """The same architecture and genes with fresh random weights: the control for what training has taught."""
@@ -146,6 +148,19 @@ class Geneformer(Module):
                                              "(scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
         for start in range(0, adata.n_obs, size):
             yield self._batch(counts[start : start + size], gene, start).to(self.network.device)
+
+    def limits_on(self, adata: AnnData) -> list[str]:
+        """How many of the cells' expressed genes do not fit into ``input_size`` tokens, where there are such."""
+        room = self.input_size - 2 * self.dictionary.special
+        expressed = np.bincount(sp.coo_matrix(adata.X).nonzero()[0], minlength=adata.n_obs)
+        unread = np.maximum(expressed - room, 0)
+        if not unread.any():
+            return []
+        return [
+            f"it reads the {room:,} genes of a cell that stand highest above their usual level; of the genes that these "
+            f"cells express, {unread.sum() / expressed.sum():.1%} are not read, in {np.count_nonzero(unread):,} of "
+            f"{adata.n_obs:,} cells"
+        ]
 
     def _batch(self, counts: sp.csr_matrix, gene: Int[np.ndarray, " column"], start: int) -> CellBatch:
         tokens, special = self.dictionary.tokens, 2 * self.dictionary.special
