@@ -157,8 +157,8 @@ class Geneformer(Module):
         if not unread.any():
             return []
         return [
-            f"it reads the {room:,} genes of a cell that stand highest above their usual level; of the genes that these "
-            f"cells express, {unread.sum() / expressed.sum():.1%} are not read, in {np.count_nonzero(unread):,} of "
+            f"it reads the {room:,} genes of a cell that stand highest above their usual level; of the genes that "
+            f"these cells express, {unread.sum() / expressed.sum():.1%} are not read, in {np.count_nonzero(unread):,} of "
             f"{adata.n_obs:,} cells"
         ]
 
