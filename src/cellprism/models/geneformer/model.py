@@ -156,10 +156,10 @@ class Geneformer(Module):
         unread = np.maximum(expressed - room, 0)
         if not unread.any():
             return []
+        share = unread.sum() / expressed.sum()
         return [
             f"it reads the {room:,} genes of a cell that stand highest above their usual level; of the genes that "
-            f"these cells express, {unread.sum() / expressed.sum():.1%} are not read, in {np.count_nonzero(unread):,} of "
-            f"{adata.n_obs:,} cells"
+            f"these cells express, {share:.1%} are not read, in {np.count_nonzero(unread):,} of {adata.n_obs:,} cells"
         ]
 
     def _batch(self, counts: sp.csr_matrix, gene: Int[np.ndarray, " column"], start: int) -> CellBatch:
