@@ -54,6 +54,11 @@ def test_all_verbs_stand_in_the_help(capsys):
     assert [verb for verb in VERBS if f" {verb} " not in out] == []
 
 
+def test_the_package_can_be_run_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "cellprism", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__
+
+
 def test_the_version_is_data(capsys):
     assert call(["--version"]) == 0
     assert capsys.readouterr().out.strip() == __version__
