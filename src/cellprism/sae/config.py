@@ -75,8 +75,8 @@ class SaeConfig:
     """Initial directions: sampled vectors, random, or torch's initial linear layers. ``auto``: random where the vectors
     fill more than half of their dimensions, else sampled; residuals of cell models fill few."""
     start_scale: float | None = None
-    """Initial norm of the encoder, over the one with the least initial error; by default 2 from sampled vectors and 0.5
-    from random ones (fewer features then die), and 1 for ``gated`` and ``jumprelu``."""
+    """Initial norm of the encoder, over the one with the least initial error; by default 1.75 from sampled vectors and
+    0.5 from random ones (fewer features then die), and 1 for ``gated`` and ``jumprelu``."""
     start_bias: Literal["mean", "median", "zero"] = "mean"
     """Initial decoder bias: mean, geometric median, or zero."""
     learning_rate: float = 1e-3

@@ -20,7 +20,7 @@ from cellprism.sae.config import SaeConfig
 
 NOISE = 0.1  # norm of the noise beside a sampled direction of norm 1
 EXACT = ("gated", "jumprelu")  # architectures whose values are not pushed down while they learn
-SAMPLED_SCALE, RANDOM_SCALE = 2.0, 0.5  # of the others' encoder; less leaves dead features, more learns slower
+SAMPLED_SCALE, RANDOM_SCALE = 1.75, 0.5  # of the others' encoder; less leaves dead features, more learns slower
 HALF = 0.5  # of the dimensions; residuals of the bundled model fill 5 %, a dictionary of random directions 70 %
 MEDIAN_STEPS = 50  # of Weiszfeld's iteration; it gains about a digit in ten
 
