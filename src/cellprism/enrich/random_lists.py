@@ -76,16 +76,17 @@ def gene_use_lists(
     "curveball". Genes of ``lists`` outside the background are dropped.
     """
     rng = np.random.default_rng(seed)
-    pool = set(background)
-    held = [[g for g in dict.fromkeys(genes) if g in pool] for genes in lists.values()]
-    for a, b in rng.integers(len(held), size=(TRADES * len(held), 2)):
-        in_a, in_b = set(held[a]), set(held[b])
-        only_a = [g for g in held[a] if g not in in_b]
-        traded = only_a + [g for g in held[b] if g not in in_a]
-        both = [g for g in held[a] if g in in_b]
-        shuffled = [traded[i] for i in rng.permutation(len(traded))]
-        held[a], held[b] = both + shuffled[: len(only_a)], both + shuffled[len(only_a) :]
-    return {name: tuple(genes) for name, genes in zip(lists, held, strict=True)}
+    pool = np.array(list(dict.fromkeys(background)))
+    place = {gene: i for i, gene in enumerate(pool)}
+    holds = np.zeros((len(lists), len(pool)), dtype=bool)
+    for row, genes in zip(holds, lists.values(), strict=True):
+        row[[place[g] for g in genes if g in place]] = True
+    for a, b in rng.integers(len(holds), size=(TRADES * len(holds), 2)):
+        traded = np.flatnonzero(holds[a] != holds[b])
+        goes_to_b = rng.permutation(traded)[holds[a, traded].sum() :]
+        holds[a, traded], holds[b, traded] = True, False
+        holds[a, goes_to_b], holds[b, goes_to_b] = False, True
+    return {name: tuple(pool[row].tolist()) for name, row in zip(lists, holds, strict=True)}
 
 
 def matched_permutation(popularity: Int[np.ndarray, " gene"], rng: np.random.Generator) -> Int[np.ndarray, " gene"]:
