@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def main(data: Path, run: Path) -> None:
-    command = ["cellprism", "run", str(HERE / "pbmc3k.toml"), "--out", str(run),
+    command = [sys.executable, "-m", "cellprism", "run", str(HERE / "pbmc3k.toml"), "--out", str(run),
                "--set", f"cells={data / 'pbmc3k_raw_labelled.h5ad'}"]  # fmt: skip
     subprocess.run(command, check=True, env={**os.environ, "CELLPRISM_DATA_DIR": str(data)})
     state = json.loads((run / "run.json").read_text())

@@ -8,7 +8,7 @@ from cellprism.report.claims import Claim
 from cellprism.report.facts import ContrastFacts, RunFacts, SteeredFeature
 from cellprism.report.figures.contrast import marker_words
 from cellprism.report.figures.steering import signed
-from cellprism.report.verdict import VERDICTS
+from cellprism.report.verdict import VERDICTS, judge
 from cellprism.report.words import words_for
 
 KEY_CLAIMS = {
@@ -32,18 +32,24 @@ class KeyNumber:
 
 
 def key_numbers(claims: list[Claim]) -> list[KeyNumber]:
-    """The large numbers of the page, as far as this run measured them, each beside its hardest control."""
+    """The large numbers of the page, as far as this run measured them, each beside the hardest control that is fair."""
     found = []
     for part, words in KEY_CLAIMS.items():
         measured = [c for c in claims if part in c.id and c.value is not None]
         if not measured:
             continue
-        claim = max(measured, key=_control)
+        claim = max([c for c in measured if _is_fair(c)] or measured, key=_control)
         control = "no control was measured"
         if claim.null and claim.null.value is not None:
             control = f"{claim.show(claim.null.value)}, {claim.null.name.split(' (')[0]}"
         found.append(KeyNumber(claim.show(claim.value), words, control, claim.verdict, claim.id))
     return found
+
+
+def _is_fair(claim: Claim) -> bool:
+    """Whether the verdict is what the numbers say, so that nothing else forbids the comparison."""
+    null = claim.null.interval if claim.null else None
+    return judge(claim.value, claim.interval, null, matters=claim.test.matters).verdict == claim.verdict
 
 
 def _control(claim: Claim) -> float:
