@@ -8,12 +8,15 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from models.scgpt.published import write_folder
 from sklearn.decomposition import PCA
 
 from cellprism.cells.genes import GeneTable
 from cellprism.cli.app import call
 from cellprism.errors import ModelError
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
+from cellprism.models.scgpt.files import published_name
+from cellprism.models.scgpt.model import ScGpt
 from cellprism.report.inputs import read_run
 from cellprism.report.page import write_report
 from cellprism.workflow.config import read_config
@@ -54,6 +57,17 @@ def ranks(asked, genes, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("ranks")
     Geneformer.random(genes, hidden=26, layers=2, heads=2, intermediate=19, input_size=32).save(folder / "model")
+    return run_of({**asked, "model": str(folder / "model")}, folder / "run")
+
+
+@pytest.fixture(scope="module")
+def bins(asked, genes, tmp_path_factory) -> Path:
+    """A run on a random scGPT, read from a folder in the published layout."""
+    folder = tmp_path_factory.mktemp("bins")
+    model = ScGpt.random(genes, hidden=26, layers=2, heads=2, intermediate=19, n_bins=11, seed=3)
+    tensors = {published_name(name): tensor for name, tensor in model.state_dict().items()}
+    args = {"embsize": 26, "nlayers": 2, "nheads": 2, "d_hid": 19, "n_bins": 11}
+    write_folder(folder / "model", tensors, args, {g: i for i, g in enumerate([*genes, "<cls>"])})
     return run_of({**asked, "model": str(folder / "model")}, folder / "run")
 
 
@@ -109,6 +123,13 @@ def test_the_page_of_a_model_of_ranks_never_calls_a_logit_expression(ranks):
     assert list(absent) == ["expression"]
     assert "predicts which gene stands at a place, not how much" in absent["expression"]
     assert "so there is no expression to bring close; use objective='latent'" in said
+
+
+def test_a_model_of_bins_is_steered_in_expression(bins):
+    assert summary(bins, "steer/programs")["quantity"] == "expression"
+    assert (bins / "contrast/expression/summary.json").is_file()
+    assert anndata.read_h5ad(bins / "features/L0/genes.h5ad").uns["cellprism"]["tokens"] == "genes"
+    assert "log(1 + counts per 10,000)" in page(bins)
 
 
 def test_a_model_of_whole_cells_gets_genes_by_association_and_says_so(whole):
