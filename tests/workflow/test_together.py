@@ -9,7 +9,8 @@ import torch
 from cellprism.cli.app import call
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json
-from workflow.tiny import N_FEATURES
+from cellprism.workflow.config import write_config
+from workflow.tiny import N_FEATURES, config_of
 
 PROGRAM = "import sys; from cellprism.cli.app import main; main(sys.argv[1:])"
 
@@ -43,6 +44,17 @@ def test_two_processes_make_the_run_that_one_makes(asked, tmp_path):
     again = torchrun(program, training(asked, together))
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("train: already done") == 1
+
+
+@pytest.mark.slow
+def test_a_whole_run_is_done_by_the_first_of_them(asked, tmp_path):
+    program, settings = tmp_path / "program.py", tmp_path / "config.toml"
+    program.write_text(PROGRAM)
+    settings.write_text(write_config(config_of(asked)))
+    done = torchrun(program, ["run", str(settings), "--out", str(tmp_path / "run"), "--device=cpu"])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("contrast: done in") == done.stderr.count("claims in") == 1
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ def run(
     """Read cells, train, interpret, steer, contrast and report, as one TOML file says.
 
     Steps that are already done under the same settings are skipped, so the same command goes on after an interruption.
+    Started by ``torchrun``, all its processes train together; the first one does the rest.
 
     Parameters
     ----------
@@ -40,8 +41,11 @@ def run(
         print(write_config(wanted), end="")
         return
     from cellprism.report.page import write_report
+    from cellprism.sae.distributed import is_first, started
     from cellprism.workflow.pipeline import start_run
 
-    start_run(wanted, out, bar, say, track=track, device=device, offline=offline)
-    page = write_report(out)
-    say(f"claims in {out / 'claims.json'}; open {page}")
+    with started():
+        start_run(wanted, out, bar, say, track=track, device=device, offline=offline)
+        if is_first():
+            page = write_report(out)
+            say(f"claims in {out / 'claims.json'}; open {page}")
