@@ -23,7 +23,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, unbroken)
                 child.process.kill()
                 ended = child.last_words()
                 kills += not ended
-    assert kills >= 3
+    assert kills >= 2
     assert_same(tmp_path, unbroken)
 
 
