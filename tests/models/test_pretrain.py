@@ -253,7 +253,7 @@ def test_columns_in_another_order_than_the_genes_are_refused(cells, tmp_path):
 def test_a_cell_without_counts_is_refused_before_it_turns_every_weight_into_nan(cells, tmp_path, total):
     empty = cells.copy()
     empty.obs["total_counts"] = [*cells.obs["total_counts"][:-1], total]
-    with pytest.raises(CellsError, match="1 cells have no counts; drop them"):
+    with pytest.raises(CellsError, match="1 cells have no counts in the model.s genes; drop them"):
         pretrain(empty, TABLE, SHORT, tmp_path)
 
 

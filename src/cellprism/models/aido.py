@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import CellsError, ModelError
+from cellprism.errors import ModelError
 from cellprism.models.aido_input import DEPTH_TOKENS, model_input
 from cellprism.types import CellBatch, CellOutput, Site
 
@@ -223,23 +224,16 @@ class AidoCell(nn.Module):
             ModelError: the model came without a gene list.
             CellsError: a column is no gene of this model, or a cell has no counts at all.
         """
-        if not self.genes:
+        if self.gene_table is None:
             raise ModelError(
                 f"model {self.name!r} came without a gene list, so it cannot read cells; load it with genes=TABLE, or "
                 "fetch the published list once: cellprism models fetch MODEL"
             )
-        index = {gene: i for i, gene in enumerate(self.genes)}
-        unknown = [gene for gene in adata.var_names if gene not in index]
-        if unknown:
-            some = f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}"
-            raise CellsError("the AnnData", [f"{some}; read the cells with read_cells(..., model=model)"])
-        columns = torch.tensor([index[gene] for gene in adata.var_names], dtype=torch.long)
+        columns = torch.from_numpy(columns_of(adata, self.gene_table, self.name))
         counts = sp.csr_matrix(adata.X)
         declared = self.config.total == "cell" and "total_counts" in adata.obs
         totals = np.asarray(adata.obs["total_counts"] if declared else counts.sum(axis=1), dtype=np.float32).ravel()
-        if (totals <= 0).any():
-            raise CellsError("the AnnData", [f"{int((totals <= 0).sum())} cells have no counts in the model's genes; "
-                                             "drop them (scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        refuse_empty(totals)
         device = self.position_embedding.weight.device
         for start in range(0, adata.n_obs, size):
             rows = slice(start, min(start + size, adata.n_obs))

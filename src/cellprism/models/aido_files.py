@@ -27,6 +27,7 @@ from cellprism.models.aido import AidoCell
 from cellprism.models.aido_genes import cached_gene_list, fetch_gene_list
 from cellprism.models.aido_settings import CONFIG, config_of, published_card, read_settings
 from cellprism.models.download import Progress
+from cellprism.models.tensors import fill
 from cellprism.store.atomic import read_json, replacing, write_json
 
 WEIGHTS, PICKLED, GENES = "model.safetensors", "pytorch_model.bin", "genes.tsv"
@@ -135,7 +136,7 @@ def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: b
         name=card.get("name", path.name if path.is_dir() else path.stem),
         revision=card.get("revision", "local"), licence=card.get("licence", "unknown"),
     )  # fmt: skip
-    _fill(model, tensors, path)
+    fill(model, tensors, published_name, path)
     if not head:
         warnings.warn(
             f"{path} has no prediction head (cls.*): residuals can be read, but expression cannot be predicted "
@@ -196,18 +197,3 @@ def _weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     shards = sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("."))
     return shards or [file for file in (folder / PICKLED,) if file.is_file()]
-
-
-def _fill(model: AidoCell, tensors: dict[str, Tensor], path: Path) -> None:
-    wanted = {published_name(ours): ours for ours in model.state_dict()}
-    missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    if missing or unknown:
-        raise ModelError(
-            f"{path} does not hold the tensors of this family: {len(missing)} missing (such as {missing[:2]}), "
-            f"{len(unknown)} unknown (such as {unknown[:2]})"
-        )
-    wrong = [n for n, ours in wanted.items() if tensors[n].shape != model.state_dict()[ours].shape]
-    if wrong:
-        raise ModelError(f"{path}: tensor {wrong[0]} has shape {tuple(tensors[wrong[0]].shape)}, expected "
-                         f"{tuple(model.state_dict()[wanted[wrong[0]]].shape)}")  # fmt: skip
-    model.load_state_dict({ours: tensors[name].float() for name, ours in wanted.items()})

@@ -24,8 +24,9 @@ from anndata import AnnData
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cellprism.cells.columns import refuse_empty
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import CellsError, ConfigError
+from cellprism.errors import ConfigError
 from cellprism.models.aido import AidoCell, AidoConfig
 from cellprism.models.aido_input import model_input
 from cellprism.models.pretrain_start import start
@@ -111,9 +112,7 @@ class Counts:
         matrix = sp.csr_matrix(adata.X)
         declared = adata.obs["total_counts"] if "total_counts" in adata.obs else matrix.sum(axis=1)
         totals = np.asarray(declared, dtype=np.float32).ravel()
-        if empty := int((~(totals > 0)).sum()):
-            raise CellsError("the AnnData", [f"{empty} cells have no counts; drop them (scanpy.pp.filter_cells(adata, "
-                                             "min_counts=1))"])  # fmt: skip
+        refuse_empty(totals)
         return cls(matrix, totals)
 
 

@@ -166,7 +166,7 @@ def test_cells_without_counts_in_the_genes_given_are_counted(model, cells):
     counts = cells.X.toarray()
     counts[[3, 11]] = 0
     cells.X = counts
-    with pytest.raises(CellsError, match="2 cells have no counts in the genes given; drop them"):
+    with pytest.raises(CellsError, match="2 cells have no counts in the model's genes; drop them"):
         next(model.batches(cells, 5))
 
 

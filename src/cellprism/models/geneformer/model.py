@@ -30,8 +30,9 @@ from torch.nn import Module
 from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM
 
+from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import CellsError, ModelError
+from cellprism.errors import ModelError
 from cellprism.models.geneformer.dictionaries import CLS, EOS, PAD, Dictionary
 from cellprism.models.geneformer.tokens import ranked_columns
 from cellprism.types import CellBatch, CellOutput, Site
@@ -137,15 +138,9 @@ class Geneformer(Module):
         Raises:
             CellsError: a column is no gene of this model, or a cell has no counts at all.
         """
-        place = self.gene_table.by_symbol
-        if unknown := [gene for gene in adata.var_names if gene not in place]:
-            some = f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}"
-            raise CellsError("the AnnData", [f"{some}; read the cells with read_cells(..., model=model)"])
-        gene = np.array([place[symbol] for symbol in adata.var_names], dtype=np.int64)
+        gene = columns_of(adata, self.gene_table, self.name)
         counts = sp.csr_matrix(adata.X)
-        if empty := int((np.asarray(counts.sum(axis=1)) <= 0).sum()):
-            raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; drop them "
-                                             "(scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        refuse_empty(np.asarray(counts.sum(axis=1)).ravel())
         for start in range(0, adata.n_obs, size):
             yield self._batch(counts[start : start + size], gene, start).to(self.network.device)
 

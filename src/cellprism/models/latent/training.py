@@ -9,8 +9,9 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.cells.columns import refuse_empty
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import CellsError, ConfigError
+from cellprism.errors import ConfigError
 from cellprism.models.pretrain import held_out_cells
 
 
@@ -31,9 +32,7 @@ class TrainingCells:
         if tuple(adata.var_names) != genes.symbol:
             raise ConfigError("the columns of the cells are not the genes of the list, in its order; subset them first")
         matrix = sp.csr_matrix(adata.X, dtype=np.float32)
-        if empty := int((np.asarray(matrix.sum(axis=1)) <= 0).sum()):
-            raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; drop them "
-                                             "(scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        refuse_empty(np.asarray(matrix.sum(axis=1)).ravel())
         train, _ = held_out_cells(adata.n_obs, held_out, seed)
         return cls(matrix[train])
 

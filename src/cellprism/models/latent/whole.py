@@ -17,8 +17,9 @@ from anndata import AnnData
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import CellsError, ModelError
+from cellprism.errors import ModelError
 from cellprism.types import CellBatch, CellOutput, Site
 
 NOT_MEASURED = -1.0
@@ -103,16 +104,9 @@ class CountsModel(nn.Module, ABC):
         Raises:
             CellsError: a column is no gene of this model, or a cell has no counts at all.
         """
-        place = self.gene_table.by_symbol
-        unknown = [gene for gene in adata.var_names if gene not in place]
-        if unknown:
-            some = f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}"
-            raise CellsError("the AnnData", [f"{some}; read the cells with read_cells(..., model=model)"])
+        columns = torch.from_numpy(columns_of(adata, self.gene_table, self.name))
         counts = sp.csr_matrix(adata.X)
-        if empty := int((np.asarray(counts.sum(axis=1)) <= 0).sum()):
-            raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; "
-                                             "drop them (scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
-        columns = torch.tensor([place[gene] for gene in adata.var_names], dtype=torch.long)
+        refuse_empty(np.asarray(counts.sum(axis=1)).ravel())
         device = next(self.parameters()).device
         for start in range(0, adata.n_obs, size):
             dense = torch.from_numpy(counts[start : start + size].toarray().astype(np.float32))

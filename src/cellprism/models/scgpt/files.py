@@ -23,6 +23,7 @@ from torch import Tensor
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models.scgpt.model import ScGpt, ScGptConfig
+from cellprism.models.tensors import fill
 from cellprism.store.atomic import read_json
 
 PICKLED, SAFE, ARGS, VOCABULARY = "best_model.pt", "model.safetensors", "args.json", "vocab.json"
@@ -95,7 +96,7 @@ def load(path: Path) -> ScGpt:
         config, GeneTable.of(symbols), places, cls_token,
         name=folder.resolve().name, licence=LICENCE, card=card,
     )  # fmt: skip
-    _fill(model, tensors, weights)
+    fill(model, tensors, published_name, weights)
     for prefix in filter(aside.__contains__, MISSED):
         warnings.warn(f"{weights}: {prefix}* is left aside, {aside[prefix]}", stacklevel=2)
     return model.eval().requires_grad_(False)
@@ -176,19 +177,3 @@ def _vocabulary(file: Path, rows: int) -> tuple[list[str], list[int], int]:
         raise ModelError(f"{file} has no token {CLS}, behind which the genes of a cell are read; add it with its row")
     genes = sorted((t for t in place if not SPECIAL.fullmatch(t)), key=place.__getitem__)
     return genes, [place[gene] for gene in genes], place[CLS]
-
-
-def _fill(model: ScGpt, tensors: dict[str, Tensor], file: Path) -> None:
-    wanted = {published_name(ours): ours for ours in model.state_dict()}
-    missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    if missing or unknown:
-        raise ModelError(
-            f"{file} does not hold the tensors of this family: {len(missing)} missing (such as {missing[:2]}), "
-            f"{len(unknown)} unknown (such as {unknown[:2]})"
-        )
-    ours = model.state_dict()
-    if wrong := [name for name in wanted if tensors[name].shape != ours[wanted[name]].shape]:
-        expected = tuple(ours[wanted[wrong[0]]].shape)
-        found = tuple(tensors[wrong[0]].shape)
-        raise ModelError(f"{file}: tensor {wrong[0]} has shape {found}, expected {expected}")
-    model.load_state_dict({wanted[name]: tensor.float() for name, tensor in tensors.items()})

@@ -26,8 +26,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
-from cellprism.errors import CellsError, ModelError
+from cellprism.errors import ModelError
 from cellprism.models.scgpt.bins import amounts, bin_levels, bin_values
 from cellprism.types import CellBatch, CellOutput, Site
 
@@ -188,17 +189,12 @@ class ScGpt(nn.Module):
         Raises:
             CellsError: a column is no gene of this model, or a cell has no counts at all.
         """
-        place = self.gene_table.by_symbol
-        if unknown := [gene for gene in adata.var_names if gene not in place]:
-            some = f"{len(unknown)} columns are no genes of {self.name}, such as {unknown[0]!r}"
-            raise CellsError("the AnnData", [f"{some}; read the cells with read_cells(..., model=model)"])
+        columns = columns_of(adata, self.gene_table, self.name)
         counts = sp.csr_matrix(adata.X)
         sums = np.asarray(counts.sum(axis=1), dtype=np.float32).ravel()
-        if (sums <= 0).any():
-            raise CellsError("the AnnData", [f"{int((sums <= 0).sum())} cells have no counts in the genes given; "
-                                             "drop them (scanpy.pp.filter_cells(adata, min_counts=1))"])  # fmt: skip
+        refuse_empty(sums)
         totals = np.asarray(adata.obs["total_counts"], dtype=np.float32) if "total_counts" in adata.obs else sums
-        gene = torch.tensor([-1, *(place[gene] for gene in adata.var_names)], dtype=torch.long)
+        gene = torch.from_numpy(np.append(-1, columns))
         for start in range(0, adata.n_obs, size):
             rows = slice(start, min(start + size, adata.n_obs))
             dense = torch.from_numpy(counts[rows].toarray().astype(np.float32))

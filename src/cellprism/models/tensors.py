@@ -1,0 +1,36 @@
+"""Tensors of a published file into a network of ours."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import Tensor
+from torch.nn import Module
+
+from cellprism.errors import ModelError
+
+
+def fill(model: Module, tensors: Mapping[str, Tensor], published_name: Callable[[str], str], path: Path) -> None:
+    """Copy tensors into a network, in float32; every one must be there, and no other.
+
+    Args:
+        model: the network.
+        tensors: by their published names.
+        published_name: the published name of one of the network's own.
+        path: where they come from, for messages.
+
+    Raises:
+        ModelError: tensors are missing, unknown, or of another shape.
+    """
+    own = model.state_dict()
+    wanted = {published_name(ours): ours for ours in own}
+    missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    if missing or unknown:
+        raise ModelError(
+            f"{path} does not hold the tensors of this family: {len(missing)} missing (such as {missing[:2]}), "
+            f"{len(unknown)} unknown (such as {unknown[:2]})"
+        )
+    for name, ours in wanted.items():
+        found, expected = tuple(tensors[name].shape), tuple(own[ours].shape)
+        if found != expected:
+            raise ModelError(f"{path}: tensor {name} has shape {found}, expected {expected}")
+    model.load_state_dict({ours: tensors[name].float() for name, ours in wanted.items()})
