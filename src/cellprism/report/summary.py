@@ -115,7 +115,7 @@ def _steering(facts: RunFacts, claims: list[Claim]) -> str:
     beat = round((together.value or 0.0) * len(features))
     text = (
         f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes{words.within} by "
-        f"{signed(best.response.value)} against others, {words.alike}{span}; {beat} of {len(features)} "
+        f"{signed(best.response.value)} against others {words.alike}{span}; {beat} of {len(features)} "
         "steered features move their genes beyond matched random ones."
     )
     return text

@@ -5,7 +5,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, SupportsFloat
 
 import plotly.graph_objects as go
 
@@ -45,9 +45,9 @@ def canvas(traces: Sequence[Any], **layout: Any) -> go.Figure:
     return go.Figure(data=list(traces), layout={"template": "none", **layout})
 
 
-def log_axis(values: Iterable[float]) -> dict[str, Any]:
+def log_axis(values: Iterable[SupportsFloat]) -> dict[str, Any]:
     """A logarithmic axis with marks at 1, 2 and 5, or at 1 alone where the positive values span three decades."""
-    positive = [math.log10(v) for v in values if v > 0]
+    positive = [math.log10(float(v)) for v in values if float(v) > 0]
     digits = (1, 2, 5) if positive and max(positive) - min(positive) < 3 else (1,)
     ticks = [float(f"{digit}e{power}") for power in range(-9, 10) for digit in digits]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}

@@ -19,7 +19,7 @@ def dose_figure(steered: SteeredFeature, n_cells: int, words: Words, files: tupl
     """Effect on the feature's genes at each strength, with matched genes and random features beside it."""
     doses = ordered(steered.doses, "alpha")
     on = _line(doses, "on_target", "its genes", theme.OURS, "circle", "solid")
-    off = _line(doses, "off_target", f"other genes, {words.alike}", theme.OPPOSITE, "square", "dash")
+    off = _line(doses, "off_target", f"other genes {words.alike}", theme.OPPOSITE, "square", "dash")
     plot = canvas(
         [*_null_band(steered), off, on],
         xaxis={"title": {"text": "strength (1 = untouched, 0 = removed)"}},
@@ -43,7 +43,7 @@ def dose_figure(steered: SteeredFeature, n_cells: int, words: Words, files: tupl
         dose_title(steered),
         plot,
         f"The model predicts {n_cells} cells again and again with this one feature made stronger or weaker. "
-        f"Blue: mean change of the genes {words.own}. Vermilion: other genes, {words.alike}. "
+        f"Blue: mean change of the genes {words.own}. Vermilion: other genes {words.alike}. "
         "Grey: where the blue line would run with 95 % of random features in its "
         f"place, matched in how often they fire and how large the edit is; measured at {ends}, drawn "
         "straight between. Inside the grey, any edit of that size would do. At strength 1 nothing is "

@@ -34,7 +34,7 @@ def steering_claims(experiments: Sequence[SteeringFacts], tokens: str = "genes")
 
 def _feature_claims(experiment: SteeringFacts, number: int, steered: SteeredFeature, words: Words) -> list[Claim]:
     what = f"Feature {steered.feature} ({steered.program}), turned up and down by {steered.judged_at:g},"
-    genes = f"moves its genes{words.within}, more than others, {words.alike},"
+    genes = f"moves its genes{words.within}, more than others {words.alike},"
     own = steered.response
     claims = [
         _ranked(
