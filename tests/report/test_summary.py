@@ -43,7 +43,19 @@ def test_the_summary_praises_features_only_beyond_both_controls(run_folder):
     rates["rows"][0].update(rate=0.9, interval=[0.85, 0.94])
     path.write_text(json.dumps(rates))
     facts = read_run(run_folder)
-    assert "more than either explains" in summary_sentences(facts, gather_claims(facts))[1]
+    assert "more than any of these explains" in summary_sentences(facts, gather_claims(facts))[1]
+
+
+def test_the_summary_names_the_control_that_features_do_not_exceed(run_folder):
+    path = run_folder / "terms" / "L1" / "rates.json"
+    rates = json.loads(path.read_text())
+    rows = {row["name"]: row for row in rates["rows"]}
+    rows["features"].update(rate=0.9, interval=[0.85, 0.94])
+    rows["gene_use"].update(rate=0.92, interval=[0.88, 0.95])
+    path.write_text(json.dumps(rates))
+    facts = read_run(run_folder)
+    said = summary_sentences(facts, gather_claims(facts))[1]
+    assert "and 92\u00a0% of lists reusing genes as often, so matching a program is by itself no evidence" in said
 
 
 def test_the_summary_says_when_modules_match_more_often(run_folder):

@@ -163,6 +163,8 @@ def test_without_a_decoder_the_page_says_what_is_missing(bare, capsys):
     assert "'obsm:X_pca' has no decoder, so what an edit does to genes cannot be read" in facts.absent["steer"]
     assert "has no decoder, so there is no expression to bring close" in facts.absent["contrast"]
     assert "This model has no decoder: nothing is said of genes" in page(bare)
+    assert "<b>no decoder</b>" in page(bare)
+    assert "share of the gap closed" not in page(bare)
     said = (bare / "said.txt").read_text()
     assert "nothing to steer: 'obsm:X_pca' has no decoder" in said
     assert "no expression recipe: 'obsm:X_pca' has no decoder" in said

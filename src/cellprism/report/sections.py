@@ -3,6 +3,8 @@ run."""
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from cellprism.report.facts import RunFacts, SteeringFacts
 from cellprism.report.figures.contrast import axis_figure, gap_figure, path_figure
 from cellprism.report.figures.enrichment import rate_figure
@@ -12,6 +14,7 @@ from cellprism.report.figures.measures import class_table, firing_figure
 from cellprism.report.figures.model import error_figure, gain_figure, reading_figure, training_figure
 from cellprism.report.figures.scores import progress_figure, score_table
 from cellprism.report.figures.steering import dose_figure, gene_figure, steering_table, term_table
+from cellprism.report.frames import numbers
 from cellprism.report.words import Words, words_for
 
 STEPLESS = "This run has no {} step; `cellprism {}` adds one."
@@ -173,12 +176,9 @@ def _contrast(facts: RunFacts) -> Section:
     tables = []
     for c in facts.contrasts:
         folder = f"contrast/{c.objective}"
-        rows.append(
-            (
-                axis_figure(c, (f"{folder}/cells.parquet", f"{folder}/summary.json")),
-                gap_figure(c, (f"{folder}/genes.parquet",)),
-            )
-        )
+        axis = axis_figure(c, (f"{folder}/cells.parquet", f"{folder}/summary.json"))
+        says_of_genes = bool(np.isfinite(numbers(c.genes, "gap_fraction")).any())
+        rows.append((axis, gap_figure(c, (f"{folder}/genes.parquet",))) if says_of_genes else (axis,))
     if facts.contrasts:
         scores = progress_figure(
             facts.contrasts, tuple(f"contrast/{c.objective}/summary.json" for c in facts.contrasts)

@@ -11,9 +11,10 @@ from cellprism.report.figures.steering import signed
 from cellprism.report.verdict import VERDICTS, judge
 from cellprism.report.words import words_for
 
+RATE = "annotated-against-"
 KEY_CLAIMS = {
     "model-beats-ridge": "of the error on hidden genes removed",
-    "annotated-against-": "of features match a known gene program",
+    RATE: "of features match a known gene program",
     "features-beat-random": "of steered features move their own program",
     "contrast-latent-fraction-closer": "of steered cells end closer to the target",
 }
@@ -38,12 +39,17 @@ def key_numbers(claims: list[Claim]) -> list[KeyNumber]:
         measured = [c for c in claims if part in c.id and c.value is not None]
         if not measured:
             continue
-        claim = max([c for c in measured if _is_fair(c)] or measured, key=_control)
+        claim = _hardest(measured)
         control = "no control was measured"
         if claim.null and claim.null.value is not None:
             control = f"{claim.show(claim.null.value)}, {claim.null.name.split(' (')[0]}"
         found.append(KeyNumber(claim.show(claim.value), words, control, claim.verdict, claim.id))
     return found
+
+
+def _hardest(claims: list[Claim]) -> Claim:
+    """The claim with the highest control, of those that are fair where there are such."""
+    return max([c for c in claims if _is_fair(c)] or claims, key=_control)
 
 
 def _is_fair(claim: Claim) -> bool:
@@ -77,28 +83,25 @@ def _what(facts: RunFacts) -> str:
 
 
 def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
-    """The annotated rate against popularity and co-expression."""
-    ids = ("annotated-against-popularity", "annotated-against-coexpression")
-    named = [(by_id[i], by_id[i].null) for i in ids if i in by_id]
-    if not named:
+    """The annotated rate against popularity, co-expression and the hardest control."""
+    rivals = [claim for id, claim in by_id.items() if RATE in id and claim.null]
+    if not rivals:
         return ""
-    controls = " and ".join(f"{c.show(null.value)} of {null.name.split(' (')[0]}" for c, null in named if null)
-    ours = named[0][0].show(named[0][0].value)
-    start = f"{ours} of its features match a known gene program, against {controls}"
-    if {c.verdict for c, _ in named} == {"above chance"}:
-        return f"{start}: more than either explains{_unlearned(by_id)}."
-    if named[-1][0].verdict == "below chance":
+    hardest = _hardest(rivals)
+    named = [by_id.get(RATE + "popularity"), by_id.get(RATE + "coexpression"), hardest]
+    shown = list(dict.fromkeys(c.id for c in named if c is not None and c.null))
+    controls = [f"{c.show(null.value)} of {null.name.split(' (')[0]}" for c in map(by_id.get, shown)
+                if c is not None and (null := c.null)]  # fmt: skip
+    start = f"{hardest.show(hardest.value)} of its features match a known gene program, against {_listed(controls)}"
+    if hardest.verdict == "above chance":
+        return f"{start}: more than any of these explains."
+    if hardest.verdict == "below chance" and hardest.id == RATE + "coexpression":
         return f"{start}: genes that merely vary together match programs more often than features do."
     return f"{start}, so matching a program is by itself no evidence that a feature adds anything."
 
 
-def _unlearned(by_id: dict[str, Claim]) -> str:
-    """That the programs are in the model's inner state, where features that nobody learned match as many."""
-    untrained = by_id.get("annotated-against-untrained")
-    if untrained is None or untrained.null is None or untrained.verdict == "above chance":
-        return ""
-    rate = untrained.show(untrained.null.value)
-    return f"; but features along random directions of the same inner state match too, {rate} of them"
+def _listed(words: list[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _steering(facts: RunFacts, claims: list[Claim]) -> str:
