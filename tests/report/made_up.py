@@ -155,8 +155,18 @@ def _sae(folder: Path, rng: np.random.Generator) -> None:
         "firing": {"log10_edges": np.linspace(-6, 0, 25).tolist(), "features": counts.tolist(), "never": 4},
         "classes": classes,
         "loss_recovered": {
-            "trained": {"cells": 101, "recovered": {"gene_mean": 0.95}, "interval": {"gene_mean": [0.93, 0.97]}},
-            "untrained": {"cells": 101, "recovered": {"gene_mean": 0.61}, "interval": {"gene_mean": [0.57, 0.65]}},
+            "trained": {
+                "cells": 101,
+                "share_hidden": 0.3,
+                "recovered": {"gene_mean": 0.95},
+                "interval": {"gene_mean": [0.93, 0.97]},
+            },
+            "untrained": {
+                "cells": 101,
+                "share_hidden": 0.3,
+                "recovered": {"gene_mean": 0.61},
+                "interval": {"gene_mean": [0.57, 0.65]},
+            },
         },
         "other": None,
     }

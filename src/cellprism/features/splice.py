@@ -1,46 +1,59 @@
 """Loss recovered: an autoencoder spliced into the model, and what that costs the model's own task.
 
-Some genes of every cell are hidden and predicted from the rest, as in the model's pretraining. The residual stream at
-the site is left as it is, replaced by the autoencoder's reconstruction, or ablated, at the tokens of present genes.
+Some genes of every cell are hidden and predicted from the rest, as in the model's pretraining; of a model of a cell's
+counts, some of the counts. The residual stream at the site is left as it is, replaced by the autoencoder's
+reconstruction, or ablated, at the tokens of present genes.
 
 Notable choices
 
 - Three ablations, from weak to strong as a yardstick: zero; the mean vector of all tokens; each gene's own mean vector.
-  A reconstruction that knows only which gene it looks at recovers nothing against the last.
-- The same genes of the same cells are hidden in every comparison. Intervals are bootstraps over cells; cells of one
-  donor are no replicates of donors.
+  A reconstruction that knows only which gene it looks at recovers nothing against the last. Where the cell is the one
+  token there are the first two.
+- Every count of a cell is hidden or read by itself (binomial thinning), so that what is predicted is independent of
+  what was read but for the cell's composition.
+- The same genes, or counts, of the same cells are hidden in every comparison. Intervals are bootstraps over cells;
+  cells of one donor are no replicates of donors.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cellprism.cells.columns import columns_of
 from cellprism.equations.effects import loss_recovered as recovered
+from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
 from cellprism.features.tokens import residual_tokens
+from cellprism.models.latent.whole import CountsModel
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.types import CellBatch, CellModel
 
 DRAWS = 1_000  # bootstrap draws of cells
-ABLATIONS = ("zero", "mean", "gene_mean")
+ABLATIONS = ("zero", "mean", "gene_mean")  # the last there is, is the strongest
+MASKED, NATS = "masked error", "nats per count"
 
 
 @dataclass(frozen=True)
 class LossRecovered:
-    """Masked errors, and what of the site's worth the reconstruction keeps."""
+    """Losses, and what of the site's worth the reconstruction keeps."""
 
+    loss: str
+    """``MASKED``: mean squared error of the hidden genes' predicted log1p counts per ten thousand; ``NATS``: negative
+    log-likelihood of the hidden counts' genes, per count."""
     cells: int
     """Cells measured."""
     share_hidden: float
-    """Share of each cell's present genes that were hidden."""
+    """Share of each cell's present genes, or of its counts, that was hidden."""
     original: float
-    """Mean squared error of the hidden genes' predicted log1p counts per ten thousand, the model as it is."""
+    """Mean loss over cells, the model as it is."""
     spliced: float
     """The same with the reconstruction in place."""
     ablated: dict[str, float]
@@ -62,14 +75,14 @@ def loss_recovered(
     seed: int = 0,
     batch_size: int = 32,
 ) -> LossRecovered:
-    """Masked error of a model with an autoencoder spliced in at a site, against ablations of the site.
+    """Loss of a model with an autoencoder spliced in at a site, against ablations of the site.
 
     Args:
-        model: a cell model that predicts hidden genes' expression.
+        model: a cell model that predicts hidden genes' expression, or one of a cell's counts (scVI, DGD).
         sae: autoencoder trained at this site.
         adata: cells as ``read_cells`` returns them (raw counts).
         layer: block whose output is replaced, from 0.
-        share: of each cell's present genes that are hidden.
+        share: of each cell's present genes, or of its counts, that are hidden.
         seed: decides which.
         batch_size: cells per forward pass.
 
@@ -77,14 +90,16 @@ def loss_recovered(
         ModelError: the model cannot hide genes or does not predict expression, or the autoencoder is a transcoder,
             which has nothing to put in the site's place.
     """
+    if sae.is_transcoder:
+        raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
+    if isinstance(model, CountsModel):
+        return _summary(NATS, _nats_per_cell(model, sae, adata, share, seed, batch_size), share, seed)
     mask_value = getattr(getattr(model, "config", None), "mask_value", None)
     if mask_value is None:
         raise ModelError(
             f"{model.name!r} has no value for a hidden gene, so there is no masked error to recover; use the "
             "explained variance instead"
         )
-    if sae.is_transcoder:
-        raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
     replacements = _replacements(model, sae, adata, layer, batch_size)
     errors: dict[str, list[Float[np.ndarray, " cell"]]] = {name: [] for name in replacements}
     generator = torch.Generator().manual_seed(seed)
@@ -98,7 +113,35 @@ def loss_recovered(
                 raise ModelError(f"{model.name!r} does not predict expression, so there is no masked error to recover")
             errors[name].append(_error_per_cell(predicted, batch, hidden))
     per_cell = {name: np.concatenate(parts) for name, parts in errors.items()}
-    return _summary(per_cell, share, seed)
+    return _summary(MASKED, per_cell, share, seed)
+
+
+def _nats_per_cell(
+    model: CountsModel, sae: SparseAutoencoder, adata: AnnData, share: float, seed: int, batch_size: int
+) -> dict[str, Float[np.ndarray, " cell"]]:
+    """Each cell's loss on its hidden counts; cells of which all or nothing was hidden are left out."""
+    counts = sp.csr_matrix(adata.X, dtype=np.float32)
+    hidden = counts.copy()
+    hidden.data = np.random.default_rng(seed).binomial(counts.data.astype(np.int64), share).astype(np.float32)
+    read = sp.csr_matrix(counts - hidden)
+    both = np.minimum(*(np.asarray(part.sum(axis=1)).ravel() for part in (read, hidden))) > 0
+    seen, truth = (
+        AnnData(read[both], var=pd.DataFrame(index=adata.var_names)),
+        torch.from_numpy(hidden[both].toarray()).double(),
+    )
+    columns = torch.from_numpy(columns_of(adata, model.gene_table, model.name))
+    z = torch.cat([model.residual(batch, 0)[:, 0] for batch in model.batches(seen, batch_size)])
+    replaced = {
+        "original": z,
+        "spliced": sae.decode(sae.encode(z)).to(z.dtype),
+        "zero": torch.zeros_like(z),
+        "mean": z.mean(dim=0).expand_as(z),
+    }
+    losses = {}
+    for name, vectors in replaced.items():
+        log_shares = torch.cat([model.log_shares(part)[:, columns] for part in vectors.split(batch_size)])
+        losses[name] = nats_per_count(truth, log_shares.cpu().double().log_softmax(dim=1)).numpy()
+    return losses
 
 
 def _replacements(
@@ -149,22 +192,24 @@ def _error_per_cell(
     return (squared.sum(dim=1) / hidden.sum(dim=1).clamp(min=1)).double().cpu().numpy()
 
 
-def _summary(per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int) -> LossRecovered:
+def _summary(loss: str, per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int) -> LossRecovered:
+    ablations = [name for name in ABLATIONS if name in per_cell]
     n_cells = len(per_cell["original"])
     draws = np.random.default_rng(seed).integers(n_cells, size=(DRAWS, n_cells))
     mean = {name: float(error.mean()) for name, error in per_cell.items()}
     drawn = {name: error[draws].mean(axis=1) for name, error in per_cell.items()}
     interval = {}
-    for name in ABLATIONS:
+    for name in ablations:
         values = [recovered(*losses) for losses in zip(drawn["original"], drawn["spliced"], drawn[name], strict=True)]
         low, high = np.nanquantile(values, [0.025, 0.975]) if np.isfinite(values).any() else (np.nan, np.nan)
         interval[name] = (float(low), float(high))
     return LossRecovered(
+        loss=loss,
         cells=n_cells,
         share_hidden=share,
         original=mean["original"],
         spliced=mean["spliced"],
-        ablated={name: mean[name] for name in ABLATIONS},
-        recovered={name: recovered(mean["original"], mean["spliced"], mean[name]) for name in ABLATIONS},
+        ablated={name: mean[name] for name in ablations},
+        recovered={name: recovered(mean["original"], mean["spliced"], mean[name]) for name in ablations},
         interval=interval,
     )

@@ -72,11 +72,15 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class SpliceFacts:
-    """Loss recovered when the reconstruction takes the site's place, against each gene's mean vector."""
+    """Loss recovered when the reconstruction takes the site's place, against the strongest ablation."""
 
     recovered: Measure
     untrained: Measure
     n_cells: int
+    share_hidden: float
+    """Share of each cell's genes, or of its counts where the cell is the one token, that was hidden."""
+    ablation: str
+    """``gene_mean``: each gene's mean vector; ``mean``: that of all cells."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class MeasureFacts:
     classes: list[dict[str, Any]]
     """class, genes, tokens, variance_share, error_share, explained_variance; empty where tokens are no genes."""
     splice: SpliceFacts | None
-    """None where the model cannot hide genes."""
+    """None where the model has no loss of its own."""
     no_splice: str
     """Why not."""
     other: tuple[str, float, float] | None

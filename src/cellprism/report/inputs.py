@@ -25,8 +25,9 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
     dense_share; and controls {name: explained_variance of that control}, names untrained, gene_mean or words
 ``sae/L1/measures.json``
     tokens (genes, cells); firing {log10_edges, features, never}; classes [{class, genes, tokens, variance_share,
-    error_share, explained_variance}] or {absent: why}; loss_recovered {trained, untrained: {cells, recovered and
-    interval by ablation}} or {absent: why}; other {source, trained, untrained} or null
+    error_share, explained_variance}] or {absent: why}; loss_recovered {trained, untrained: {cells,
+    share_hidden, recovered and interval by ablation, mean or gene_mean}} or {absent: why}; other {source, trained,
+    untrained} or null
 ``sae/L1/history.parquet``
     ``SparseAutoencoder.history``: step, mse
 ``features/L1/features.parquet``
@@ -211,11 +212,13 @@ def read_measures(path: Path) -> MeasureFacts | None:
     firing, classes, splice, other = (found[name] for name in ("firing", "classes", "loss_recovered", "other"))
     pair = None
     if "trained" in splice:
-        measured = [
-            Measure(splice[name]["recovered"]["gene_mean"], tuple(splice[name]["interval"]["gene_mean"]))
+        trained = splice["trained"]
+        ablation = "gene_mean" if "gene_mean" in trained["recovered"] else "mean"
+        ours, control = (
+            Measure(splice[name]["recovered"][ablation], tuple(splice[name]["interval"][ablation]))
             for name in ("trained", "untrained")
-        ]
-        pair = SpliceFacts(*measured, n_cells=splice["trained"]["cells"])
+        )
+        pair = SpliceFacts(ours, control, trained["cells"], trained["share_hidden"], ablation)
     return MeasureFacts(
         firing["log10_edges"],
         firing["features"],

@@ -29,28 +29,32 @@ def training_claims(training: TrainingFacts, layer: int) -> list[Claim]:
 
 def _splice(measures: MeasureFacts, layer: int) -> Claim:
     """Loss recovered, beside an untrained autoencoder."""
-    splice = measures.splice
-    null = None
+    splice, null = measures.splice, None
+    hidden, mean, loss = "genes", "each gene's mean vector", "masked error"
+    if measures.tokens == "cells":
+        hidden, mean, loss = "counts", "the mean vector of all cells", "nats per hidden count"
     if splice:
         level = splice.untrained
         null = Null("an untrained autoencoder", level.value, level.interval)
     return judged(
         "sae-loss-recovered",
         SECTION,
-        "With the reconstruction in place of the inner state the model still predicts hidden genes",
+        f"With the reconstruction in place of the inner state the model still predicts hidden {hidden}",
         splice.recovered.value if splice else None,
-        unit="of the loss that the gene's mean vector costs",
+        unit=f"of the loss that {mean} costs",
         format=".1%",
         interval=splice.recovered.interval if splice else None,
         null=null,
         test=Test(
-            "loss recovered: masked error, against each gene's mean vector at the site",
+            f"loss recovered: {loss}, against {mean} at the site",
             "greater",
-            "30 % of each cell's genes hidden",
+            f"{splice.share_hidden:.0%} of each cell's {hidden} hidden".replace("%", "\u00a0%") if splice else "",
             unit_of_inference="cells of one data set, not donors",
             n=splice.n_cells if splice else None,
         ),
-        source=Source(f"sae/L{layer}/measures.json", "loss_recovered.trained.recovered.gene_mean") if splice else None,
+        source=Source(f"sae/L{layer}/measures.json", f"loss_recovered.trained.recovered.{splice.ablation}")
+        if splice
+        else None,
         why="" if splice else measures.no_splice,
     )
 
