@@ -37,7 +37,7 @@ from cellprism.sae.centre import group_means
 from cellprism.types import CellBatch, CellModel
 
 DRAWS = 1_000  # bootstrap draws of cells
-ABLATIONS = ("zero", "mean", "gene_mean")  # the last there is, is the strongest
+ABLATIONS = ("zero", "mean", "gene_mean")
 MASKED, NATS = "masked error", "nats per count"
 
 
@@ -125,10 +125,8 @@ def _nats_per_cell(
     hidden.data = np.random.default_rng(seed).binomial(counts.data.astype(np.int64), share).astype(np.float32)
     read = sp.csr_matrix(counts - hidden)
     both = np.minimum(*(np.asarray(part.sum(axis=1)).ravel() for part in (read, hidden))) > 0
-    seen, truth = (
-        AnnData(read[both], var=pd.DataFrame(index=adata.var_names)),
-        torch.from_numpy(hidden[both].toarray()).double(),
-    )
+    seen = AnnData(read[both], var=pd.DataFrame(index=adata.var_names))
+    truth = torch.from_numpy(hidden[both].toarray()).double()
     columns = torch.from_numpy(columns_of(adata, model.gene_table, model.name))
     z = torch.cat([model.residual(batch, 0)[:, 0] for batch in model.batches(seen, batch_size)])
     replaced = {

@@ -89,9 +89,8 @@ def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
         return ""
     hardest = _hardest(rivals)
     named = [by_id.get(RATE + "popularity"), by_id.get(RATE + "coexpression"), hardest]
-    shown = list(dict.fromkeys(c.id for c in named if c is not None and c.null))
-    controls = [f"{c.show(null.value)} of {null.name.split(' (')[0]}" for c in map(by_id.get, shown)
-                if c is not None and (null := c.null)]  # fmt: skip
+    shown = {claim.id: claim for claim in named if claim is not None}.values()
+    controls = [f"{c.show(c.null.value)} of {c.null.name.split(' (')[0]}" for c in shown if c.null]
     start = f"{hardest.show(hardest.value)} of its features match a known gene program, against {_listed(controls)}"
     if hardest.verdict == "above chance":
         return f"{start}: more than any of these explains."
