@@ -91,7 +91,7 @@ def assert_same(folder: Path, unbroken: Path, only: str = "") -> None:
             assert mine is None or torch.equal(mine, others), name
         pd.testing.assert_frame_equal(sae.history, other.history, check_exact=True)
     names, expected_names = ({path.name for path in f.iterdir()} for f in (folder, unbroken))
-    assert names == expected_names
+    assert names == expected_names, sorted(names ^ expected_names)
 
 
 def in_own_process(

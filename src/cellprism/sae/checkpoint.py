@@ -21,6 +21,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import signal
 import threading
 import time
@@ -78,7 +79,7 @@ class Checkpoints:
                     f"another process is training in {self.folder}; wait for it or choose another folder"
                 ) from None
             for unfinished in (*self.folder.glob(".step-*"), *self.folder.glob(f".{METRICS}.*")):
-                unfinished.unlink()  # of a process that was killed while it wrote
+                shutil.rmtree(unfinished)  # of a process that was killed while it wrote
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -17,19 +17,19 @@ from cellprism.errors import DamagedError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a scratch path in the same folder; on success it replaces ``path``, on any error it is removed."""
+    """Yield a scratch path in a hidden folder beside ``path``; on success it replaces ``path``, on any error it goes.
+
+    Libraries may write through files of their own beside the scratch path: what a killed process leaves of them is in
+    that folder too, whose name begins with a dot and the name of ``path``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    scratch = Path(name)
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        scratch = Path(folder) / path.name
         yield scratch
         with scratch.open("rb") as written:
             os.fsync(written.fileno())
-        scratch.chmod(0o644)  # mkstemp makes files private; results are meant to be shared
+        scratch.chmod(0o644)  # some libraries make files private; results are meant to be shared
         scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
