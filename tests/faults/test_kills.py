@@ -50,14 +50,6 @@ def test_killed_between_checkpoints_it_does_the_lost_steps_again(tmp_path, unbro
     assert_same(tmp_path, unbroken)
 
 
-def test_what_a_killed_writer_left_is_cleared_away(tmp_path, unbroken):
-    left = tmp_path / ".step-5.safetensors.k1ll3d"
-    left.mkdir()
-    (left / ".tmpAbC123").write_bytes(b"half a checkpoint, in a file that the library made")
-    train(tmp_path)
-    assert_same(tmp_path, unbroken)
-
-
 def test_a_second_training_in_one_folder_is_refused_as_long_as_the_first_lives(tmp_path, unbroken):
     with Child(tmp_path) as child:
         child.hear()

@@ -81,8 +81,11 @@ def test_the_newest_two_are_kept_and_nothing_else_is_left(tmp_path, unbroken):
 
 def test_what_a_killed_process_left_half_written_is_removed_and_the_users_files_are_not(tmp_path):
     begun(tmp_path)
-    for name in (".step-11.safetensors.x1y2.safetensors", ".metrics.jsonl.x1y2.jsonl", "step-one.safetensors", "notes"):
-        (tmp_path / name).write_text("half")
+    for name in (".step-11.safetensors.x1y2", ".metrics.jsonl.x1y2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / ".tmpAbC").write_text("half, in a file that a library made")
+    for name in ("step-one.safetensors", "notes"):
+        (tmp_path / name).write_text("the user's")
     fit(tmp_path)
     left = {"notes", "step-one.safetensors", "step-16.safetensors", "step-17.safetensors", "metrics.jsonl", ".lock"}
     assert set(bytes_in(tmp_path)) == left
