@@ -30,7 +30,8 @@ from cellprism.cells.columns import columns_of
 from cellprism.equations.effects import loss_recovered as recovered
 from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens import genes_of, residual_tokens
+from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.models.latent.whole import CountsModel
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
@@ -121,10 +122,8 @@ def _nats_per_cell(
 ) -> dict[str, Float[np.ndarray, " cell"]]:
     """Each cell's loss on its hidden counts; cells of which all or nothing was hidden are left out."""
     counts = sp.csr_matrix(adata.X, dtype=np.float32)
-    hidden = counts.copy()
-    hidden.data = np.random.default_rng(seed).binomial(counts.data.astype(np.int64), share).astype(np.float32)
-    read = sp.csr_matrix(counts - hidden)
-    both = np.minimum(*(np.asarray(part.sum(axis=1)).ravel() for part in (read, hidden))) > 0
+    hidden, read = thinned(counts, share, np.random.default_rng(seed))
+    both = both_counted(hidden, read)
     seen = AnnData(read[both], var=pd.DataFrame(index=adata.var_names))
     truth = torch.from_numpy(hidden[both].toarray()).double()
     columns = torch.from_numpy(columns_of(adata, model.gene_table, model.name))
@@ -154,7 +153,7 @@ def _replacements(
         new: Callable[[Tensor, Tensor], Tensor],
     ) -> Callable[[Tensor, CellBatch], Tensor]:
         def replaced(x: Tensor, batch: CellBatch) -> Tensor:
-            gene = batch.gene.expand(batch.values.shape)[batch.present]
+            gene = genes_of(batch)[batch.present]
             changed = x.clone()
             changed[batch.present] = new(x[batch.present], gene).to(x.dtype)
             return changed

@@ -64,6 +64,11 @@ def genes_of(batch: CellBatch) -> Int[Tensor, "cell token"]:
     return batch.gene.expand(batch.values.shape)
 
 
+def all_are_genes(batch: CellBatch) -> bool:
+    """Whether every present token of a batch is a gene."""
+    return bool((genes_of(batch)[batch.present] >= 0).all())
+
+
 def cells_of(batch: CellBatch) -> Int[Tensor, "cell token"]:
     """The cell of every token."""
     return batch.cell[:, None].expand(batch.values.shape)

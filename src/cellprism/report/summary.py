@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cellprism.report.claims import Claim
 from cellprism.report.facts import ContrastFacts, RunFacts, SteeredFeature
 from cellprism.report.figures.contrast import marker_words
+from cellprism.report.figures.figure import listing
 from cellprism.report.figures.steering import signed
 from cellprism.report.verdict import VERDICTS, judge
 from cellprism.report.words import words_for
@@ -91,16 +92,12 @@ def _features(facts: RunFacts, by_id: dict[str, Claim]) -> str:
     named = [by_id.get(RATE + "popularity"), by_id.get(RATE + "coexpression"), hardest]
     shown = {claim.id: claim for claim in named if claim is not None}.values()
     controls = [f"{c.show(c.null.value)} of {c.null.name.split(' (')[0]}" for c in shown if c.null]
-    start = f"{hardest.show(hardest.value)} of its features match a known gene program, against {_listed(controls)}"
+    start = f"{hardest.show(hardest.value)} of its features match a known gene program, against {listing(controls)}"
     if hardest.verdict == "above chance":
         return f"{start}: more than any of these explains."
     if hardest.verdict == "below chance" and hardest.id == RATE + "coexpression":
         return f"{start}: genes that merely vary together match programs more often than features do."
     return f"{start}, so matching a program is by itself no evidence that a feature adds anything."
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def _steering(facts: RunFacts, claims: list[Claim]) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import weighted_shift
+from cellprism.features.tokens import all_are_genes, genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.nulls import feature_activation, firing_and_energy, moved_as_feature
 from cellprism.steering.pool import CellPool, Prediction, read_pool
@@ -102,7 +103,7 @@ class Bench:
         total = torch.zeros(model_genes, dtype=torch.float64)
         fires = torch.zeros_like(total)
         for batch, activation in self.activations(feature):
-            gene = batch.gene.expand(activation.shape)
+            gene = genes_of(batch)
             at, values = gene[gene >= 0].cpu(), activation[gene >= 0].double().cpu()
             total.index_add_(0, at, values)
             fires.index_add_(0, at, (values != 0).double())
@@ -132,7 +133,7 @@ def read_bench(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: 
 
 
 def _association(pool: CellPool, adata: AnnData) -> Float[np.ndarray, "feature gene"] | None:
-    if bool((pool.whole.gene.expand(pool.present.shape)[pool.present] >= 0).all()):
+    if all_are_genes(pool.whole):
         return None
     z = torch.zeros(len(pool.x), pool.n_features).scatter_add_(
         1, pool.code_features.flatten(1).cpu(), pool.code_values.flatten(1).float().cpu()

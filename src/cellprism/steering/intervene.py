@@ -23,6 +23,7 @@ from torch import Tensor
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of, check_site
+from cellprism.features.tokens import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.readout import EXPRESSION, NOTHING, gene_columns, gene_values, quantity_of
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
@@ -90,7 +91,7 @@ def encode_site(
         ConfigError: an autoencoder centred per gene is asked to read a token that is no gene.
     """
     mask = open_tokens(batch, positions, x).reshape(-1)
-    gene = batch.gene.expand(batch.values.shape).reshape(-1)[mask]
+    gene = genes_of(batch).reshape(-1)[mask]
     if centring_of(sae) == "group" and (gene < 0).any():
         raise ConfigError(
             "this autoencoder is centred per gene and cannot read tokens that are no gene; use positions='present'"

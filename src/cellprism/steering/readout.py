@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.features.collect import carried
+from cellprism.features.tokens import genes_of
 from cellprism.types import CellBatch, CellModel, CellOutput
 
 EXPRESSION, TOKEN_LOGIT, NOTHING = "expression", "token_logit", "nothing"
@@ -87,7 +88,7 @@ def gene_values(output: CellOutput, batch: CellBatch, columns: Int[np.ndarray, "
         return output.expression[:, columns]
     if output.token_logit is None:
         return output.embedding.new_empty(len(output.embedding), 0)
-    logit, gene = output.token_logit, batch.gene.expand(batch.values.shape)
+    logit, gene = output.token_logit, genes_of(batch)
     besides = 1 + max(int(gene.max()), int(columns.max(initial=-1)))  # a column for tokens that are no genes
     table = logit.new_full((len(logit), besides + 1), torch.nan)
     return table.scatter(1, torch.where(gene >= 0, gene, besides), logit)[:, columns]

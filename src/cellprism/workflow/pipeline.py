@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from cellprism.errors import RunError
 from cellprism.sae.distributed import anywhere, is_first, processes
 from cellprism.store.run import Run
 from cellprism.workflow.config import RunConfig
@@ -81,11 +80,7 @@ def _call_for_help(bench: Workbench) -> None:
 
 def _help_training(bench: Workbench) -> None:
     """What a process does that is not the first: its share of the training, if there is one to do."""
-    try:
-        wanted = anywhere(False)
-    except RuntimeError as error:  # what a broken connection is to torch
-        raise RunError("the first process has stopped; what it said tells why") from error
-    if wanted:
+    if anywhere(False):
         trained(bench)
 
 

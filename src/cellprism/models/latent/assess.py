@@ -17,7 +17,7 @@ import pandas as pd
 import scipy.sparse as sp
 import torch
 from anndata import AnnData
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -73,9 +73,19 @@ def latent_vectors(model: CountsModel, adata: AnnData, size: int = 256) -> Float
 
 def halves(counts: sp.csr_matrix, seed: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Two halves of the cells' counts: every count goes to one of them by the toss of a coin."""
-    one = counts.copy()
-    one.data = np.random.default_rng([seed, 5]).binomial(counts.data.astype(np.int64), 0.5).astype(np.float32)
-    return one, sp.csr_matrix(counts - one)
+    return thinned(counts, 0.5, np.random.default_rng([seed, 5]))
+
+
+def thinned(counts: sp.csr_matrix, share: float, rng: np.random.Generator) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """A share of the cells' counts, each drawn by itself (binomial thinning), and the rest."""
+    drawn = counts.copy()
+    drawn.data = rng.binomial(counts.data.astype(np.int64), share).astype(np.float32)
+    return drawn, sp.csr_matrix(counts - drawn)
+
+
+def both_counted(one: sp.csr_matrix, other: sp.csr_matrix) -> Bool[np.ndarray, " cell"]:
+    """Cells that have counts in either part."""
+    return np.minimum(*(np.asarray(part.sum(axis=1)).ravel() for part in (one, other))) > 0
 
 
 def _reconstruction(
@@ -84,7 +94,7 @@ def _reconstruction(
 ) -> dict[str, Any]:  # fmt: skip
     counts = sp.csr_matrix(adata.X, dtype=np.float32)
     seen, kept = halves(counts[test], seed)
-    both = np.minimum(*(np.asarray(half.sum(axis=1)).ravel() for half in (seen, kept))) > 0
+    both = both_counted(seen, kept)
     seen, kept, test = seen[both], kept[both], test[both]
     half = AnnData(seen, var=pd.DataFrame(index=adata.var_names))
     total = np.asarray(counts[train].sum(axis=0), dtype=np.float64).ravel() + 1  # 1: no gene has probability 0

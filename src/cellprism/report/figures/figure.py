@@ -53,6 +53,11 @@ def log_axis(values: Iterable[SupportsFloat]) -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
 
 
+def listing(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def plain(text: str) -> str:
     """Text for a plot's labels and hovers, where plotly would otherwise read tags."""
     return html.escape(str(text), quote=False)

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from cellprism.report import theme
 from cellprism.report.facts import MaskedError, Measure, ModelFacts, TrainingFacts
-from cellprism.report.figures.figure import Figure, NumberTable, canvas, log_axis, percent, wrapped
+from cellprism.report.figures.figure import Figure, NumberTable, canvas, listing, log_axis, percent, wrapped
 
 ERROR_LABELS = {
     "model": "the model",
@@ -38,11 +38,7 @@ def error_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
         return None
     beaten = [ERROR_LABELS[n] for n, m in rows.items() if n != "model" and m.behind[0] > 0]
     others = [ERROR_LABELS[n] for n, m in rows.items() if n != "model" and m.behind[0] <= 0]
-    title = (
-        f"The model fills in hidden genes better than {_listing(beaten)}" if beaten else "The model beats no yardstick"
-    )
-    if beaten and others:
-        title += f", but not clearly better than {_listing(others)}"
+    title = _beats("fills in hidden genes", beaten, others)
     low = min(m.interval[0] if m.interval else m.value for m in rows.values())
     return _dot_plot(
         "held-out-error",
@@ -70,9 +66,7 @@ def gain_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
     spans = {n: m.interval or (m.value,) * 2 for n, m in rows.items() if n != "model"}
     beaten = [GAIN_LABELS[n] for n, (_, high) in spans.items() if ours[0] > high]
     others = [GAIN_LABELS[n] for n, (_, high) in spans.items() if ours[0] <= high]
-    title = f"The model predicts counts better than {_listing(beaten)}" if beaten else "The model beats no yardstick"
-    if beaten and others:
-        title += f", but not clearly better than {_listing(others)}"
+    title = _beats("predicts counts", beaten, others)
     low, high = min(0.0, *(s[0] for s in spans.values()), ours[0]), max(ours[1], *(s[1] for s in spans.values()))
     return _dot_plot(
         "held-out-gain",
@@ -98,7 +92,7 @@ def reading_figure(model: ModelFacts, files: tuple[str, ...]) -> Figure | None:
     rivals = [name for name in rows if name not in (ours, "largest type")]
     others = [f"{percent(rows[name].value)} from {TYPE_LABELS[name]}" for name in rivals]
     title = f"Cell types are read at {percent(rows[ours].value)} from the model" + (
-        f"; {_listing(others)}" if others else ""
+        f"; {listing(others)}" if others else ""
     )
     state = "the mean of the model's inner state over genes" if ours == "residuals" else "the model's inner state"
     return _dot_plot(
@@ -226,5 +220,7 @@ def _dot(name: str, measure: Measure | MaskedError, label: str, form: str) -> go
     )
 
 
-def _listing(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+def _beats(does: str, beaten: list[str], others: list[str]) -> str:
+    """A title that says which yardsticks the model beats, and which not."""
+    title = f"The model {does} better than {listing(beaten)}" if beaten else "The model beats no yardstick"
+    return f"{title}, but not clearly better than {listing(others)}" if beaten and others else title
