@@ -8,10 +8,11 @@ import scipy.sparse as sp
 from scipy.stats import kstest
 
 from cellprism.errors import ConfigError
-from cellprism.steering.contrast import ContrastSettings, contrast, observed_gap
+from cellprism.steering.contrast import contrast, observed_gap
 from cellprism.steering.parts import read_parts
 from cellprism.steering.pool import read_pool
-from cellprism.steering.search import Effort, search
+from cellprism.steering.search import search
+from cellprism.steering.settings import ContrastSettings, Effort
 from cellprism.store.tables import read_table, write_table
 from steering.planted import PlantedModel, planted_cells, planted_sae
 

@@ -7,7 +7,8 @@ import pytest
 
 from cellprism.errors import ConfigError
 from cellprism.steering.bench import read_bench
-from cellprism.steering.dose import DoseSettings, dose_sweep
+from cellprism.steering.dose import dose_sweep
+from cellprism.steering.settings import DoseSettings
 from cellprism.store.tables import read_table, write_table
 from steering.planted import planted_cells
 

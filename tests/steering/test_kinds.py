@@ -9,11 +9,12 @@ import torch
 from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.bench import read_bench
-from cellprism.steering.contrast import ContrastSettings, contrast
-from cellprism.steering.dose import DoseSettings, dose_sweep
+from cellprism.steering.contrast import contrast
+from cellprism.steering.dose import dose_sweep
 from cellprism.steering.intervene import SteerEdit, encode_site, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
 from cellprism.steering.pool import read_pool
+from cellprism.steering.settings import ContrastSettings, DoseSettings
 from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells, planted_sae
 from steering.test_readout import sparse_cells
 

@@ -35,84 +35,10 @@ from cellprism.steering.parts import Parts, read_parts
 from cellprism.steering.pool import CellPool, read_pool
 from cellprism.steering.readout import lacks_expression, quantity
 from cellprism.steering.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
-from cellprism.steering.search import OBJECTIVES, Effort, Search, recipe_sizes, search
+from cellprism.steering.search import Search, recipe_sizes, search
+from cellprism.steering.settings import OBJECTIVES, ContrastSettings, Effort
 from cellprism.steering.verdict import named_summary, score_summary
 from cellprism.types import CellModel
-
-
-@dataclass(frozen=True)
-class ContrastSettings:
-    """How hard to search and how much chance to sample."""
-
-    penalties: int = 12
-    """Values of lambda on the path, below the one at which nothing moves."""
-    smallest_penalty: float = 3e-3
-    """Last value of lambda, as a share of the one at which nothing moves."""
-    iterations: int = 4
-    """Most gradients per value of lambda."""
-    train_cells: int = 24
-    """Source cells whose mean loss is descended, drawn from the training part. Time grows with it."""
-    bound: float = 6.0
-    """Largest |alpha - 1|: no strength leaves the range over which single features are swept."""
-    max_cells: int = 400
-    """Cells per type that are read at all, drawn evenly from the three parts. Memory grows with it."""
-    n_genes: int = 100
-    """Differential genes, half of them higher and half lower in the target."""
-    null_replicates: int = 19
-    """Searches with shuffled labels. With n of them no p-value can be below 1 / (n + 1)."""
-    null_penalties: int = 2
-    """Values of lambda in each of those, down to the one chosen with the true labels."""
-    null_train_cells: int = 8
-    """Source cells whose mean loss is descended in each of those."""
-    random_edits: int = 20
-    """Random recipes, and random directions, of the recipe's norm."""
-    resamples: int = 500
-    """Bootstrap samples of test cells behind each interval."""
-    moved_at: float = 0.1
-    """Gap fraction from which a named gene can be called moved."""
-    batch_size: int = 16
-    """Cells per forward pass."""
-
-    def __post_init__(self):
-        positive = (
-            "penalties",
-            "iterations",
-            "train_cells",
-            "max_cells",
-            "null_penalties",
-            "null_train_cells",
-        )
-        for name in (*positive, "resamples", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.n_genes < 2:
-            raise ConfigError(f"n_genes is {self.n_genes}; it must be at least 2, one for each direction")
-        if self.bound <= 0:
-            raise ConfigError(f"bound is {self.bound}; it must be above 0, such as 6 for strengths from -5 to 7")
-        for name in ("null_replicates", "random_edits"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
-        if not 0 < self.smallest_penalty < 1:
-            raise ConfigError(
-                f"smallest_penalty is {self.smallest_penalty}; give a share between 0 and 1, such as 0.003"
-            )
-
-    def effort(self) -> Effort:
-        """Effort of the search for the recipe."""
-        return Effort(
-            self.penalties, self.iterations, self.train_cells, self.n_genes, self.bound, self.smallest_penalty
-        )
-
-    def null_effort(self, smallest: float) -> Effort:
-        """Effort of the searches that are compared with each other, down to a given penalty."""
-        return Effort(
-            self.null_penalties,
-            self.iterations,
-            self.null_train_cells,
-            self.n_genes,
-            self.bound,
-            smallest=smallest,
-        )
 
 
 @dataclass(frozen=True)

@@ -36,45 +36,11 @@ from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feat
 from cellprism.steering.intervene import check_steerable, strength_vector
 from cellprism.steering.readout import lacks_genes, quantity
 from cellprism.steering.response import GeneGroup, positions_of
+from cellprism.steering.settings import DoseSettings
 from cellprism.types import CellModel
 
 NO_EFFECT = "no effect possible"
 NO_GENES = "too few of these cells carry its genes"
-
-
-@dataclass(frozen=True)
-class DoseSettings:
-    """Doses, and how much chance to sample."""
-
-    strengths: tuple[float, ...] = (-5.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0)
-    """Strengths alpha to try; 1 does nothing."""
-    judged_at: float = 4.0
-    """Distance d from 1 at which a feature is judged and compared; 1 + d and 1 - d must be among the
-    strengths."""
-    random_edits: int = 20
-    """Random features, and random directions, per feature. With n of them no p-value can be below 1 / (n +
-    1)."""
-    matched_genes: int = 5
-    """Other genes of the same predicted expression per gene of the program."""
-    top_genes: int = 20
-    """Genes moved most, up and down, whose programs are looked up."""
-    least_effect: float = 1e-3
-    """Smallest effect that counts as moved there, in log1p counts per ten thousand (or in logits)."""
-    batch_size: int = 16
-    """Cells per forward pass."""
-
-    def __post_init__(self):
-        ends = (1 + self.judged_at, 1 - self.judged_at)
-        missing = [end for end in ends if end not in self.strengths]
-        if self.judged_at <= 0 or missing:
-            raise ConfigError(
-                f"judged_at is {self.judged_at}, so strengths must hold {ends[0]:g} and {ends[1]:g}; "
-                f"found {', '.join(f'{s:g}' for s in self.strengths)}"
-            )
-        if not np.isfinite(self.strengths).all():
-            raise ConfigError(f"strengths must be finite; found {self.strengths}")
-        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
-            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0")
 
 
 @dataclass(frozen=True)

@@ -14,31 +14,11 @@ from cellprism.steering.parts import Parts
 from cellprism.steering.pool import CellPool
 from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
 from cellprism.steering.readout import carrier_mean
+from cellprism.steering.settings import Effort
 from cellprism.steering.solver import PathPoint, ProximalSolver, falling_penalties
 
-OBJECTIVES = ("latent", "expression")
 SIZES = (0.0, 0.1, 0.3, 0.5)
 """Sizes of |alpha - 1| above which a recipe's features are counted."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How hard one search tries."""
-
-    penalties: int
-    """Values of lambda below the one at which nothing moves."""
-    iterations: int
-    """Most gradients per value of lambda."""
-    train_cells: int
-    """Source cells whose mean loss is descended."""
-    n_genes: int
-    """Differential genes."""
-    bound: float
-    """Largest |alpha - 1|."""
-    smallest_share: float = 3e-3
-    """Last value of lambda, as a share of the one at which nothing moves."""
-    smallest: float | None = None
-    """Last value of lambda itself; used instead of the share where it is given."""
 
 
 @dataclass(frozen=True)
