@@ -14,9 +14,10 @@ from cellprism.cells.read import read_cells
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import save
 from cellprism.ontology.gmt import read_gmt
-from cellprism.report.page import write_report
-from cellprism.workflow.config import RunConfig, make_config
+from cellprism.studies.common import CommonConfig
+from cellprism.workflow.config import make_config
 from cellprism.workflow.pipeline import start_run
+from cellprism.workflow.publish import write_report
 
 SOURCE, TARGET = "CD4+/CD45RO+ Memory", "CD8+ Cytotoxic T"
 N_CELLS, N_GENES, N_FEATURES = (18, 19), 60, 41
@@ -54,11 +55,12 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "model": str(folder / "model"),
         "layer": 0,
         "train": {"n_features": N_FEATURES, "k": 5, "epochs": 1, "batch_size": 256},
-        "interpret": {"replicates": 3, "gene_filter": "all"},
+        "programs": {"replicates": 3, "gene_filter": "all"},
         "steer": {"cells": 7, "doses": {"random_edits": 3, "strengths": [-1, 1, 3], "judged_at": 2}},
         "contrast": {
             "source": SOURCE,
             "target": TARGET,
+            "named": ["CD8A", "CD8B"],
             "search": {
                 "penalties": 2, "iterations": 1, "train_cells": 3, "max_cells": 17, "n_genes": 10, "null_replicates": 2,
                 "null_penalties": 1, "null_train_cells": 2, "random_edits": 3, "resamples": 20,
@@ -88,6 +90,6 @@ def finished_run(session: Path) -> Path:
     return folder
 
 
-def config_of(asked: dict[str, Any], *changes: str) -> RunConfig:
+def config_of(asked: dict[str, Any], *changes: str) -> CommonConfig:
     """A configuration with changes."""
     return make_config(asked, changes)

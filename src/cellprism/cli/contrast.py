@@ -42,7 +42,7 @@ def contrast(
     from cellprism.workflow.steps import config_of
 
     given = {"source": from_, "target": to, "objectives": objective, "named": named}
-    changes = [*(set_ or ()), *(f"contrast.{key}={value!r}" for key, value in given.items() if value)]
+    changes = [*(set_ or ()), *((f"contrast.{key}", value) for key, value in given.items() if value)]
     config = changed(run, changes) or config_of(Run.existing(run))
     if not config.contrast.source:
         raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")

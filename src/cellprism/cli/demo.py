@@ -15,9 +15,9 @@ def demo(*, out: Path = Path("demo")) -> None:
         The run folder.
     """
     from cellprism.cli.talk import bar, say
-    from cellprism.report.page import write_report
     from cellprism.workflow.config import read_config
     from cellprism.workflow.pipeline import start_run
+    from cellprism.workflow.publish import write_report
 
     start_run(read_config(Path(str(files("cellprism.workflow") / "demo.toml"))), out, bar, say)
     page = write_report(out)

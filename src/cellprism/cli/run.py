@@ -40,9 +40,9 @@ def run(
     if dry_run:
         print(write_config(wanted), end="")
         return
-    from cellprism.report.page import write_report
     from cellprism.sae.distributed import is_first, started
     from cellprism.workflow.pipeline import start_run
+    from cellprism.workflow.publish import write_report
 
     with started():
         start_run(wanted, out, bar, say, track=track, device=device, offline=offline)

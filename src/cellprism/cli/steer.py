@@ -17,7 +17,7 @@ def steer(
     Parameters
     ----------
     run
-        A run folder whose features have been interpreted.
+        A run folder whose features have been turned into programs (``cellprism do programs``).
     feature
         Number of one feature to steer.
     program
@@ -29,7 +29,7 @@ def steer(
     from cellprism.workflow.config import changed
     from cellprism.workflow.pipeline import continue_run, steer_one
 
-    changes = [*(set_ or ()), *([f"steer.programs={program!r}"] if program else [])]
+    changes = [*(set_ or ()), *([("steer.programs", program)] if program else [])]
     config = changed(run, changes)
     if feature is not None:
         folder = steer_one(run, feature, config, bar)

@@ -56,4 +56,4 @@ def train(
     with started():
         start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline)
         if is_first():
-            say(f"autoencoder in {out}; next: cellprism measure {out}, or cellprism interpret {out}")
+            say(f"autoencoder in {out}; next: cellprism do fit {out}, or cellprism do programs {out}")

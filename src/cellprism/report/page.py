@@ -5,72 +5,48 @@
 - A content security policy allows exactly our two scripts, by their hashes, and no connection at all. Names
   that come
   from the data are escaped; should an escape ever be missing, the browser still would not run them.
-- The page is made from the run folder and nothing else, and never imports torch.
+- The page is made from what studies hand over and nothing else, and never imports torch.
 """
 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from cellprism.report.claims import Claim, write_claims
-from cellprism.report.facts import RunFacts
-from cellprism.report.figures.figure import Figure
-from cellprism.report.gather.all import gather_claims
-from cellprism.report.inputs import read_run
+from cellprism.report.claims import Claim
+from cellprism.report.context import Context
+from cellprism.report.figure import Figure
 from cellprism.report.limits import limits_of
-from cellprism.report.sections import page_sections
-from cellprism.report.summary import key_numbers, summary_sentences
-from cellprism.report.tables import feature_rows
+from cellprism.report.section import Section
+from cellprism.report.summary import summary_sentences
 from cellprism.report.theme import IN_THE_DARK, templates
 from cellprism.report.verdict import VERDICTS
-from cellprism.store.atomic import write_text
 
 MODEBAR_REMOVED = ["toImage", "select2d", "lasso2d", "autoScale2d", "toggleSpikelines"]
 
 
-def write_report(folder: Path, layer: int | None = None) -> Path:
-    """Gather the claims of a run into ``claims.json`` and draw ``report.html``; returns its path.
-
-    Args:
-        folder: the run folder; steps that were not run are said to be missing.
-        layer: which layer to show, where the run has several.
-
-    Raises:
-        RunError: no such folder or layer.
-        DamagedError: a file is not readable or lacks what ``inputs`` says it holds.
-    """
-    facts = read_run(folder, layer)
-    claims = gather_claims(facts)
-    write_claims(folder / "claims.json", claims)
-    path = folder / "report.html"
-    write_text(path, render_page(facts, claims))
-    return path
-
-
-def render_page(facts: RunFacts, claims: list[Claim]) -> str:
+def render_page(context: Context, sections: Sequence[Section], claims: Sequence[Claim]) -> str:
     """The page as text."""
-    sections = page_sections(facts)
     figures = [figure for section in sections for row in section.rows for figure in row]
     plotly_js, page_js = _script_text(get_plotlyjs()), _script_text(_asset("page.js"))
     template = _environment().get_template("page.html.j2")
     return template.render(
-        facts=facts,
-        say=facts.words,
+        context=context,
+        say=context.words,
         sections=sections,
         claims=claims,
         verdicts=VERDICTS,
-        key_numbers=key_numbers(claims),
-        summary=summary_sentences(facts, claims),
-        limits=limits_of(facts, claims),
-        features=feature_rows(facts),
-        record=json.dumps(facts.record, indent=2, ensure_ascii=False),
+        keys=[key for section in sections for key in section.keys],
+        summary=summary_sentences(context, sections, claims),
+        limits=limits_of(context, sections, claims),
+        long_tables=[table for section in sections for table in section.long],
+        record=json.dumps(context.record, indent=2, ensure_ascii=False),
         style=_asset("page.css"),
         plotly_js=plotly_js,
         page_js=page_js,

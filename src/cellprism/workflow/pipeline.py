@@ -1,38 +1,43 @@
 """All steps by name, and a whole run from one configuration."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from cellprism.sae.distributed import anywhere, is_first, processes
 from cellprism.store.run import Run
-from cellprism.workflow.config import RunConfig
-from cellprism.workflow.contrasting import contrast_settings, contrast_types
-from cellprism.workflow.interpretation import interpret, interpret_settings
-from cellprism.workflow.measuring import measure, measure_settings
-from cellprism.workflow.steering import steer_feature, steer_programs, steer_settings
+from cellprism.studies.common import CommonConfig
+from cellprism.studies.steer.tables import write_experiment
+from cellprism.studies.study import Study, studies
+from cellprism.studies.workbench import Bar, Workbench
+from cellprism.workflow.identity import settings_identity
 from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
 from cellprism.workflow.training import cells_a_pass, cells_settings, prepare_cells, train, train_settings, trained
-from cellprism.workflow.workbench import Bar, Workbench
 
-STEPS = {
-    step.name: step
-    for step in (
-        Step("cells", (), cells_settings, prepare_cells),
-        Step("train", ("cells",), train_settings, train),
-        Step("measure", ("cells", "train"), measure_settings, measure),
-        Step("interpret", ("cells", "train"), interpret_settings, interpret),
-        Step("steer", ("cells", "train", "interpret"), steer_settings, steer_programs),
-        Step("contrast", ("cells", "train"), contrast_settings, contrast_types),
-    )
-}
+
+@cache
+def steps() -> dict[str, Step]:
+    """Every step by name, each after those it needs: the cells, the autoencoder, the installed studies."""
+    base = (Step("cells", (), cells_settings, prepare_cells), Step("train", ("cells",), train_settings, train))
+    return {step.name: step for step in (*base, *map(_step_of, studies().values()))}
+
+
+def _step_of(study: Study) -> Step:
+    def settings(config: CommonConfig) -> dict[str, object]:
+        return {study.name: settings_identity(getattr(config, study.name)), "seed": config.seed}
+
+    def work(bench: Workbench) -> list[Path]:
+        return study.write(bench.folder_of(study.name), study.found_by(bench, bench.settings(study.name)))
+
+    return Step(study.name, study.needs, settings, work)
 
 
 def start_run(
-    config: RunConfig,
+    config: CommonConfig,
     folder: Path,
     bar: Bar,
     say: Say,
-    steps: Iterable[str] = STEPS,
+    only: Iterable[str] | None = None,
     *,
     track: str = "",
     device: str = "",
@@ -47,7 +52,7 @@ def start_run(
         folder: the run folder.
         bar: makes progress bars.
         say: told what a person should know.
-        steps: names of steps, in order.
+        only: names of steps, in order; all where None.
         track: a tracker for the training, or none.
         device: where the training computes; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
@@ -62,17 +67,17 @@ def start_run(
         _help_training(bench)
         return
     with run.locked():
-        for name in steps:
+        for name in steps() if only is None else only:
             if name == "train" and processes() > 1:
                 _call_for_help(bench)
-            perform(STEPS[name], bench, STEPS, say)
+            perform(steps()[name], bench, steps(), say)
             if name == "cells":  # not before: what cannot be read leaves no trace in the record
                 open_run(folder, config)
 
 
 def _call_for_help(bench: Workbench) -> None:
     """Tell the other processes, which wait for it, whether there is a training to share; what they read is there."""
-    wanted = not bench.run.is_done("train", identity_of(STEPS["train"], bench.config, STEPS))
+    wanted = not bench.run.is_done("train", identity_of(steps()["train"], bench.config, steps()))
     if wanted:
         cells_a_pass(bench)
     anywhere(wanted)
@@ -84,7 +89,7 @@ def _help_training(bench: Workbench) -> None:
         trained(bench)
 
 
-def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, say: Say) -> Path:
+def continue_run(folder: Path, step: str, config: CommonConfig | None, bar: Bar, say: Say) -> Path:
     """Do one more step of an existing run, with changed settings where ``config`` is given.
 
     Raises:
@@ -94,22 +99,25 @@ def continue_run(folder: Path, step: str, config: RunConfig | None, bar: Bar, sa
     with run.locked():
         config = config or config_of(run)
         bench = Workbench(run, config, bar, say)
-        perform(STEPS[step], bench, STEPS, say)
+        perform(steps()[step], bench, steps(), say)
         open_run(folder, config)  # only now: a step that failed leaves the run as it was
     return folder
 
 
-def steer_one(folder: Path, feature: int, config: RunConfig | None, bar: Bar) -> Path:
+def steer_one(folder: Path, feature: int, config: CommonConfig | None, bar: Bar) -> Path:
     """Sweep one feature of an existing run, beside its programs; returns the folder of its doses.
 
     Raises:
-        RunError: no run there, or its features were not interpreted.
+        RunError: no run there, or its features were not turned into programs.
         ConfigError: there is no such feature.
     """
+    from cellprism.studies.steer.work import steer_feature
+
     run = Run.existing(folder)
     with run.locked():
         bench = Workbench(run, config or config_of(run), bar)
-        check_needs(STEPS["steer"], bench, STEPS)
-        files = steer_feature(bench, feature)
-        run.finish(f"steer feature-{feature}", identity_of(STEPS["steer"], bench.config, STEPS), files)
+        check_needs(steps()["steer"], bench, steps())
+        found = steer_feature(bench, bench.settings("steer"), feature)
+        files = write_experiment(bench.folder_of("steer"), found)
+        run.finish(f"steer {found.name}", identity_of(steps()["steer"], bench.config, steps()), files)
         return files[0].parent

@@ -17,10 +17,11 @@ from typing import Any
 from cellprism.errors import RunError
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run, digest
-from cellprism.workflow.config import RunConfig, read_config, write_config
-from cellprism.workflow.workbench import Say, Workbench
+from cellprism.studies.common import CommonConfig
+from cellprism.studies.study import BASE
+from cellprism.studies.workbench import Say, Workbench
+from cellprism.workflow.config import read_config, write_config
 
-TAKE_A_RUN = ("measure", "interpret", "steer", "contrast")  # verbs that do their step in an existing run
 RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
 
 
@@ -32,7 +33,7 @@ class Step:
     """Its name in run.json."""
     needs: tuple[str, ...]
     """Steps whose files it reads."""
-    settings: Callable[[RunConfig], Any]
+    settings: Callable[[CommonConfig], Any]
     """The part of the configuration that decides its result."""
     work: Callable[[Workbench], Iterable[Path]]
     """Does it, and returns the files written."""
@@ -79,7 +80,7 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
     """
     folder = bench.folder
     for need in step.needs:
-        verb = need if need in TAKE_A_RUN else f"run {folder / SETTINGS} --out"
+        verb = f"run {folder / SETTINGS} --out" if need in BASE else f"do {need}"
         bench.run.require(need, verb)
         if bench.run.state["steps"][need]["identity"] != identity_of(steps[need], bench.config, steps):
             raise RunError(
@@ -88,7 +89,7 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
             )
 
 
-def identity_of(step: Step, config: RunConfig, steps: dict[str, Step]) -> str:
+def identity_of(step: Step, config: CommonConfig, steps: dict[str, Step]) -> str:
     """Hash of everything that decides what a step writes."""
     needed = {need: identity_of(steps[need], config, steps) for need in step.needs}
     return digest(
@@ -96,16 +97,16 @@ def identity_of(step: Step, config: RunConfig, steps: dict[str, Step]) -> str:
     )
 
 
-def open_run(folder: Path, config: RunConfig) -> Run:
+def open_run(folder: Path, config: CommonConfig) -> Run:
     """Start a run with these settings, or go on with the one that is there; call while holding its lock."""
     run = Run(folder)
     write_text(folder / SETTINGS, write_config(config))
     run.update(versions={name: version(name) for name in RECORDED}, python=platform.python_version(),
-               machine=platform.machine(), seed=config.seed)  # fmt: skip
+               machine=platform.machine(), seed=config.seed, layer=config.layer)  # fmt: skip
     return run
 
 
-def config_of(run: Run) -> RunConfig:
+def config_of(run: Run) -> CommonConfig:
     """The configuration that a run was made with.
 
     Raises:

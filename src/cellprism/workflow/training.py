@@ -6,55 +6,57 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from anndata import AnnData
 from torch import nn
 
 from cellprism.cells.read import read_cells
-from cellprism.features.baselines import untrained_sae
-from cellprism.features.evaluate import evaluate_at
+from cellprism.enrich.labels import UNLABELLED
+from cellprism.features.association import tokens_are_genes
 from cellprism.features.train import train_sae
 from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import WEIGHTS
 from cellprism.models.aido_input import DEPTH_TOKENS
 from cellprism.models.memory import free_memory, plan_pass
 from cellprism.models.registry import model_location
+from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.fit import Progress
-from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.steering.readout import quantity
+from cellprism.store.atomic import replacing, write_json
 from cellprism.store.run import digest
+from cellprism.studies.common import CommonConfig
+from cellprism.studies.study import studies
+from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel
-from cellprism.workflow.config import RunConfig
+from cellprism.workflow.identity import settings_identity, source_identity
 from cellprism.workflow.tracking import tracking
-from cellprism.workflow.workbench import Workbench
 
-CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to the third digit
 FEW_STEPS = 300  # with fewer, most autoencoders are still improving fast
 CELLS_A_PASS = 32  # of models whose memory is not planned
 
 
-def cells_settings(config: RunConfig) -> dict[str, object]:
+def cells_settings(config: CommonConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
     cells, model = source_identity(config.cells), source_identity(model_location(config.model))
-    options: dict[str, Any] = config.model_options.given()
-    if config.model_options.genes:
-        options["genes"] = source_identity(config.model_options.genes)
+    options = settings_identity(config.model_options)
     return {"cells": cells, "labels": config.labels, "pool": config.pool, "model": model, "model_options": options}
 
 
 def prepare_cells(bench: Workbench) -> list[Path]:
-    """Read, check and align the cells; write ``cells.h5ad`` and ``model.json``."""
+    """Read, check and align the cells; write ``cells.h5ad``, ``cells.json`` and ``model.json``."""
     config = bench.config
-    named = [t for t in (config.contrast.source, config.contrast.target) if t and t not in config.pool]
+    named = [t for t in named_types(config) if t not in config.pool]
     types = [*named, *(label for labels in config.pool.values() for label in labels)]
     cells = read_cells(config.cells, bench.loaded, labels=config.labels or None, types=types)
     if config.pool:
         together = {label: name for name, labels in config.pool.items() for label in labels}
         cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")
-    paths = [bench.folder / "cells.h5ad", bench.folder / "model.json"]
+    paths = [bench.folder / "cells.h5ad", bench.folder / CELLS, bench.folder / MODEL]
     with replacing(paths[0]) as scratch:
         cells.write_h5ad(scratch, compression="gzip")
     model = bench.model  # only now: it may take its genes from the cells
@@ -63,17 +65,35 @@ def prepare_cells(bench: Workbench) -> list[Path]:
         card["limits"] = [*card.get("limits", ()), *limits]
         bench.say("; ".join(limits))
     facts = {name: getattr(model, name) for name in ("name", "revision", "licence", "n_layers", "d_model")}
-    write_json(paths[1], {**facts, "n_genes": len(model.genes), "card": card})
+    said = {
+        "tokens": "genes" if tokens_are_genes(model, cells) else "cells",
+        "predicts": quantity(model, cells, config.layer),
+    }
+    write_json(paths[1], asdict(_cell_facts(cells)))
+    write_json(paths[2], {**facts, "n_genes": len(model.genes), **said, "card": card})
     return paths
 
 
-def train_settings(config: RunConfig) -> dict[str, object]:
+def named_types(config: CommonConfig) -> list[str]:
+    """Cell types that the sections of studies name, in fields of metadata ``cell_type``: refused at once if unknown."""
+    sections = [getattr(config, name) for name in studies()]
+    named = [getattr(s, f.name) for s in sections for f in fields(s) if f.metadata.get("cell_type")]
+    return [name for name in named if name]
+
+
+def _cell_facts(cells: AnnData) -> CellFacts:
+    labels = cells.obs["cell_type"].astype(str) if "cell_type" in cells.obs else pd.Series([UNLABELLED] * cells.n_obs)
+    types = {str(name): int(count) for name, count in labels.value_counts().items()}
+    return CellFacts(str(cells.uns.get("cellprism", {}).get("source", "")), cells.n_obs, cells.n_vars, types)
+
+
+def train_settings(config: CommonConfig) -> dict[str, object]:
     """What decides the autoencoder."""
     return {"train": asdict(config.train), "layer": config.layer, "seed": config.seed}
 
 
 def train(bench: Workbench) -> list[Path]:
-    """Train the autoencoder on the run's cells; its measures beside an untrained one's go to ``metrics.json``."""
+    """Train the autoencoder on the run's cells."""
     config = bench.config
     title = "training the autoencoder"
     with bench.bar(title, None) as advance, tracking(bench.track, bench.folder, asdict(config)) as track:
@@ -89,13 +109,9 @@ def train(bench: Workbench) -> list[Path]:
             f"{len(sae.history) // config.train.epochs} batches; raise train.epochs, or lower train.batch_size"
         )
     folder = bench.layer_folder("sae")
-    some = bench.some_cells(CONTROL_CELLS)
-    control = evaluate_at(bench.model, untrained_sae(sae, config.seed), some, config.layer)
     if isinstance(bench.model, nn.Module):
         bench.model.to("cpu")
     bench.run.update(device=str(bench.device))
-    metrics = read_json(folder / "metrics.json")
-    write_json(folder / "metrics.json", {**metrics, "controls": {"untrained": control.explained_variance}})
     return sorted(p for p in folder.iterdir() if p.is_file())
 
 
@@ -130,15 +146,3 @@ def cells_a_pass(bench: Workbench) -> int:
         bench.run.update(passes=plans)
         bench.say(str(plan))
     return plans[layer]["cells"]
-
-
-def source_identity(source: str) -> object:
-    """What a name stands for: the hashes of the file or folder where it is one, else the name itself."""
-    path = Path(source)
-    if (path / WEIGHTS).is_file():
-        path = path / WEIGHTS  # a model's card may be rewritten without changing the model
-    if path.is_file():
-        return sha256(path)
-    if path.is_dir():
-        return digest({p.name: sha256(p) for p in sorted(path.iterdir()) if p.is_file()})
-    return source

@@ -141,7 +141,7 @@
     const number = event.points[0].customdata[0];
     const row = document.getElementById("feature-" + number);
     if (!row) return;
-    const search = document.querySelector('[data-filters="features"] input[type="search"]');
+    const search = document.querySelector('[data-filters="feature"] input[type="search"]');
     search.value = "";
     search.dispatchEvent(new Event("input"));
     for (const other of document.querySelectorAll("tr.found")) other.classList.remove("found");

@@ -1,0 +1,140 @@
+"""Settings of dose sweeps and of contrasts; they know no torch, so that a page may name them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellprism.errors import ConfigError
+
+OBJECTIVES = ("latent", "expression")
+"""What a recipe can bring close to the target: the mean embedding, or the expression of differential genes."""
+
+
+@dataclass(frozen=True)
+class DoseSettings:
+    """Doses, and how much chance to sample."""
+
+    strengths: tuple[float, ...] = (-5.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0)
+    """Strengths alpha to try; 1 does nothing."""
+    judged_at: float = 4.0
+    """Distance d from 1 at which a feature is judged and compared; 1 + d and 1 - d must be among the
+    strengths."""
+    random_edits: int = 20
+    """Random features, and random directions, per feature. With n of them no p-value can be below 1 / (n +
+    1)."""
+    matched_genes: int = 5
+    """Other genes of the same predicted expression per gene of the program."""
+    top_genes: int = 20
+    """Genes moved most, up and down, whose programs are looked up."""
+    least_effect: float = 1e-3
+    """Smallest effect that counts as moved there, in log1p counts per ten thousand (or in logits)."""
+    batch_size: int = 16
+    """Cells per forward pass."""
+
+    def __post_init__(self):
+        ends = (1 + self.judged_at, 1 - self.judged_at)
+        missing = [end for end in ends if end not in self.strengths]
+        if self.judged_at <= 0 or missing:
+            raise ConfigError(
+                f"judged_at is {self.judged_at}, so strengths must hold {ends[0]:g} and {ends[1]:g}; "
+                f"found {', '.join(f'{s:g}' for s in self.strengths)}"
+            )
+        if not np.isfinite(self.strengths).all():
+            raise ConfigError(f"strengths must be finite; found {self.strengths}")
+        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
+            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard one search tries."""
+
+    penalties: int
+    """Values of lambda below the one at which nothing moves."""
+    iterations: int
+    """Most gradients per value of lambda."""
+    train_cells: int
+    """Source cells whose mean loss is descended."""
+    n_genes: int
+    """Differential genes."""
+    bound: float
+    """Largest |alpha - 1|."""
+    smallest_share: float = 3e-3
+    """Last value of lambda, as a share of the one at which nothing moves."""
+    smallest: float | None = None
+    """Last value of lambda itself; used instead of the share where it is given."""
+
+
+@dataclass(frozen=True)
+class ContrastSettings:
+    """How hard to search and how much chance to sample."""
+
+    penalties: int = 12
+    """Values of lambda on the path, below the one at which nothing moves."""
+    smallest_penalty: float = 3e-3
+    """Last value of lambda, as a share of the one at which nothing moves."""
+    iterations: int = 4
+    """Most gradients per value of lambda."""
+    train_cells: int = 24
+    """Source cells whose mean loss is descended, drawn from the training part. Time grows with it."""
+    bound: float = 6.0
+    """Largest |alpha - 1|: no strength leaves the range over which single features are swept."""
+    max_cells: int = 400
+    """Cells per type that are read at all, drawn evenly from the three parts. Memory grows with it."""
+    n_genes: int = 100
+    """Differential genes, half of them higher and half lower in the target."""
+    null_replicates: int = 19
+    """Searches with shuffled labels. With n of them no p-value can be below 1 / (n + 1)."""
+    null_penalties: int = 2
+    """Values of lambda in each of those, down to the one chosen with the true labels."""
+    null_train_cells: int = 8
+    """Source cells whose mean loss is descended in each of those."""
+    random_edits: int = 20
+    """Random recipes, and random directions, of the recipe's norm."""
+    resamples: int = 500
+    """Bootstrap samples of test cells behind each interval."""
+    moved_at: float = 0.1
+    """Gap fraction from which a named gene can be called moved."""
+    batch_size: int = 16
+    """Cells per forward pass."""
+
+    def __post_init__(self):
+        positive = (
+            "penalties",
+            "iterations",
+            "train_cells",
+            "max_cells",
+            "null_penalties",
+            "null_train_cells",
+        )
+        for name in (*positive, "resamples", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.n_genes < 2:
+            raise ConfigError(f"n_genes is {self.n_genes}; it must be at least 2, one for each direction")
+        if self.bound <= 0:
+            raise ConfigError(f"bound is {self.bound}; it must be above 0, such as 6 for strengths from -5 to 7")
+        for name in ("null_replicates", "random_edits"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        if not 0 < self.smallest_penalty < 1:
+            raise ConfigError(
+                f"smallest_penalty is {self.smallest_penalty}; give a share between 0 and 1, such as 0.003"
+            )
+
+    def effort(self) -> Effort:
+        """Effort of the search for the recipe."""
+        return Effort(
+            self.penalties, self.iterations, self.train_cells, self.n_genes, self.bound, self.smallest_penalty
+        )
+
+    def null_effort(self, smallest: float) -> Effort:
+        """Effort of the searches that are compared with each other, down to a given penalty."""
+        return Effort(
+            self.null_penalties,
+            self.iterations,
+            self.null_train_cells,
+            self.n_genes,
+            self.bound,
+            smallest=smallest,
+        )

@@ -1,0 +1,1 @@
+"""Analyses of a run, a folder each: settings, work, tables, claims and page, met through one record (``study``)."""

@@ -1,0 +1,54 @@
+"""The settings that every study shares: which cells, which model, which site, which autoencoder."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from cellprism.errors import ConfigError
+from cellprism.sae.config import SaeConfig
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How the model is loaded; only what is set goes to its family, which says if it does not take it."""
+
+    gene_subset: bool = False
+    """Leave out genes that the data do not have, where the model was trained with zeros for them (AIDO.Cell): cheaper,
+    and marked in the model's card."""
+    genes: str = field(default="", metadata={"source": True})
+    """The model's gene list, where it does not lie beside the weights; empty: the one there."""
+
+    def given(self) -> dict[str, Any]:
+        """The options that are set."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True)
+class CommonConfig:
+    """Everything that decides a run's results; each study has a section of its own."""
+
+    cells: str
+    """Raw counts: a file, a 10x folder, or the name of a data set."""
+    model: str = "mini"
+    """``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``."""
+    model_options: ModelOptions = field(default_factory=ModelOptions)
+    """How the model is loaded."""
+    layer: int = 1
+    """Block whose output is read and edited, counted from 0."""
+    labels: str = ""
+    """obs column with cell types; empty: the one known for the data set, or ``cell_type``."""
+    pool: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Cell types to take together: new name -> the labels that it stands for."""
+    seed: int = 0
+    """Seed of every random choice."""
+    train: SaeConfig = field(default_factory=lambda: SaeConfig(centring="group"))
+    """The autoencoder; by default each gene's mean residual is taken off first."""
+
+
+def check(holds: bool, key: str, value: Any, expected: str) -> None:
+    """Refuse a setting that is out of range.
+
+    Raises:
+        ConfigError: it does not hold.
+    """
+    if not holds:
+        raise ConfigError(f"{key} is {value!r}: expected {expected}")

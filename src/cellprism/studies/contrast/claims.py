@@ -1,0 +1,163 @@
+"""Claims about steering one cell type towards another."""
+
+import re
+
+from cellprism.report.claims import Claim, Published, Source, Test, judged
+from cellprism.report.context import Context, cells_of
+from cellprism.report.published import AIDO_100M, NUMBERS
+from cellprism.report.verdict import SHARE_MATTERS, judge
+from cellprism.studies.contrast.tables import SUMMARY, Contrasts
+from cellprism.studies.contrast.view import Contrast, Score, contrast_of
+
+SECTION = "From one cell type to another"
+SCORES = {
+    "fraction_closer": (
+        "{source} end closer to the mean of {target} in the model's inner state",
+        "of test cells",
+        ".0%",
+    ),
+    "latent_progress": (
+        "{source} move along the axis towards {target} in the model's inner state",
+        "of the gap",
+        ".2f",
+    ),
+    "expression_progress": (
+        "Predicted expression of {source} moves towards that of {target}",
+        "of the gap",
+        ".2f",
+    ),
+    "token_logit_progress": (
+        "Token logits of genes in {source} move towards those in {target}",
+        "of the gap",
+        ".2f",
+    ),
+    "up_correct": ("Genes higher in {target} rise{within}", "of differential genes", ".0%"),
+    "down_correct": ("Genes lower in {target} fall{within}", "of differential genes", ".0%"),
+}
+"""Scores that become claims: statement, unit, format."""
+
+FARTHER = Published("83 % of cells end farther from CD8 in latent space (17 % closer)", AIDO_100M, 0.17)
+PUBLISHED = {
+    ("latent", "fraction_closer"): NUMBERS["closer-latent"],
+    ("latent", "up_correct"): NUMBERS["gap-up"],
+    ("latent", "down_correct"): NUMBERS["gap-down"],
+    ("expression", "fraction_closer"): FARTHER,
+}
+SIZES = ("0.3", "0.5")
+"""Changes of strength above which features are counted."""
+RECIPES = {
+    ("latent", "0.3"): NUMBERS["recipe-latent-0.3"],
+    ("latent", "0.5"): NUMBERS["recipe-latent-0.5"],
+    ("expression", "0.5"): NUMBERS["recipe-expression-0.5"],
+}
+
+
+def claims(found: Contrasts, context: Context) -> list[Claim]:
+    """Every score of each recipe against shuffled labels and random recipes, the named genes, the recipe's size."""
+    return [claim for recipe in found.recipes for claim in contrast_claims(contrast_of(recipe, context))]
+
+
+def contrast_claims(contrast: Contrast) -> list[Claim]:
+    """The claims of one recipe."""
+    said = [_score(contrast, name, "shuffled_labels") for name in SCORES if name in contrast.scores]
+    own = f"{contrast.objective}_progress"
+    if own in contrast.scores and "random_recipe" in contrast.scores[own].nulls:
+        said.append(_score(contrast, own, "random_recipe"))
+    said += [_named(contrast, gene) for gene in contrast.asked]
+    return said + [_recipe(contrast, limit) for limit in SIZES]
+
+
+def score_id(contrast: Contrast, name: str) -> str:
+    """Id of the claim about a score against shuffled labels."""
+    return f"contrast-{contrast.objective}-{name.replace('_', '-')}"
+
+
+def as_published(contrast: Contrast, number: Published | None) -> Published | None:
+    """A published number, where it answers the same question: CD4 cells steered towards CD8 cells."""
+    asked = [set(re.findall(r"CD[48](?![0-9])", name)) for name in (contrast.source, contrast.target)]
+    return number if asked == [{"CD4"}, {"CD8"}] else None
+
+
+def longer_search(score: Score, form: str = ".2f") -> str:
+    """A reason for no verdict where a recipe beats shuffled labels only by a longer search; empty elsewhere."""
+    null = score.nulls.get("shuffled_labels")
+    if score.short_search is None or null is None or null.interval is None:
+        return ""
+    longer = judge(score.value, score.interval, null.interval).verdict
+    if longer != "above chance" or judge(score.short_search, None, null.interval).verdict == longer:
+        return ""
+    short = format(score.short_search, form).replace("%", "\u00a0%")
+    return f"a search with the true labels that is as short as those with shuffled ones reaches only {short}"
+
+
+def _score(contrast: Contrast, name: str, against: str) -> Claim:
+    statement, unit, form = SCORES[name]
+    score = contrast.scores[name]
+    null = score.nulls.get(against)
+    words = statement.format(source=contrast.source_cells, target=contrast.target, within=contrast.words.within)
+    id, control = score_id(contrast, name), null.name if null else "nothing"
+    return judged(
+        id if against == "shuffled_labels" else f"{id}-against-{against.replace('_', '-')}",
+        SECTION,
+        f"{words}, {contrast.objective} recipe, against {control}",
+        score.value,
+        unit=unit,
+        format=form,
+        interval=score.interval,
+        published=as_published(contrast, PUBLISHED.get((contrast.objective, name))),
+        null=null,
+        test=Test(
+            "score on test cells, bootstrap over cells",
+            "greater",
+            f"{contrast.source_cells} and {cells_of(contrast.target)}",
+            unit_of_inference="cells of one data set, not donors",
+            n=contrast.n_test,
+            matters=SHARE_MATTERS,
+        ),
+        source=_summary(contrast, f"scores.{name}.value"),
+        barred=longer_search(score, form) if against == "shuffled_labels" else "",
+    )
+
+
+def _named(contrast: Contrast, gene: str) -> Claim:
+    named = contrast.named.get(gene)
+    return judged(
+        f"contrast-{contrast.objective}-{gene.lower()}",
+        SECTION,
+        f"{gene} moves towards its level in {contrast.target}{contrast.words.within}, {contrast.objective} recipe",
+        named.value if named else None,
+        unit="of its gap closed",
+        format=".0%",
+        interval=named.interval if named else None,
+        published=as_published(contrast, NUMBERS["cd8a-cd8b"] if gene in ("CD8A", "CD8B") else None),
+        null=named.null if named else None,
+        test=Test(
+            "gap fraction of one gene on test cells, ranked among random edits of equal norm",
+            "greater",
+            unit_of_inference="random edits",
+            n=contrast.n_test,
+            matters=SHARE_MATTERS,
+        ),
+        source=_summary(contrast, f"named.{gene}.gap_fraction") if named else None,
+        why="" if named else f"{gene} is not among the genes of this run, or does not differ between the two types",
+    )
+
+
+def _recipe(contrast: Contrast, limit: str) -> Claim:
+    return judged(
+        f"contrast-{contrast.objective}-recipe-{limit.replace('.', '')}",
+        SECTION,
+        f"Features that the {contrast.objective} recipe moves by more than {limit}",
+        float(contrast.sizes[limit]),
+        unit="features",
+        format=".0f",
+        published=as_published(contrast, RECIPES.get((contrast.objective, limit))),
+        null=None,
+        test=Test("count at the chosen penalty", unit_of_inference="features"),
+        source=_summary(contrast, f"recipe_sizes.{limit}"),
+        why="a size has no null of its own: it follows the penalty and the number of features of the autoencoder",
+    )
+
+
+def _summary(contrast: Contrast, field: str) -> Source:
+    return Source(f"contrast/{contrast.objective}/{SUMMARY}", field)

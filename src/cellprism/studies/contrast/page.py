@@ -1,0 +1,95 @@
+"""The part of the page about steering one cell type towards another."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cellprism.report.claims import Claim
+from cellprism.report.context import Context
+from cellprism.report.frames import numbers
+from cellprism.report.section import Section, Table, folded
+from cellprism.report.summary import key_numbers
+from cellprism.studies.contrast.claims import score_id
+from cellprism.studies.contrast.figures import axis_figure, gap_figure, marker_words, path_figure
+from cellprism.studies.contrast.scores import progress_figure, score_table
+from cellprism.studies.contrast.tables import SUMMARY, Contrasts
+from cellprism.studies.contrast.view import Contrast, contrast_of
+
+STEPLESS = "This run has no contrast step; `cellprism contrast RUN --from TYPE --to TYPE` adds one."
+
+
+def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) -> Section:
+    """How far cells go, beside shuffled labels; the recipes; the scores."""
+    contrasts = [contrast_of(recipe, context) for recipe in found.recipes] if found else []
+    by_id = {claim.id: claim for claim in claims}
+    types = (
+        f"{contrasts[0].source_cells} be steered towards {contrasts[0].target}"
+        if contrasts
+        else "one cell type be steered towards another"
+    )
+    absent = " ".join(f"{what.capitalize()}: {why}." for what, why in (found.absent if found else {}).items())
+    return Section(
+        "contrast",
+        f"How far can {types}?",
+        "Type to type",
+        "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
+        f"part that it has never seen. {_pulls(contrasts)} {context.words.note}",
+        folded(_rows(contrasts), len(contrasts)),
+        [Table(_caption(c), score_table(c, by_id)) for c in contrasts],
+        absent or ("" if contrasts else STEPLESS),
+        keys=key_numbers(claims, "contrast-latent-fraction-closer", "of steered cells end closer to the target"),
+        summary=_summary(contrasts, by_id),
+        can=[
+            f"Show how far this model's picture of {contrasts[0].source_cells} can be moved towards "
+            f"{contrasts[0].target}, on cells that the recipe has not seen."
+        ]
+        if contrasts
+        else [],
+    )
+
+
+def _rows(contrasts: list[Contrast]) -> list[tuple]:
+    rows: list[tuple] = []
+    for c in contrasts:
+        folder = f"contrast/{c.objective}"
+        axis = axis_figure(c, (f"{folder}/cells.parquet", f"{folder}/{SUMMARY}"))
+        says_of_genes = bool(np.isfinite(numbers(c.genes, "gap_fraction")).any())
+        rows.append((axis, gap_figure(c, (f"{folder}/genes.parquet",))) if says_of_genes else (axis,))
+    if contrasts:
+        scores = progress_figure(contrasts, tuple(f"contrast/{c.objective}/{SUMMARY}" for c in contrasts))
+        path = path_figure(contrasts, tuple(f"contrast/{c.objective}/path.parquet" for c in contrasts))
+        rows.append((scores, path) if scores else (path,))
+    return rows
+
+
+def _caption(c: Contrast) -> str:
+    return (
+        f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % "
+        "interval over cells, the range of 95 % of the edits that chance makes, and the verdict against "
+        "shuffled labels. Of drift, variance and closeness to the own mean neither direction is better."
+    )
+
+
+def _pulls(contrasts: list[Contrast]) -> str:
+    """What the recipes of this run bring close."""
+    if len(contrasts) == 1 and contrasts[0].objective == "latent":
+        return "The recipe pulls the model's inner state towards the target."
+    return "One recipe pulls the model's inner state towards the target, the other its predicted expression."
+
+
+def _summary(contrasts: list[Contrast], by_id: dict[str, Claim]) -> str:
+    """All recipes in one sentence."""
+    if not contrasts:
+        return ""
+    first, parts = contrasts[0], []
+    for contrast in contrasts:
+        claim = by_id.get(score_id(contrast, "fraction_closer"))
+        if claim is not None:
+            null = f"{claim.show(claim.null.value)} with {claim.null.name}" if claim.null else "no control"
+            words = f"{claim.show(claim.value)} with the {contrast.objective} recipe"
+            parts.append(f"{words} ({null}: {claim.verdict})")
+    genes = ", ".join(marker_words(named) for named in first.named.values())
+    return (
+        f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end closer to it in "
+        "the model's inner state: " + " and ".join(parts) + (f"; {genes}{first.words.within}." if genes else ".")
+    )

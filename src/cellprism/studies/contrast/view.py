@@ -1,0 +1,129 @@
+"""A recipe as claims and figures see it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cellprism.report.claims import Null
+from cellprism.report.context import Context, cells_of
+from cellprism.report.verdict import Interval
+from cellprism.report.words import Words
+from cellprism.studies.contrast.tables import Recipe
+
+NULL_WORDS = {
+    "shuffled_labels": "shuffled labels",
+    "random_recipe": "random recipes of equal norm",
+    "random_direction": "random directions of equal norm",
+}
+COMPETITORS = ("difference_of_means", "difference_of_means_per_gene")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a contrast on test cells, beside the same score of edits that chance would make."""
+
+    value: float
+    interval: Interval | None
+    nulls: dict[str, Null]
+    """shuffled_labels, random_recipe, random_direction."""
+    competitors: dict[str, float]
+    """difference_of_means, difference_of_means_per_gene."""
+    short_search: float | None
+    """The score of a search with the true labels that is as short as those with shuffled labels."""
+
+
+@dataclass(frozen=True)
+class NamedGene:
+    """A gene that readers look for: how much of its gap was closed, beside random edits of equal norm."""
+
+    gene: str
+    gap: float
+    """Target minus source, in what the model says of genes."""
+    value: float
+    """Share of the gap that was closed."""
+    interval: Interval | None
+    null: Null
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Source cells steered towards a target type with one objective, judged on cells kept aside."""
+
+    objective: str
+    source: str
+    target: str
+    n_test: int
+    """Source cells that judge."""
+    penalty: float
+    """The lambda that was chosen."""
+    sizes: dict[str, int]
+    """Features that the recipe moves by more than 0, 0.1, 0.3 and 0.5."""
+    path: pd.DataFrame
+    genes: pd.DataFrame
+    cells: pd.DataFrame
+    scores: dict[str, Score]
+    named: dict[str, NamedGene]
+    """Genes asked for by name that were measured and differ between the types."""
+    asked: tuple[str, ...]
+    """All genes asked for by name."""
+    predicts: str
+    """What the model says of genes."""
+    words: Words
+    """What the page calls it."""
+
+    @property
+    def source_cells(self) -> str:
+        """The source in the plural, without saying cells twice."""
+        return cells_of(self.source)
+
+
+def contrast_of(recipe: Recipe, context: Context) -> Contrast:
+    """One recipe as the page sees it."""
+    summary = recipe.summary
+    named = {
+        gene: NamedGene(
+            gene,
+            float(row["gap"]),
+            float(row["gap_fraction"]),
+            _span(row),
+            _drawn("random edits of equal norm", row["random"]),
+        )
+        for gene, row in summary["named"].items()
+        if row["measured"] and row["gap_fraction"] is not None
+    }
+    return Contrast(
+        objective=summary["objective"],
+        source=summary["source"],
+        target=summary["target"],
+        n_test=summary["n_cells"]["test"]["source"],
+        penalty=float(summary["lambda"]),
+        sizes=summary["recipe_sizes"],
+        path=recipe.path,
+        genes=recipe.genes,
+        cells=recipe.cells,
+        scores={name: _score(row) for name, row in summary["scores"].items() if row["value"] is not None},
+        named=named,
+        asked=tuple(summary["named"]),
+        predicts=context.model.predicts if context.model else "expression",
+        words=context.words,
+    )
+
+
+def _score(row: dict[str, Any]) -> Score:
+    nulls = {name: _drawn(words, row[name]) for name, words in NULL_WORDS.items() if row.get(name)}
+    competitors = {name: float(row[name]) for name in COMPETITORS if row.get(name) is not None}
+    short = _number((row.get("shuffled_labels") or {}).get("observed"))
+    return Score(float(row["value"]), _span(row), nulls, competitors, short)
+
+
+def _drawn(name: str, null: dict[str, Any]) -> Null:
+    return Null(name, _number(null["mean"]), _span(null))
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _span(row: dict[str, Any]) -> Interval | None:
+    return None if row["low"] is None or row["high"] is None else (float(row["low"]), float(row["high"]))

@@ -1,0 +1,95 @@
+"""Reading and writing what a study keeps, with a clear message: what is missing, in which file, what to do."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anndata
+import dacite
+import pandas as pd
+
+from cellprism.errors import DamagedError
+from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.tables import read_table
+
+Record = TypeVar("Record")
+
+
+def write_record(path: Path, record: Any) -> Path:
+    """Write a dataclass of plain values as JSON; returns the path."""
+    write_json(path, asdict(record))
+    return path
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """Read what ``write_record`` wrote. Raises ``DamagedError`` that names file and field."""
+    found = read_object(path, ())
+    try:
+        return dacite.from_dict(kind, found, dacite.Config(cast=[tuple], type_hooks={float: _number}))  # pyright: ignore[reportArgumentType]
+    except dacite.DaciteError as error:
+        raise DamagedError(f"{path} is not what its step writes ({error}); make the run again") from error
+
+
+def read_object(path: Path, fields: Sequence[str]) -> dict[str, Any]:
+    """One JSON object with the given fields."""
+    there(path)
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DamagedError(
+            f"{path} should hold one JSON object, found {type(value).__name__}; rerun the step that wrote it"
+        )
+    require(value, fields, str(path))
+    return value
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A parquet table with the given columns."""
+    there(path)
+    table = read_table(path)
+    require(table.columns, columns, str(path))
+    return table
+
+
+def require(present: Any, needed: Sequence[str], place: str) -> None:
+    """Raise ``DamagedError`` that names what is missing."""
+    missing = [name for name in needed if name not in present]
+    if missing:
+        raise DamagedError(f"{place} lacks {', '.join(missing)}; rerun the step that wrote it")
+
+
+def there(path: Path) -> None:
+    """Raise ``DamagedError`` where a file of a finished study is missing."""
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing; rerun the step that writes it")
+
+
+def write_h5ad(path: Path, data: anndata.AnnData) -> Path:
+    """Write an h5ad file, whole or not at all; returns the path."""
+    with replacing(path) as scratch:
+        data.write_h5ad(scratch, compression="gzip")
+    return path
+
+
+def read_h5ad(path: Path) -> anndata.AnnData:
+    """An h5ad file, with one clear message when damaged."""
+    there(path)
+    try:
+        return anndata.read_h5ad(path)
+    except (OSError, KeyError) as error:
+        raise DamagedError(f"{path} is not a readable h5ad file ({error}); rerun the step that wrote it") from error
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders inside a folder, sorted, but for scratch; none where it is not there."""
+    return sorted(f for f in folder.iterdir() if f.is_dir() and f.name[0] != ".") if folder.is_dir() else []
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as plain JSON values."""
+    return json.loads(table.to_json(orient="records"))
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

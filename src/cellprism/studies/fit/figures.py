@@ -1,0 +1,116 @@
+"""The training of the autoencoder, how often features fire, and which genes are reconstructed."""
+
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from cellprism.report import theme
+from cellprism.report.context import Context
+from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent
+from cellprism.studies.fit.labels import CONTROL_LABELS
+from cellprism.studies.fit.tables import Fit, Measures
+
+
+def training_figure(found: Fit, context: Context, files: tuple[str, ...]) -> Figure:
+    """The autoencoder's loss over training steps."""
+    history, training = found.history, found.measures
+    names = {name: CONTROL_LABELS.get(name, name) for name in training.controls}
+    against = [f"{names[n]} {percent(v)}" for n, v in training.controls.items()]
+    title = (
+        f"{training.k:g} of {training.n_features} features at a time explain "
+        f"{percent(training.explained_variance)} of the inner state"
+    )
+    title += f" ({'; '.join(against)})" if against else " (no control was measured)"
+    loss = go.Scatter(
+        x=history["step"].to_numpy(),
+        y=history["mse"].to_numpy(),
+        mode="lines",
+        name="error",
+        line={"color": theme.OURS, "width": 2},
+        hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
+    )
+    plot = canvas(
+        [loss],
+        xaxis={"title": {"text": "training step"}},
+        yaxis={"title": {"text": "mean squared error (log scale)"}, **log_axis(history["mse"])},
+        showlegend=False,
+    )
+    said = "The controls matter more than the number itself."
+    if context.tokens == "genes":
+        said = "Much of the inner state only says which gene a token is, so the controls matter more than the number."
+    rows = [("the trained autoencoder", percent(training.explained_variance, 1))]
+    rows += [(names[n], percent(v, 1)) for n, v in training.controls.items()]
+    return Figure(
+        "sae-training",
+        title,
+        plot,
+        "The autoencoder learns to rebuild the model's inner state from a few features at a time. The curve "
+        f"should fall and level off. {percent(training.dead_share)} of its features never fire on these "
+        f"cells, {percent(training.dense_share)} fire nearly always. {said}",
+        f"Line plot of the training error, from {history['mse'].iloc[0]:.3g} to "
+        f"{history['mse'].iloc[-1]:.3g} over {int(history['step'].iloc[-1])} steps.",
+        files,
+        height=320,
+        numbers=NumberTable(("predictor", "variance explained"), rows),
+    )
+
+
+def firing_figure(measures: Measures, context: Context, files: tuple[str, ...]) -> Figure:
+    """Features by how often they fire."""
+    edges, counts = measures.firing.log10_edges, measures.firing.features
+    total = sum(counts) + measures.firing.never
+    often = sum(c for low, c in zip(edges, counts, strict=False) if low >= -1)
+    where = context.words.tokens
+    title = (
+        f"{percent(measures.firing.never / total)} of features never fire, {percent(often / total)} fire in a tenth of "
+        f"the {where} or more"
+    )
+    middles = [(a + b) / 2 for a, b in pairwise(edges)]
+    shown = [f"once in {10**-m:,.0f} {where}" for m in middles]
+    bars = go.Bar(
+        x=middles,
+        y=counts,
+        marker={"color": theme.OURS},
+        customdata=shown,
+        hovertemplate="about %{customdata}: %{y} features<extra></extra>",
+    )
+    ticks = list(range(-6, 1))
+    words = ["1 in a million", "1 in 100,000", "1 in 10,000", "1 in 1,000", "1 in 100", "1 in 10", "always"]
+    plot = canvas(
+        [bars],
+        xaxis={
+            "title": {"text": f"share of {where} in which a feature fires"},
+            "tickvals": ticks,
+            "ticktext": words,
+        },
+        yaxis={"title": {"text": "features"}},
+        bargap=0.08,
+        showlegend=False,
+    )
+    rows = [(f"{10**m:.1e}", f"{c}") for m, c in zip(middles, counts, strict=True) if c]
+    return Figure(
+        "feature-firing",
+        title,
+        plot,
+        "Each bar counts the features that fire about as often as the place on the axis says. Features far on the left "
+        "are so rare that little can be said of them; features on the right fire nearly everywhere and mean little.",
+        f"Histogram of {total} features by how often they fire; {measures.firing.never} never do.",
+        files,
+        height=320,
+        narrow={"xaxis.tickangle": -45},
+        numbers=NumberTable((f"share of {where}", "features"), [("never", f"{measures.firing.never}"), *rows]),
+    )
+
+
+def class_table(measures: Measures) -> NumberTable | None:
+    """Fit per class of genes."""
+    if not measures.classes:
+        return None
+    rows = [
+        (
+            row.name, f"{row.genes}", percent(row.variance_share, 1), percent(row.error_share, 1),
+            percent(row.explained_variance, 1),
+        )
+        for row in measures.classes
+    ]  # fmt: skip
+    return NumberTable(("genes", "how many", "share of variance", "share of error", "variance explained"), rows)

@@ -1,0 +1,98 @@
+"""How well the run's autoencoder stands for the model, beside an untrained one and simpler predictors."""
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from cellprism.cells.read import read_cells
+from cellprism.errors import ModelError
+from cellprism.features.baselines import untrained_sae
+from cellprism.features.classes import fit_by_class
+from cellprism.features.evaluate import evaluate_at
+from cellprism.features.splice import loss_recovered
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.store.atomic import read_json
+from cellprism.store.tables import read_table
+from cellprism.studies.fit.settings import FitSettings
+from cellprism.studies.fit.tables import Elsewhere, Firing, Fit, GeneClass, Measures, Recovered, Splice
+from cellprism.studies.workbench import Workbench
+
+DECADES = 6  # of firing rates shown; a feature that fires less often than once in a million tokens counts as silent
+CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to the third digit
+
+
+def work(bench: Workbench, settings: FitSettings) -> Fit:
+    """Measure the run's autoencoder."""
+    folder, sae = bench.layer_folder("sae"), bench.sae
+    trained = read_json(folder / "metrics.json")
+    untrained = untrained_sae(sae, bench.config.seed)
+    with bench.bar("measuring the autoencoder", None):
+        splice, no_splice = _splice(bench, settings, untrained)
+        measures = Measures(
+            n_features=sae.n_features,
+            k=float(sae.k or round(trained["l0"], 1)),
+            **{name: float(trained[name]) for name in ("explained_variance", "l0", "dead_share", "dense_share")},
+            controls=_controls(bench, trained, untrained),
+            firing=firing_histogram(sae),
+            classes=_classes(bench),
+            splice=splice,
+            no_splice=no_splice,
+            other=_fit_elsewhere(bench, settings.other, untrained) if settings.other else None,
+        )
+    return Fit(measures, read_table(folder / "history.parquet"))
+
+
+def firing_histogram(sae: SparseAutoencoder) -> Firing:
+    """Features by how often they fire: counts per quarter of a decade, and how many never do."""
+    assert sae.firing_rate is not None, "training measures firing rates"
+    rate = sae.firing_rate.double().numpy()
+    edges = np.linspace(-DECADES, 0, 4 * DECADES + 1)
+    fired = rate[rate > 0]
+    counts, _ = np.histogram(np.log10(fired).clip(-DECADES, 0), edges)
+    return Firing(edges.tolist(), counts.tolist(), int((rate == 0).sum()))
+
+
+def _controls(bench: Workbench, trained: dict[str, Any], untrained: SparseAutoencoder) -> dict[str, float]:
+    some = bench.some_cells(CONTROL_CELLS)
+    controls = {"untrained": evaluate_at(bench.model, untrained, some, bench.config.layer).explained_variance}
+    within = trained["explained_within"]
+    if within is not None and within < 1:
+        # both are 1 - error / variance with one error, so their ratio is the variance left within genes
+        controls["gene_mean"] = 1 - (1 - trained["explained_variance"]) / (1 - within)
+    return controls
+
+
+def _classes(bench: Workbench) -> list[GeneClass]:
+    """Fit per class of genes; none where tokens are no genes."""
+    try:
+        table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer)
+    except ModelError:
+        return []
+    rows = table.rename(columns={"class": "name"}).to_dict(orient="records")
+    return [GeneClass(**{str(k): v for k, v in row.items()}) for row in rows]
+
+
+def _splice(bench: Workbench, settings: FitSettings, untrained: SparseAutoencoder) -> tuple[Splice | None, str]:
+    """Loss recovered by the autoencoder and by an untrained one of its shape; the reason where there is none."""
+    some, config = bench.some_cells(settings.cells), bench.config
+    try:
+        ours, theirs = (
+            loss_recovered(bench.model, sae, some, config.layer, share=settings.hidden, seed=config.seed)
+            for sae in (bench.sae, untrained)
+        )
+    except ModelError as error:
+        return None, str(error)
+    ablation = "gene_mean" if "gene_mean" in ours.recovered else "mean"
+    numbers = [n for one in (ours, theirs) for n in (one.recovered[ablation], *one.interval[ablation])]
+    if not np.isfinite(numbers).all():
+        return None, "taking the site away makes predictions no worse, so there is no loss to recover"
+    pair = [Recovered(one.recovered[ablation], one.interval[ablation]) for one in (ours, theirs)]
+    return Splice(*pair, ours.cells, ours.share_hidden, ablation), ""
+
+
+def _fit_elsewhere(bench: Workbench, source: str, untrained: SparseAutoencoder) -> Elsewhere:
+    """The fit on cells that the autoencoder was not trained on, beside an untrained one."""
+    cells: AnnData = read_cells(source, bench.model)
+    fits = [evaluate_at(bench.model, sae, cells, bench.config.layer) for sae in (bench.sae, untrained)]
+    return Elsewhere(source, cells.n_obs, *(fit.explained_variance for fit in fits))

@@ -1,0 +1,32 @@
+"""Settings of the study: the section ``[programs]``."""
+
+from dataclasses import dataclass, field
+
+from cellprism.enrich.gene_sets import FILTERS
+from cellprism.enrich.over_representation import FAMILIES
+from cellprism.studies.common import check
+
+
+@dataclass(frozen=True)
+class ProgramsSettings:
+    """How features become gene programs."""
+
+    collection: str = field(default="blood", metadata={"source": True})
+    """Gene sets: ``blood`` (shipped), a GMT file, or the name of a library in CELLPRISM_DATA_DIR."""
+    gene_filter: str = "code"
+    """Genes that may be in a list, and so the background: ``code``, ``paper`` or ``all``."""
+    family: str = "all-terms"
+    """Tests corrected together: ``all-terms`` per list, ``all-tests``, or ``hit-terms`` as in public work."""
+    min_term_size: int = 3
+    """Terms with fewer genes in the background are not tested."""
+    alpha: float = 0.05
+    """A term counts at a corrected p-value below this."""
+    replicates: int = 100
+    """Families of random lists for each null."""
+
+    def __post_init__(self):
+        check(self.gene_filter in FILTERS, "gene_filter", self.gene_filter, f"one of {', '.join(FILTERS)}")
+        check(self.family in FAMILIES, "family", self.family, f"one of {', '.join(FAMILIES)}")
+        check(self.min_term_size >= 1, "min_term_size", self.min_term_size, "a whole number of at least 1")
+        check(0 < self.alpha < 1, "alpha", self.alpha, "a number between 0 and 1, such as 0.05")
+        check(self.replicates >= 1, "replicates", self.replicates, "a whole number of at least 1")

@@ -1,0 +1,129 @@
+"""What is found of features and programs: the files of ``programs/``.
+
+``genes.h5ad`` (features x genes) and ``cells.h5ad`` (cells x features) grow with the data; the page reads neither.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from cellprism.report.verdict import Interval
+from cellprism.store.atomic import write_json
+from cellprism.store.tables import write_table
+from cellprism.studies.files import (
+    read_columns,
+    read_h5ad,
+    read_object,
+    read_record,
+    require,
+    write_h5ad,
+    write_record,
+)
+
+GENES, CELLS = "genes.h5ad", "cells.h5ad"
+FEATURES, LISTS, ENRICHMENT, NULLS, TYPES = (
+    "features.parquet", "lists.parquet", "enrichment.parquet", "nulls.parquet", "types.parquet"
+)  # fmt: skip
+RATES, SPECIFICITY, SOURCES = "rates.json", "types.json", "sources.json"
+FEATURE_COLUMNS = [
+    "feature", "firing_rate", "participation_ratio", "set_size", "top_genes", "best_term", "best_padj", "n_terms",
+    "gene_share", "state_share", "top_cell_type", "type_share", "type_padj",
+]  # fmt: skip
+RATE_FIELDS = [
+    "name", "rate", "interval", "replicates", "n_lists", "mean_set_size", "distinct_terms", "against", "comparable",
+]  # fmt: skip
+OTHER_RATES = ["rows", "family", "alpha", "collection", "n_terms", "background_size", "hardest_control"]
+
+
+@dataclass(frozen=True)
+class TypeSpecificity:
+    """How many features tell cell types apart, beside shuffled labels."""
+
+    types: dict[str, int]
+    """Labelled cells per type, most frequent first."""
+    chance_share: float
+    """Share of variance between types that shuffled labels exceed once in twenty features."""
+    firing: int
+    """Features that fire."""
+    share_apart: float
+    """Of these, those that exceed it."""
+    interval: Interval
+    """Its 95 % interval."""
+    null: float
+    """The share that shuffled labels give."""
+    null_interval: Interval
+    """Where 95 % of such shares lie."""
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """The study's results. Tables are as ``work`` says; ``rates`` is what ``rates.json`` holds."""
+
+    features: pd.DataFrame
+    """One row a feature: FEATURE_COLUMNS; ``type_share`` and ``type_padj`` are missing values without labels."""
+    lists: pd.DataFrame
+    """feature, rank, gene: the gene list of each feature that fires, strongest first."""
+    enrichment: pd.DataFrame
+    nulls: pd.DataFrame
+    types: pd.DataFrame
+    """feature, then a column a cell type: mean of the type minus mean of all cells, in standard deviations; no columns
+    without labels."""
+    specificity: TypeSpecificity | None
+    """None where there are no labels."""
+    rates: dict[str, Any]
+    """rows [RATE_FIELDS, and for random lists excess, excess_interval and p_value], and OTHER_RATES."""
+    sources: dict[str, str]
+    """Term -> where it comes from."""
+    matrices: tuple[AnnData, AnnData] | None = None
+    """Features x genes and cells x features; only when they are written."""
+
+
+def write(folder: Path, found: Programs) -> list[Path]:
+    """Write the study's folder."""
+    tables = {
+        FEATURES: found.features, LISTS: found.lists, ENRICHMENT: found.enrichment, NULLS: found.nulls,
+        TYPES: found.types,
+    }  # fmt: skip
+    for name, table in tables.items():
+        write_table(folder / name, table)
+    for name, value in ((RATES, found.rates), (SOURCES, found.sources)):
+        write_json(folder / name, value)
+    files = [folder / name for name in (*tables, RATES, SOURCES)]
+    if found.specificity is not None:
+        files.append(write_record(folder / SPECIFICITY, found.specificity))
+    if found.matrices is not None:
+        files += [write_h5ad(folder / n, data) for n, data in zip((GENES, CELLS), found.matrices, strict=True)]
+    return files
+
+
+def read(folder: Path) -> Programs:
+    """Read it, but for the matrices. Raises ``DamagedError`` where it is not what ``write`` wrote."""
+    features = read_columns(folder / FEATURES, FEATURE_COLUMNS)
+    rates = read_object(folder / RATES, OTHER_RATES)
+    for row in rates["rows"]:
+        require(row, RATE_FIELDS, f"{folder / RATES}, row {row.get('name')!r}")
+    specificity = folder / SPECIFICITY
+    return Programs(
+        features=features,
+        lists=read_columns(folder / LISTS, ["feature", "rank", "gene"]),
+        enrichment=read_columns(folder / ENRICHMENT, ["feature", "term", "padj"]),
+        nulls=read_columns(folder / NULLS, ["null", "measure"]),
+        types=read_columns(folder / TYPES, ["feature"]),
+        specificity=read_record(TypeSpecificity, specificity) if specificity.is_file() else None,
+        rates=rates,
+        sources=read_object(folder / SOURCES, ()),
+    )
+
+
+def read_genes(folder: Path) -> AnnData:
+    """Features x genes."""
+    return read_h5ad(folder / GENES)
+
+
+def lists_of(found: Programs) -> dict[str, tuple[str, ...]]:
+    """The gene list of each feature that fires, by the feature's number as text."""
+    ordered = found.lists.sort_values(["feature", "rank"], kind="stable")
+    return {str(feature): tuple(rows["gene"]) for feature, rows in ordered.groupby("feature", sort=False)}

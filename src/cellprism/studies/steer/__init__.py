@@ -1,0 +1,25 @@
+"""What happens when one feature is turned up or down, beside random edits of the same size."""
+
+from cellprism.report.open_questions import Open
+from cellprism.report.published import NUMBERS
+from cellprism.studies.steer.settings import SteerSettings
+from cellprism.studies.study import Study
+
+STUDY = Study(
+    name="steer",
+    title="Turn features up and down and see which genes follow.",
+    needs=("cells", "train", "programs"),
+    Settings=SteerSettings,
+    work="cellprism.studies.steer.work:work",
+    tables="cellprism.studies.steer.tables",
+    claims="cellprism.studies.steer.claims:claims",
+    section="cellprism.studies.steer.page:section",
+    open=(
+        Open(
+            "features-steer",
+            "Features move the genes of their program beyond matched random features",
+            NUMBERS["steering-beats-random"],
+            "no feature was turned up or down in this run",
+        ),
+    ),
+)

@@ -1,0 +1,81 @@
+"""What steering did: ``steer/<experiment>/`` with doses and effects, and ``steer/absent.json``.
+
+The experiment ``programs`` is the run's own; others are single features that somebody asked for.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellprism.store.atomic import write_json
+from cellprism.store.tables import write_table
+from cellprism.studies.files import read_columns, read_object, require, subfolders
+
+ABSENT, SUMMARY, PROGRAMS = "absent.json", "summary.json", "programs"
+JUDGED = "judged"
+COLUMNS = {
+    "effects": ["feature", "alpha", "gene", "effect", "baseline", "on_target"],
+    "doses": ["feature", "alpha", "on_target", "off_target", "response"],
+    "nulls": [],
+    "terms": ["feature", "alpha", "direction", "genes", "term", "padj"],
+}
+"""Columns of each table; they are only there once a feature was judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """Some features, turned up and down; the tables are those of ``DoseResult``."""
+
+    name: str
+    summary: dict[str, Any]
+    """n_cells; features: the entries of ``DoseResult.summary``, each with its program; together: how many of them move
+    their genes beyond random features (``work.together``), or None where none was judged."""
+    effects: pd.DataFrame
+    doses: pd.DataFrame
+    nulls: pd.DataFrame
+    terms: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """The study's results."""
+
+    experiments: list[Experiment] = field(default_factory=list)
+    """The run's own first."""
+    absent: str = ""
+    """Why there is nothing to steer."""
+
+
+def write(folder: Path, found: Steering) -> list[Path]:
+    """Write the study's folder."""
+    write_json(folder / ABSENT, {PROGRAMS: found.absent} if found.absent else {})
+    return [folder / ABSENT, *(path for one in found.experiments for path in write_experiment(folder, one))]
+
+
+def write_experiment(folder: Path, found: Experiment) -> list[Path]:
+    """Write one experiment into its folder."""
+    paths = [folder / found.name / f"{name}.parquet" for name in COLUMNS]
+    for path, name in zip(paths, COLUMNS, strict=True):
+        write_table(path, getattr(found, name))
+    write_json(folder / found.name / SUMMARY, found.summary)
+    return [*paths, folder / found.name / SUMMARY]
+
+
+def read(folder: Path) -> Steering:
+    """Read the study's folder. Raises ``DamagedError`` where it is not what ``write`` wrote."""
+    found = [_experiment(place) for place in subfolders(folder)]
+    absent = read_object(folder / ABSENT, ()).get(PROGRAMS, "")
+    return Steering(sorted(found, key=lambda one: (one.name != PROGRAMS, one.name)), absent)
+
+
+def _experiment(folder: Path) -> Experiment:
+    path = folder / SUMMARY
+    summary = read_object(path, ["n_cells", "features", "together"])
+    for row in summary["features"]:
+        require(row, ["feature", "program", "status"], f"{path}, features")
+    judged = any(row["status"] == JUDGED for row in summary["features"])
+    wanted = {name: columns if judged else [] for name, columns in COLUMNS.items()}
+    tables = {name: read_columns(folder / f"{name}.parquet", columns) for name, columns in wanted.items()}
+    return Experiment(folder.name, summary, **tables)

@@ -1,0 +1,61 @@
+"""From a run folder to its claims and its page, without torch: read, claim, draw. Nothing is computed here."""
+
+from pathlib import Path
+from typing import Any
+
+from cellprism.errors import DamagedError
+from cellprism.report.claims import Claim, write_claims
+from cellprism.report.context import Context, read_context
+from cellprism.report.open_questions import open_claims
+from cellprism.report.page import render_page
+from cellprism.report.section import Section
+from cellprism.store.atomic import write_text
+from cellprism.store.run import Run
+from cellprism.studies.study import Study, studies
+
+CLAIMS, PAGE = "claims.json", "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """Gather the claims of a run into ``claims.json`` and draw ``report.html``; returns its path.
+
+    Raises:
+        RunError: no run there.
+        DamagedError: a file is missing, or is no longer what its step wrote.
+    """
+    run = Run.existing(folder)
+    check_unaltered(run)
+    context = read_context(folder)
+    claims, sections = gathered(run, context)
+    write_claims(folder / CLAIMS, claims)
+    write_text(folder / PAGE, render_page(context, sections, claims))
+    return folder / PAGE
+
+
+def check_unaltered(run: Run) -> None:
+    """Refuse a run of which a file is not what its step wrote.
+
+    Raises:
+        DamagedError: it names the file and the step.
+    """
+    for step in run.state["steps"]:
+        if bad := run.altered(step):
+            raise DamagedError(
+                f"{run.folder / bad[0]} is missing or is no longer what step {step!r} wrote; make it again with: "
+                f"cellprism run {run.folder / 'run.toml'} --out {run.folder}"
+            )
+
+
+def gathered(run: Run, context: Context) -> tuple[list[Claim], list[Section]]:
+    """Every claim in the order of the page, and the page's sections; a study that was not run claims nothing."""
+    found = {name: _found(study, run) for name, study in studies().items()}
+    said = {name: studies()[name].claimed(value, context) for name, value in found.items() if value is not None}
+    sections = [study.drawn(found[name], said.get(name, []), context) for name, study in studies().items()]
+    unanswered = [question for name, study in studies().items() if name not in said for question in study.open]
+    return [*(c for claims in said.values() for c in claims), *open_claims(unanswered, context)], sections
+
+
+def _found(study: Study, run: Run) -> Any:
+    """What a study found in this run; None where it was not run."""
+    done = any(name.split()[0] == study.name for name in run.state["steps"])
+    return study.read(run.folder / study.name) if done else None
