@@ -34,7 +34,7 @@ def main(data: Path, run: Path) -> None:
         "steps": steps,
         "seconds": round(sum(step["seconds"] for step in steps.values()), 1),
         "peak_memory_mb": max(step["peak_memory_mb"] for step in steps.values()),
-        "rates": json.loads(next(run.glob("terms/*/rates.json")).read_text())["rows"],
+        "rates": json.loads((run / "programs" / "rates.json").read_text())["rows"],
         "claims": claims,
     }
     out = HERE / "results" / "pbmc3k.json"

@@ -1,7 +1,7 @@
 """``cellprism do``: one study of a run, built in or installed; its settings are its flags."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, make_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -16,8 +16,9 @@ do = App(name="do", help="Do one study of a run, with its settings as flags.")
 
 def _verb(study: Study) -> Callable[..., None]:
     flags = _flags(study.Settings)
+    none = flags()
 
-    def verb(run: Path, *, given: Annotated[flags | None, Parameter(name="*")] = None, set_: Changes = None) -> None:
+    def verb(run: Path, *, given: Annotated[flags, Parameter(name="*")] = none, set_: Changes = None) -> None:
         from cellprism.cli.talk import bar, say
         from cellprism.workflow.config import changed
         from cellprism.workflow.pipeline import continue_run
@@ -41,19 +42,22 @@ def _verb(study: Study) -> Callable[..., None]:
 def _flags(settings: type) -> type:
     """The same fields, each left out unless it is given: a run keeps what it was asked before."""
     help_of = field_help(settings)
-    parts = []
+    parts: list[tuple[str, Any, Any]] = []
     for item in fields(settings):
-        kind: Any = _flags(item.type) if is_dataclass(item.type) else item.type  # pyright: ignore[reportArgumentType]
-        if get_origin(kind) is tuple:
-            kind = list[get_args(kind)[0]]
-        name = None if is_dataclass(kind) else Parameter(help=help_of.get(item.name, ""))
-        parts.append((item.name, Annotated[kind | None, name] if name else kind | None, None))
-    return make_dataclass(settings.__name__, parts, frozen=True)
+        if is_dataclass(item.type):
+            inner = _flags(item.type)  # pyright: ignore[reportArgumentType]
+            parts.append((item.name, inner, field(default_factory=inner)))
+        else:
+            kind: Any = list[get_args(item.type)[0]] if get_origin(item.type) is tuple else item.type
+            parts.append((item.name, Annotated[kind | None, Parameter(help=help_of.get(item.name, ""))], None))
+    flags = make_dataclass(settings.__name__, parts, frozen=True)
+    flags.__module__ = __name__  # else it passes for a class of the standard library, whose fields are no flags
+    return flags
 
 
 def _given(flags: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Keys and values of what was given."""
-    for item in () if flags is None else fields(flags):
+    for item in fields(flags):
         value = getattr(flags, item.name)
         if is_dataclass(value):
             yield from _given(value, f"{prefix}{item.name}.")

@@ -118,6 +118,8 @@ def _check_keys(kind: Any, asked: dict[str, Any], prefix: str, source: str) -> N
         if key not in known:
             near = get_close_matches(key, known, n=1)
             hint = f"; did you mean {prefix}{near[0]}?" if near else f"; known here: {', '.join(known)}"
+            if isinstance(value, dict) and not prefix:
+                hint += "; if it is the section of a study, install that study"
             raise ConfigError(f"{source}: unknown key {prefix}{key}{hint}")
         if is_dataclass(known[key]):
             if not isinstance(value, dict):

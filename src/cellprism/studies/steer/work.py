@@ -89,7 +89,7 @@ def together(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     low, high = binom.interval(0.95, n, BY_CHANCE)
     return {
         "features": n, "beat_random": beat, "share": beat / n, "interval": [float(interval.low), float(interval.high)],
-        "null": BY_CHANCE, "null_interval": [float(low) / n, float(high) / n],
+        "null": BY_CHANCE, "null_interval": [min(float(low) / n, BY_CHANCE), max(float(high) / n, BY_CHANCE)],
     }  # fmt: skip
 
 
