@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cellprism.cli.options import Changes
+from cellprism.cli.options import Changes, Device, Offline
 
 
 def contrast(
@@ -16,6 +16,8 @@ def contrast(
     objective: list[Literal["latent", "expression"]] | None = None,
     named: list[str] | None = None,
     set_: Changes = None,
+    device: Device = "",
+    offline: Offline = False,
 ) -> None:
     """Find the feature strengths that move one cell type towards another, and judge them on unseen cells.
 
@@ -46,5 +48,5 @@ def contrast(
     config = changed(run, changes) or config_of(Run.existing(run))
     if not config.contrast.source:
         raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")
-    continue_run(run, "contrast", config, bar, say)
+    continue_run(run, "contrast", config, bar, say, device=device, offline=offline)
     say(f"recipes in {run / 'contrast'}; next: cellprism report {run}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from cyclopts import App, Parameter
 
-from cellprism.cli.options import Changes
+from cellprism.cli.options import Changes, Device, Offline
 from cellprism.studies.help import field_help
 from cellprism.studies.study import Study, studies
 
@@ -18,13 +18,20 @@ def _verb(study: Study) -> Callable[..., None]:
     flags = _flags(study.Settings)
     none = flags()
 
-    def verb(run: Path, *, given: Annotated[flags, Parameter(name="*")] = none, set_: Changes = None) -> None:
+    def verb(
+        run: Path,
+        *,
+        given: Annotated[flags, Parameter(name="*")] = none,
+        set_: Changes = None,
+        device: Device = "",
+        offline: Offline = False,
+    ) -> None:
         from cellprism.cli.talk import bar, say
         from cellprism.workflow.config import changed
         from cellprism.workflow.pipeline import continue_run
 
         changes = [*(set_ or ()), *((f"{study.name}.{key}", value) for key, value in _given(given))]
-        continue_run(run, study.name, changed(run, changes), bar, say)
+        continue_run(run, study.name, changed(run, changes), bar, say, device=device, offline=offline)
         say(f"results in {run / study.name}; next: cellprism report {run}")
 
     verb.__doc__ = f"""{study.title}

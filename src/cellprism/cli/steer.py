@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes
+from cellprism.cli.options import Changes, Device, Offline
 
 
 def steer(
@@ -11,6 +11,8 @@ def steer(
     feature: int | None = None,
     program: list[str] | None = None,
     set_: Changes = None,
+    device: Device = "",
+    offline: Offline = False,
 ) -> None:
     """Turn features up and down, dose by dose, beside random features and random directions.
 
@@ -32,8 +34,8 @@ def steer(
     changes = [*(set_ or ()), *([("steer.programs", program)] if program else [])]
     config = changed(run, changes)
     if feature is not None:
-        folder = steer_one(run, feature, config, bar)
+        folder = steer_one(run, feature, config, bar, say, device=device, offline=offline)
         say(f"doses of feature {feature} in {folder}; next: cellprism report {run}")
         return
-    continue_run(run, "steer", config, bar, say)
+    continue_run(run, "steer", config, bar, say, device=device, offline=offline)
     say(f"doses in {run / 'steer'}; next: cellprism contrast {run} --from TYPE --to TYPE, or cellprism report {run}")

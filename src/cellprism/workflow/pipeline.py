@@ -54,7 +54,7 @@ def start_run(
         say: told what a person should know.
         only: names of steps, in order; all where None.
         track: a tracker for the training, or none.
-        device: where the training computes; empty: a GPU if there is one.
+        device: where everything computes; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
 
     Raises:
@@ -89,8 +89,17 @@ def _help_training(bench: Workbench) -> None:
         trained(bench)
 
 
-def continue_run(folder: Path, step: str, config: CommonConfig | None, bar: Bar, say: Say) -> Path:
-    """Do one more step of an existing run, with changed settings where ``config`` is given.
+def continue_run(
+    folder: Path,
+    step: str,
+    config: CommonConfig | None,
+    bar: Bar,
+    say: Say,
+    *,
+    device: str = "",
+    offline: bool = False,
+) -> Path:
+    """Do one more step of an existing run, with changed settings where ``config`` is given; else as ``start_run``.
 
     Raises:
         RunError: no run there, a step it needs is missing, or another process works on it.
@@ -98,13 +107,22 @@ def continue_run(folder: Path, step: str, config: CommonConfig | None, bar: Bar,
     run = Run.existing(folder)
     with run.locked():
         config = config or config_of(run)
-        bench = Workbench(run, config, bar, say)
+        bench = Workbench(run, config, bar, say, device=device, offline=offline)
         perform(steps()[step], bench, steps(), say)
         open_run(folder, config)  # only now: a step that failed leaves the run as it was
     return folder
 
 
-def steer_one(folder: Path, feature: int, config: CommonConfig | None, bar: Bar) -> Path:
+def steer_one(
+    folder: Path,
+    feature: int,
+    config: CommonConfig | None,
+    bar: Bar,
+    say: Say,
+    *,
+    device: str = "",
+    offline: bool = False,
+) -> Path:
     """Sweep one feature of an existing run, beside its programs; returns the folder of its doses.
 
     Raises:
@@ -115,7 +133,7 @@ def steer_one(folder: Path, feature: int, config: CommonConfig | None, bar: Bar)
 
     run = Run.existing(folder)
     with run.locked():
-        bench = Workbench(run, config or config_of(run), bar)
+        bench = Workbench(run, config or config_of(run), bar, say, device=device, offline=offline)
         check_needs(steps()["steer"], bench, steps())
         found = steer_feature(bench, bench.settings("steer"), feature)
         files = write_experiment(bench.folder_of("steer"), found)
