@@ -67,6 +67,7 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
     {gene: {measured, gap, gap_fraction, low, high, random {mean, low, high}}}
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ from cellprism.report.files import (
     subfolders,
 )
 from cellprism.report.specificity import between_types, type_contrast
+from cellprism.store.run import Run
 
 FEATURE_COLUMNS = [
     "feature",
@@ -131,7 +133,7 @@ def read_run(folder: Path, layer: int | None = None) -> RunFacts:
     return RunFacts(
         name=folder.resolve().name,
         layer=layer,
-        record=read_object(folder / "run.json", []) or {},
+        record=Run(folder).state,
         cells=read_cells(folder / "cells.h5ad"),
         model=read_model(folder / "model.json"),
         training=None if layer is None else read_training(folder / "sae" / f"L{layer}"),
@@ -298,7 +300,8 @@ def _objective_order(contrast: ContrastFacts) -> tuple[int, str]:
 
 
 def _chosen_layer(folder: Path, layer: int | None) -> int | None:
-    found = sorted({int(f.name[1:]) for kind in ("sae", "features", "terms") for f in subfolders(folder / kind)})
+    folders = (f for kind in ("sae", "features", "terms") for f in subfolders(folder / kind))
+    found = sorted({int(f.name[1:]) for f in folders if re.fullmatch("L[0-9]{1,9}", f.name)})
     if layer is None and len(found) > 1:
         raise RunError(
             f"{folder} holds layers {', '.join(map(str, found))}; say which to show, for example layer={found[0]}"

@@ -31,6 +31,7 @@ from cellprism.report.tables import feature_rows
 from cellprism.report.theme import IN_THE_DARK, templates
 from cellprism.report.verdict import VERDICTS
 from cellprism.store.atomic import write_text
+from cellprism.store.inside import check_plain
 
 MODEBAR_REMOVED = ["toImage", "select2d", "lasso2d", "autoScale2d", "toggleSpikelines"]
 
@@ -43,9 +44,10 @@ def write_report(folder: Path, layer: int | None = None) -> Path:
         layer: which layer to show, where the run has several.
 
     Raises:
-        RunError: no such folder or layer.
+        RunError: no such folder or layer, or the folder holds links or other things that are no files.
         DamagedError: a file is not readable or lacks what ``inputs`` says it holds.
     """
+    check_plain(folder)
     facts = read_run(folder, layer)
     claims = gather_claims(facts)
     write_claims(folder / "claims.json", claims)

@@ -41,6 +41,7 @@ from torch import Tensor
 from cellprism.errors import CellprismError, DamagedError, RunError
 from cellprism.sae.distributed import is_first
 from cellprism.store.atomic import replacing
+from cellprism.store.inside import appending, check_plain, open_plain
 
 METRICS, LOCK = "metrics.jsonl", ".lock"
 KEPT = 2  # checkpoints
@@ -69,8 +70,9 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         if self.folder is not None and is_first():
+            check_plain(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / LOCK).open("a")
+            self._lock = os.fdopen(open_plain(self.folder / LOCK, os.O_RDWR), "r+", encoding="utf-8")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -106,7 +108,7 @@ class Checkpoints:
             self._keep(KEPT)
             with self._writing(step), replacing(self.folder / METRICS) as scratch:
                 scratch.write_text("".join(map(_line, self._rows)), encoding="utf-8")
-            self._metrics = (self.folder / METRICS).open("a", encoding="utf-8")
+            self._metrics = appending(self.folder / METRICS)
         return step, tensors
 
     def record(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -46,11 +46,16 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; a truncated or altered file raises ``DamagedError`` that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()  # halves of a character, which no file could hold
+    except (ValueError, RecursionError) as error:
+        why = "nested too deep" if isinstance(error, RecursionError) else error
         raise DamagedError(
-            f"{path} is not readable JSON ({error}); restore it or rerun the step that wrote it"
+            f"{path} is not readable JSON ({why}); restore it or rerun the step that wrote it"
         ) from error
+    return value
 
 
 def sha256(path: Path) -> str:
