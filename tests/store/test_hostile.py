@@ -164,7 +164,8 @@ NO_RECORD = {
     "deep": "[" * 100_000, "deep object": '{"a":' * 50_000 + "1" + "}" * 50_000, "digits": "9" * 9_999,
     "halves": '{"steps": {}, "seed": "\\ud800"}', "huge": '{"steps": {}, "a": "' + "x" * (1 << 25) + '"}',
     "absolute": files("{canary}/precious"), "up": files("../outside/precious"), "up inside": files("sae/../../x"),
-    "up later": files("sae/L0/../../../outside/precious"), "nothing": files(""), "here": files("."), "nul": files("a\0b"),
+    "up later": files("sae/L0/../../../outside/precious"), "nothing": files(""), "here": files("."),
+    "nul": files("a\0b"),
     "doubled": files("sae//L0/cfg.json"), "long": files("a" * 70_000), "slash": files("sae/"), "root": files("/"),
 }  # fmt: skip
 

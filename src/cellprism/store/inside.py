@@ -36,7 +36,9 @@ def check_plain(folder: Path) -> None:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        raise RunError(f"{folder} is a file; a run is a folder: choose another name, or move that file away") from None
+        raise RunError(
+            f"{folder} is a file, or lies under one, where a folder is needed: choose another, or move that file away"
+        ) from None
     except OSError as error:
         raise RunError(
             f"{folder} cannot be looked through ({error.strerror}: {error.filename}); it must be a folder "

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.store.atomic import read_json, sha256, write_json
+from cellprism.store.atomic import clear_scratch, read_json, sha256, write_json
+from cellprism.store.disk import writing
 from cellprism.store.inside import check_plain, is_inside, is_plain, open_plain, remove
 
 STATE, SETTINGS, LOCK = "run.json", "run.toml", ".lock"
@@ -117,8 +118,10 @@ class Run:
         ``DamagedError``; nothing is written then.
         """
         check_plain(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(open_plain(self.folder / LOCK, os.O_RDWR), "r+") as handle:
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open_plain(self.folder / LOCK, os.O_RDWR)
+        with os.fdopen(lock, "r+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -126,6 +129,7 @@ class Run:
                     f"another process is working on {self.folder}; wait for it or choose another folder"
                 ) from None
             _ = self.state  # a record that is none is refused before anything else is done
+            clear_scratch(self.folder)
             yield
 
 
