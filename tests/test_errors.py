@@ -7,6 +7,7 @@ from cellprism.errors import (
     CellsError,
     ConfigError,
     DamagedError,
+    DiskError,
     InputError,
     ModelError,
     RunError,
@@ -22,6 +23,7 @@ from cellprism.errors import (
         (ModelError, InputError, 2),
         (ConfigError, InputError, 2),
         (RunError, InputError, 2),
+        (DiskError, InputError, 2),
         (DamagedError, CellprismError, 3),
     ],
 )

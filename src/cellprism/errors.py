@@ -7,11 +7,12 @@
     │   ├── CellsError        2   the cells: file, values, genes, labels (all problems listed at once)
     │   ├── ModelError        2   the cell model: unknown, incomplete, wrong shape, not able to do this
     │   ├── ConfigError       2   a setting: unknown, out of range, contradictory
-    │   └── RunError          2   the run folder: a missing step, other settings, in use
+    │   ├── RunError          2   the run folder: a missing step, other settings, in use, not plain files
+    │   └── DiskError         2   the place to write: full, read-only, no folder, a path too long
     └── DamagedError          3   a file of ours is truncated, altered or has the wrong checksum
 
-A message says what was found, what was expected and what to do. Libraries' own errors (a full disk, a
-keyboard interrupt) pass through untouched.
+A message says what was found, what was expected and what to do. Libraries' own errors and a keyboard
+interrupt pass through untouched.
 """
 
 from collections.abc import Sequence
@@ -48,6 +49,10 @@ class ConfigError(InputError):
 
 class RunError(InputError):
     """The run folder lacks a step, was made with other settings, or is in use."""
+
+
+class DiskError(InputError):
+    """A file cannot be written where it should be: the disk is full or read-only, or the path is none."""
 
 
 class DamagedError(CellprismError):

@@ -11,7 +11,7 @@ from math import inf, nan
 import pytest
 
 from cellprism.errors import DamagedError
-from cellprism.store.atomic import read_json, replacing, sha256, write_json, write_text
+from cellprism.store.atomic import clear_scratch, read_json, replacing, sha256, write_json, write_text
 
 KILLED = """
 import os, signal, sys
@@ -61,9 +61,47 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_a_written_file_can_be_read_by_others(tmp_path):
-    write_text(tmp_path / "shared.txt", "x")
-    assert (tmp_path / "shared.txt").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("mask", "rights"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o027, 0o640)])
+def test_a_written_file_has_the_rights_that_the_umask_leaves(tmp_path, mask, rights):
+    def private(path):
+        with replacing(path) as scratch:
+            os.close(os.open(scratch, os.O_CREAT | os.O_WRONLY, 0o600))  # as some libraries make their files
+
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "shared.txt", "x")
+        private(tmp_path / "weights.bin")
+    finally:
+        assert os.umask(before) == mask, "it is not touched"
+    for name in ("shared.txt", "weights.bin"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == rights
+
+
+def test_what_a_killed_writer_left_goes_when_the_file_is_written_again(tmp_path):
+    path = tmp_path / "we[i]ghts.bin"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert [p.name[:11] for p in tmp_path.iterdir()] == [".we[i]ghts."]
+    write_text(tmp_path / "other.bin", "x")
+    assert len(list(tmp_path.iterdir())) == 2, "it belongs to another file"
+    write_text(path, "new")
+    assert {p.name for p in tmp_path.iterdir()} == {"other.bin", "we[i]ghts.bin"}
+
+
+def test_what_killed_writers_left_anywhere_is_cleared_and_nothing_else(tmp_path):
+    for name in ("a.bin", "deep/er/b.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name)], check=False)
+    for name in (".git/config", ".notes.part/x", ".a.bin.12345678", "table.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("somebody's")
+    with replacing(tmp_path / "living.bin") as scratch:
+        scratch.write_text("half")
+        clear_scratch(tmp_path)
+        assert scratch.read_text() == "half", "its writer lives"
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {
+        ".git/config", ".notes.part/x", ".a.bin.12345678", "table.part", "living.bin"
+    }  # fmt: skip
+    assert list((tmp_path / "deep" / "er").iterdir()) == []
 
 
 def test_json_comes_back_in_its_order_and_readable(tmp_path):

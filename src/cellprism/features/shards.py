@@ -30,6 +30,7 @@ from cellprism.errors import CellprismError, DamagedError, RunError
 from cellprism.features.source import BESIDES, SLICE, Held, TokenSource
 from cellprism.features.stream import mixed, windows
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.store.inside import is_inside
 from cellprism.store.run import Run, digest
 
 INDEX = "index.json"
@@ -98,7 +99,8 @@ def _begun(source: TokenSource, folder: Path, seed: int, planned: int) -> dict[s
 
 def _index(folder: Path, identity: str) -> dict[str, Any]:
     index = read_json(folder / INDEX)
-    if not isinstance(index, dict) or not {"identity", "layers", "planned", "shards"} <= set(index):
+    known = isinstance(index, dict) and {"identity", "layers", "planned", "shards"} <= set(index)
+    if not known or not isinstance(index["shards"], dict) or not all(map(is_inside, index["shards"])):
         raise DamagedError(f"{folder / INDEX} is not the index of a store; remove {folder} to write it anew")
     if index["identity"] != identity:
         raise RunError(

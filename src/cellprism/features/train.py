@@ -37,6 +37,7 @@ from cellprism.sae.fit import Progress, fit_saes
 from cellprism.sae.stream import Vectors
 from cellprism.sae.units import Job
 from cellprism.store.atomic import write_json
+from cellprism.store.inside import check_plain
 from cellprism.store.tables import write_table
 from cellprism.types import CellModel, Site
 
@@ -145,6 +146,8 @@ def train_saes(
         InputError, RunError, DamagedError: as ``train_sae``.
     """
     shared = _shared(jobs)
+    if out is not None:
+        check_plain(Path(out))
     if out is not None and len({job.folder for job in jobs}) < len(jobs):
         raise ConfigError("several jobs would be written to one folder: give jobs of the same layer different names")
     readings = sorted({job.reading for job in jobs}, key=lambda reading: (reading[0], reading[1] or -1))

@@ -154,7 +154,8 @@ def save(model: AidoCell, folder: Path, card: dict[str, Any]) -> None:
     config = {"model_type": MODEL_TYPE, **model.settings(), "card": card}
     write_json(folder / CONFIG, config)
     if model.gene_table is not None:
-        write_gene_table(folder / GENES, model.gene_table)
+        with replacing(folder / GENES) as scratch:
+            write_gene_table(scratch, model.gene_table)
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from cellprism.errors import DamagedError, RunError
 from cellprism.models.aido import AidoCell
 from cellprism.store.atomic import replacing, write_text
+from cellprism.store.inside import appending, check_plain
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 
@@ -43,9 +44,10 @@ def load_state(
     """Restore a checkpoint in place and return the step to go on with; 0 when there is none.
 
     Raises:
-        RunError: the checkpoint belongs to other settings or other cells.
+        RunError: the checkpoint belongs to other settings or other cells, or the folder holds what is no plain file.
         DamagedError: the file cannot be read.
     """
+    check_plain(folder)
     path = folder / CHECKPOINT
     if not path.is_file():
         (folder / METRICS).unlink(missing_ok=True)
@@ -74,7 +76,7 @@ def load_state(
 def record(folder: Path, figures: dict[str, int | float]) -> None:
     """Append one line to the run's metrics."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / METRICS).open("a", encoding="utf-8") as stream:
+    with appending(folder / METRICS) as stream:
         stream.write(json.dumps(figures) + "\n")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from cellprism.errors import DamagedError, RunError
 from cellprism.report.words import Words, words_for
 from cellprism.store.atomic import read_json
-from cellprism.store.run import STATE
+from cellprism.store.run import Run
 
 CELLS, MODEL = "cells.json", "model.json"
 """Files of the step that reads the cells."""
@@ -92,7 +92,7 @@ def read_context(folder: Path) -> Context:
     """
     if not folder.is_dir():
         raise RunError(f"{folder} is no run folder; make one with `cellprism demo` or `cellprism run`")
-    record = _object(folder / STATE)
+    record = Run(folder).state
     return Context(
         name=folder.resolve().name,
         record=record,

@@ -21,7 +21,6 @@ import json
 import logging
 import math
 import os
-import shutil
 import signal
 import threading
 import time
@@ -38,9 +37,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cellprism.errors import CellprismError, DamagedError, RunError
+from cellprism.errors import CellprismError, DamagedError, DiskError, RunError
 from cellprism.sae.distributed import is_first
-from cellprism.store.atomic import replacing
+from cellprism.store.atomic import clear_scratch, replacing
+from cellprism.store.disk import writing
+from cellprism.store.inside import appending, check_plain, open_plain
 
 METRICS, LOCK = "metrics.jsonl", ".lock"
 KEPT = 2  # checkpoints
@@ -69,8 +70,11 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         if self.folder is not None and is_first():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / LOCK).open("a")
+            check_plain(self.folder)
+            with writing(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = open_plain(self.folder / LOCK, os.O_RDWR)
+            self._lock = os.fdopen(lock, "r+", encoding="utf-8")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -78,8 +82,7 @@ class Checkpoints:
                 raise RunError(
                     f"another process is training in {self.folder}; wait for it or choose another folder"
                 ) from None
-            for unfinished in (*self.folder.glob(".step-*"), *self.folder.glob(f".{METRICS}.*")):
-                shutil.rmtree(unfinished)  # of a process that was killed while it wrote
+            clear_scratch(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +109,7 @@ class Checkpoints:
             self._keep(KEPT)
             with self._writing(step), replacing(self.folder / METRICS) as scratch:
                 scratch.write_text("".join(map(_line, self._rows)), encoding="utf-8")
-            self._metrics = (self.folder / METRICS).open("a", encoding="utf-8")
+            self._metrics = appending(self.folder / METRICS)
         return step, tensors
 
     def record(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -210,10 +213,11 @@ class Checkpoints:
     def _writing(self, step: int) -> Iterator[None]:
         try:
             yield
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, DiskError) as error:
+            why = error.__cause__ if isinstance(error, DiskError) else error
             last = f"the checkpoint of step {self._kept[0]} is still there" if self._kept else "nothing was kept yet"
             raise CellprismError(
-                f"step {step} could not be kept in {self.folder} ({error}); {last}: make room and run the same command "
+                f"step {step} could not be kept in {self.folder} ({why}); {last}: make room and run the same command "
                 "again"
             ) from error
 

@@ -3,11 +3,14 @@
 - A step is identified by a hash of its settings and of the steps it needs. With the same hash and unaltered files it
   is skipped; anything else is made again. Nothing is decided by file dates.
 - One process works on a run at a time; a lock of the operating system, freed even when the process is killed.
+- A folder may come from anywhere: it is looked through before it is used (``store.inside``), and what its record says
+  is believed only in the form in which it is written here.
 """
 
 import fcntl
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,9 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.store.atomic import read_json, sha256, write_json
+from cellprism.store.atomic import clear_scratch, read_json, sha256, write_json
+from cellprism.store.disk import writing
+from cellprism.store.inside import check_plain, is_inside, is_plain, open_plain, remove
 
 STATE, SETTINGS, LOCK = "run.json", "run.toml", ".lock"
+FORMAT = 2  # of run folders; 0.1 wrote none
+LARGEST = 1 << 24  # bytes of run.json; a run writes some 10 kB
+REMEDY = "restore it from a copy, or remove the folder and run again"
 
 
 def digest(value: Any) -> str:
@@ -33,7 +41,8 @@ class Run:
 
     @classmethod
     def existing(cls, folder: Path) -> "Run":
-        """Open a run; raises ``RunError`` where there is none."""
+        """Open a run; raises ``RunError`` where there is none, or where it holds things that are no files."""
+        check_plain(folder)
         if not (folder / STATE).is_file():
             raise RunError(
                 f"{folder} is not a run folder (it has no {STATE}); make one with: cellprism train --out {folder}"
@@ -42,13 +51,32 @@ class Run:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Contents of run.json; empty before the first step."""
+        """Contents of run.json; empty before the first step.
+
+        Raises:
+            DamagedError: it is not the record of a run, or names files outside the folder.
+            RunError: another version of cellprism wrote it.
+        """
         path = self.folder / STATE
-        return read_json(path) if path.is_file() else {"steps": {}}
+        if not path.is_file():
+            return {"steps": {}}
+        if path.stat().st_size > LARGEST:
+            raise DamagedError(
+                f"{path} has {path.stat().st_size / 1e6:,.0f} MB, which no record of a run has; {REMEDY}"
+            )
+        state = read_json(path)
+        if problem := _problem(state):
+            raise DamagedError(f"{path} is not the record of a run: {problem}; {REMEDY}")
+        if state.get("steps") and state.get("format") != FORMAT:
+            raise RunError(
+                f"{self.folder} was written by another version of cellprism, which kept its results elsewhere; make the "
+                "run again in another folder: cellprism run CONFIG.toml --out RUN"
+            )
+        return {"steps": {}, **state}
 
     def update(self, **fields: Any) -> None:
         """Set top-level fields of run.json."""
-        write_json(self.folder / STATE, {**self.state, **fields})
+        write_json(self.folder / STATE, {"format": FORMAT, **self.state, **fields})
 
     def is_done(self, step: str, identity: str) -> bool:
         """Whether ``step`` was finished with this identity and its files are still what it wrote."""
@@ -58,7 +86,9 @@ class Run:
     def altered(self, step: str) -> list[str]:
         """Files of a finished step that are missing or no longer what it wrote."""
         files = self.state["steps"][step]["files"]
-        return [f for f, digest in files.items() if not (p := self.folder / f).is_file() or sha256(p) != digest]
+        return [
+            f for f, digest in files.items() if not is_plain(self.folder, p := self.folder / f) or sha256(p) != digest
+        ]
 
     def require(self, step: str, verb: str) -> None:
         """Raise ``RunError`` if ``step`` is missing, ``DamagedError`` if its files were altered; ``verb`` makes it."""
@@ -78,30 +108,59 @@ class Run:
         """
         hashes = {str(path.relative_to(self.folder)): sha256(path) for path in sorted(files)}
         record = {"identity": identity, "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **facts, "files": hashes}
-        self._remove(set(self.state["steps"].get(step, record)["files"]) - set(hashes))
+        remove(self.folder, set(self.state["steps"].get(step, record)["files"]) - set(hashes))
         self.update(steps={**self.state["steps"], step: record})
 
     def forget(self, step: str) -> None:
         """Remove a step's record and files: they were made from something that is no longer there."""
         steps = self.state["steps"]
-        self._remove(steps.pop(step)["files"])
+        remove(self.folder, steps.pop(step)["files"])
         self.update(steps=steps)
-
-    def _remove(self, files: Iterable[str]) -> None:
-        for path in (self.folder / f for f in files):
-            path.unlink(missing_ok=True)
-            if path.parent != self.folder and path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; a second process is refused with ``RunError``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOCK).open("w") as handle:
+        """Hold the folder for this process; a second process is refused with ``RunError``.
+
+        So is a folder that holds links or other things that are no files, and a record that is none with
+        ``DamagedError``; nothing is written then.
+        """
+        check_plain(self.folder)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = open_plain(self.folder / LOCK, os.O_RDWR)
+        with os.fdopen(lock, "r+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunError(
                     f"another process is working on {self.folder}; wait for it or choose another folder"
                 ) from None
+            _ = self.state  # a record that is none is refused before anything else is done
+            clear_scratch(self.folder)
             yield
+
+
+def _problem(state: Any) -> str:
+    """What in run.json is not as it is written here; empty where all is."""
+    if not isinstance(state, dict):
+        return f"it is {_called(state)}, expected an object with steps"
+    steps = state.get("steps", {})
+    if not isinstance(steps, dict):
+        return f"steps is {_called(steps)}, expected an object"
+    for step, record in steps.items():
+        if not isinstance(record, dict) or not isinstance(record.get("identity"), str):
+            return f"step {step[:40]!r} is {_called(record)}, expected an object with identity and files"
+        files = record.get("files")
+        if not isinstance(files, dict):
+            return f"the files of step {step[:40]!r} are {_called(files)}, expected an object of names and hashes"
+        for name, hashed in files.items():
+            if not isinstance(hashed, str):
+                return f"the hash of {name[:80]!r} is {_called(hashed)}, expected text"
+            if not is_inside(name):
+                return f"step {step[:40]!r} lists {name[:80]!r}, which is no file of the run folder"
+    return ""
+
+
+def _called(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    return kinds.get(type(value), "a number")

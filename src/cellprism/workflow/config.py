@@ -47,9 +47,12 @@ def read_config(path: Path, changes: Changes = ()) -> CommonConfig:
         asked = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no configuration at {path}; write one, or start from the example in the README") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (IsADirectoryError, RecursionError, ValueError) as error:  # ValueError: no TOML, no text, endless numbers
         raise ConfigError(f"{path} is not TOML: {error}") from error
-    return make_config(asked, changes, str(path))
+    try:
+        return make_config(asked, changes, str(path))
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deep for a configuration") from error
 
 
 def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the configuration") -> CommonConfig:

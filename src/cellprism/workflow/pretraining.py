@@ -21,6 +21,7 @@ from cellprism.models.latent.scvi_train import ScviTraining, train_scvi
 from cellprism.models.pretrain import Counts, PretrainConfig, fresh_model, held_out_cells, pretrain
 from cellprism.models.pretrain_state import history
 from cellprism.store.atomic import sha256
+from cellprism.store.inside import check_plain
 
 MOST_VARIABLE, LEAST_CELLS = 2_000, 15
 MARKERS = (
@@ -74,6 +75,7 @@ def pretrain_model(
         CellsError: the cells or the gene table cannot be used.
         RunError: ``out`` holds a checkpoint of other settings or cells.
     """
+    check_plain(out)
     adata, table = _training_cells(cells, genes, labels)
     model = pretrain(adata, table, settings, out, progress)
     train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
@@ -114,6 +116,7 @@ def pretrain_latent(
         ConfigError: the settings do not fit the cells.
         ModelError: scVI is asked for and scvi-tools is not installed.
     """
+    check_plain(out)
     adata, table = _training_cells(cells, genes, labels)
     if isinstance(settings, ScviTraining):
         model = train_scvi(adata, table, settings, progress)

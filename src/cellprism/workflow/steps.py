@@ -65,8 +65,12 @@ def _forget_stale(step: Step, bench: Workbench, steps: dict[str, Step], say: Say
     A name such as ``steer feature-7`` belongs to the step ``steer``.
     """
     for name, record in bench.run.state["steps"].items():
-        kind = steps.get(name.split()[0])  # None: a study that is not installed here
-        if kind is not None and step.name in kind.needs and record["identity"] != identity_of(kind, bench.config, steps):
+        kind = steps.get(name.partition(" ")[0])
+        if (
+            kind is not None
+            and step.name in kind.needs
+            and record["identity"] != identity_of(kind, bench.config, steps)
+        ):
             bench.run.forget(name)
             say(f"{name}: removed, it was made from an earlier {step.name}")
 

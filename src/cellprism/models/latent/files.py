@@ -57,7 +57,8 @@ def save_model(folder: Path, kind: str, model: CountsModel, card: Mapping[str, A
     tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as scratch:
         save_file(tensors, scratch, metadata={"format": "pt"})
-    write_gene_table(folder / GENES, model.gene_table)
+    with replacing(folder / GENES) as scratch:
+        write_gene_table(scratch, model.gene_table)
     sums = {name: sha256(folder / name) for name in (WEIGHTS, GENES)}
     revision = f"sha256:{sums[WEIGHTS][:16]}"
     card = {"name": model.name, "licence": model.licence, **card, "revision": revision}
