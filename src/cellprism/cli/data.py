@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from cellprism.cli.options import Only, only_of
+
 data = App(name="data", help="Data sets: list, fetch, check.")
 
 
@@ -38,6 +40,9 @@ def check(
     *,
     model: str = "mini",
     labels: str = "",
+    counts: str = "",
+    totals: str = "",
+    only: Only = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Say whether cells can be used with a model, and how their genes map; lists everything that is wrong.
@@ -50,6 +55,12 @@ def check(
         ``mini``, a model folder, or a safetensors file.
     labels
         obs column with cell types.
+    counts
+        Which matrix of an .h5ad file holds raw counts: ``X`` (the default), ``layers/NAME`` or ``raw``.
+    totals
+        obs column with each cell's count over all genes, where the matrix holds only some.
+    only
+        Read only cells with this value of an obs column, as in ``--only cell_type=B``; may be given several times.
     json_
         Print JSON instead of text.
     """
@@ -57,5 +68,8 @@ def check(
     from cellprism.models.registry import load_model
 
     source = str(Path(cells)) if Path(cells).exists() else cells
-    found = check_cells(source, load_model(model), labels=labels or None)
+    found = check_cells(
+        source, load_model(model), labels=labels or None, counts=counts or None, totals=totals or None,
+        only=only_of(only),
+    )  # fmt: skip
     print(json.dumps(found.to_json(), indent=2) if json_ else found)

@@ -4,6 +4,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cellprism.errors import ConfigError
+
+Only = Annotated[list[str] | None, Parameter(consume_multiple=False)]
+"""``--only COLUMN=VALUE``, any number of times."""
+
 Changes = Annotated[list[str] | None, Parameter(name=["--set", "-s"], consume_multiple=False)]
 """``--set key=value``, any number of times."""
 
@@ -12,3 +17,18 @@ Device = Annotated[str, Parameter(help="Where to compute: cpu, cuda, or cuda:N; 
 
 Offline = Annotated[bool, Parameter(help="Take models of the hub from the cache alone.")]
 """``--offline``."""
+
+
+def only_of(given: list[str] | None) -> dict[str, list[str]]:
+    """Values by column from ``COLUMN=VALUE`` texts.
+
+    Raises:
+        ConfigError: one is no such text.
+    """
+    found: dict[str, list[str]] = {}
+    for text in given or ():
+        column, separator, value = text.partition("=")
+        if not separator or not column:
+            raise ConfigError(f"--only {text!r}: expected COLUMN=VALUE, such as cell_type=B")
+        found.setdefault(column, []).append(value)
+    return found

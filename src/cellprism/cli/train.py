@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Changes, Device, Offline, Only, only_of
 
 
 def train(
@@ -12,6 +12,9 @@ def train(
     model: str = "mini",
     layer: int = 1,
     labels: str = "",
+    counts: str = "",
+    totals: str = "",
+    only: Only = None,
     seed: int = 0,
     preset: str = "",
     track: str = "",
@@ -35,6 +38,12 @@ def train(
         Block whose output is read, counted from 0.
     labels
         obs column with cell types; default: the one known for the data set, or ``cell_type``.
+    counts
+        Which matrix of an .h5ad file holds raw counts: ``X`` (the default), ``layers/NAME`` or ``raw``.
+    totals
+        obs column with each cell's count over all genes, where the matrix holds only some.
+    only
+        Read only cells with this value of an obs column, as in ``--only cell_type=B``; may be given several times.
     seed
         Seed of every random choice.
     preset
@@ -49,7 +58,10 @@ def train(
     from cellprism.workflow.config import make_config
     from cellprism.workflow.pipeline import start_run
 
-    asked: dict[str, object] = {"cells": cells, "model": model, "layer": layer, "labels": labels, "seed": seed}
+    asked: dict[str, object] = {
+        "cells": cells, "model": model, "layer": layer, "labels": labels, "counts": counts, "totals": totals,
+        "only": only_of(only), "seed": seed,
+    }  # fmt: skip
     if preset:
         asked["train"] = {"preset": preset}
     config = make_config(asked, set_ or (), "the command line")

@@ -69,8 +69,8 @@ class Run:
             raise DamagedError(f"{path} is not the record of a run: {problem}; {REMEDY}")
         if state.get("steps") and state.get("format") != FORMAT:
             raise RunError(
-                f"{self.folder} was written by another version of cellprism, which kept its results elsewhere; make the "
-                "run again in another folder: cellprism run CONFIG.toml --out RUN"
+                f"{self.folder} was written by another version of cellprism, which kept its results elsewhere; make "
+                "the run again in another folder: cellprism run CONFIG.toml --out RUN"
             )
         return {"steps": {}, **state}
 

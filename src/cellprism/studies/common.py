@@ -36,6 +36,12 @@ class CommonConfig:
     """Block whose output is read and edited, counted from 0."""
     labels: str = ""
     """obs column with cell types; empty: the one known for the data set, or ``cell_type``."""
+    counts: str = ""
+    """Which matrix of an .h5ad file holds raw counts: ``X``, ``layers/NAME`` or ``raw``; empty: ``X``."""
+    totals: str = ""
+    """obs column with each cell's count over all genes, where the matrix holds only some; empty: it holds all."""
+    only: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Read only some cells: obs column -> the values that a cell may have; ``cell_type`` means the cell types."""
     pool: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Cell types to take together: new name -> the labels that it stands for."""
     seed: int = 0

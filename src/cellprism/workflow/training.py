@@ -43,8 +43,9 @@ CELLS_A_PASS = 32  # of models whose memory is not planned
 def cells_settings(config: CommonConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
     cells, model = source_identity(config.cells), source_identity(model_location(config.model))
+    named = ("labels", "counts", "totals", "only", "pool")
     options = settings_identity(config.model_options)
-    return {"cells": cells, "labels": config.labels, "pool": config.pool, "model": model, "model_options": options}
+    return {"cells": cells, "model": model, "model_options": options, **{n: getattr(config, n) for n in named}}
 
 
 def prepare_cells(bench: Workbench) -> list[Path]:
@@ -52,7 +53,10 @@ def prepare_cells(bench: Workbench) -> list[Path]:
     config = bench.config
     named = [t for t in named_types(config) if t not in config.pool]
     types = [*named, *(label for labels in config.pool.values() for label in labels)]
-    cells = read_cells(config.cells, bench.loaded, labels=config.labels or None, types=types)
+    cells = read_cells(
+        config.cells, bench.loaded, labels=config.labels or None, types=types, counts=config.counts or None,
+        totals=config.totals or None, only=config.only,
+    )  # fmt: skip
     if config.pool:
         together = {label: name for name, labels in config.pool.items() for label in labels}
         cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")
