@@ -10,8 +10,10 @@ from anndata._io.specs.registry import IORegistryError  # what a newer kind of f
 
 from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.h5ad import from_anndata, read_h5ad_file
+from cellprism.cells.modalities import only_genes
+from cellprism.cells.names import plain_names
 from cellprism.cells.pbmc68k import read_pbmc68k
-from cellprism.cells.raw import RawCells, near, only_genes
+from cellprism.cells.raw import RawCells, near
 from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
 from cellprism.errors import CellsError
 
@@ -36,25 +38,25 @@ BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, ZlibError, Attr
 UNREADABLE = (*BROKEN, IORegistryError)
 
 
-def read_source(source: AnnData | str | Path, layer: str | None, embedding: str | None = None) -> RawCells:
+def read_source(source: AnnData | str | Path, counts: str | None, embedding: str | None = None) -> RawCells:
     """Read cells as they stand, wherever they are; antibodies, guides and peaks are left out.
 
     Args:
         source: a path, the name of a data set (``cellprism data list``), or an AnnData.
-        layer: which matrix of an AnnData: a layer, ``"raw"`` or ``"X"`` (the default).
+        counts: which matrix of an AnnData: ``"X"`` (the default), ``"layers/NAME"`` or ``"raw"``.
         embedding: an embedding of an AnnData that is wanted as well: its name in ``obsm``.
 
     Raises:
-        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such layer or embedding.
+        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such matrix or embedding.
         DamagedError: a data set of ours has the wrong checksum.
     """
     if isinstance(source, AnnData):
-        return only_genes(from_anndata(source, IN_MEMORY, layer, embedding))
+        return plain_names(only_genes(from_anndata(source, IN_MEMORY, counts, embedding)))
     name = str(source)
     path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
     _check_exists(path, name)
     try:
-        raw = only_genes(_read_path(path, name, layer, embedding))
+        raw = plain_names(only_genes(_read_path(path, name, counts, embedding)))
         return replace(raw, source=name, sha256=file_sha256(path))
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
@@ -72,12 +74,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_path(path: Path, name: str, layer: str | None, embedding: str | None) -> RawCells:
+def _read_path(path: Path, name: str, counts: str | None, embedding: str | None) -> RawCells:
     bundled = name in DATASETS and DATASETS[name].bundled
     if path.suffix == ".h5ad" and not path.is_dir() and not bundled:
-        return read_h5ad_file(path, layer, embedding)
-    if layer not in (None, "X"):
-        raise CellsError(name, [f"there is no layer {layer!r}: such a source has one matrix only; leave layer out"])
+        return read_h5ad_file(path, counts, embedding)
+    if counts not in (None, "X"):
+        raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])
     if embedding is not None:
         lacks = f"there is no embedding {embedding!r}: such a source holds counts alone"
         raise CellsError(name, [f"{lacks}; use an .h5ad file that has it in obsm"])
