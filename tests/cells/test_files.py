@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy
 import scipy.sparse as sp
 
 from cellprism.cells.read import read_cells
@@ -67,6 +66,7 @@ def test_a_10x_h5_file_gives_the_counts_by_id(tmp_path, counts, barcodes, table,
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
 def test_our_10x_readers_agree_with_scanpys(tmp_path, counts, barcodes, version):
+    scanpy = pytest.importorskip("scanpy")
     folder = write_folder(
         tmp_path / "out", counts, ROWS[version], barcodes, features=FILES[version], gz=version == "v3"
     )

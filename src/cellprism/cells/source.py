@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import error as ZlibError
 
+import numpy as np
 from anndata import AnnData
 from anndata._io.specs.registry import IORegistryError  # what a newer kind of file raises
 
-from cellprism.cells.datasets import DATASETS, dataset_file
+from cellprism.cells.datasets import DATASETS, DataSet, dataset_file
 from cellprism.cells.h5ad import from_anndata, read_h5ad_file
 from cellprism.cells.modalities import only_genes
 from cellprism.cells.names import plain_names
-from cellprism.cells.pbmc68k import read_pbmc68k
 from cellprism.cells.raw import RawCells, near
 from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
 from cellprism.errors import CellsError
@@ -57,6 +57,7 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     _check_exists(path, name)
     try:
         raw = plain_names(only_genes(_read_path(path, name, counts, embedding)))
+        raw = _known(raw, DATASETS[name]) if name in DATASETS else raw
         return replace(raw, source=name, sha256=file_sha256(path))
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
@@ -75,16 +76,13 @@ def file_sha256(path: Path) -> str:
 
 
 def _read_path(path: Path, name: str, counts: str | None, embedding: str | None) -> RawCells:
-    bundled = name in DATASETS and DATASETS[name].bundled
-    if path.suffix == ".h5ad" and not path.is_dir() and not bundled:
+    if path.suffix == ".h5ad" and not path.is_dir():
         return read_h5ad_file(path, counts, embedding)
     if counts not in (None, "X"):
         raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])
     if embedding is not None:
         lacks = f"there is no embedding {embedding!r}: such a source holds counts alone"
         raise CellsError(name, [f"{lacks}; use an .h5ad file that has it in obsm"])
-    if bundled:
-        return replace(read_pbmc68k(path), labels=DATASETS[name].labels)
     if path.is_dir() and path.suffix != ".zarr":
         return read_10x_folder(path)
     if path.suffix == ".h5":
@@ -93,6 +91,13 @@ def _read_path(path: Path, name: str, counts: str | None, embedding: str | None)
     hint = OTHER_KINDS.get(".mtx" if inside else path.suffix.lower())
     fix = f"cellprism reads {FORMATS}" + (f"; {hint}" if hint else "")
     raise CellsError(name, [f"unknown kind of file {path.suffix or path.name!r}: {fix}"])
+
+
+def _known(raw: RawCells, dataset: DataSet) -> RawCells:
+    """Cells of a data set, with what is known of it."""
+    totals = None if dataset.totals is None else raw.obs[dataset.totals].to_numpy(np.float64)
+    notes = (*raw.notes, dataset.note) if dataset.note else raw.notes
+    return replace(raw, labels=dataset.labels, totals=totals, totals_from=dataset.totals or "", notes=notes)
 
 
 def _check_exists(path: Path, name: str) -> None:

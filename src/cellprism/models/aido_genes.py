@@ -10,7 +10,7 @@ import requests
 
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.errors import CellprismError, DamagedError, ModelError
-from cellprism.models.download import Progress, RemoteFile, download
+from cellprism.store.download import Progress, RemoteFile, download
 from cellprism.models.hub import cache_folder
 
 N_GENES = 19_264

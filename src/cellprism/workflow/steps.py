@@ -21,7 +21,7 @@ from cellprism.workflow.config import RunConfig, read_config, write_config
 from cellprism.workflow.workbench import Say, Workbench
 
 TAKE_A_RUN = ("measure", "interpret", "steer", "contrast")  # verbs that do their step in an existing run
-RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
+RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scikit-learn")
 
 
 @dataclass(frozen=True)

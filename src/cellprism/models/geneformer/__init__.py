@@ -11,7 +11,7 @@
 from pathlib import Path
 
 from cellprism.cells.genes import GeneTable
-from cellprism.models.download import Progress
+from cellprism.store.download import Progress
 from cellprism.store.atomic import read_json
 from cellprism.types import CellModel
 
