@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy
 import scipy.sparse as sp
 
 from cellprism.cells.read import read_cells
@@ -67,6 +66,7 @@ def test_a_10x_h5_file_gives_the_counts_by_id(tmp_path, counts, barcodes, table,
 
 @pytest.mark.parametrize("version", ["v2", "v3"])
 def test_our_10x_readers_agree_with_scanpys(tmp_path, counts, barcodes, version):
+    scanpy = pytest.importorskip("scanpy")
     folder = write_folder(
         tmp_path / "out", counts, ROWS[version], barcodes, features=FILES[version], gz=version == "v3"
     )
@@ -220,17 +220,18 @@ def test_layers_and_raw_of_a_file_are_offered_and_read(cells, table, counts, tmp
     cells.write_h5ad(tmp_path / "a.h5ad")
     said = refused(tmp_path / "a.h5ad", genes=table)
     assert "X looks log-normalised" in said
-    assert "pass layer='raw', which holds whole numbers (or layer='dense', layer='umi')" in said
-    assert read_cells(tmp_path / "a.h5ad", genes=table, layer="raw").n_vars == 29
-    for layer in ("umi", "dense"):
-        read = read_cells(tmp_path / "a.h5ad", genes=table, layer=layer)
+    assert 'raw counts lie in raw: set counts = "raw" (on the command line: --counts raw)' in said
+    assert "'layers/dense' and 'layers/umi' would do too" in said
+    assert read_cells(tmp_path / "a.h5ad", genes=table, counts="raw").n_vars == 29
+    for name in ("layers/umi", "layers/dense"):
+        read = read_cells(tmp_path / "a.h5ad", genes=table, counts=name)
         np.testing.assert_array_equal(read.X.toarray(), counts[:, 22::-1])
-        assert read.uns["cellprism"]["counts_from"] == f"layers['{layer}']"
+        assert read.uns["cellprism"]["counts_from"] == name
 
 
 def test_a_file_without_x_says_where_to_look(cells, tmp_path):
     anndata.AnnData(obs=cells.obs, var=cells.var, layers={"counts": cells.X}).write_h5ad(tmp_path / "a.h5ad")
-    assert "it has no X; expected raw counts under one of: there are 'counts'" in refused(tmp_path / "a.h5ad")
+    assert "it has no X; there are 'layers/counts'; to name the matrix" in refused(tmp_path / "a.h5ad")
 
 
 def test_an_empty_h5ad_file_is_called_empty(tmp_path):
@@ -335,10 +336,10 @@ def test_a_misspelt_data_set_names_near_matches(tmp_path, monkeypatch):
 
 def test_layers_are_not_asked_of_10x_files(tmp_path, counts, barcodes, table):
     path = write_10x_h5(tmp_path / "a.h5", counts, H5["v3"][1], barcodes, "matrix")
-    assert "there is no layer 'counts': such a source has one matrix only; leave layer out" in refused(
-        path, layer="counts"
+    assert "there are no counts 'layers/counts': such a source has one matrix only; leave counts out" in refused(
+        path, counts="layers/counts"
     )
-    assert read_cells(path, genes=table, layer="X").n_vars == 29
+    assert read_cells(path, genes=table, counts="X").n_vars == 29
 
 
 def test_the_checksum_of_a_folder_depends_on_each_of_its_files(tmp_path, counts, barcodes):

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprism.cells.read import read_cells
-from cellprism.cells.values import could_be_counts, value_problems
+from cellprism.cells.values import are_counts, value_problems
 from cellprism.errors import CellsError
 
 NAMES = pd.Index([f"cell{i}" for i in range(17)])
 
 
 def problems(values: np.ndarray, others: tuple[str, ...] = ()) -> str:
-    return "\n".join(value_problems(sp.csr_matrix(values), NAMES, "X", others))
+    return "\n".join(value_problems(sp.csr_matrix(values), NAMES, "X", lambda: others))
 
 
 def per_ten_thousand(counts: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def test_counts_have_no_problem(counts):
     assert problems(counts) == ""
 
 
-@pytest.mark.parametrize("kind", [np.int32, np.uint16, np.int64, np.float64, bool])
+@pytest.mark.parametrize("kind", [np.int32, np.uint16, np.int64, np.float64, np.uint8])
 def test_counts_of_any_type_have_no_problem(counts, kind):
     assert problems(counts.astype(kind)) == ""
 
@@ -94,8 +94,12 @@ def test_noisy_positive_values_are_never_taken_for_counts_or_normalised_counts(s
 
 def test_the_fix_names_the_layers_that_hold_counts(counts):
     logged = np.log1p(per_ten_thousand(counts))
-    said = problems(logged, ("counts", "raw"))
-    assert "pass layer='counts', which holds whole numbers (or layer='raw')" in said
+    said = problems(logged, ("layers/counts", "raw"))
+    assert (
+        'raw counts lie in layers/counts: set counts = "layers/counts" (on the command line: --counts layers/counts)'
+        in said
+    )
+    assert "'raw' would do too" in said
     assert "neither X nor a layer nor raw of this object holds them, so go back to the file that does" in problems(
         logged
     )
@@ -103,18 +107,18 @@ def test_the_fix_names_the_layers_that_hold_counts(counts):
 
 def test_empty_cells_are_counted_and_one_is_named(counts):
     counts[3], counts[11] = 0, 0
-    assert "2 of 17 cells have no counts at all, such as 'cell3'; drop them (scanpy.pp.filter_cells" in problems(counts)
+    assert "2 of 17 cells have no counts at all, such as 'cell3'; drop them: adata[" in problems(counts)
 
 
 def test_stored_zeros_do_not_hide_an_empty_cell(counts):
     matrix = sp.csr_matrix(counts)
     matrix.data[matrix.indptr[3] : matrix.indptr[4]] = 0
-    assert "1 of 17 cells have no counts at all" in value_problems(matrix, NAMES, "X", ())[0]
+    assert "1 of 17 cells have no counts at all" in value_problems(matrix, NAMES, "X")[0]
 
 
 @pytest.mark.parametrize("shape", [(0, 29), (17, 0)])
 def test_an_empty_matrix_is_called_empty(shape):
-    said = value_problems(sp.csr_matrix(shape), NAMES[: shape[0]], "X", ())
+    said = value_problems(sp.csr_matrix(shape), NAMES[: shape[0]], "X")
     assert said == [f"X is empty ({shape[0]} cells x {shape[1]} genes); expected at least one of each"]
 
 
@@ -123,12 +127,12 @@ def test_complex_numbers_are_no_counts(counts):
 
 
 @pytest.mark.parametrize(
-    ("values", "whole"),
+    ("values", "counts"),
     [([0, 1, 2], True), ([1.0, 5.0], True), ([0.5, 1], False), ([-1, 2], False), ([0, 0], False), ([], False),
      ([np.nan, 1], False)],
 )  # fmt: skip
-def test_a_sample_of_counts_is_whole_not_negative_and_not_all_zero(values, whole):
-    assert could_be_counts(np.array(values)) == whole
+def test_counts_are_whole_not_negative_and_not_all_zero(values, counts):
+    assert are_counts(sp.csr_matrix(np.array(values)[None, :])) == counts
 
 
 def test_each_offered_layer_really_works(cells, table, counts):
@@ -139,26 +143,39 @@ def test_each_offered_layer_really_works(cells, table, counts):
     cells.layers["scaled"] = counts - counts.mean(0)
     with pytest.raises(CellsError) as error:
         read_cells(cells, genes=table)
-    assert "pass layer='raw', which holds whole numbers (or layer='umi', layer='dense')" in str(error.value)
-    for layer in ("raw", "umi", "dense"):
-        read = read_cells(cells, genes=table, layer=layer)
+    assert 'raw counts lie in raw: set counts = "raw" (on the command line: --counts raw)' in str(error.value)
+    assert "'layers/umi' and 'layers/dense' would do too" in str(error.value)
+    for name in ("raw", "layers/umi", "layers/dense"):
+        read = read_cells(cells, genes=table, counts=name)
         np.testing.assert_array_equal(read.X.toarray(), counts[:, ::-1])
 
 
 def test_reading_a_normalised_layer_offers_x(cells, table, counts):
     cells.layers["log"] = np.log1p(per_ten_thousand(counts))
-    with pytest.raises(CellsError, match=r"layers\['log'\] looks log-normalised.*pass layer='X', which holds whole"):
-        read_cells(cells, genes=table, layer="log")
+    with pytest.raises(CellsError, match=r'layers/log looks log-normalised.*counts lie in X: set counts = "X"'):
+        read_cells(cells, genes=table, counts="layers/log")
 
 
-def test_an_unknown_layer_names_near_matches(cells, table):
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [("counts", "layers/counts"), ("layers/count", "layers/counts"), ("layers/Counts", "layers/counts")],
+)
+def test_unknown_counts_name_near_matches_and_how_to_say_it(cells, table, asked, answer):
     cells.layers["counts"] = cells.X.copy()
-    with pytest.raises(CellsError, match=r"there is no layer 'count'; .*did you mean 'counts'"):
-        read_cells(cells, genes=table, layer="count")
+    said = rf"there are no counts '{asked}' \(expected X, layers/NAME or raw\); did you mean '{answer}'\?.*--counts"
+    with pytest.raises(CellsError, match=said):
+        read_cells(cells, genes=table, counts=asked)
 
 
 def test_an_object_without_x_says_where_to_look(cells, table):
     bare = anndata.AnnData(obs=cells.obs, var=cells.var, layers={"counts": cells.X})
-    with pytest.raises(CellsError, match=r"it has no X; expected raw counts under one of.*'counts'"):
+    with pytest.raises(CellsError, match=r"it has no X; .*'layers/counts'.*--counts layers/counts"):
         read_cells(bare, genes=table)
-    assert read_cells(bare, genes=table, layer="counts").shape == (17, 29)
+    assert read_cells(bare, genes=table, counts="layers/counts").shape == (17, 29)
+
+
+def test_a_layer_called_raw_is_not_raw(cells, table, counts):
+    cells.raw = cells.copy()
+    cells.layers["raw"] = cells.X * 2
+    np.testing.assert_array_equal(read_cells(cells, genes=table, counts="layers/raw").X.toarray(), 2 * counts[:, ::-1])
+    np.testing.assert_array_equal(read_cells(cells, genes=table, counts="raw").X.toarray(), counts[:, ::-1])

@@ -11,7 +11,7 @@ from cellprism.errors import CellprismError, DamagedError, ModelError
 from cellprism.models import aido_genes, hub
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import fetch_extras, load, recognises
-from cellprism.models.download import RemoteFile
+from cellprism.store.download import RemoteFile
 from cellprism.models.registry import load_model
 from cellprism.types import CellBatch
 from models.conftest import same_weights

@@ -12,7 +12,7 @@ import pytest
 
 from cellprism.errors import CellprismError, DamagedError, ModelError
 from cellprism.models import hub
-from cellprism.models.download import PIECE, RemoteFile, git_object_id
+from cellprism.store.download import PIECE, RemoteFile, git_object_id
 from cellprism.store.atomic import sha256
 from models.hub_server import Hub, serving
 

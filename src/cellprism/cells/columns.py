@@ -5,6 +5,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 
 from cellprism.cells.genes import GeneTable
+from cellprism.cells.values import DROP
 from cellprism.errors import CellsError
 
 
@@ -33,5 +34,4 @@ def refuse_empty(totals: Float[np.ndarray, " cell"]) -> None:
         CellsError: how many have none.
     """
     if empty := int((~(totals > 0)).sum()):
-        fix = "drop them (scanpy.pp.filter_cells(adata, min_counts=1))"
-        raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; {fix}"])
+        raise CellsError("the AnnData", [f"{empty} cells have no counts in the model's genes; {DROP}"])

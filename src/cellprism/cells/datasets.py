@@ -1,7 +1,8 @@
 """The data sets that cellprism knows how to get, with their origin, licence and checksum.
 
 - Reading never touches the network; only ``fetch_dataset`` does, and it accepts nothing but the pinned bytes.
-- Files lie in the folder named by CELLPRISM_DATA_DIR, by default pooch's cache folder of cellprism.
+- Files lie in the folder named by CELLPRISM_DATA_DIR, by default the user's cache folder of cellprism.
+- The bundled cells come with the package, counts and all; ``bundled/README.md`` says from where and how.
 - The checksum of pbmc3k_raw.h5ad is not stated by scanpy. It is the one that several unrelated public
   projects record for their downloads from both addresses scanpy has used (falexwolf.de and
   exampledata.scverse.org), at 5,855,727 bytes.
@@ -9,16 +10,17 @@
 
 import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-import pooch
-from requests.exceptions import RequestException
+import requests
 
 from cellprism.cells.raw import suggestion
 from cellprism.errors import CellprismError, CellsError, DamagedError
+from cellprism.store.atomic import sha256
+from cellprism.store.download import Progress, RemoteFile, cache_folder, download
 
 DATA_DIR = "CELLPRISM_DATA_DIR"
+BUNDLED = Path(__file__).parent / "bundled"
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,21 @@ class DataSet:
     filename: str
     """The file's name on disk."""
     sha256: str
-    """Checksum that the file must have; '' if its contents are verified as they are read."""
+    """Checksum that the file must have."""
+    size: int
+    """Its bytes."""
     url: str = ""
-    """Where to fetch it; '' if it comes with an installed package."""
+    """Where to fetch it; '' if it comes with the package."""
     labels: str | None = None
     """Column of ``obs`` with cell types."""
+    totals: str | None = None
+    """Column of ``obs`` with each cell's counts over all genes, where the file holds some of them."""
+    note: str = ""
+    """What a user should know of how it was made."""
 
     @property
     def bundled(self) -> bool:
-        """Whether it comes with an installed package and needs no network."""
+        """Whether it comes with the package and needs no network."""
         return not self.url
 
 
@@ -61,10 +69,14 @@ DATASETS: dict[str, DataSet] = {
             n_cells=700,
             n_genes=765,
             origin="10x Genomics, Fresh 68k PBMCs (Donor A), Zheng et al. 2017, by way of scanpy",
-            licence="CC BY 4.0 (10x Genomics); the file comes with scanpy, BSD-3-Clause",
-            filename="10x_pbmc68k_reduced.h5ad",
-            sha256="",
+            licence="CC BY 4.0 (10x Genomics)",
+            filename="pbmc68k.h5ad",
+            sha256="444fc6bd757c63c0d72c9cc2a2f8a044b29b6b037902d4bd2ed594210187da55",
+            size=399_240,
             labels="bulk_labels",
+            totals="n_counts",
+            note="counts were recovered from published logarithms; before rounding they were at most 0.082 from whole "
+            "numbers. A cell's total is its n_counts, over all genes before 765 were chosen",
         ),
         DataSet(
             name="pbmc3k",
@@ -75,6 +87,7 @@ DATASETS: dict[str, DataSet] = {
             licence="CC BY 4.0 (10x Genomics)",
             filename="pbmc3k_raw.h5ad",
             sha256="89a96f1beaa2dd83a687666d3f19a4513ac27a2a2d12581fcd77afed7ea653a1",
+            size=5_855_727,
             url="https://exampledata.scverse.org/scanpy/pbmc3k_raw.h5ad",
         ),
     )
@@ -82,8 +95,8 @@ DATASETS: dict[str, DataSet] = {
 
 
 def data_folder() -> Path:
-    """Where fetched data sets lie: CELLPRISM_DATA_DIR, or pooch's cache folder of cellprism."""
-    return Path(os.environ.get(DATA_DIR) or pooch.os_cache("cellprism")).expanduser()
+    """Where fetched data sets lie: CELLPRISM_DATA_DIR, or the user's cache folder of cellprism."""
+    return Path(os.environ.get(DATA_DIR) or cache_folder()).expanduser()
 
 
 def known_dataset(name: str) -> DataSet:
@@ -104,7 +117,9 @@ def dataset_file(dataset: DataSet) -> Path:
         CellsError: it is not on this machine; the message says how to get it.
         DamagedError: it is there with other contents.
     """
-    path = _bundled_file(dataset) if dataset.bundled else data_folder() / dataset.filename
+    path = (BUNDLED if dataset.bundled else data_folder()) / dataset.filename
+    if dataset.bundled:
+        return _checked(path, dataset)
     if not path.is_file():
         raise CellsError(
             dataset.name,
@@ -114,53 +129,45 @@ def dataset_file(dataset: DataSet) -> Path:
     return _checked(path, dataset)
 
 
-def fetch_dataset(dataset: DataSet, progress: bool = False) -> Path:
+def fetch_dataset(dataset: DataSet, progress: Progress | None = None) -> Path:
     """Fetch a data set into the data folder, unless it is there, and return its file.
+
+    What has come of a transfer that broke off is kept, and the next call goes on from there.
 
     Args:
         dataset: one of ``DATASETS``.
-        progress: show a progress bar (needs tqdm).
+        progress: told of every piece that comes.
 
     Raises:
         CellprismError: the address cannot be reached.
         DamagedError: what came, or what is already there, has another checksum.
     """
-    if dataset.bundled:
+    path = data_folder() / dataset.filename
+    if dataset.bundled or path.is_file():
         return dataset_file(dataset)
-    folder = data_folder()
-    if (folder / dataset.filename).is_file():
-        return _checked(folder / dataset.filename, dataset)
+
+    def refused(answer: requests.Response) -> Exception:
+        return CellprismError(f"{dataset.url} answered {answer.status_code} {answer.reason}")
+
     try:
-        fetched = pooch.retrieve(
-            dataset.url, f"sha256:{dataset.sha256}", fname=dataset.filename, path=folder, progressbar=progress
-        )
-    except RequestException as error:
+        download(dataset.url, RemoteFile(dataset.size, f"sha256:{dataset.sha256}"), path, refused, progress=progress)
+    except DamagedError:
+        raise
+    except CellprismError as error:
         raise CellprismError(
-            f"{dataset.name} could not be fetched from {dataset.url} ({type(error).__name__}); without a "
-            "network, put a "
-            f"copy at {folder / dataset.filename} or pass its path"
+            f"{dataset.name} could not be fetched ({error}); without a network, put a copy of {dataset.filename} at "
+            f"{path} or pass its path"
         ) from error
-    except ValueError as error:  # pooch's word for a wrong checksum
-        raise DamagedError(
-            f"{dataset.url} sent another file than the published {dataset.name} ({error}); nothing was kept. "
-            "Try again, or "
-            "pass the path of a copy that you trust"
-        ) from error
-    return Path(fetched)
-
-
-def _bundled_file(dataset: DataSet) -> Path:
-    package = find_spec("scanpy")  # located, not imported: that would take seconds
-    if package is None or package.origin is None:
-        raise CellsError(dataset.name, ["it comes with scanpy, which is not installed; install scanpy"])
-    return Path(package.origin).parent / "datasets" / dataset.filename
+    return path
 
 
 def _checked(path: Path, dataset: DataSet) -> Path:
-    if dataset.sha256 and (found := pooch.file_hash(str(path))) != dataset.sha256:
+    if not path.is_file():
+        raise DamagedError(f"{path} is missing, which belongs to the package; install cellprism again")
+    if (found := sha256(path)) != dataset.sha256:
+        fix = "install cellprism again" if dataset.bundled else f"remove it and run cellprism data fetch {dataset.name}"
         raise DamagedError(
-            f"{path} is not the published {dataset.name} (SHA-256 {found}, expected {dataset.sha256}); "
-            "remove it and run "
-            f"cellprism data fetch {dataset.name}, or pass its path if another file is meant"
+            f"{path} is not the published {dataset.name} (SHA-256 {found}, expected {dataset.sha256}); {fix}, or pass "
+            "its path if another file is meant"
         )
     return path

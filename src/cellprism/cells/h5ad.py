@@ -1,14 +1,14 @@
 """AnnData at the door: in memory or as an .h5ad file, of which only the parts that are needed are read.
 
-- Graphs, other layers and all embeddings but the one asked for stay on disk; a dense matrix is made sparse a thousand
-  rows at a time.
+- Graphs, other layers and all embeddings but the one asked for stay on disk; a dense matrix is made sparse piece by
+  piece.
+- Sizes are compared with each other and with what is stored before any value is read.
 - Files from before AnnData 0.7 are read whole by anndata, whose warnings about their age are of no use to
   the reader.
-- ``layer="raw"`` means ``.raw``, unless there is a layer of that name.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,26 @@ import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.io import read_elem, sparse_dataset
+from anndata.io import read_elem
 from jaxtyping import Float
 
-from cellprism.cells.raw import RawCells, suggestion
-from cellprism.cells.values import could_be_counts
+from cellprism.cells.hdf5 import (
+    PACKED_DENSE,
+    datasets_of,
+    refuse_bombs,
+    refuse_contradictions,
+    refuse_foreign,
+)
+from cellprism.cells.raw import RawCells, setting, suggestion
+from cellprism.cells.totals import TOTAL
+from cellprism.cells.values import are_counts
 from cellprism.errors import CellsError
 
-CHUNK = 1000
-PEEK = 10_000
+PIECE = 1 << 26
+"""Bytes of a dense matrix that are read at a time."""
+LAYER = "layers/"
+Matrices = Mapping[str, tuple[Callable[[], sp.csr_matrix], int]]
+"""Of each matrix, by its name: a function that reads it, and the number of its genes."""
 
 
 def read_old_h5ad(path: Path) -> anndata.AnnData:
@@ -36,106 +47,160 @@ def read_old_h5ad(path: Path) -> anndata.AnnData:
         return anndata.read_h5ad(path)
 
 
-def read_h5ad_file(path: Path, layer: str | None, embedding: str | None = None) -> RawCells:
+def read_h5ad_file(path: Path, counts: str | None, embedding: str | None = None) -> RawCells:
     """Read one matrix of an .h5ad file with its cells and genes, and one embedding if asked.
 
     Raises:
-        CellsError: no such layer or embedding, no matrix, or the file is not AnnData.
+        CellsError: no such matrix or embedding, the file is not AnnData, refers to other files or contradicts itself.
         OSError, KeyError, ValueError, RuntimeError: the file is damaged.
     """
+    source = str(path)
     with h5py.File(path, "r") as opened:
+        refuse_foreign(opened, source)
         file: dict[str, Any] = dict(opened.items())
         if not {"obs", "var"} <= file.keys():
             held = ", ".join(sorted(file)) or "nothing"
             hint = "; a 10x file must end in .h5" if "matrix" in file else ""
-            raise CellsError(str(path), [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"])
-        old = isinstance(file["obs"], h5py.Dataset)  # its categories are kept apart from their columns
-        if old:
-            return from_anndata(read_old_h5ad(path), str(path), layer, embedding)
+            raise CellsError(source, [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"])
+        if isinstance(file["obs"], h5py.Dataset):  # an old file: its categories are kept apart from their columns
+            refuse_bombs(datasets_of(opened), source)
+            return from_anndata(read_old_h5ad(path), source, counts, embedding)
         choices = _choices(file)
-        chosen = choose(str(path), list(choices), layer)
+        chosen = choose(source, list(choices), counts)
         element, var = choices[chosen]
-        others = tuple(name for name, (held, _) in choices.items() if name != chosen and could_be_counts(_peek(held)))
-        obs = _frame(file["obs"])
+        refuse_bombs([*datasets_of(file["obs"]), *datasets_of(var)], source)
+        _check_table(file["obs"], source)
+        _check_table(var, source)
+        matrix = _read_matrix(element, (_rows(file["obs"]), _rows(var)), source)
+        obs, genes = _frame(file["obs"]), _frame(var)
         return RawCells(
-            source=str(path), matrix=_to_csr(element), obs=obs, var=_frame(var),
-            where=_where(chosen), others=others, embedding=_embedding(str(path), file.get("obsm", {}), embedding),
-            **_ours(obs, "cellprism" in file.get("uns", ())),
+            source=source, matrix=matrix, obs=obs, var=genes, where=chosen,
+            embedding=_embedding(source, file.get("obsm", {}), embedding, len(obs)),
+            **_others(lambda: _reopened(path), chosen, counts), **_ours(obs, _recorded(file.get("uns", {}))),
         )  # fmt: skip
 
 
-def from_anndata(adata: anndata.AnnData, source: str, layer: str | None, embedding: str | None = None) -> RawCells:
+def from_anndata(adata: anndata.AnnData, source: str, counts: str | None, embedding: str | None = None) -> RawCells:
     """Take one matrix of an AnnData in memory, and one embedding if asked; the object itself is left as it is.
 
     Raises:
-        CellsError: no such layer or embedding, or a matrix of an unknown kind.
+        CellsError: no such matrix or embedding, or a matrix of an unknown kind.
     """
     held: Any = adata.to_memory() if adata.isbacked else adata
     matrices = {} if held.X is None else {"X": (held.X, held.var)}
     matrices |= {} if held.raw is None else {"raw": (held.raw.X, held.raw.var)}
-    matrices |= {name: (values, held.var) for name, values in held.layers.items()}
-    chosen = choose(source, list(matrices), layer)
+    matrices |= {LAYER + name: (values, held.var) for name, values in held.layers.items()}
+    chosen = choose(source, list(matrices), counts)
     values, var = matrices[chosen]
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
-        kind = f"{_where(chosen)} is a {type(values).__name__}"
+        kind = f"{chosen} is a {type(values).__name__}"
         raise CellsError(source, [f"{kind}; expected a SciPy sparse matrix or a NumPy array"])
-    others = tuple(name for name, (other, _) in matrices.items() if name != chosen and could_be_counts(_sample(other)))
-    matrix = sp.csr_matrix(values)
+    matrix = sp.csr_matrix(_known(values))
     matrix.check_format(full_check=True)
+    readers: Matrices = {
+        name: (lambda other=other: sp.csr_matrix(_known(other)), len(genes))
+        for name, (other, genes) in matrices.items()
+    }
     return RawCells(
-        source=source, matrix=matrix, obs=held.obs.copy(), var=var.copy(), where=_where(chosen),
-        others=others, embedding=_embedding(source, held.obsm, embedding), **_ours(held.obs, "cellprism" in held.uns),
+        source=source, matrix=matrix, obs=held.obs.copy(), var=var.copy(), where=chosen,
+        embedding=_embedding(source, held.obsm, embedding, held.n_obs),
+        **_others(lambda: readers, chosen, counts), **_ours(held.obs, held.uns.get("cellprism")),
     )  # fmt: skip
 
 
-def choose(source: str, held: list[str], layer: str | None) -> str:
-    """The matrix that ``layer`` names, X by default.
+def choose(source: str, held: list[str], counts: str | None) -> str:
+    """The matrix that ``counts`` names, X by default.
 
     Raises:
         CellsError: there is no such matrix; the message names near matches.
     """
-    wanted = "X" if layer is None else layer
+    wanted = "X" if counts is None else counts
     if wanted in held:
         return wanted
-    what = "it has no X" if layer is None else f"there is no layer {layer!r}"
-    raise CellsError(
-        source,
-        [f"{what}; expected raw counts under one of: {suggestion(wanted, held)} (choose with layer=...)"],
-    )
+    likely = LAYER + wanted if LAYER + wanted in held else ""
+    hint = f"did you mean {likely!r}?" if likely else suggestion(wanted, held)
+    what = "it has no X" if counts is None else f"there are no counts {counts!r} (expected X, layers/NAME or raw)"
+    example = likely or next((name for name in held if name.startswith(LAYER)), "layers/counts")
+    raise CellsError(source, [f"{what}; {hint}; to name the matrix with raw counts: {setting('counts', example)}"])
 
 
-def _embedding(source: str, held: Mapping[str, Any], key: str | None) -> Float[np.ndarray, "cell d_model"] | None:
+def _others(matrices: Callable[[], Matrices], chosen: str, counts: str | None) -> dict[str, Any]:
+    """What the other matrices would offer; looked at only where it is asked."""
+
+    def offers() -> tuple[str, ...]:
+        return tuple(name for name, (read, _) in matrices().items() if name != chosen and are_counts(read()))
+
+    def larger() -> str:
+        held = matrices()
+        if counts is not None or chosen != "X" or "raw" not in held or held["raw"][1] <= held["X"][1]:
+            return ""
+        fewer = f"X holds {held['X'][1]:,} of the {held['raw'][1]:,} genes that raw holds"
+        if not are_counts(held["raw"][0]()):
+            return ""
+        return (
+            f"{fewer}, and raw holds counts too, so a cell's total would miss most genes; to read them all: "
+            f"{setting('counts', 'raw')}; to use X, say so: {setting('counts', 'X')} and give totals = COLUMN of obs"
+        )
+
+    return {"offers": offers, "larger": larger}
+
+
+def _reopened(path: Path) -> Matrices:
+    def reader(name: str) -> Callable[[], sp.csr_matrix]:
+        def read() -> sp.csr_matrix:
+            with h5py.File(path, "r") as opened:
+                element, var = _choices(dict(opened.items()))[name]
+                return _read_matrix(element, (_rows(opened["obs"]), _rows(var)), str(path))
+
+        return read
+
+    with h5py.File(path, "r") as opened:
+        return {name: (reader(name), _rows(var)) for name, (_, var) in _choices(dict(opened.items())).items()}
+
+
+def _embedding(
+    source: str, held: Mapping[str, Any], key: str | None, n_cells: int
+) -> Float[np.ndarray, "cell d_model"] | None:
     if key is None:
         return None
     if key not in held:
         raise CellsError(source, [f"there is no embedding {key!r} in obsm; {suggestion(key, list(held))}"])
     element = held[key]
+    if isinstance(element, h5py.Dataset | h5py.Group):
+        refuse_bombs(datasets_of(element), source)
     values: Any = read_elem(element) if isinstance(element, h5py.Dataset | h5py.Group) else element
     values = np.asarray(values.toarray() if sp.issparse(values) else values, dtype=np.float64)
-    if values.ndim != 2:
-        raise CellsError(source, [f"obsm[{key!r}] has shape {values.shape}; expected one row of numbers a cell"])
+    if values.ndim != 2 or len(values) != n_cells:
+        raise CellsError(
+            source,
+            [f"obsm[{key!r}] has shape {values.shape}; expected one row of numbers for each of {n_cells:,} cells"],
+        )
     return values
 
 
-def _ours(obs: pd.DataFrame, aligned: bool) -> dict[str, Any]:
+def _ours(obs: pd.DataFrame, record: Mapping[str, Any] | None) -> dict[str, Any]:
     """Cells written by cellprism carry totals of the whole matrix, which their own columns no longer tell."""
-    if aligned and "total_counts" in obs:
-        return {"totals": obs["total_counts"].to_numpy(np.float64)}
+    if record is not None and TOTAL in obs:
+        return {"totals": obs[TOTAL].to_numpy(np.float64), "totals_from": str(record.get("totals", ""))}
     return {}
 
 
-def _choices(file: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _recorded(uns: Any) -> dict[str, Any] | None:
+    if "cellprism" not in uns:
+        return None
+    said = uns["cellprism"].get("totals")
+    whole = isinstance(said, h5py.Dataset) and said.shape == ()
+    return {"totals": said.asstr()[()]} if whole else {}
+
+
+def _choices(file: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Matrices of a file, each with the table of its genes."""
     choices = {}
     if "X" in file and file["X"].attrs.get("encoding-type") != "null":
         choices["X"] = (file["X"], file["var"])
     if "raw" in file and {"X", "var"} <= file["raw"].keys():
         choices["raw"] = (file["raw"]["X"], file["raw"]["var"])
-    return choices | {name: (layer, file["var"]) for name, layer in file.get("layers", {}).items()}
-
-
-def _where(chosen: str) -> str:
-    return chosen if chosen in ("X", "raw") else f"layers[{chosen!r}]"
+    return choices | {LAYER + name: (layer, file["var"]) for name, layer in file.get("layers", {}).items()}
 
 
 def _frame(element: Any) -> pd.DataFrame:
@@ -145,22 +210,55 @@ def _frame(element: Any) -> pd.DataFrame:
     return frame
 
 
-def _to_csr(element: Any) -> sp.csr_matrix:
-    if isinstance(element, h5py.Dataset):
-        blocks = [sp.csr_matrix(element[i : i + CHUNK]) for i in range(0, element.shape[0], CHUNK)]
-        return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(element.shape)
-    matrix = sp.csr_matrix(sparse_dataset(element).to_memory())
+def _rows(table: Any) -> int:
+    """Rows of a table, by its index."""
+    return _length(table[table.attrs["_index"]]) or 0
+
+
+def _length(column: Any) -> int | None:
+    """Entries of a column: plain, categories by their codes, nullable values by their values."""
+    if isinstance(column, h5py.Group):
+        column = column.get("codes", column.get("values"))
+    return column.shape[0] if isinstance(column, h5py.Dataset) and column.shape else None
+
+
+def _check_table(table: Any, source: str) -> None:
+    rows = _rows(table)
+    for column in table.values():
+        if isinstance(column, h5py.Group) and "codes" not in column and "values" not in column:
+            continue  # the categories of columns, in files of AnnData 0.7
+        if (length := _length(column)) is not None and length != rows:
+            wrong = f"{column.name} has {length:,} entries, but {table.name} has {rows:,} rows"
+            raise CellsError(source, [f"{wrong}: it contradicts itself, copy it again"])
+
+
+def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr_matrix:
+    dense = isinstance(element, h5py.Dataset)
+    told = element.shape if dense else element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
+    shape = tuple(int(n) for n in told) if told is not None else ()
+    if shape != expected:
+        found = " x ".join(f"{n:,}" for n in shape) or "without a shape"
+        turned = "; it lies on its side (transposed)" if shape == expected[::-1] else ""
+        raise CellsError(
+            source,
+            [f"{element.name} is {found}, but the file names {expected[0]:,} cells and {expected[1]:,} genes{turned}: "
+             "it contradicts itself; write it anew from cells and genes that belong together"],
+        )  # fmt: skip
+    if dense:
+        refuse_bombs([element], source, PACKED_DENSE)
+        step = max(1, PIECE // max(1, shape[1] * element.dtype.itemsize))
+        blocks = [sp.csr_matrix(_known(element[i : i + step])) for i in range(0, shape[0], step)]
+        return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(shape)
+    by_column = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csc")
+    refuse_contradictions(element, expected, by_column, source)
+    refuse_bombs([element[name] for name in ("data", "indices", "indptr")], source)
+    parts = tuple(_known(element[name][:]) for name in ("data", "indices", "indptr"))
+    matrix = sp.csc_matrix(parts, shape=shape) if by_column else sp.csr_matrix(parts, shape=shape)
     matrix.check_format(full_check=True)
-    return matrix
+    return sp.csr_matrix(matrix)
 
 
-def _peek(element: Any) -> np.ndarray:
-    if isinstance(element, h5py.Dataset):
-        return np.asarray(element[: max(1, PEEK // max(1, element.shape[-1]))]).ravel()
-    return np.asarray(element["data"][:PEEK]) if "data" in element else np.zeros(0)
-
-
-def _sample(values: Any) -> np.ndarray:
-    if sp.issparse(values):
-        return np.asarray(values[:CHUNK].tocoo().data[:PEEK])
-    return np.asarray(values)[: max(1, PEEK // max(1, values.shape[-1]))].ravel()
+def _known(values: Any) -> Any:
+    """Values in a type that SciPy's sparse matrices hold: this machine's byte order, no half precision."""
+    dtype = values.dtype.newbyteorder("=")
+    return values.astype(np.float32 if dtype == np.float16 else dtype)

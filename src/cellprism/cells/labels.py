@@ -10,6 +10,8 @@ from cellprism.cells.raw import suggestion
 CELL_TYPE = "cell_type"
 UNLABELLED = "unlabelled"
 MOST_TYPES = 200
+MISSING = ("", "nan", "none", "na", "n/a", "n.a.", "#n/a", "<na>", "nat", "null", "nil")
+"""How other programs write a value that is not there, in lower case."""
 
 
 def label_column(obs: pd.DataFrame, known: str | None, labels: str | None) -> str | None:
@@ -24,7 +26,9 @@ def label_problems(obs: pd.DataFrame, column: str | None, wanted: Sequence[str])
             return []
         asked = ", ".join(map(repr, wanted))
         hint = suggestion(CELL_TYPE, possible_columns(obs))
-        return [f"cell types {asked} were asked for, but no column that holds them; pass labels=COLUMN ({hint})"]
+        return [
+            f"cell types {asked} were asked for, but no column that holds them; name it with labels = COLUMN (on the command line: --labels COLUMN); {hint}"
+        ]
     if column not in obs:
         return [
             f"obs has no column {column!r} to take cell types from; {suggestion(column, list(map(str, obs.columns)))}"
@@ -39,10 +43,12 @@ def label_problems(obs: pd.DataFrame, column: str | None, wanted: Sequence[str])
 
 
 def cell_types(obs: pd.DataFrame, name: str) -> pd.Series:
-    """Cell types as categories of text; missing or blank ones become ``unlabelled``."""
+    """Values of a column as categories of text; missing or blank ones become ``unlabelled``, 3.0 becomes 3."""
     column: Any = obs[name]
+    if pd.api.types.is_float_dtype(column.dtype) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
     text = column.astype(object).where(column.notna(), "").map(str).str.strip()
-    return text.mask(text.isin(["", "nan", "None", "NA"]), UNLABELLED).astype("category")
+    return text.mask(text.str.lower().isin(MISSING), UNLABELLED).astype("category")
 
 
 def possible_columns(obs: pd.DataFrame) -> list[str]:

@@ -1,6 +1,8 @@
 """Cells as they stand in a file, before anything is checked: what every reader hands over."""
 
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
@@ -8,8 +10,10 @@ import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float
 
-GENE_EXPRESSION = "Gene Expression"
-FEATURE_TYPES = ("feature_types", "feature_type")
+
+def no_offers() -> tuple[str, ...]:
+    """A source with one matrix only has no other to offer."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -27,31 +31,28 @@ class RawCells:
     sha256: str = ""
     """Checksum of the file or folder, '' for an object in memory."""
     where: str = "X"
-    """Which matrix this is: ``X``, ``layers['...']`` or ``raw``."""
-    others: tuple[str, ...] = ()
-    """Other values of ``layer`` under which whole numbers were found."""
+    """Which matrix this is, as ``counts`` names it: ``X``, ``layers/NAME`` or ``raw``."""
+    offers: Callable[[], tuple[str, ...]] = no_offers
+    """Looks through the other matrices, and returns the values of ``counts`` under which raw counts were found."""
+    larger: Callable[[], str] = str
+    """What the user should know if ``.raw`` holds more genes than the matrix that was read by default; '' if not."""
+    typed: bool = False
+    """Whether the data says of every row that it is a gene."""
     labels: str | None = None
     """Column of ``obs`` that is known to hold cell types."""
     totals: Float[np.ndarray, " cell"] | None = None
-    """Counts of each cell over all genes, declared because the matrix holds only some genes."""
+    """Counts of each cell over all genes, known because the matrix holds only some genes."""
+    totals_from: str = ""
+    """Column that these totals were declared in, '' where they are sums over all genes that were once read."""
     embedding: Float[np.ndarray, "cell d_model"] | None = None
     """The embedding that was asked for."""
     notes: tuple[str, ...] = ()
     """What a user should know about how this was read."""
 
 
-def only_genes(raw: RawCells) -> RawCells:
-    """Leave out antibodies, guides and peaks where ``var`` says what each row is."""
-    column = next((c for c in FEATURE_TYPES if c in raw.var), None)
-    if column is None:
-        return raw
-    kinds = np.array(raw.var[column].astype(str))
-    keep = kinds == GENE_EXPRESSION
-    if keep.all() or not keep.any():
-        return raw
-    others = ", ".join(np.unique(kinds[~keep]).tolist())
-    note = f"{int((~keep).sum()):,} rows are no genes and were left out ({others})"
-    return replace(raw, matrix=raw.matrix[:, keep], var=raw.var[keep], notes=(*raw.notes, note))
+def setting(name: str, value: str) -> str:
+    """How to give a setting, in Python or in a configuration, and on the command line."""
+    return f'{name} = "{value}" (on the command line: --{name} {shlex.quote(value)})'
 
 
 def near(word: str, options: list[str], most: int = 3) -> list[str]:

@@ -9,7 +9,7 @@
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,15 @@ from cellprism.cells.labels import (
     label_problems,
     possible_columns,
 )
+from cellprism.cells.only import restricted
 from cellprism.cells.overlap import overlap_problems, species_of, umi_problems
 from cellprism.cells.raw import RawCells
 from cellprism.cells.report import CellsReport, cells_report
 from cellprism.cells.source import read_source
-from cellprism.cells.totals import declared_totals, totals_hint
+from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
 from cellprism.cells.values import value_problems
 from cellprism.errors import CellsError, ModelError
 
-TOTAL = "total_counts"
 UNTOLD = (
     "no Ensembl id tells them apart; add ids as var['gene_ids'], or, if their counts may be added up, call "
     "adata.var_names_make_unique()"
@@ -65,8 +65,9 @@ def read_cells(
     genes: GeneTable | None = None,
     labels: str | None = None,
     types: Sequence[str] = (),
-    layer: str | None = None,
+    counts: str | None = None,
     totals: str | None = None,
+    only: Mapping[str, Sequence[object]] | None = None,
     least_overlap: float = 0.3,
     least_umi: float = 0.1,
 ) -> AnnData:
@@ -84,9 +85,11 @@ def read_cells(
         labels: column of ``obs`` with cell types; default: the one known for the data set, else
             ``cell_type``.
         types: cell types that must be there, for example those to steer between.
-        layer: which matrix of an AnnData holds raw counts: a layer, ``"raw"`` or ``"X"`` (the default).
+        counts: which matrix of an AnnData holds raw counts: ``"X"`` (the default), ``"layers/NAME"`` or ``"raw"``.
         totals: column of ``obs`` with each cell's count over all genes, where the matrix holds only some
-            genes.
+            genes; all that divides by a cell's total then divides by it.
+        only: read only cells that have one of some values in columns of ``obs``, such as
+            ``{"donor": ["1", "2"], "cell_type": ["B cells"]}``; ``cell_type`` means the column with cell types.
         least_overlap: genes in common as a share of the smaller list, below which reading fails.
         least_umi: share of counts in common genes, below which reading fails.
 
@@ -108,8 +111,10 @@ def read_cells(
         genes = model.gene_table
         if genes is None and embedding is None:
             raise ModelError("the model came without a gene list; load it with genes=FILE to read cells")
-    raw = read_source(source, layer, embedding)
-    cells = _usable(raw, Wanted(genes, labels, tuple(types), totals, least_overlap, least_umi))
+    wanted = Wanted(genes, labels, tuple(types), totals, least_overlap, least_umi)
+    raw = read_source(source, counts, embedding)
+    raw, problems = restricted(raw, only or {}, label_column(raw.obs, raw.labels, labels))
+    cells = _usable(raw, wanted, problems)
     if embedding is not None:
         cells.obsm[embedding] = raw.embedding
     return cells
@@ -124,16 +129,19 @@ def check_cells(source: AnnData | str | Path, model: HasGenes | None = None, **o
     return cells_report(read_cells(source, model, **options))
 
 
-def _usable(raw: RawCells, wanted: Wanted) -> AnnData:
+def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
     names = data_genes(raw.var)
     column = label_column(raw.obs, raw.labels, wanted.labels)
-    problems = value_problems(raw.matrix, raw.obs.index, raw.where, raw.others)
-    countable = not problems
+    values = value_problems(raw.matrix, raw.obs.index, raw.where, raw.offers)
+    countable = not values
     sums = _sums(raw.matrix, 1) if countable else np.zeros(len(raw.obs))
     umi = _sums(raw.matrix, 0) if countable else np.zeros(len(raw.var))
-    problems += _repeated_genes(names) + label_problems(raw.obs, column, wanted.types)
+    problems = [*problems, *values, *_repeated_genes(names)]
+    problems += label_problems(raw.obs, column, wanted.types)
     declared, wrong = declared_totals(raw, wanted.totals, sums)
     problems += wrong
+    if countable and wanted.totals is None and (fewer := raw.larger()):
+        problems.append(fewer)
     mapping, record = None, {}
     if wanted.table is not None:
         mapping = match_genes(names, wanted.table)
@@ -153,6 +161,7 @@ def _usable(raw: RawCells, wanted: Wanted) -> AnnData:
     about = {
         "source": raw.source, "sha256": raw.sha256, "counts_from": raw.where, "n_read": len(raw.var),
         "umi": float(sums.sum()), "median_umi": float(np.median(obs[TOTAL])), "label_column": column or "",
+        "totals": wanted.totals or raw.totals_from,
         "notes": np.array(notes, dtype=str),
     }  # fmt: skip
     return AnnData(x, obs=obs, var=var, uns={"cellprism": about | record})
@@ -224,7 +233,8 @@ def _notes(raw: RawCells, names: DataGenes, column: str | None, table: GeneTable
         notes.append(f"{empty:,} cells have no counts in the genes that were kept")
     if column is None:
         likely = ", ".join(map(repr, possible_columns(raw.obs))) or "none"
-        notes.append(f"no cell types: pass labels=COLUMN; columns of obs that could hold them: {likely}")
+        how = "name their column with labels = COLUMN (on the command line: --labels COLUMN)"
+        notes.append(f"no cell types: {how}; columns of obs that could hold them: {likely}")
     elif missing := int((cell_types(raw.obs, column) == UNLABELLED).sum()):
         notes.append(f"{missing:,} cells have no type in obs[{column!r}] and are called {UNLABELLED!r}")
     if column not in (None, CELL_TYPE) and CELL_TYPE in raw.obs:

@@ -50,7 +50,7 @@ class CellsReport:
     sha256: str
     """Its checksum, '' for an object in memory."""
     counts_from: str
-    """``X``, ``layers['...']`` or ``raw``."""
+    """``X``, ``layers/NAME`` or ``raw``."""
     n_cells: int
     """Cells."""
     n_read: int

@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from zlib import error as ZlibError
 
+import numpy as np
 from anndata import AnnData
 from anndata._io.specs.registry import IORegistryError  # what a newer kind of file raises
 
-from cellprism.cells.datasets import DATASETS, dataset_file
+from cellprism.cells.datasets import DATASETS, DataSet, dataset_file
 from cellprism.cells.h5ad import from_anndata, read_h5ad_file
-from cellprism.cells.pbmc68k import read_pbmc68k
-from cellprism.cells.raw import RawCells, near, only_genes
+from cellprism.cells.modalities import only_genes
+from cellprism.cells.names import plain_names
+from cellprism.cells.raw import RawCells, near
 from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
 from cellprism.errors import CellsError
 
@@ -36,25 +38,26 @@ BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, ZlibError, Attr
 UNREADABLE = (*BROKEN, IORegistryError)
 
 
-def read_source(source: AnnData | str | Path, layer: str | None, embedding: str | None = None) -> RawCells:
+def read_source(source: AnnData | str | Path, counts: str | None, embedding: str | None = None) -> RawCells:
     """Read cells as they stand, wherever they are; antibodies, guides and peaks are left out.
 
     Args:
         source: a path, the name of a data set (``cellprism data list``), or an AnnData.
-        layer: which matrix of an AnnData: a layer, ``"raw"`` or ``"X"`` (the default).
+        counts: which matrix of an AnnData: ``"X"`` (the default), ``"layers/NAME"`` or ``"raw"``.
         embedding: an embedding of an AnnData that is wanted as well: its name in ``obsm``.
 
     Raises:
-        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such layer or embedding.
+        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such matrix or embedding.
         DamagedError: a data set of ours has the wrong checksum.
     """
     if isinstance(source, AnnData):
-        return only_genes(from_anndata(source, IN_MEMORY, layer, embedding))
+        return plain_names(only_genes(from_anndata(source, IN_MEMORY, counts, embedding)))
     name = str(source)
     path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
     _check_exists(path, name)
     try:
-        raw = only_genes(_read_path(path, name, layer, embedding))
+        raw = plain_names(only_genes(_read_path(path, name, counts, embedding)))
+        raw = _known(raw, DATASETS[name]) if name in DATASETS else raw
         return replace(raw, source=name, sha256=file_sha256(path))
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
@@ -72,17 +75,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read_path(path: Path, name: str, layer: str | None, embedding: str | None) -> RawCells:
-    bundled = name in DATASETS and DATASETS[name].bundled
-    if path.suffix == ".h5ad" and not path.is_dir() and not bundled:
-        return read_h5ad_file(path, layer, embedding)
-    if layer not in (None, "X"):
-        raise CellsError(name, [f"there is no layer {layer!r}: such a source has one matrix only; leave layer out"])
+def _read_path(path: Path, name: str, counts: str | None, embedding: str | None) -> RawCells:
+    if path.suffix == ".h5ad" and not path.is_dir():
+        return read_h5ad_file(path, counts, embedding)
+    if counts not in (None, "X"):
+        raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])
     if embedding is not None:
         lacks = f"there is no embedding {embedding!r}: such a source holds counts alone"
         raise CellsError(name, [f"{lacks}; use an .h5ad file that has it in obsm"])
-    if bundled:
-        return replace(read_pbmc68k(path), labels=DATASETS[name].labels)
     if path.is_dir() and path.suffix != ".zarr":
         return read_10x_folder(path)
     if path.suffix == ".h5":
@@ -91,6 +91,13 @@ def _read_path(path: Path, name: str, layer: str | None, embedding: str | None) 
     hint = OTHER_KINDS.get(".mtx" if inside else path.suffix.lower())
     fix = f"cellprism reads {FORMATS}" + (f"; {hint}" if hint else "")
     raise CellsError(name, [f"unknown kind of file {path.suffix or path.name!r}: {fix}"])
+
+
+def _known(raw: RawCells, dataset: DataSet) -> RawCells:
+    """Cells of a data set, with what is known of it."""
+    totals = None if dataset.totals is None else raw.obs[dataset.totals].to_numpy(np.float64)
+    notes = (*raw.notes, dataset.note) if dataset.note else raw.notes
+    return replace(raw, labels=dataset.labels, totals=totals, totals_from=dataset.totals or "", notes=notes)
 
 
 def _check_exists(path: Path, name: str) -> None:

@@ -3,18 +3,23 @@
 - Normalised counts give themselves away: within a cell every value is a whole multiple of the smallest one,
   since most cells have genes seen once. Undoing the logarithm first finds log-normalised values. This also
   holds after genes were taken out, when the sums of the cells no longer tell.
-- Whole numbers within 0.001 are taken as counts and rounded (counts that went through float32 arithmetic).
+- Whole numbers within 0.001 are rounded (counts that went through float32 arithmetic); whether they are counts is
+  asked in ``whole``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from cellprism.cells.raw import no_offers, setting
+from cellprism.cells.whole import whole_problem
+
 WHOLE = 1e-3
 SAMPLE = 256
+DROP = "drop them: adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()"
 LOGARITHMS = {"natural": np.expm1, "base 2": lambda x: np.exp2(x) - 1}
 
 
@@ -25,21 +30,24 @@ def is_whole(values: np.ndarray) -> np.ndarray:
     return np.abs(values - np.rint(values)) <= WHOLE
 
 
-def could_be_counts(values: np.ndarray) -> bool:
-    """Whether some stored values of a matrix are whole, not negative and not all zero."""
-    if values.dtype.kind not in "biuf" or values.size == 0 or not np.isfinite(values).all():
+def are_counts(matrix: sp.csr_matrix) -> bool:
+    """Whether a matrix [cell, gene] holds raw counts, as far as its values tell; cells without any do not matter."""
+    values = matrix.data
+    if not min(matrix.shape) or values.dtype.kind not in "biuf" or not np.isfinite(values).all() or not values.any():
         return False
-    return bool(is_whole(values).all() and values.min() >= 0 and values.max() > 0)
+    return not _not_counts(matrix, values, "", no_offers)
 
 
-def value_problems(matrix: sp.csr_matrix, cell_names: pd.Index, where: str, others: Sequence[str]) -> list[str]:
+def value_problems(
+    matrix: sp.csr_matrix, cell_names: pd.Index, where: str, offers: Callable[[], Sequence[str]] = no_offers
+) -> list[str]:
     """Everything that keeps a matrix [cell, gene] from being raw counts.
 
     Args:
         matrix: the values as read.
         cell_names: names of the cells, for the message.
-        where: what was read: ``X``, ``layers['...']`` or ``raw``.
-        others: values of ``layer`` under which whole numbers were found.
+        where: what was read: ``X``, ``layers/NAME`` or ``raw``.
+        offers: finds the values of ``counts`` under which raw counts lie; asked only where these are none.
     """
     shape: Any = matrix.shape
     n_cells, n_genes = shape
@@ -56,21 +64,24 @@ def value_problems(matrix: sp.csr_matrix, cell_names: pd.Index, where: str, othe
             if count:
                 problems.append(f"{count:,} values of {where} are {name}; expected counts: find out what wrote them")
         values = values[~bad]
-    problems += _not_counts(matrix, values, where, others)
+    problems += _not_counts(matrix, values, where, offers)
     return problems + _empty_cells(matrix, cell_names)
 
 
-def _not_counts(matrix: sp.csr_matrix, values: np.ndarray, where: str, others: Sequence[str]) -> list[str]:
+def _not_counts(
+    matrix: sp.csr_matrix, values: np.ndarray, where: str, offers: Callable[[], Sequence[str]]
+) -> list[str]:
     negative, fractions = int((values < 0).sum()), int((~is_whole(values)).sum())
     if not negative and not fractions:
-        return []
+        other = "" if values.size < matrix.data.size else whole_problem(matrix)
+        return [f"{where} holds whole numbers that are no counts: {other}; {_way_out(offers())}"] if other else []
     said = f"{negative:,} values of {where} are negative, the least {values.min():.3g}"
     if fractions:
         example = values[~is_whole(values)][0]
         share = f"{fractions / values.size:.0%} of the values of {where} are not whole, such as {example:.4g}"
         scaled = f"{where} looks scaled (z-scores): {said}, and {share}"
         said = scaled if negative else _normalised(matrix, where) or share
-    return [f"{said}; expected raw counts: {_way_out(others)}"]
+    return [f"{said}; expected raw counts: {_way_out(offers())}"]
 
 
 def _normalised(matrix: sp.csr_matrix, where: str) -> str:
@@ -103,11 +114,12 @@ def _recognised(cells: list[np.ndarray]) -> str:
     return ""
 
 
-def _way_out(others: Sequence[str]) -> str:
-    if not others:
+def _way_out(offers: Sequence[str]) -> str:
+    if not offers:
         return "neither X nor a layer nor raw of this object holds them, so go back to the file that does"
-    first, *rest = (f"layer={o!r}" for o in others)
-    return f"pass {first}, which holds whole numbers" + (f" (or {', '.join(rest)})" if rest else "")
+    first, *rest = offers
+    others = f"; {' and '.join(map(repr, rest))} would do too" if rest else ""
+    return f"raw counts lie in {first}: set {setting('counts', first)}{others}"
 
 
 def _empty_cells(matrix: sp.csr_matrix, cell_names: pd.Index) -> list[str]:
@@ -117,5 +129,5 @@ def _empty_cells(matrix: sp.csr_matrix, cell_names: pd.Index) -> list[str]:
         return []
     return [
         f"{empty.size:,} of {len(cell_names):,} cells have no counts at all, such as "
-        f"{str(cell_names[empty[0]])!r}; drop them (scanpy.pp.filter_cells(adata, min_counts=1))"
+        f"{str(cell_names[empty[0]])!r}; {DROP}"
     ]

@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
+from cellprism.cells.totals import totals_of
 from cellprism.errors import ModelError
 from cellprism.models.aido_input import DEPTH_TOKENS, model_input
 from cellprism.types import CellBatch, CellOutput, Site
@@ -231,8 +232,7 @@ class AidoCell(nn.Module):
             )
         columns = torch.from_numpy(columns_of(adata, self.gene_table, self.name))
         counts = sp.csr_matrix(adata.X)
-        declared = self.config.total == "cell" and "total_counts" in adata.obs
-        totals = np.asarray(adata.obs["total_counts"] if declared else counts.sum(axis=1), dtype=np.float32).ravel()
+        totals = totals_of(adata, counts, own_genes=self.config.total == "aligned").astype(np.float32)
         refuse_empty(totals)
         device = self.position_embedding.weight.device
         for start in range(0, adata.n_obs, size):

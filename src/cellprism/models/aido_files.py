@@ -26,9 +26,9 @@ from cellprism.errors import DamagedError, ModelError
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_genes import cached_gene_list, fetch_gene_list
 from cellprism.models.aido_settings import CONFIG, config_of, published_card, read_settings
-from cellprism.models.download import Progress
 from cellprism.models.tensors import fill
 from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.download import Progress
 
 WEIGHTS, PICKLED, GENES = "model.safetensors", "pytorch_model.bin", "genes.tsv"
 MODEL_TYPE = "cellfoundation"

@@ -10,8 +10,8 @@ import requests
 
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.errors import CellprismError, DamagedError, ModelError
-from cellprism.models.download import Progress, RemoteFile, download
 from cellprism.models.hub import cache_folder
+from cellprism.store.download import Progress, RemoteFile, download
 
 N_GENES = 19_264
 NAME = "OS_scRNA_gene_index.19264.tsv"

@@ -3,8 +3,8 @@
 - A source is ``hf://owner/name@REVISION``, the 40 hexadecimal digits of a commit, and ``#subfolder`` where a repository
   holds several models. A branch may mean something else tomorrow, so branches and tags are refused.
 - Two of the hub's addresses are enough, the list of a revision's files and the bytes of one, so this speaks to them
-  with requests, which is here already through pooch. huggingface_hub would bring a second HTTP library, and what it
-  compares after a transfer over HTTP is the size: the contents would have to be checked here all the same.
+  with requests. huggingface_hub would bring a second HTTP library, and what it compares after a transfer over HTTP is
+  the size: the contents would have to be checked here all the same.
 - Every file is checked against what the hub states: SHA-256 for files in its large-file storage, git's own object id
   for the small ones. The checksum, not the server that answered, decides whether a file is kept.
 - A revision never changes, so a cached file whose checksum is right is used without asking the network.
@@ -22,12 +22,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-import pooch
 import requests
 
 from cellprism.errors import CellprismError, ModelError
-from cellprism.models.download import Progress, RemoteFile, download, get
 from cellprism.store.atomic import read_json, sha256, write_json
+from cellprism.store.download import Progress, RemoteFile, download, get
+from cellprism.store.download import cache_folder as user_cache
 
 SCHEME = "hf://"
 HUB = "https://huggingface.co"
@@ -105,7 +105,7 @@ def endpoint() -> str:
 
 def cache_folder() -> Path:
     """Where what was fetched is kept: CELLPRISM_CACHE, or the platform's cache folder of cellprism."""
-    return Path(os.environ.get(CACHE) or pooch.os_cache("cellprism")).expanduser()
+    return Path(os.environ.get(CACHE) or user_cache()).expanduser()
 
 
 def licence(source: HubSource, offline: bool = False) -> str:

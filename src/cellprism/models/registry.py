@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from cellprism.errors import ModelError
 from cellprism.models import hub
-from cellprism.models.download import Progress
+from cellprism.store.download import Progress
 from cellprism.types import CellModel
 
 GROUP = "cellprism.models"

@@ -22,7 +22,7 @@ from cellprism.studies.study import BASE
 from cellprism.studies.workbench import Say, Workbench
 from cellprism.workflow.config import read_config, write_config
 
-RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scanpy", "scikit-learn")
+RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scikit-learn")
 
 
 @dataclass(frozen=True)

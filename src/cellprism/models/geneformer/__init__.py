@@ -11,8 +11,8 @@
 from pathlib import Path
 
 from cellprism.cells.genes import GeneTable
-from cellprism.models.download import Progress
 from cellprism.store.atomic import read_json
+from cellprism.store.download import Progress
 from cellprism.types import CellModel
 
 LOOKS_FOR = "Geneformer: a folder whose config.json says model_type bert"

@@ -27,9 +27,9 @@ from cellprism.cells.align import data_genes
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, DamagedError, ModelError
 from cellprism.models import hub
-from cellprism.models.download import Progress
 from cellprism.models.geneformer.tokens import nonzero_medians
 from cellprism.store.atomic import read_json, sha256, write_json
+from cellprism.store.download import Progress
 
 CONVERTED = "gene_dictionary.json"
 PAD, MASK, CLS, EOS = "<pad>", "<mask>", "<cls>", "<eos>"

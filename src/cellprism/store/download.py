@@ -8,6 +8,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,13 @@ Progress = Callable[[str, int, int], None]
 ATTEMPTS = 3
 PIECE = 1 << 16  # what is lost of a transfer that breaks off is less than this
 SECONDS = (10, 60)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of cellprism, where this platform keeps such folders."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "cellprism"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cellprism"
 
 
 @dataclass(frozen=True)
