@@ -27,7 +27,7 @@ from cellprism.features.source import CellTokens
 from cellprism.store.atomic import replacing, write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig
-from cellprism.workflow.training import source_identity
+from cellprism.workflow.sources import collection_identity
 from cellprism.workflow.workbench import Workbench
 
 TOP_GENES = 20
@@ -37,7 +37,7 @@ Lists = dict[str, tuple[str, ...]]
 
 def interpret_settings(config: RunConfig) -> dict[str, object]:
     """What decides the programs."""
-    collection = source_identity(config.interpret.collection)
+    collection = collection_identity(config.interpret.collection)
     return {"interpret": {**asdict(config.interpret), "collection": collection}, "seed": config.seed}
 
 

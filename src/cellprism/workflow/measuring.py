@@ -17,7 +17,7 @@ from cellprism.features.splice import loss_recovered
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import write_json
 from cellprism.workflow.config import RunConfig
-from cellprism.workflow.training import source_identity
+from cellprism.workflow.sources import cells_identity
 from cellprism.workflow.workbench import Workbench
 
 DECADES = 6  # of firing rates shown; a feature that fires less often than once in a million tokens counts as silent
@@ -25,7 +25,7 @@ DECADES = 6  # of firing rates shown; a feature that fires less often than once 
 
 def measure_settings(config: RunConfig) -> dict[str, object]:
     """What decides the measures."""
-    return {**asdict(config.measure), "other": source_identity(config.measure.other), "seed": config.seed}
+    return {**asdict(config.measure), "other": cells_identity(config.measure.other), "seed": config.seed}
 
 
 def measure(bench: Workbench) -> list[Path]:

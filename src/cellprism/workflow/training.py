@@ -17,17 +17,17 @@ from cellprism.features.baselines import untrained_sae
 from cellprism.features.evaluate import evaluate_at
 from cellprism.features.train import train_sae
 from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import WEIGHTS
 from cellprism.models.aido_input import DEPTH_TOKENS
 from cellprism.models.memory import free_memory, plan_pass
-from cellprism.models.registry import model_location
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.fit import Progress
-from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.identity import identity_of_path
 from cellprism.store.run import digest
 from cellprism.types import CellModel
 from cellprism.workflow.config import RunConfig
+from cellprism.workflow.sources import cells_identity, model_identity
 from cellprism.workflow.tracking import tracking
 from cellprism.workflow.workbench import Workbench
 
@@ -38,10 +38,10 @@ CELLS_A_PASS = 32  # of models whose memory is not planned
 
 def cells_settings(config: RunConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
-    cells, model = source_identity(config.cells), source_identity(model_location(config.model))
+    cells, model = cells_identity(config.cells), model_identity(config.model)
     options: dict[str, Any] = config.model_options.given()
     if config.model_options.genes:
-        options["genes"] = source_identity(config.model_options.genes)
+        options["genes"] = identity_of_path(Path(config.model_options.genes).expanduser())
     return {"cells": cells, "labels": config.labels, "pool": config.pool, "model": model, "model_options": options}
 
 
@@ -130,15 +130,3 @@ def cells_a_pass(bench: Workbench) -> int:
         bench.run.update(passes=plans)
         bench.say(str(plan))
     return plans[layer]["cells"]
-
-
-def source_identity(source: str) -> object:
-    """What a name stands for: the hashes of the file or folder where it is one, else the name itself."""
-    path = Path(source)
-    if (path / WEIGHTS).is_file():
-        path = path / WEIGHTS  # a model's card may be rewritten without changing the model
-    if path.is_file():
-        return sha256(path)
-    if path.is_dir():
-        return digest({p.name: sha256(p) for p in sorted(path.iterdir()) if p.is_file()})
-    return source
