@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from math import inf, nan
 import pytest
 
 from cellprism.errors import DamagedError
-from cellprism.store.atomic import clear_scratch, read_json, replacing, sha256, write_json, write_text
+from cellprism.store.atomic import clear_scratch, discard, read_json, replacing, sha256, write_json, write_text
 
 KILLED = """
 import os, signal, sys
@@ -59,6 +60,26 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old"
     write_text(path, "new")
     assert path.read_text() == "new"
+
+
+def test_a_folder_that_is_discarded_is_whole_or_gone_when_the_process_is_killed(tmp_path, monkeypatch):
+    folder = tmp_path / "run" / "checkpoint"
+    write_text(folder / "step-1", "x")
+
+    def killed(path):
+        assert sorted(p.name for p in (path / "checkpoint").iterdir()) == ["step-1"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        discard(folder)
+    monkeypatch.undo()
+    assert not folder.exists()
+    clear_scratch(tmp_path)
+    assert list((tmp_path / "run").iterdir()) == []
+    write_text(folder / "step-1", "x")
+    discard(folder)
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 @pytest.mark.parametrize(("mask", "rights"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o027, 0o640)])

@@ -65,6 +65,21 @@ def test_a_disk_that_is_full_or_read_only_is_one_message_and_nothing_is_left(dis
     assert left in ("left:", "left: sae"), "at most the folder"
 
 
+@pytest.mark.parametrize(
+    ("options", "words"), [("size=100k", "make room and run the same"), ("ro", "choose a folder on a disk that can")]
+)
+def test_train_on_a_disk_that_is_full_or_read_only_is_one_message(disk, options, words):
+    train = f'mount -t tmpfs -o {options} none "$0"; exec "$1" -m cellprism train bundled:pbmc68k --out "$0/run"'
+    done = subprocess.run(
+        [*ALONE, "sh", "-c", train, disk, sys.executable], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("error:") == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("way", ["h5ad", "table", "text", "sae"])
 def test_a_file_that_may_not_grow_is_one_message_and_nothing_is_left(tmp_path, way):
     (said,) = said_by(sys.executable, "-c", LIMITED, way, tmp_path)

@@ -177,6 +177,20 @@ def test_a_record_that_no_run_writes_is_damaged_for_every_verb(content, copy, ca
         assert "run.json" in assert_refused(verb, copy, canary, toml, capsys, codes=(3,))
 
 
+NO_SETTINGS = {
+    "empty": b"", "text": b"words", "bytes": b"\xff\xfe\x00", "deep": b"a = " + b"[" * 100_000,
+    "deep keys": b"a." * 50_000 + b"a = 1", "digits": b"layer = " + b"9" * 9_999, "other": b"[[train]]\nk = 1",
+    "half": b"cells = ",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_SETTINGS.values(), ids=NO_SETTINGS)
+def test_settings_that_no_run_writes_are_refused_by_every_verb_that_reads_them(content, copy, canary, toml, capsys):
+    (copy / "run.toml").write_bytes(content)
+    for verb in ("measure", "interpret", "steer", "contrast"):
+        assert "run.toml" in assert_refused(verb, copy, canary, toml, capsys)
+
+
 @pytest.mark.parametrize("verb", ["measure", "contrast", "report", "run"])
 def test_other_names_of_the_same_files_elsewhere_keep_their_content(verb, copy, tmp_path, toml, monkeypatch):
     """Every file of the run is a hard link to one outside; what is done anew must not write through it."""

@@ -5,6 +5,7 @@ A user's mistake is one message that names what was found, what was expected and
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +33,7 @@ app = App(
     help="Look inside single-cell foundation models: sparse features, gene programs, steering, and their nulls.",
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # call() says what is kept
     default_parameter=Parameter(negative=()),
     help_format="markdown",
 )
@@ -58,8 +60,8 @@ def call(arguments: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stop:
-        where = f" ({stop})" if str(stop) else ""
-        print(f"interrupted{where}; what is done is kept, the same command goes on from there", file=sys.stderr)
+        kept = str(stop) or "what is done is kept"
+        print(f"interrupted: {kept}; go on with: {shlex.join(['cellprism', *arguments])}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

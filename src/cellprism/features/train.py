@@ -36,7 +36,7 @@ from cellprism.sae.evaluate import evaluate
 from cellprism.sae.fit import Progress, fit_saes
 from cellprism.sae.stream import Vectors
 from cellprism.sae.units import Job
-from cellprism.store.atomic import write_json
+from cellprism.store.atomic import discard, replacing, write_json
 from cellprism.store.inside import check_plain
 from cellprism.store.tables import write_table
 from cellprism.types import CellModel, Site
@@ -172,8 +172,9 @@ def train_saes(
     if out is not None and kept is not None and is_first():
         for sae, job in zip(saes, jobs, strict=True):
             _write(sae, Path(out) / "sae" / job.folder)
-        (kept / METRICS).replace(kept.parent / METRICS)
-        shutil.rmtree(kept)
+        with replacing(kept.parent / METRICS) as scratch:
+            shutil.copyfile(kept / METRICS, scratch)
+        discard(kept)
     return saes
 
 

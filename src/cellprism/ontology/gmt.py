@@ -42,8 +42,19 @@ def read_gmt(source: str | Path) -> Collection:
     if source in BUNDLED:
         with as_file(files("cellprism.ontology") / f"{source}.gmt") as path:
             return parse_gmt(path.read_bytes(), str(source), str(path))
-    path = _found(Path(source))
+    path = collection_file(source)
     return parse_gmt(path.read_bytes(), _stem(path), str(path))
+
+
+def collection_file(source: str | Path) -> Path:
+    """The file that ``read_gmt`` reads for a source; bundled ones lie in the installed package.
+
+    Raises:
+        ConfigError: as ``read_gmt``.
+    """
+    if source in BUNDLED:
+        return Path(str(files("cellprism.ontology") / f"{source}.gmt"))
+    return _found(Path(source).expanduser())
 
 
 def parse_gmt(content: bytes, name: str, place: str) -> Collection:

@@ -51,6 +51,14 @@ def clear_scratch(folder: Path) -> None:
     _clear(folder.rglob(f".*.????????{SCRATCH}"))
 
 
+def discard(folder: Path) -> None:
+    """Remove a folder, so that a killed process leaves it whole or not at all; what it left over is scratch."""
+    with writing(folder):
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=folder.parent))
+        folder.rename(scratch / folder.name)
+        shutil.rmtree(scratch)
+
+
 def _clear(folders: Iterable[Path]) -> None:
     for folder in list(folders):
         if not folder.is_dir() or folder.is_symlink():

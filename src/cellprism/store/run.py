@@ -117,6 +117,11 @@ class Run:
         remove(self.folder, steps.pop(step)["files"])
         self.update(steps=steps)
 
+    def _kept(self) -> str:
+        """What an interruption leaves, in words; empty where no step is finished."""
+        done = ", ".join(self.state["steps"])
+        return f"kept in {self.folder}: {done}" if done else ""
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; a second process is refused with ``RunError``.
@@ -137,13 +142,19 @@ class Run:
                 ) from None
             _ = self.state  # a record that is none is refused before anything else is done
             clear_scratch(self.folder)
-            yield
+            try:
+                yield
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt("; ".join(filter(None, (str(stop), self._kept())))) from stop
 
 
 def _problem(state: Any) -> str:
     """What in run.json is not as it is written here; empty where all is."""
     if not isinstance(state, dict):
         return f"it is {_called(state)}, expected an object with steps"
+    passes = state.get("passes", {})
+    if not isinstance(passes, dict) or not all(isinstance(plan, dict) for plan in passes.values()):
+        return f"passes is {_called(passes)}, expected an object of plans"
     steps = state.get("steps", {})
     if not isinstance(steps, dict):
         return f"steps is {_called(steps)}, expected an object"

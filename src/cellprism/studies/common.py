@@ -14,7 +14,7 @@ class ModelOptions:
     gene_subset: bool = False
     """Leave out genes that the data do not have, where the model was trained with zeros for them (AIDO.Cell): cheaper,
     and marked in the model's card."""
-    genes: str = field(default="", metadata={"source": True})
+    genes: str = field(default="", metadata={"source": "path"})
     """The model's gene list, where it does not lie beside the weights; empty: the one there."""
 
     def given(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from cellprism.studies.common import CommonConfig
 from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
-from cellprism.workflow.identity import settings_identity
+from cellprism.workflow.sources import settings_identity
 from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
 from cellprism.workflow.training import cells_a_pass, cells_settings, prepare_cells, train, train_settings, trained
 

@@ -21,7 +21,6 @@ from cellprism.features.train import train_sae
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_input import DEPTH_TOKENS
 from cellprism.models.memory import free_memory, plan_pass
-from cellprism.models.registry import model_location
 from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
@@ -33,7 +32,7 @@ from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel
-from cellprism.workflow.identity import settings_identity, source_identity
+from cellprism.workflow.sources import cells_identity, model_identity, settings_identity
 from cellprism.workflow.tracking import tracking
 
 FEW_STEPS = 300  # with fewer, most autoencoders are still improving fast
@@ -42,7 +41,7 @@ CELLS_A_PASS = 32  # of models whose memory is not planned
 
 def cells_settings(config: CommonConfig) -> dict[str, object]:
     """What decides which cells a run has: names, and the bytes of the files that they name."""
-    cells, model = source_identity(config.cells), source_identity(model_location(config.model))
+    cells, model = cells_identity(config.cells), model_identity(config.model)
     named = ("labels", "counts", "totals", "only", "pool")
     options = settings_identity(config.model_options)
     return {"cells": cells, "model": model, "model_options": options, **{n: getattr(config, n) for n in named}}

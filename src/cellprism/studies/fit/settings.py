@@ -13,7 +13,7 @@ class FitSettings:
     """Cells, drawn at random, whose hidden genes the model predicts with the autoencoder spliced in."""
     hidden: float = 0.3
     """Share of each cell's genes that are hidden."""
-    other: str = field(default="", metadata={"source": True})
+    other: str = field(default="", metadata={"source": "cells"})
     """Cells of another data set to measure the fit on: a file or the name of a data set; empty: none."""
 
     def __post_init__(self):

@@ -11,7 +11,7 @@ from cellprism.studies.common import check
 class ProgramsSettings:
     """How features become gene programs."""
 
-    collection: str = field(default="blood", metadata={"source": True})
+    collection: str = field(default="blood", metadata={"source": "collection"})
     """Gene sets: ``blood`` (shipped), a GMT file, or the name of a library in CELLPRISM_DATA_DIR."""
     gene_filter: str = "code"
     """Genes that may be in a list, and so the background: ``code``, ``paper`` or ``all``."""

@@ -1,0 +1,81 @@
+"""What the names in a configuration stand for, as hashes of what is read: cells, models, collections of gene sets.
+
+Nothing else counts: not where a file lies, what lies beside it, or where the command is called. What is not there
+has an identity of its own, so that its coming is a change; an empty name has an empty one.
+"""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from cellprism.cells.datasets import DATASETS, dataset_file
+from cellprism.cells.tenx import matrix_files
+from cellprism.errors import InputError
+from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
+from cellprism.models.registry import BUNDLED, model_location
+from cellprism.ontology.gmt import collection_file
+from cellprism.store.identity import hash_of, identity_of_files, identity_of_path
+
+BESIDE = ("config.json", "genes.tsv", "args.json", "vocab.json")  # read beside a model that is one file
+
+
+def cells_identity(name: str) -> object:
+    """What decides the cells: the bytes of the file, or of the three files of a 10x folder."""
+    if not name:
+        return ""
+    try:
+        path = dataset_file(DATASETS[name]) if name in DATASETS else Path(name).expanduser()
+        if path.is_dir():
+            return identity_of_files(matrix_files(path), path)
+    except InputError:
+        return {"absent": name}
+    return hash_of(path) if path.is_file() else {"absent": name}
+
+
+def model_identity(name: str) -> object:
+    """What decides the model: the files that its loader reads, and the family where one is named.
+
+    A model of the hub is named with its commit, which decides its files; what is no path is the family's own word.
+    """
+    location = model_location(name)
+    path = Path(location).expanduser()
+    if not name or not path.exists():
+        return name
+    family = "" if name in BUNDLED or location == name else name.removesuffix(location)
+    if not path.is_file():
+        shared = [file for place in PUBLISHED_IN for file in (path.parent / place).glob("*dict*.pkl")]
+        return {"family": family, "files": [identity_of_path(path), identity_of_files(shared, path.parent)]}
+    beside = [path.parent / other for other in BESIDE if (path.parent / other).is_file()]
+    return {"family": family, "files": [hash_of(path), identity_of_files(beside, path.parent)]}
+
+
+def collection_identity(name: str) -> object:
+    """What decides the gene sets: the bytes of the file, wherever the name finds it."""
+    if not name:
+        return ""
+    try:
+        return hash_of(collection_file(name))
+    except InputError:
+        return {"absent": name}
+
+
+def path_identity(name: str) -> object:
+    """What a file or folder holds; empty where nothing is named or there is none."""
+    return identity_of_path(Path(name).expanduser()) if name else ""
+
+
+IDENTITIES = {"cells": cells_identity, "collection": collection_identity, "path": path_identity}
+"""What a setting may name, by the metadata ``source`` of its field."""
+
+
+def settings_identity(settings: Any) -> dict[str, Any]:
+    """A dataclass of settings as plain values, with the content of what a field of metadata ``source`` names."""
+    found = {}
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if is_dataclass(value):
+            value = settings_identity(value)
+        elif "source" in item.metadata:
+            value = IDENTITIES[item.metadata["source"]](value)
+        found[item.name] = value
+    return found
