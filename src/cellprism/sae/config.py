@@ -96,8 +96,9 @@ class SaeConfig:
     store: bool = False
     """Write the vectors to disk once, in bfloat16 with cells mixed, and train from there."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """How features are selected on a processor. ``float32``: exactly; ``bfloat16``: a little faster, and features whose
-    pre-activations are nearly equal may be exchanged. The values kept are float32 either way."""
+    """How features are selected on a processor. ``float32``: exactly; ``bfloat16``: a little faster where the
+    processor has instructions for it (elsewhere float32 is taken), and features whose pre-activations are nearly equal
+    may be exchanged. The values kept are float32 either way."""
     dead_after: int = 200_000
     """Tokens without firing after which a feature counts as dead."""
 

@@ -194,8 +194,10 @@ def _steps_for(device: torch.device, dtype: torch.dtype, precision: Literal["flo
     reason = unsupported(device, dtype)
     if reason is None:
         from cellprism.sae.fused import FusedSteps
+        from cellprism.sae.kernels.product import usable
 
-        log.info("autoencoders are computed by kernels, features selected in %s", precision)
-        return FusedSteps(precision)
+        selected_in = usable(precision)
+        log.info("autoencoders are computed by kernels, features selected in %s", selected_in)
+        return FusedSteps(selected_in)
     log.info("autoencoders are computed by plain torch: %s", reason)
     return PlainSteps()

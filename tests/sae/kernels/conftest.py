@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from cellprism.sae.kernels import select, threads
+from cellprism.sae.kernels import product, threads
 
 
 @pytest.fixture
 def many_pieces(monkeypatch):
     """Tiny problems, cut as large ones would be."""
     monkeypatch.setattr(threads, "WORTH", 64)
-    monkeypatch.setattr(select, "PREACTIVATIONS", 4 * 41)
+    monkeypatch.setattr(product, "PREACTIVATIONS", 4 * 41)
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 import cellprism.sae.kernels as kernels
-from cellprism.sae.kernels import product
 from cellprism.sae.kernels.compiled import compiled
-from cellprism.sae.kernels.product import Product
 
 
 def test_float32_on_a_processor_is_covered():
@@ -45,15 +43,3 @@ def test_loops_compile_where_no_result_can_be_kept():
     namespace = {}
     exec(compile("def double(x):\n    return 2 * x\n", "<no such file>", "exec"), namespace)
     assert compiled()(namespace["double"])(21) == 42
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("onednn", [True, False])
-def test_products_with_and_without_private_operators_agree(precision, onednn, monkeypatch):
-    monkeypatch.setattr(product, "has_onednn", lambda: onednn)
-    x, encoder, b_enc = torch.randn(17, 13), torch.randn(41, 13), torch.randn(41)
-    dtype = getattr(torch, precision)
-    h = Product(encoder.to(dtype), b_enc.to(dtype))(x.to(dtype))
-    assert h.dtype == dtype
-    tolerance = {"rtol": 1e-5, "atol": 1e-5} if precision == "float32" else {"rtol": 0.02, "atol": 0.1}
-    torch.testing.assert_close(h.float(), x @ encoder.T + b_enc, **tolerance)

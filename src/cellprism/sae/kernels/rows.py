@@ -30,21 +30,21 @@ def dot(a, b):
 @compiled(fastmath=SUMS)
 @no_type_check
 def dots(out, vector, rows, index, start, stop):
-    """out[p] = <vector, rows[index[p]]> for p from ``start`` to ``stop``."""
-    p = start
-    while p + 4 <= stop:
-        a, b, c, d = rows[index[p]], rows[index[p + 1]], rows[index[p + 2]], rows[index[p + 3]]
+    """out[p] = <vector, rows[index[p]]> for p from ``start`` to ``stop``; the same bits wherever a row comes."""
+    last = stop - 1
+    for p in range(start, stop, 4):  # at the end the last row is taken several times: another loop would sum otherwise
+        a, b = rows[index[p]], rows[index[min(p + 1, last)]]
+        c, d = rows[index[min(p + 2, last)]], rows[index[min(p + 3, last)]]
         w = v = u = t = np.float32(0)
         for i in range(len(vector)):
             w += vector[i] * a[i]
             v += vector[i] * b[i]
             u += vector[i] * c[i]
             t += vector[i] * d[i]
-        out[p], out[p + 1], out[p + 2], out[p + 3] = w, v, u, t
-        p += 4
-    while p < stop:
-        out[p] = dot(vector, rows[index[p]])
-        p += 1
+        out[p] = w
+        out[min(p + 1, last)] = v
+        out[min(p + 2, last)] = u
+        out[min(p + 3, last)] = t
 
 
 @compiled(fastmath=SUMS)
@@ -82,6 +82,18 @@ def pair_scores(x, encoder, b_enc, features, offsets, scores):
         dots(scores, x[t], encoder, features, offsets[t], offsets[t + 1])
         for p in range(offsets[t], offsets[t + 1]):
             scores[p] += b_enc[features[p]]
+
+
+@compiled(fastmath=SUMS)
+@no_type_check
+def norms_of(rows, norms):
+    """Norms of rows."""
+    for r in range(len(rows)):
+        row = rows[r]
+        square = np.float64(0)  # squares of small float32 vanish
+        for i in range(len(row)):
+            square += np.float64(row[i]) * np.float64(row[i])
+        norms[r] = np.sqrt(square)
 
 
 @compiled(fastmath=SUMS)

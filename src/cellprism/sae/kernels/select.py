@@ -3,7 +3,8 @@
 Notable choices
 
 - A screen finds the features that could be kept, a slice of tokens at a time; dot products in float32 tell which are,
-  and are their values. With ``precision="float32"`` the screen misses none. With ``"bfloat16"`` it may exchange
+  and are their values. With ``precision="float32"`` the screen misses none, however it multiplies. With
+  ``"bfloat16"`` it may exchange
   features whose pre-activations differ by less than a bfloat16 can tell.
 - A token's features come in ascending order, whatever their values.
 - What is computed is ``equations.sparse.top_k`` and ``batch_top_k``.
@@ -17,14 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.equations.sparse import Pairs
-from cellprism.sae.kernels import search
-from cellprism.sae.kernels.product import Precision
+from cellprism.sae.kernels import k_largest
+from cellprism.sae.kernels.product import Precision, slice_of
 from cellprism.sae.kernels.rows import pair_scores
 from cellprism.sae.kernels.screen import Screen
 from cellprism.sae.kernels.threads import run, shares
 from cellprism.types import SparseCode
 
-PREACTIVATIONS = 1 << 21  # made at once by a thread: few enough to be searched in cache
 ROW_MARGIN = 0.15  # octaves below what mattered in a row, at which the next row is searched; measured best
 BATCH_MARGIN = 0.2  # octaves below ``guess`` at which a batch is searched; going through it again costs far more
 SAMPLE = 256  # tokens that a batch's threshold is taken from where there is no guess
@@ -52,15 +52,15 @@ def select_top_k(
     """
     x, encoder, b_enc = (a.detach().contiguous() for a in (x, encoder, b_enc))
     assert k <= len(encoder), f"k is {k} of {len(encoder)} features"  # the loops would leave values unwritten
-    screen = Screen(encoder, b_enc, precision)
+    screen = Screen(encoder, b_enc, precision, len(x))
     margin = int(ROW_MARGIN * OCTAVE[screen.dtype])
-    places, offsets = _in_slices(lambda part: search.candidates_of_rows(*screen(part), k, margin), x, len(encoder))
+    places, offsets = _in_slices(lambda part: k_largest.candidates_of_rows(*screen(part), k, margin), x, len(encoder))
     scores = _scores(x, encoder, b_enc, places, offsets)
     values, features = torch.empty(len(x), k), torch.empty(len(x), k, dtype=torch.int64)
 
     def keep(tokens: slice) -> None:
         here = offsets[tokens.start : tokens.stop + 1]
-        search.top_of_candidates(scores, places, here, k, relu, values[tokens].numpy(), features[tokens].numpy())
+        k_largest.top_of_candidates(scores, places, here, k, relu, values[tokens].numpy(), features[tokens].numpy())
 
     run(keep, shares(len(x), 16 * len(places)))
     return SparseCode(values, features, len(encoder))
@@ -88,21 +88,21 @@ def select_batch_top_k(
     Returns: The code, and the smallest value that was kept; 0 where none was.
     """
     x, encoder, b_enc = (a.detach().contiguous() for a in (x, encoder, b_enc))
-    screen, wanted = Screen(encoder, b_enc, precision), len(x) * k
+    screen, wanted = Screen(encoder, b_enc, precision, len(x)), len(x) * k
     bars = _bars(x, screen, k, guess)
     while True:
         bar = next(bars)
         (places, lower, upper), offsets = _in_slices(
-            lambda part, bar=bar: search.candidates_of_batch(*screen(part), bar), x, len(encoder)
+            lambda part, bar=bar: k_largest.candidates_of_batch(*screen(part), bar), x, len(encoder)
         )
-        if bar == POSITIVE or np.count_nonzero(lower >= search.key_of(bar)) >= wanted:
+        if bar == POSITIVE or np.count_nonzero(lower >= k_largest.key_of(bar)) >= wanted:
             break
-    key = search.kth_largest(lower, len(lower), wanted) if len(lower) >= wanted else search.key_of(POSITIVE)
+    key = k_largest.kth_largest(lower, len(lower), wanted) if len(lower) >= wanted else k_largest.key_of(POSITIVE)
     possible = upper >= key
     places, offsets = places[possible], np.append(0, possible.cumsum())[offsets]
     scores = _scores(x, encoder, b_enc, places, offsets)
     values, features, starts = np.empty(wanted, np.float32), np.empty(wanted, np.int64), np.empty(len(x), np.int64)
-    total = search.top_of_batch(scores, places, offsets, wanted, values, features, starts)
+    total = k_largest.top_of_batch(scores, places, offsets, wanted, values, features, starts)
     kept = torch.from_numpy(values[:total])
     pairs = Pairs(kept, torch.from_numpy(features[:total]), torch.from_numpy(starts), len(encoder))
     return pairs, float(kept.min()) if total else 0.0
@@ -124,8 +124,7 @@ def _in_slices(
     search_rows: Callable[[Tensor], tuple[np.ndarray, np.ndarray]], x: Float[Tensor, "token d_model"], n_features: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a search of some tokens finds [..., candidate], and where each token's begin and the last one's end."""
-    most = max(1, PREACTIVATIONS // n_features)
-    size = min(1024, 1 << (most.bit_length() - 1))
+    size = slice_of(n_features)
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def search_slice(start: int) -> None:
