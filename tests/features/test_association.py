@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from steering.planted import PlantedRanks, planted_sae
-from steering.test_readout import sparse_cells
+from steering.test_model_output import sparse_cells
 
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.footprint import participation_ratio
@@ -19,7 +19,7 @@ from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.classes import fit_by_class
 from cellprism.features.collect import feature_genes, survey
 from cellprism.features.evaluate import evaluate_at
-from cellprism.features.source import CellTokens
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.variance import residual_variance
 from features.conftest import CELLS, D_MODEL, FEATURES, GENES, LAYER, K, make_cells, make_model
 from features.latent import LatentModel

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
 from cellprism.features.splice import loss_recovered
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means

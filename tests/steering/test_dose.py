@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cellprism.errors import ConfigError
-from cellprism.steering.bench import read_bench
 from cellprism.steering.dose import DoseSettings, dose_sweep
+from cellprism.steering.dose_cells import read_bench
 from cellprism.store.tables import read_table, write_table
 from steering.planted import planted_cells
 

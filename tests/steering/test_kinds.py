@@ -8,14 +8,14 @@ import torch
 
 from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.bench import read_bench
-from cellprism.steering.contrast import ContrastSettings, contrast
+from cellprism.steering.contrast.contrast import ContrastSettings, contrast
 from cellprism.steering.dose import DoseSettings, dose_sweep
+from cellprism.steering.dose_cells import read_bench
 from cellprism.steering.intervene import SteerEdit, encode_site, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
-from cellprism.steering.pool import read_pool
+from cellprism.steering.site_cache import read_pool
 from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells, planted_sae
-from steering.test_readout import sparse_cells
+from steering.test_model_output import sparse_cells
 
 RECIPE = {3: 2.5, 11: 0.2}
 QUICK = ContrastSettings(

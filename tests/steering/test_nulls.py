@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cellprism.steering.contrast.baselines import edit_norms
 from cellprism.steering.intervene import edited
 from cellprism.steering.nulls import (
     difference_of_means,
@@ -16,8 +17,7 @@ from cellprism.steering.nulls import (
     random_direction,
     random_recipe,
 )
-from cellprism.steering.pool import read_pool
-from cellprism.steering.rivals import edit_norms
+from cellprism.steering.site_cache import read_pool
 
 ROWS = np.arange(0, 17, 2)
 

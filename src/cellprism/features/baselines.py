@@ -31,7 +31,7 @@ from cellprism.features.collect import (
     centring_of,
     check_site,
 )
-from cellprism.features.source import CellTokens, Held, TokenSource
+from cellprism.features.tokens.cell_tokens import CellTokens, Held, TokenSource
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
 from cellprism.types import CellModel, Site

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from cellprism.errors import ModelError
 from cellprism.features.association import tokens_are_genes
 from cellprism.features.collect import check_site
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import CellModel
 

@@ -25,9 +25,9 @@ from cellprism.equations.footprint import participation_ratio
 from cellprism.equations.variance import group_squares, two_way_shares
 from cellprism.errors import ModelError
 from cellprism.features.association import association_table, tokens_are_genes
-from cellprism.features.source import TokenSource
 from cellprism.features.tables import CellSums, GeneSums
-from cellprism.features.tokens import Tokens, residual_tokens
+from cellprism.features.tokens.cell_tokens import TokenSource
+from cellprism.features.tokens.residuals import Tokens, residual_tokens
 from cellprism.features.train import source_of
 from cellprism.features.variance import ResidualSums
 from cellprism.sae.autoencoder import SparseAutoencoder

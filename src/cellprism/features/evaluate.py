@@ -6,7 +6,7 @@ import torch
 from anndata import AnnData
 
 from cellprism.features.collect import check_site
-from cellprism.features.tokens import genes_of, residuals_at
+from cellprism.features.tokens.residuals import genes_of, residuals_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.evaluate import SaeMeasures, evaluate
 from cellprism.sae.stream import Vectors

@@ -30,7 +30,7 @@ from cellprism.cells.columns import columns_of
 from cellprism.equations.effects import loss_recovered as recovered
 from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
-from cellprism.features.tokens import genes_of, residual_tokens
+from cellprism.features.tokens.residuals import genes_of, residual_tokens
 from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.models.latent.whole import CountsModel
 from cellprism.sae.autoencoder import SparseAutoencoder

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.errors import ConfigError
-from cellprism.features.shards import StoredTokens, store_identity, write_store
-from cellprism.features.source import CellTokens, TokenSource
-from cellprism.features.stream import CellStream, Reading
+from cellprism.features.tokens.cell_tokens import CellTokens, TokenSource
+from cellprism.features.tokens.mixed_batches import CellStream, Reading
+from cellprism.features.tokens.stored_tokens import StoredTokens, store_identity, write_store
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.sae.checkpoint import METRICS

@@ -12,7 +12,7 @@ from torch import Tensor
 from cellprism.equations.variance import group_squares, pooled_shares
 from cellprism.errors import ModelError
 from cellprism.features.association import tokens_are_genes
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.types import CellModel
 
 

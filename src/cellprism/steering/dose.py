@@ -6,7 +6,7 @@ Notable choices
   d.
 - A feature is judged on its program's genes minus other genes with the same predicted expression, so that
   "highly expressed genes respond" cannot pass for an effect of the feature.
-- Effects are on what the model says of genes (``readout``): expression, or the logit of each gene's own token, over the
+- Effects are on what the model says of genes (``model_output``): expression, or the logit of each gene's own token, over the
   cells that carry it. Genes that too few of the cells carry are left out.
 - Its program was defined by where it fires, and that is where it is edited: an effect on these genes is
   partly built in. Hence the same statistic on genes of the program that are not among the feature's own,
@@ -30,11 +30,11 @@ from jaxtyping import Bool, Int
 
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.bench import Bench, read_bench
+from cellprism.steering.dose_cells import Bench, read_bench
 from cellprism.steering.dose_nulls import null_table
 from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
 from cellprism.steering.intervene import check_steerable, strength_vector
-from cellprism.steering.readout import lacks_genes, quantity
+from cellprism.steering.model_output import lacks_genes, quantity
 from cellprism.steering.response import GeneGroup, positions_of
 from cellprism.types import CellModel
 
@@ -96,7 +96,7 @@ class DoseResult:
     """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``), ``no effect
     possible`` where it fires in none of the cells, or that too few of them carry its genes."""
     quantity: str
-    """What the model says of genes, see ``readout``."""
+    """What the model says of genes, see ``model_output``."""
 
 
 def dose_sweep(

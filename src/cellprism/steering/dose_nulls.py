@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from cellprism.steering.bench import Bench
+from cellprism.steering.dose_cells import Bench
 from cellprism.steering.nulls import difference_of_means, moved_along, nearest_features, random_direction, shared_vector
 from cellprism.steering.response import GeneGroup, Mirror, Sweep
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellprism.enrich.over_representation import over_representation
 from cellprism.equations.effects import dose_slope, linear_share, monotonicity
-from cellprism.steering.bench import Bench
+from cellprism.steering.dose_cells import Bench
 from cellprism.steering.dose_nulls import DIFFERENCE, RANDOM_DIRECTION, RANDOM_FEATURE
 from cellprism.steering.nulls import null_summary, plain
 from cellprism.steering.response import Sweep, top_moved

@@ -23,9 +23,9 @@ from torch import Tensor
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of, check_site
-from cellprism.features.tokens import genes_of
+from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.readout import EXPRESSION, NOTHING, gene_columns, gene_values, quantity_of
+from cellprism.steering.model_output import EXPRESSION, NOTHING, gene_columns, gene_values, quantity_of
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
 
 POSITIONS = ("present", "all")

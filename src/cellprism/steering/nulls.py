@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cellprism.equations.effects import monte_carlo_p
 from cellprism.equations.steering import edit_energy, shifted
-from cellprism.steering.pool import CellPool
+from cellprism.steering.site_cache import CellPool
 from cellprism.types import CellBatch, SparseCode
 
 

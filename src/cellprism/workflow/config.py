@@ -19,9 +19,9 @@ from cellprism.enrich.gene_sets import FILTERS
 from cellprism.enrich.over_representation import FAMILIES
 from cellprism.errors import ConfigError
 from cellprism.sae.config import SaeConfig, preset
-from cellprism.steering.contrast import ContrastSettings
+from cellprism.steering.contrast.contrast import ContrastSettings
+from cellprism.steering.contrast.recipe_search import OBJECTIVES
 from cellprism.steering.dose import DoseSettings
-from cellprism.steering.search import OBJECTIVES
 from cellprism.store.run import SETTINGS, Run
 
 

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cellprism.errors import ModelError
-from cellprism.steering.contrast import ContrastResult, contrast
-from cellprism.steering.readout import lacks_expression, quantity
+from cellprism.steering.contrast.contrast import ContrastResult, contrast
+from cellprism.steering.model_output import lacks_expression, quantity
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig

@@ -23,7 +23,7 @@ from cellprism.enrich.nulls import NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import feature_genes, survey
-from cellprism.features.source import CellTokens
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.store.atomic import replacing, write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig

@@ -13,7 +13,7 @@ from cellprism.enrich.programs import ProgramFeature, program_features
 from cellprism.errors import ConfigError, ModelError
 from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.readout import lacks_genes, quantity
+from cellprism.steering.model_output import lacks_genes, quantity
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import read_table, write_table
 from cellprism.workflow.config import RunConfig

@@ -8,7 +8,7 @@ Notable choices
 - Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types. The gap of
   shuffled types is short, and progress over it large by chance: the shift, in units of the cells' spread, is
   what can be compared with theirs.
-- What is scored of genes is what the model says of them (``readout``): expression, else the logit of each gene's own
+- What is scored of genes is what the model says of them (``model_output``): expression, else the logit of each gene's own
   token, and the scores are named for it. A gene that only some cells carry is averaged over these, and neither places
   nor moves the others.
 - Intervals resample test cells. They say how much the score depends on these cells, not on the donor or the
@@ -33,14 +33,14 @@ from cellprism.equations.effects import (
     variance_kept,
     weighted_progress,
 )
-from cellprism.steering.pool import Prediction
-from cellprism.steering.readout import EXPRESSION, NOTHING, carrier_mean, carrier_moves
+from cellprism.steering.model_output import EXPRESSION, NOTHING, carrier_mean, carrier_moves
+from cellprism.steering.site_cache import Prediction
 
 OTHER_SCORES = ("drift", "variance_kept", "fraction_closer_to_source")
 
 
 def directed_scores(quantity: str) -> tuple[str, ...]:
-    """Scores of which higher is better, for a model that speaks of genes in a quantity (``readout``)."""
+    """Scores of which higher is better, for a model that speaks of genes in a quantity (``model_output``)."""
     latent = ("fraction_closer", "latent_progress", "latent_shift", "distance_closed")
     of_genes = (f"{quantity}_progress", f"{quantity}_shift", "up_correct", "down_correct")
     return latent if quantity == NOTHING else (*latent, *of_genes)
@@ -61,7 +61,7 @@ class Yardstick:
     weight: Float[np.ndarray, " gene"]
     """|gap| on the differential genes, 0 elsewhere."""
     quantity: str = EXPRESSION
-    """What the model says of genes, see ``readout``."""
+    """What the model says of genes, see ``model_output``."""
 
     @property
     def gap(self) -> Float[np.ndarray, " gene"]:
@@ -232,7 +232,7 @@ def gene_table(
     """Every gene as test cells show it, differential ones first.
 
     Columns: gene; direction ``up`` or ``down`` in the target, by training cells; source_mean, target_mean,
-    steered_mean (what the model says of the gene, see ``readout``, over the cells that carry it); gap_fraction (0 not
+    steered_mean (what the model says of the gene, see ``model_output``, over the cells that carry it); gap_fraction (0 not
     moved, 1 arrived; NaN without a gap, or where too few test cells carry the gene); correct (moved in ``direction``);
     observed_gap (the same two types' difference in log1p counts per ten thousand); weight (0: not differential).
     """

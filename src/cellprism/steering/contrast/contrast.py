@@ -28,15 +28,15 @@ from torch import Tensor
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.contrast.baselines import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
+from cellprism.steering.contrast.cell_split import Parts, read_parts
+from cellprism.steering.contrast.contrast_summary import named_summary, score_summary
+from cellprism.steering.contrast.recipe_search import OBJECTIVES, Effort, Search, recipe_sizes, search
+from cellprism.steering.contrast.scores import cell_table, gene_table, score
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.judge import cell_table, gene_table, score
+from cellprism.steering.model_output import lacks_expression, quantity
 from cellprism.steering.nulls import firing_and_energy
-from cellprism.steering.parts import Parts, read_parts
-from cellprism.steering.pool import CellPool, read_pool
-from cellprism.steering.readout import lacks_expression, quantity
-from cellprism.steering.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
-from cellprism.steering.search import OBJECTIVES, Effort, Search, recipe_sizes, search
-from cellprism.steering.verdict import named_summary, score_summary
+from cellprism.steering.site_cache import CellPool, read_pool
 from cellprism.types import CellModel
 
 
@@ -126,20 +126,20 @@ class ContrastResult:
     train_loss and validation_loss (in units of the neutral loss), evaluations, chosen. The first row is the
     neutral recipe."""
     genes: pd.DataFrame
-    """The differential genes and the named ones; columns as in ``judge.gene_table``."""
+    """The differential genes and the named ones; columns as in ``scores.gene_table``."""
     cells: pd.DataFrame
-    """See ``judge.cell_table``."""
+    """See ``scores.cell_table``."""
     recipe: pd.DataFrame
     """feature, strength, firing_rate, edit_share (squared norm of the feature's own edit, over the sum of
     all)."""
     trials: pd.DataFrame
     """kind (recipe, true labels, shuffled labels, random recipe, random direction, difference of means and
     difference of means per gene, both also with ``, best norm``), replicate, norm (of the edit, over that of
-    the recipe) and every score of ``judge.score``. ``true labels`` is a search as short as those with
+    the recipe) and every score of ``scores.score``. ``true labels`` is a search as short as those with
     shuffled ones."""
     summary: dict[str, Any]
-    """Settings, sizes, ``quantity`` (what the model says of genes, see ``readout``), ``scores`` and ``named``: see
-    ``verdict.score_summary`` and ``verdict.named_summary``."""
+    """Settings, sizes, ``quantity`` (what the model says of genes, see ``model_output``), ``scores`` and ``named``: see
+    ``contrast_summary.score_summary`` and ``contrast_summary.named_summary``."""
 
 
 def contrast(

@@ -6,11 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellprism.steering.judge import OTHER_SCORES, Yardstick, cell_interval, directed_scores, score_intervals
-from cellprism.steering.nulls import null_summary, plain
-from cellprism.steering.pool import Prediction
-from cellprism.steering.readout import carrier_moves
-from cellprism.steering.rivals import (
+from cellprism.steering.contrast.baselines import (
     DIFFERENCE,
     DIFFERENCE_PER_GENE,
     RANDOM_DIRECTION,
@@ -18,6 +14,10 @@ from cellprism.steering.rivals import (
     TUNED,
     Trial,
 )
+from cellprism.steering.contrast.scores import OTHER_SCORES, Yardstick, cell_interval, directed_scores, score_intervals
+from cellprism.steering.model_output import carrier_moves
+from cellprism.steering.nulls import null_summary, plain
+from cellprism.steering.site_cache import Prediction
 
 COMPETITORS = {
     "difference_of_means": DIFFERENCE,
@@ -82,7 +82,7 @@ def named_summary(
     ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and
     that it exceeds the 95 % range of random recipes and random directions. Where ``gap`` (predicted) and
     ``observed_gap`` (in the counts) differ in sign, the model does not know the gene's direction to begin
-    with. ``table`` is that of ``judge.gene_table``.
+    with. ``table`` is that of ``scores.gene_table``.
     """
     summary: dict[str, dict[str, Any]] = {}
     for gene in named:

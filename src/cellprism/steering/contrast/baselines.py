@@ -8,8 +8,10 @@ import pandas as pd
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.steering.contrast.cell_split import Parts
+from cellprism.steering.contrast.recipe_search import Search
+from cellprism.steering.contrast.scores import score
 from cellprism.steering.intervene import edited
-from cellprism.steering.judge import score
 from cellprism.steering.nulls import (
     difference_of_means,
     firing_and_energy,
@@ -18,9 +20,7 @@ from cellprism.steering.nulls import (
     random_recipe,
     shared_vector,
 )
-from cellprism.steering.parts import Parts
-from cellprism.steering.pool import CellPool, Prediction
-from cellprism.steering.search import Search
+from cellprism.steering.site_cache import CellPool, Prediction
 
 RECIPE = "recipe"
 MATCHED = "true labels"

@@ -24,8 +24,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from cellprism.errors import InputError
-from cellprism.features.policy import Policy, TokenPolicy
-from cellprism.features.tokens import cells_of, genes_of, residuals_at
+from cellprism.features.tokens.residuals import cells_of, genes_of, residuals_at
+from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
 from cellprism.types import CellBatch, CellModel, Site
 
@@ -150,7 +150,7 @@ class CellTokens(TokenSource):
             model: the cell model.
             adata: cells as ``read_cells`` returns them (raw counts), in memory or backed by a file.
             layers: blocks whose output is read, from 0.
-            policy: which tokens, see ``features.policy``.
+            policy: which tokens, see ``features.tokens.token_policy``.
             memory: bytes that may be held at once.
             batch_size: cells per forward pass.
 

@@ -8,10 +8,10 @@ import scipy.sparse as sp
 from scipy.stats import kstest
 
 from cellprism.errors import ConfigError
-from cellprism.steering.contrast import ContrastSettings, contrast, observed_gap
-from cellprism.steering.parts import read_parts
-from cellprism.steering.pool import read_pool
-from cellprism.steering.search import Effort, search
+from cellprism.steering.contrast.cell_split import read_parts
+from cellprism.steering.contrast.contrast import ContrastSettings, contrast, observed_gap
+from cellprism.steering.contrast.recipe_search import Effort, search
+from cellprism.steering.site_cache import read_pool
 from cellprism.store.tables import read_table, write_table
 from steering.planted import PlantedModel, planted_cells, planted_sae
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cellprism.steering.pool import read_pool
-from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.contrast.objective import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.site_cache import read_pool
 
 ROWS = np.array([0, 2, 3, 5, 11, 13, 16])
 

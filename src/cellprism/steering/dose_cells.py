@@ -14,11 +14,11 @@ from torch import Tensor
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import weighted_shift
-from cellprism.features.tokens import all_are_genes, genes_of
+from cellprism.features.tokens.residuals import all_are_genes, genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.model_output import carrier_mean
 from cellprism.steering.nulls import feature_activation, firing_and_energy, moved_as_feature
-from cellprism.steering.pool import CellPool, Prediction, read_pool
-from cellprism.steering.readout import carrier_mean
+from cellprism.steering.site_cache import CellPool, Prediction, read_pool
 from cellprism.types import CellBatch, CellModel
 
 

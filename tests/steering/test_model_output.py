@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from cellprism.steering.readout import (
+from cellprism.steering.model_output import (
     carrier_mean,
     carrier_moves,
     gene_columns,

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from sklearn.linear_model import Lasso
 
-from cellprism.steering.solver import ProximalSolver, falling_penalties
+from cellprism.steering.contrast.proximal import ProximalSolver, falling_penalties
 
 ROWS, FEATURES = 97, 41
 

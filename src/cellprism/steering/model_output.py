@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.features.collect import carried
-from cellprism.features.tokens import genes_of
+from cellprism.features.tokens.residuals import genes_of
 from cellprism.types import CellBatch, CellModel, CellOutput
 
 EXPRESSION, TOKEN_LOGIT, NOTHING = "expression", "token_logit", "nothing"

@@ -21,13 +21,13 @@ from torch.nn.functional import pad
 
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
-from cellprism.steering.readout import gene_columns, gene_values, quantity_of, spoken_of
+from cellprism.steering.model_output import gene_columns, gene_values, quantity_of, spoken_of
 from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of some cells and the genes of the pool; see ``readout`` for the quantity."""
+    """What the model says of some cells and the genes of the pool; see ``model_output`` for the quantity."""
 
     embedding: Float[np.ndarray, "cell d_model"]
     values: Float[np.ndarray, "cell gene"]
@@ -53,9 +53,9 @@ class CellPool:
     genes: pd.Index
     """Genes that can be spoken of: those of the data set that enough of these cells carry."""
     columns: Int[np.ndarray, " gene"]
-    """Where these genes stand in the model's output, see ``readout.gene_columns``."""
+    """Where these genes stand in the model's output, see ``model_output.gene_columns``."""
     quantity: str
-    """What is said of them, see ``readout``."""
+    """What is said of them, see ``model_output``."""
     baseline: Prediction
     """Unsteered predictions for all cells."""
     batch_size: int

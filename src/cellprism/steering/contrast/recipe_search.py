@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.equations.objectives import gap_weights
-from cellprism.steering.judge import Yardstick
-from cellprism.steering.parts import Parts
-from cellprism.steering.pool import CellPool
-from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
-from cellprism.steering.readout import carrier_mean
-from cellprism.steering.solver import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.contrast.cell_split import Parts
+from cellprism.steering.contrast.objective import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.contrast.scores import Yardstick
+from cellprism.steering.model_output import carrier_mean
+from cellprism.steering.site_cache import CellPool
 
 OBJECTIVES = ("latent", "expression")
 SIZES = (0.0, 0.1, 0.3, 0.5)

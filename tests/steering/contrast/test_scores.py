@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellprism.steering.judge import (
+from cellprism.steering.contrast.scores import (
     Yardstick,
     cell_interval,
     cell_table,
@@ -14,7 +14,7 @@ from cellprism.steering.judge import (
     score_intervals,
     share_positive,
 )
-from cellprism.steering.pool import Prediction
+from cellprism.steering.site_cache import Prediction
 
 CELLS, D_MODEL, GENES = 17, 13, 29
 

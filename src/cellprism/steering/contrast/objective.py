@@ -22,7 +22,7 @@ from torch import Tensor
 from cellprism.equations.objectives import expression_objective, latent_objective
 from cellprism.equations.steering import edit_energy, strength_gradient
 from cellprism.steering.intervene import edited
-from cellprism.steering.pool import CellPool
+from cellprism.steering.site_cache import CellPool
 from cellprism.types import CellBatch, CellOutput
 
 

@@ -5,7 +5,7 @@ import pytest
 from anndata import AnnData
 
 from cellprism.errors import CellsError, ConfigError
-from cellprism.steering.parts import NAMES, read_parts
+from cellprism.steering.contrast.cell_split import NAMES, read_parts
 
 
 @pytest.fixture
