@@ -107,23 +107,23 @@ def test_a_weighted_draw_is_stored(tmp_path):
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from cellprism.features import shards
-    from features.test_shards import SEED, make_source
+    from cellprism.features.tokens import stored_tokens
+    from features.tokens.test_stored_tokens import SEED, make_source
 
-    write, count = shards.write_json, 0
+    write, count = stored_tokens.write_json, 0
     def writing(path, value):
         global count
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         write(path, value)
-    shards.write_json = writing
-    shards.write_store(make_source(), Path(sys.argv[1]), SEED)
+    stored_tokens.write_json = writing
+    stored_tokens.write_store(make_source(), Path(sys.argv[1]), SEED)
 """
 
 
 def _run(code: str, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
@@ -147,7 +147,7 @@ FULL = """
     from pathlib import Path
     from cellprism.errors import CellprismError
     from cellprism.features.tokens.stored_tokens import write_store
-    from features.test_shards import SEED, make_source
+    from features.tokens.test_stored_tokens import SEED, make_source
 
     folder = Path(sys.argv[1])
     write_store(make_source(), folder, SEED)
