@@ -23,11 +23,11 @@ WHY = "this model predicts which gene, not how much"
 def logits(run_folder):
     """The run as if its model predicted genes rather than amounts."""
     shutil.rmtree(run_folder / "contrast" / "expression")
-    edit_json(run_folder / "steer/programs/summary.json", lambda s: s.update(quantity="token_logit"))
+    edit_json(run_folder / "steer/programs/summary.json", lambda s: s.update(output_kind="token_logit"))
     path = run_folder / "contrast/latent/summary.json"
     summary = json.loads(path.read_text())
     scores = {name.replace("expression_", "token_logit_"): row for name, row in summary["scores"].items()}
-    path.write_text(json.dumps(summary | {"quantity": "token_logit", "scores": scores}))
+    path.write_text(json.dumps(summary | {"output_kind": "token_logit", "scores": scores}))
     (run_folder / "contrast/absent.json").write_text(json.dumps({"expression": WHY}))
     return run_folder
 

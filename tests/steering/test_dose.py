@@ -7,7 +7,7 @@ import pytest
 
 from cellprism.errors import ConfigError
 from cellprism.steering.dose import DoseSettings, dose_sweep
-from cellprism.steering.dose_cells import read_bench
+from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.store.tables import read_table, write_table
 from steering.planted import planted_cells
 
@@ -93,27 +93,27 @@ def test_tables_go_to_parquet_and_the_summary_to_json(swept, tmp_path):
     assert (effects.loc[effects["gene"] == "G7", "edited"] == 1).all()
 
 
-def test_random_edits_have_the_norm_of_the_edit_they_stand_in_for(real_model, real_sae, cells):
-    bench = read_bench(real_model, real_sae, cells, 1, 5)
-    feature = int(np.argmax(bench.energy))
-    rows = bench.rows(feature)
-    assert bench.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(bench.energy[feature]))
-    assert (bench.fires[:, feature] == np.isin(np.arange(17), rows)).all()
-    activation, edited = bench.gene_activation(feature)
+def test_random_edits_have_the_norm_of_the_edit_they_are_matched_to(real_model, real_sae, cells):
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5)
+    feature = int(np.argmax(dose_cells.squared_norm))
+    rows = dose_cells.rows(feature)
+    assert dose_cells.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(dose_cells.squared_norm[feature]))
+    assert (dose_cells.fires[:, feature] == np.isin(np.arange(17), rows)).all()
+    activation, edited = dose_cells.gene_activation(feature)
     assert activation.shape == edited.shape == (29,)
     assert activation.sum() > 0
-    total = sum(float(a.square().sum()) for _, a in bench.activations(feature))
-    assert total == pytest.approx(bench.energy[feature], rel=1e-4)
+    total = sum(float(a.square().sum()) for _, a in dose_cells.activations(feature))
+    assert total == pytest.approx(dose_cells.squared_norm[feature], rel=1e-4)
 
 
 def test_effects_on_the_cells_that_fire_are_those_of_steering_all_cells(real_model, real_sae, cells):
     from cellprism.steering.intervene import steer
 
-    bench = read_bench(real_model, real_sae, cells, 1, 5)
-    feature = int(np.argsort(bench.fires.sum(axis=0))[20])
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5)
+    feature = int(np.argsort(dose_cells.fires.sum(axis=0))[20])
     out = steer(real_model, real_sae, cells, 1, {feature: 5.0})
     expected = (out.layers["steered"] - out.layers["baseline"]).mean(axis=0)
-    np.testing.assert_allclose(bench.feature_effect(feature, 5.0), expected, atol=1e-5)
+    np.testing.assert_allclose(dose_cells.feature_effect(feature, 5.0), expected, atol=1e-5)
 
 
 def test_a_sweep_of_a_transformer_is_reproducible(real_model, real_sae, cells):

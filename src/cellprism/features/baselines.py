@@ -27,9 +27,9 @@ from cellprism.features.association import association_table, tokens_are_genes
 from cellprism.features.collect import (
     BY_ACTIVATION,
     BY_ASSOCIATION,
-    carried,
     centring_of,
     check_site,
+    expressed,
 )
 from cellprism.features.tokens.cell_tokens import CellTokens, Held, TokenSource
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -124,9 +124,9 @@ class _TailSums:
 
     def table(self, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
         """Tails x genes, as ``neuron_genes`` describes it."""
-        carriers = self.cells.clamp(min=1)[:, None]
-        enough = carried(self.cells.long().numpy(), adata.n_obs)
-        mean = np.where(enough, (self.total / carriers).T.float().numpy(), np.float32(0))
+        expressing = self.cells.clamp(min=1)[:, None]
+        enough = expressed(self.cells.long().numpy(), adata.n_obs)
+        mean = np.where(enough, (self.total / expressing).T.float().numpy(), np.float32(0))
         obs = pd.DataFrame(
             {
                 "neuron": _axes(len(mean) // 2),
@@ -135,8 +135,8 @@ class _TailSums:
             },
             index=_names(len(mean) // 2),
         )
-        layers = {"max": self.largest.T.numpy(), "frac": (self.fired / carriers).T.float().numpy()}
-        var = pd.DataFrame(adata.var).assign(n_cells=self.cells.long().numpy(), carried=enough)
+        layers = {"max": self.largest.T.numpy(), "frac": (self.fired / expressing).T.float().numpy()}
+        var = pd.DataFrame(adata.var).assign(n_cells=self.cells.long().numpy(), expressed=enough)
         return AnnData(X=mean, obs=obs, var=var, layers=layers, uns={"cellprism": recipe})
 
 

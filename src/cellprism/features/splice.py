@@ -6,7 +6,7 @@ reconstruction, or ablated, at the tokens of present genes.
 
 Notable choices
 
-- Three ablations, from weak to strong as a yardstick: zero; the mean vector of all tokens; each gene's own mean vector.
+- Three ablations, from easy to hard to beat: zero; the mean vector of all tokens; each gene's own mean vector.
   A reconstruction that knows only which gene it looks at recovers nothing against the last. Where the cell is the one
   token there are the first two.
 - Every count of a cell is hidden or read by itself (binomial thinning), so that what is predicted is independent of

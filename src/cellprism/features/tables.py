@@ -15,7 +15,7 @@ from cellprism.types import SparseCode
 
 
 class GeneSums:
-    """Per feature and gene: sum, largest value and number of firings, over cells that carry the gene."""
+    """Per feature and gene: sum, largest value and number of firings, over cells that express the gene."""
 
     def __init__(self, n_features: int, n_genes: int):
         self.shape = (n_features, n_genes)
@@ -38,7 +38,7 @@ class GeneSums:
 
     @property
     def cells(self) -> Int[np.ndarray, " gene"]:
-        """Cells that carry each gene."""
+        """Cells that express each gene."""
         return self._cells.numpy()
 
     @property
@@ -57,7 +57,7 @@ class GeneSums:
         return self._fired.view(self.shape).numpy()
 
     def mean(self) -> Float[np.ndarray, "feature gene"]:
-        """Mean activation over cells that carry the gene, silent ones included."""
+        """Mean activation over cells that express the gene, silent ones included."""
         return pooled_mean(self.total, self.cells).astype(np.float32)
 
     def largest(self) -> Float[np.ndarray, "feature gene"]:

@@ -24,7 +24,7 @@ TERM_COLUMNS = ["feature", "alpha", "direction", "genes", "term", "padj"]
 PATH_COLUMNS = ["lambda", "n_above_0", "n_above_0.1", "n_above_0.3", "n_above_0.5", "validation_loss"]
 GENE_COLUMNS = ["gene", "source_mean", "target_mean", "steered_mean", "gap_fraction", "direction"]
 CELL_COLUMNS = ["cell", "projection_before", "projection_after", "closer"]
-CONTRAST_FIELDS = ["objective", "source", "target", "quantity", "lambda", "n_cells", "scores", "named"]
+CONTRAST_FIELDS = ["objective", "source", "target", "output_kind", "lambda", "n_cells", "scores", "named"]
 NULL_WORDS = {
     "shuffled_labels": "shuffled labels",
     "random_recipe": "random recipes of equal norm",
@@ -37,7 +37,7 @@ JUDGED = "judged"
 def read_steering(folder: Path) -> SteeringFacts:
     """One steering experiment: its doses and its summary."""
     path = folder / "summary.json"
-    summary = needed(read_object(path, ["n_cells", "quantity", "features"]), path)
+    summary = needed(read_object(path, ["n_cells", "output_kind", "features"]), path)
     features, silent = [], []
     tables = _dose_tables(folder) if any(row.get("status") == JUDGED for row in summary["features"]) else []
     for row in summary["features"]:
@@ -51,7 +51,7 @@ def read_steering(folder: Path) -> SteeringFacts:
             silent.append(f"{row['program']}: no genes to compare")
         else:
             features.append(steered)
-    return SteeringFacts(folder.name, summary["n_cells"], features, silent, summary["quantity"])
+    return SteeringFacts(folder.name, summary["n_cells"], features, silent, summary["output_kind"])
 
 
 def _dose_tables(folder: Path) -> list[pd.DataFrame]:
@@ -101,7 +101,7 @@ def read_contrast(folder: Path) -> ContrastFacts:
         recipe=tables["recipe"],
         scores=scores,
         named=named,
-        quantity=summary["quantity"],
+        quantity=summary["output_kind"],
     )
 
 

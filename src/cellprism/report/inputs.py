@@ -49,7 +49,7 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``steer/<name>/terms.parquet``
     ``DoseResult.terms``: feature, alpha, direction, genes, term, padj
 ``steer/<name>/summary.json``
-    n_cells, quantity (expression, token_logit), features: the entries of ``DoseResult.summary``, each with its
+    n_cells, output_kind (expression, token_logit), features: the entries of ``DoseResult.summary``, each with its
     program: feature, program, status, judged_at, edit_ratio, response and antisymmetry {value, random_feature,
     random_direction {mean, low, high, p, n}, difference_of_means}, response.its_own; held_out where there is one
 ``contrast/<objective>/path.parquet``
@@ -61,9 +61,9 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``contrast/<objective>/recipe.parquet``
     feature, strength
 ``contrast/<objective>/summary.json``
-    ``ContrastResult.summary``: objective, source, target, quantity (expression, token_logit, nothing), lambda, n_cells
-    {test {source}}, scores {name: {value, low, high, shuffled_labels, random_recipe, random_direction {mean, low,
-    high}, difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short search), named
+    ``ContrastResult.summary``: objective, source, target, output_kind (expression, token_logit, nothing), lambda,
+    n_cells {test {source}}, scores {name: {value, low, high, shuffled_labels, random_recipe, random_direction
+    {mean, low, high}, difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short search), named
     {gene: {measured, gap, gap_fraction, low, high, random {mean, low, high}}}
 """
 

@@ -21,17 +21,17 @@ from torch.nn.functional import pad
 
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
-from cellprism.steering.model_output import gene_columns, gene_values, quantity_of, spoken_of
+from cellprism.steering.model_output import gene_columns, gene_values, output_kind_of, spoken_of
 from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of some cells and the genes of the pool; see ``model_output`` for the quantity."""
+    """What the model predicts of some cells and the genes of the cache; see ``model_output`` for the output kind."""
 
     embedding: Float[np.ndarray, "cell d_model"]
     values: Float[np.ndarray, "cell gene"]
-    """NaN where a cell does not carry a gene; no columns where the model says nothing of genes."""
+    """NaN where a cell does not express a gene; no columns where the model says nothing of genes."""
 
     def part(self, rows: Int[np.ndarray, " some"]) -> "Prediction":
         """The same for some of the cells."""
@@ -39,7 +39,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class CellPool:
+class SiteCache:
     """Cells at a site, with everything that steering them again and again needs."""
 
     model: CellModel
@@ -51,10 +51,10 @@ class CellPool:
     code_values: Float[Tensor, "cell token k"]
     code_features: Int[Tensor, "cell token k"]
     genes: pd.Index
-    """Genes that can be spoken of: those of the data set that enough of these cells carry."""
+    """Genes that can be spoken of: those of the data set that enough of these cells express."""
     columns: Int[np.ndarray, " gene"]
     """Where these genes stand in the model's output, see ``model_output.gene_columns``."""
-    quantity: str
+    output_kind: str
     """What is said of them, see ``model_output``."""
     baseline: Prediction
     """Unsteered predictions for all cells."""
@@ -84,7 +84,7 @@ class CellPool:
         return torch.where(gene[cells] >= 0, gene[cells], len(self.model.genes))
 
     def take(self, rows: Sequence[int] | Int[np.ndarray, " some"]) -> Iterator[SiteCells]:
-        """Cells of the pool, ``batch_size`` at a time."""
+        """Cells of the cache, ``batch_size`` at a time."""
         chosen = torch.as_tensor(np.asarray(rows), dtype=torch.long, device=self.x.device)
         for part in chosen.split(self.batch_size):
             code = SparseCode(
@@ -113,7 +113,7 @@ def rows_of(whole: CellBatch, rows: Int[Tensor, " some"]) -> CellBatch:
 
 
 @torch.no_grad()
-def read_pool(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int) -> CellPool:
+def read_site_cache(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int) -> SiteCache:
     """Run all cells up to the site, encode them, and predict them unsteered.
 
     Raises:
@@ -129,7 +129,7 @@ def read_pool(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: i
     columns = gene_columns(model, whole, outputs[0][1], adata.var_names)
     everything = _prediction(outputs, columns)
     kept = spoken_of(everything.values)
-    return CellPool(
+    return SiteCache(
         model=model,
         layer=layer,
         W_dec=sae.W_dec.detach(),
@@ -139,7 +139,7 @@ def read_pool(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: i
         code_features=_stacked([c.features for c in codes], whole),
         genes=adata.var_names[: len(columns)][kept],
         columns=columns[kept],
-        quantity=quantity_of(outputs[0][1]),
+        output_kind=output_kind_of(outputs[0][1]),
         baseline=Prediction(everything.embedding, np.ascontiguousarray(everything.values[:, kept])),
         batch_size=batch_size,
     )

@@ -1,7 +1,7 @@
 """Features to gene programs, beside every null and control that the run can afford.
 
 - Lists: the top round(PR) genes of each feature that fires, from genes that pass the filter and that enough cells
-  carry; these genes are the background of every test here.
+  express; these genes are the background of every test here.
 - A model that reads a cell as a whole has no token of a gene: its genes are those that are high in the cells in which a
   feature fires, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
@@ -22,7 +22,7 @@ from cellprism.enrich.labels import best_terms, top_cell_types
 from cellprism.enrich.nulls import NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.features.baselines import neuron_genes, untrained_sae
-from cellprism.features.collect import feature_genes, survey
+from cellprism.features.collect import feature_genes, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.store.atomic import replacing, write_json
 from cellprism.store.tables import write_table
@@ -46,7 +46,7 @@ def interpret(bench: Workbench) -> list[Path]:
     settings, cells = bench.config.interpret, bench.cells
     tokens = CellTokens(bench.model, cells, [bench.config.layer], memory=bench.config.train.memory)
     with bench.bar("collecting features", cells.n_obs) as advance:
-        found = survey(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
+        found = feature_statistics(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
     lists = firing_lists(found.genes, background)
     table = tested(lists, bench, background)
@@ -70,11 +70,11 @@ def interpret(bench: Workbench) -> list[Path]:
 
 
 def list_background(F: AnnData, cells: AnnData, gene_filter: str) -> tuple[str, ...]:
-    """Genes that may be in a list: those that pass the filter, and that enough cells carry to have a place in ``F``."""
+    """Genes that may be in a list: they pass the filter, and enough cells express them to have a place in ``F``."""
     passing = background_genes(cells, gene_filter)
-    if "carried" not in F.var:
+    if "expressed" not in F.var:
         return passing
-    there = set(F.var_names[np.asarray(F.var["carried"], dtype=bool)])
+    there = set(F.var_names[np.asarray(F.var["expressed"], dtype=bool)])
     return tuple(gene for gene in passing if gene in there)
 
 

@@ -13,7 +13,7 @@ from cellprism.enrich.programs import ProgramFeature, program_features
 from cellprism.errors import ConfigError, ModelError
 from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.model_output import lacks_genes, quantity
+from cellprism.steering.model_output import lacks_genes, output_kind
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import read_table, write_table
 from cellprism.workflow.config import RunConfig
@@ -84,7 +84,7 @@ def cannot_steer(bench: Workbench) -> str:
         check_steerable(bench.model, bench.sae, bench.config.layer)
     except ModelError as error:
         return str(error)
-    return lacks_genes(quantity(bench.model, bench.cells, bench.config.layer), bench.model)
+    return lacks_genes(output_kind(bench.model, bench.cells, bench.config.layer), bench.model)
 
 
 def _features(bench: Workbench) -> tuple[AnnData, Lists]:
@@ -129,5 +129,5 @@ def _write(bench: Workbench, name: str, result: DoseResult, rows: list[dict[str,
     for kind, table in tables.items():
         write_table(folder / f"{kind}.parquet", table)
     n_cells = min(bench.config.steer.cells, bench.cells.n_obs)
-    write_json(folder / "summary.json", {"n_cells": n_cells, "quantity": result.quantity, "features": rows})
+    write_json(folder / "summary.json", {"n_cells": n_cells, "output_kind": result.output_kind, "features": rows})
     return [folder / f"{kind}.parquet" for kind in tables] + [folder / "summary.json"]

@@ -8,19 +8,19 @@ import pandas as pd
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.steering.contrast.cell_split import Parts
+from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.steering.contrast.recipe_search import Search
 from cellprism.steering.contrast.scores import score
 from cellprism.steering.intervene import edited
 from cellprism.steering.nulls import (
     difference_of_means,
-    firing_and_energy,
+    firing_and_edit_norms,
     moved_along,
     random_direction,
     random_recipe,
     shared_vector,
 )
-from cellprism.steering.site_cache import CellPool, Prediction
+from cellprism.steering.site_cache import Prediction, SiteCache
 
 RECIPE = "recipe"
 MATCHED = "true labels"
@@ -47,70 +47,70 @@ class Trial:
 
 
 def edit_norms(
-    pool: CellPool, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]
+    cache: SiteCache, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]
 ) -> tuple[float, float]:
     """Frobenius norms, over present tokens of all cells, of a recipe's edit and of the residuals that it
     changes."""
     edit, residual = 0.0, 0.0
-    for cells in pool.take(rows):
-        change = edited(cells.x, cells.code, strengths, pool.W_dec) - cells.x
+    for cells in cache.take(rows):
+        change = edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x
         edit += change.square().sum().item()
         residual += (cells.x * cells.batch.present[..., None]).square().sum().item()
     return edit**0.5, residual**0.5
 
 
-def try_rivals(pool: CellPool, parts: Parts, found: Search, replicates: int, seed: int) -> list[Trial]:
-    """Steer the test cells with the recipe and with every rival; the recipe comes first.
+def try_baselines(cache: SiteCache, parts: CellSplit, found: Search, replicates: int, seed: int) -> list[Trial]:
+    """Steer the test cells with the recipe and with every baseline; the recipe comes first.
 
-    Rivals: the difference of means of the training cells, as one vector for all tokens and as one per gene,
+    Baselines: the difference of means of the training cells, as one vector for all tokens and as one per gene,
     at the recipe's norm and at the share of it that is best for the objective on validation cells (one vector
     at all tokens moves the embedding far more than a recipe of equal norm, and would only overshoot);
     ``replicates`` random directions and as many random recipes, at the recipe's norm. Where the recipe is
     neutral it stands alone.
     """
     rows = parts.test.source
-    before, target = pool.baseline.part(rows), pool.baseline.part(parts.test.target)
-    norm, _ = edit_norms(pool, rows, found.strengths)
+    before, target = cache.baseline.part(rows), cache.baseline.part(parts.test.target)
+    norm, _ = edit_norms(cache, rows, found.strengths)
 
     def trial(kind: str, replicate: int, share: float, after: Prediction) -> Trial:
-        return Trial(kind, replicate, share, after, score(found.yardstick, before, after, target))
+        return Trial(kind, replicate, share, after, score(found.baseline_values, before, after, target))
 
-    trials = [trial(RECIPE, 0, 1.0, pool.predict(rows, found.strengths))]
+    trials = [trial(RECIPE, 0, 1.0, cache.predict(rows, found.strengths))]
     if norm == 0:
         return trials
 
     def along(vectors: Float[Tensor, "place d_model"], share: float = 1.0) -> Prediction:
-        return pool.predict_from(moved_along(pool, rows, vectors, norm * share))
+        return cache.predict_from(moved_along(cache, rows, vectors, norm * share))
 
-    for kind, vectors in _differences(pool, parts).items():
-        best = _best_share(pool, found, vectors)
+    for kind, vectors in _differences(cache, parts).items():
+        best = _best_share(cache, found, vectors)
         trials.append(trial(kind, 0, 1.0, along(vectors)))
         trials.append(trial(kind + TUNED, 0, best, along(vectors, best)))
     rng = np.random.default_rng(seed)
-    firing, energy = firing_and_energy(pool, parts.train.source)
-    everywhere = pool.x.new_ones(pool.n_places, pool.x.shape[2])
+    firing, squared_norm = firing_and_edit_norms(cache, parts.train.source)
+    everywhere = cache.x.new_ones(cache.n_places, cache.x.shape[2])
     for i in range(replicates):
-        trials.append(trial(RANDOM_DIRECTION, i, 1.0, along(everywhere * random_direction(pool, rng))))
-        other = random_recipe(found.strengths, firing, energy, rng)
-        size, _ = edit_norms(pool, rows, other)
+        trials.append(trial(RANDOM_DIRECTION, i, 1.0, along(everywhere * random_direction(cache, rng))))
+        other = random_recipe(found.strengths, firing, squared_norm, rng)
+        size, _ = edit_norms(cache, rows, other)
         scaled = 1 + (other - 1) * (norm / size if size > 0 else 0.0)
-        trials.append(trial(RANDOM_RECIPE, i, 1.0, pool.predict(rows, scaled)))
+        trials.append(trial(RANDOM_RECIPE, i, 1.0, cache.predict(rows, scaled)))
     return trials
 
 
-def _differences(pool: CellPool, parts: Parts) -> dict[str, Float[Tensor, "place d_model"]]:
+def _differences(cache: SiteCache, parts: CellSplit) -> dict[str, Float[Tensor, "place d_model"]]:
     """The difference of means of the training cells: the same vector at every token, and one per gene where cells have
     several tokens."""
-    per_gene = difference_of_means(pool, parts.train.source, parts.train.target)
-    shared = {DIFFERENCE: shared_vector(pool, per_gene, parts.train.source)}
-    return shared if pool.n_places == 1 else {**shared, DIFFERENCE_PER_GENE: per_gene}
+    per_gene = difference_of_means(cache, parts.train.source, parts.train.target)
+    shared = {DIFFERENCE: shared_vector(cache, per_gene, parts.train.source)}
+    return shared if cache.n_places == 1 else {**shared, DIFFERENCE_PER_GENE: per_gene}
 
 
-def _best_share(pool: CellPool, found: Search, vectors: Float[Tensor, "place d_model"]) -> float:
+def _best_share(cache: SiteCache, found: Search, vectors: Float[Tensor, "place d_model"]) -> float:
     """The share of the recipe's norm at which the vectors lower the objective most on validation cells."""
-    judges = found.judges
-    norm, _ = edit_norms(pool, judges.rows, found.strengths)
-    losses = [judges.loss_from(moved_along(pool, judges.rows, vectors, norm * share)) for share in SHARES]
+    validator = found.validator
+    norm, _ = edit_norms(cache, validator.rows, found.strengths)
+    losses = [validator.loss_from(moved_along(cache, validator.rows, vectors, norm * share)) for share in SHARES]
     return SHARES[int(np.argmin(losses))]
 
 

@@ -28,15 +28,15 @@ from torch import Tensor
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.contrast.baselines import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
-from cellprism.steering.contrast.cell_split import Parts, read_parts
+from cellprism.steering.contrast.baselines import MATCHED, SHUFFLED, edit_norms, trial_table, try_baselines
+from cellprism.steering.contrast.cell_split import CellSplit, split_types
 from cellprism.steering.contrast.contrast_summary import named_summary, score_summary
 from cellprism.steering.contrast.recipe_search import OBJECTIVES, Effort, Search, recipe_sizes, search
 from cellprism.steering.contrast.scores import cell_table, gene_table, score
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.model_output import lacks_expression, quantity
-from cellprism.steering.nulls import firing_and_energy
-from cellprism.steering.site_cache import CellPool, read_pool
+from cellprism.steering.model_output import lacks_expression, output_kind
+from cellprism.steering.nulls import firing_and_edit_norms
+from cellprism.steering.site_cache import SiteCache, read_site_cache
 from cellprism.types import CellModel
 
 
@@ -138,7 +138,7 @@ class ContrastResult:
     the recipe) and every score of ``scores.score``. ``true labels`` is a search as short as those with
     shuffled ones."""
     summary: dict[str, Any]
-    """Settings, sizes, ``quantity`` (what the model says of genes, see ``model_output``), ``scores`` and ``named``: see
+    """Settings, sizes, ``output_kind`` (see ``model_output``), ``scores`` and ``named``: see
     ``contrast_summary.score_summary`` and ``contrast_summary.named_summary``."""
 
 
@@ -184,63 +184,63 @@ def contrast(
     if objective not in OBJECTIVES:
         raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
     site = check_steerable(model, sae, layer)
-    said = quantity(model, adata, layer)
+    said = output_kind(model, adata, layer)
     if objective == "expression" and (why := lacks_expression(said, model)):
         raise ModelError(why)
-    kept, parts = read_parts(adata, source, target, label, split, settings.max_cells, seed)
-    pool = read_pool(model, sae, adata[kept], layer, settings.batch_size)
-    found = search(pool, parts, objective, settings.effort(), seed)
+    kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
+    cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size)
+    found = search(cache, parts, objective, settings.effort(), seed)
     head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
-    head |= {"layer": layer, "site": str(site), "seed": seed, "quantity": said, "n_cells": parts.sizes()}
-    return _judged(adata[kept], pool, parts, found, head, named, settings, seed)
+    head |= {"layer": layer, "site": str(site), "seed": seed, "output_kind": said, "n_cells": parts.sizes()}
+    return _judged(adata[kept], cache, parts, found, head, named, settings, seed)
 
 
 def _judged(
     cells: AnnData,
-    pool: CellPool,
-    parts: Parts,
+    cache: SiteCache,
+    parts: CellSplit,
     found: Search,
     head: dict[str, Any],
     named: Sequence[str],
     settings: ContrastSettings,
     seed: int,
 ) -> ContrastResult:
-    """A recipe with its scores on test cells, its rivals and its nulls."""
-    trials = try_rivals(pool, parts, found, settings.random_edits, seed)
-    matched, shuffled = _label_scores(pool, parts, found, settings, seed)
-    before, after = pool.baseline.part(parts.test.source), trials[0].prediction
-    there = pool.baseline.part(parts.test.target)
-    yardstick, sampling = found.yardstick, (settings.resamples, seed)
-    gap = observed_gap(cells, parts)[cells.var_names.get_indexer(pool.genes)]
-    genes = gene_table(yardstick, pool.genes, before, after, there, gap)
-    scores = score_summary(yardstick, trials, matched, shuffled, before, there, *sampling)
-    movers = named_summary(named, genes, pool.genes, before, trials, settings.moved_at, *sampling)
+    """A recipe with its scores on test cells, its baselines and its nulls."""
+    trials = try_baselines(cache, parts, found, settings.random_edits, seed)
+    matched, shuffled = _label_scores(cache, parts, found, settings, seed)
+    before, after = cache.baseline.part(parts.test.source), trials[0].prediction
+    there = cache.baseline.part(parts.test.target)
+    base, sampling = found.baseline_values, (settings.resamples, seed)
+    gap = observed_gap(cells, parts)[cells.var_names.get_indexer(cache.genes)]
+    genes = gene_table(base, cache.genes, before, after, there, gap)
+    scores = score_summary(base, trials, matched, shuffled, before, there, *sampling)
+    movers = named_summary(named, genes, cache.genes, before, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),
         genes=genes.loc[(genes["weight"] > 0) | genes["gene"].isin(list(named))].reset_index(drop=True),
-        cells=cell_table(yardstick, cells.obs_names[parts.test.source], before, after),
-        recipe=_recipe_table(pool, parts, found.strengths),
+        cells=cell_table(base, cells.obs_names[parts.test.source], before, after),
+        recipe=_recipe_table(cache, parts, found.strengths),
         trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),
-        summary=head | _recipe_summary(pool, parts, found) | {"scores": scores, "named": movers},
+        summary=head | _recipe_summary(cache, parts, found) | {"scores": scores, "named": movers},
     )
 
 
 def _label_scores(
-    pool: CellPool, parts: Parts, found: Search, settings: ContrastSettings, seed: int
+    cache: SiteCache, parts: CellSplit, found: Search, settings: ContrastSettings, seed: int
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Scores of short searches, equal in effort: one with the true labels, the others with shuffled ones."""
     effort = settings.null_effort(found.penalty)
     seeds = range(seed + 1, seed + 1 + settings.null_replicates)
-    true = _search_score(pool, parts, found.objective, effort, seed)
-    return true, [_search_score(pool, parts.shuffled(s), found.objective, effort, s) for s in seeds]
+    true = _search_score(cache, parts, found.objective, effort, seed)
+    return true, [_search_score(cache, parts.shuffled(s), found.objective, effort, s) for s in seeds]
 
 
-def _search_score(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: int) -> dict[str, float]:
+def _search_score(cache: SiteCache, parts: CellSplit, objective: str, effort: Effort, seed: int) -> dict[str, float]:
     """Scores on test cells of a search with some labels, true or shuffled."""
-    found = search(pool, parts, objective, effort, seed)
-    before, target = pool.baseline.part(parts.test.source), pool.baseline.part(parts.test.target)
-    return score(found.yardstick, before, pool.predict(parts.test.source, found.strengths), target)
+    found = search(cache, parts, objective, effort, seed)
+    before, target = cache.baseline.part(parts.test.source), cache.baseline.part(parts.test.target)
+    return score(found.baseline_values, before, cache.predict(parts.test.source, found.strengths), target)
 
 
 def _label_table(matched: dict[str, float], shuffled: Sequence[dict[str, float]]) -> pd.DataFrame:
@@ -255,20 +255,20 @@ def _moved(strengths: Float[Tensor, " feature"]) -> dict[int, float]:
     return {int(f): float(strengths[f]) for f in order if strengths[f] != 1}
 
 
-def _recipe_table(pool: CellPool, parts: Parts, strengths: Float[Tensor, " feature"]) -> pd.DataFrame:
+def _recipe_table(cache: SiteCache, parts: CellSplit, strengths: Float[Tensor, " feature"]) -> pd.DataFrame:
     """Columns as in ``ContrastResult.recipe``; firing rates and edit sizes over training source cells."""
-    firing, energy = firing_and_energy(pool, parts.train.source)
+    firing, squared_norm = firing_and_edit_norms(cache, parts.train.source)
     recipe = _moved(strengths)
     features = np.array(list(recipe), dtype=int)
     values = np.array(list(recipe.values()), dtype=float)
-    squared = energy[features] * (values - 1) ** 2
+    squared = squared_norm[features] * (values - 1) ** 2
     share = squared / squared.sum() if squared.size else squared
     return pd.DataFrame({"feature": features, "strength": values, "firing_rate": firing[features], "edit_share": share})
 
 
-def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, Any]:
+def _recipe_summary(cache: SiteCache, parts: CellSplit, found: Search) -> dict[str, Any]:
     """How large the recipe is, in features and in units of the residual stream."""
-    edit, residual = edit_norms(pool, parts.test.source, found.strengths)
+    edit, residual = edit_norms(cache, parts.test.source, found.strengths)
     return {
         "lambda": found.penalty,
         "n_features_considered": found.n_considered,
@@ -278,7 +278,7 @@ def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, An
     }
 
 
-def observed_gap(cells: AnnData, parts: Parts) -> Float[np.ndarray, " gene"]:
+def observed_gap(cells: AnnData, parts: CellSplit) -> Float[np.ndarray, " gene"]:
     """Difference, target minus source, of the test cells' own mean log1p counts per ten thousand."""
     observed = log1p_cp10k(cells)
     means = [np.asarray(observed[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)]

@@ -14,8 +14,14 @@ from cellprism.steering.contrast.baselines import (
     TUNED,
     Trial,
 )
-from cellprism.steering.contrast.scores import OTHER_SCORES, Yardstick, cell_interval, directed_scores, score_intervals
-from cellprism.steering.model_output import carrier_moves
+from cellprism.steering.contrast.scores import (
+    OTHER_SCORES,
+    BaselineValues,
+    cell_interval,
+    directed_scores,
+    score_intervals,
+)
+from cellprism.steering.model_output import expressing_moves
 from cellprism.steering.nulls import null_summary, plain
 from cellprism.steering.site_cache import Prediction
 
@@ -28,7 +34,7 @@ COMPETITORS = {
 
 
 def score_summary(
-    yardstick: Yardstick,
+    base: BaselineValues,
     trials: Sequence[Trial],
     matched: dict[str, float],
     shuffled: Sequence[dict[str, float]],
@@ -43,9 +49,9 @@ def score_summary(
     scores of which neither direction is better. Searches with shuffled labels are short: their p is that of
     ``observed``, the score of an equally short search with the true labels. ``trials[0]`` is the recipe.
     """
-    intervals = score_intervals(yardstick, before, trials[0].prediction, target, resamples, seed)
+    intervals = score_intervals(base, before, trials[0].prediction, target, resamples, seed)
     summary = {}
-    for name in (*directed_scores(yardstick.quantity), *OTHER_SCORES):
+    for name in (*directed_scores(base.output_kind), *OTHER_SCORES):
         value = trials[0].scores[name]
         low, high = intervals.get(name, (np.nan, np.nan))
         entry: dict[str, Any] = {"value": plain(value), "low": plain(low), "high": plain(high)}
@@ -92,7 +98,7 @@ def named_summary(
         row = table.loc[table["gene"] == gene].iloc[0]
         column = genes.get_indexer([gene])
         gap = float(row["target_mean"] - row["source_mean"])
-        moves = [carrier_moves(before.values[:, column], t.prediction.values[:, column]).ravel() for t in trials]
+        moves = [expressing_moves(before.values[:, column], t.prediction.values[:, column]).ravel() for t in trials]
         fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
         low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
         is_random = [t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION) for t in trials]
