@@ -94,22 +94,24 @@ def test_tables_go_to_parquet_and_the_summary_to_json(swept, tmp_path):
 
 
 def test_random_edits_have_the_norm_of_the_edit_they_are_matched_to(real_model, real_sae, cells):
-    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5)
-    feature = int(np.argmax(dose_cells.squared_norm))
+    feature = int(np.argmax(read_dose_cells(real_model, real_sae, cells, 1, 5, []).squared_norm))
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5, [feature])
     rows = dose_cells.rows(feature)
     assert dose_cells.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(dose_cells.squared_norm[feature]))
     assert (dose_cells.fires[:, feature] == np.isin(np.arange(17), rows)).all()
-    activation, edited = dose_cells.gene_activation(feature)
-    assert activation.shape == edited.shape == (29,)
-    assert activation.sum() > 0
-    total = sum(float(a.square().sum()) for _, a in dose_cells.activations(feature))
-    assert total == pytest.approx(dose_cells.squared_norm[feature], rel=1e-4)
+    kept = dose_cells.cache.kept
+    activation = (kept.code_values * (kept.code_features == feature)).sum(dim=2)[:, :29]
+    assert float(activation.square().sum()) == pytest.approx(dose_cells.squared_norm[feature], rel=1e-4)
+    np.testing.assert_allclose(dose_cells.activation.mean[0], activation.mean(dim=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dose_cells.edited_share(feature), (activation != 0).double().mean(dim=0))
+    residual = float(kept.x[rows][:, :29].norm())
+    assert dose_cells.edit_ratio(feature, -2.0) == pytest.approx(dose_cells.edit_norm(feature, -2.0) / residual)
 
 
 def test_effects_on_the_cells_that_fire_are_those_of_steering_all_cells(real_model, real_sae, cells):
     from cellprism.steering.intervene import steer
 
-    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5)
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5, [])
     feature = int(np.argsort(dose_cells.fires.sum(axis=0))[20])
     out = steer(real_model, real_sae, cells, 1, {feature: 5.0})
     expected = (out.layers["steered"] - out.layers["baseline"]).mean(axis=0)

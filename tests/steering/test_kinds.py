@@ -11,7 +11,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.contrast import ContrastSettings, contrast
 from cellprism.steering.dose import DoseSettings, dose_sweep
 from cellprism.steering.dose_cells import read_dose_cells
-from cellprism.steering.intervene import SteerEdit, encode_site, steer
+from cellprism.steering.intervene import edited, encode_site, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
 from cellprism.steering.site_cache import read_site_cache
 from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells, planted_sae
@@ -77,12 +77,12 @@ def test_padding_is_never_edited(positions):
     assert (~batch.present).any()
     code = encode_site(sae, x, batch, positions)
     assert (code.values.view(*x.shape[:2], -1)[~batch.present] == 0).all()
-    moved = SteerEdit(sae, dict.fromkeys(range(41), 5.0), positions)(x, batch)
+    moved = edited(x, code, torch.full((41,), 5.0), sae.W_dec)
     assert (moved[~batch.present] == 0).all()
     assert (moved[batch.present] != x[batch.present]).any()
 
 
-def test_a_pool_takes_any_cells_whatever_their_genes():
+def test_a_cache_takes_any_cells_whatever_their_genes():
     model, adata = PlantedRanks(), sparse_cells()
     cache = read_site_cache(model, planted_sae(model), adata, 1, 7)
     assert cache.output_kind == "token_logit"
@@ -110,7 +110,7 @@ def test_means_and_vectors_go_by_gene_where_cells_have_genes_of_their_own():
     weight = (counts[source] > 0).sum(axis=0)
     expected = (weight[:, None] * vectors[:29].numpy()).sum(axis=0) / weight.sum()
     np.testing.assert_allclose(shared_vector(cache, vectors, source)[5], expected, atol=1e-5)
-    moved = torch.cat([x - cache.x[batch.cell] for batch, x in moved_along(cache, source, vectors, 3.0)])
+    moved = torch.cat([x - cache.kept.x[batch.cell] for batch, x in moved_along(cache, source, vectors, 3.0)])
     assert float(moved.norm()) == pytest.approx(3, rel=1e-4)
     assert (moved[~cache.present[source]] == 0).all()
 
@@ -156,7 +156,7 @@ def test_effects_of_a_cell_s_one_vector_reach_all_genes_and_edit_none_of_their_t
 def test_the_strongest_genes_of_a_feature_without_tokens_are_those_it_varies_with():
     model = PlantedWhole()
     adata = planted_cells({}, noise=0.4)
-    dose_cells = read_dose_cells(model, whole_sae(model), adata, 1, 50)
+    dose_cells = read_dose_cells(model, whole_sae(model), adata, 1, 50, [3, 7, 23])
     assert [dose_cells.strongest(f, 1).item() for f in (3, 7, 23)] == [3, 7, 23]
 
 

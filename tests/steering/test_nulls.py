@@ -29,12 +29,12 @@ def cache(real_model, real_sae, cells):
 
 def total_norm(cache, rows, residuals) -> float:
     moved = torch.cat([x for _, x in residuals])
-    return float((moved - cache.x[rows]).norm())
+    return float((moved - cache.kept.x[rows]).norm())
 
 
 def test_firing_and_edit_norms_are_loops_over_tokens(cache):
     firing, squared_norm = firing_and_edit_norms(cache, ROWS)
-    z = torch.zeros(*cache.x.shape[:2], 41).scatter_(2, cache.code_features, cache.code_values)[ROWS]
+    z = torch.zeros(*cache.kept.x.shape[:2], 41).scatter_(2, cache.kept.code_features, cache.kept.code_values)[ROWS]
     np.testing.assert_allclose(firing, (z != 0).float().sum(dim=(0, 1)) / cache.present[ROWS].sum(), atol=1e-6)
     np.testing.assert_allclose(squared_norm, z.square().sum(dim=(0, 1)), rtol=1e-4)
 
@@ -70,14 +70,14 @@ def test_vectors_are_added_at_present_tokens_with_exactly_the_norm_asked_for(cac
     vectors = torch.randn(31, 16, generator=rng) if per_token else torch.ones(31, 16)
     moved = list(moved_along(cache, ROWS, vectors, 7.0))
     assert total_norm(cache, ROWS, moved) == pytest.approx(7, rel=1e-4)
-    assert all(torch.equal(x[:, 29:], cache.x[batch.cell][:, 29:]) for batch, x in moved)
+    assert all(torch.equal(x[:, 29:], cache.kept.x[batch.cell][:, 29:]) for batch, x in moved)
 
 
 def test_the_difference_of_means_is_a_loop_over_tokens(cache):
     source, target = np.array([0, 3, 5]), np.array([1, 2, 8, 13])
     found = difference_of_means(cache, source, target)
     for t in range(29):
-        expected = cache.x[target, t].mean(dim=0) - cache.x[source, t].mean(dim=0)
+        expected = cache.kept.x[target, t].mean(dim=0) - cache.kept.x[source, t].mean(dim=0)
         torch.testing.assert_close(found[t], expected, atol=1e-5, rtol=1e-4)
     assert (found[29:] == 0).all()
 
@@ -115,7 +115,7 @@ def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(cache):
     (cells,) = read_whole(cache)
     change = (edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x)[ROWS]
     assert edit == pytest.approx(float(change.norm()), rel=1e-4)
-    assert residual == pytest.approx(float(cache.x[ROWS][:, :29].norm()), rel=1e-4)
+    assert residual == pytest.approx(float(cache.kept.x[ROWS][:, :29].norm()), rel=1e-4)
 
 
 def test_a_null_is_summed_up_without_its_missing_replicates():

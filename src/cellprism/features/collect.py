@@ -11,7 +11,7 @@ Notable choices
 - The result does not depend on the number of cells per forward pass or on their order, beyond rounding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,12 +26,11 @@ from cellprism.equations.variance import group_squares, two_way_shares
 from cellprism.errors import ModelError
 from cellprism.features.association import association_table, tokens_are_genes
 from cellprism.features.tables import CellSums, GeneSums
-from cellprism.features.tokens.cell_tokens import TokenSource
-from cellprism.features.tokens.residuals import Tokens, residual_tokens
+from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.features.train import source_of
 from cellprism.features.variance import ResidualSums
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.types import CellModel, Site, SparseCode
+from cellprism.types import CellModel, Site
 
 FEWEST_EXPRESSING = 5
 """Genes with fewer cells (where there are as many) are in no list; see ``expressed``."""
@@ -59,7 +58,7 @@ def feature_statistics(
     layer: int,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
-    tokens: TokenSource | None = None,
+    tokens: CellTokens | None = None,
 ) -> FeatureStatistics:
     """Feature x gene table, cell x feature table and variance shares in one pass over the cells.
 
@@ -80,17 +79,17 @@ def feature_statistics(
     recipe = recipe_of(model, sae, adata, check_site(model, sae, layer))
     by_cell = CellSums(adata.n_obs, sae.n_features)
     by_gene = residual = None
+    device = sae.W_dec.device
     if tokens_are_genes(model, adata):
-        by_gene = GeneSums(sae.n_features, adata.n_vars)
-        residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model)
-        column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
-    for x, gene, cell in residual_tokens(model, adata, layer, batch_size) if tokens is None else _kept(tokens):
+        by_gene = GeneSums(sae.n_features, adata.n_vars, device)
+        residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model, device)
+        column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes))).to(device)
+    for held in tokens_at(model, adata, [layer], batch_size, tokens):
+        x, gene, cell = held.x[0].to(device), held.gene.long().to(device), held.cell.long().to(device)
         code = sae.encode(x, None if sae.centre is None else gene)
-        code = SparseCode(code.values.cpu(), code.features.cpu(), code.n_features)
-        cell = cell.cpu()
         by_cell.add(code, cell)
         if by_gene is not None and residual is not None:
-            place = column[gene.cpu()]
+            place = column[gene]
             assert int(place.min()) >= 0, "present genes are columns of the AnnData"
             by_gene.add(code, place)
             residual.add(x, place, cell)
@@ -114,7 +113,7 @@ def feature_genes(
     adata: AnnData,
     layer: int,
     batch_size: int = 32,
-    tokens: TokenSource | None = None,
+    tokens: CellTokens | None = None,
 ) -> AnnData:
     """How strongly each feature belongs to each gene: its mean activation there.
 
@@ -125,11 +124,11 @@ def feature_genes(
         AnnData, features x genes. ``X`` is the mean over the cells that express the gene, zeros included, and 0 for
         genes that are not ``expressed``; layer ``max`` the largest activation, layer ``frac`` the share of expressing
         cells in which the feature fires there. obs: ``firing_rate`` (share of tokens), ``participation_ratio``,
-        ``n_genes`` (genes at which it ever fires), and how its variance splits: ``gene_share`` (between genes), ``cell_share``
-        (between cells), ``state_share`` (all but gene_share); NaN for features that never fire and where tokens are no
-        genes. var is that of ``adata``, with ``n_cells`` (expressing cells) and ``expressed`` (whether there are
-        enough of them for lists). ``uns["cellprism"]`` is the recipe; its ``gene_share_by_chance`` is what genes
-        would explain of values dealt to the tokens at random, (genes - 1) / (tokens - 1).
+        ``n_genes`` (genes at which it ever fires), and how its variance splits: ``gene_share`` (between genes),
+        ``cell_share`` (between cells), ``state_share`` (all but gene_share); NaN for features that never fire and where
+        tokens are no genes. var is that of ``adata``, with ``n_cells`` (expressing cells) and ``expressed`` (whether
+        there are enough of them for lists). ``uns["cellprism"]`` is the recipe; its ``gene_share_by_chance`` is what
+        genes would explain of values dealt to the tokens at random, (genes - 1) / (tokens - 1).
 
     Arguments and errors are those of ``feature_statistics``, which gives both tables in one pass.
     """
@@ -196,10 +195,6 @@ def centring_of(sae: SparseAutoencoder | None) -> str:
     if sae is None or sae.centre is None:
         return "none"
     return "global" if len(sae.centre) == 1 else "group"
-
-
-def _kept(tokens: TokenSource) -> Iterator[Tokens]:
-    return (Tokens(part.x[0], part.gene.long(), part.cell.long()) for part in tokens.in_order())
 
 
 def _gene_table(sums: GeneSums | None, by_cell: CellSums, adata: AnnData, recipe: dict[str, Any]) -> AnnData:

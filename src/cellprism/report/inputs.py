@@ -63,7 +63,8 @@ Files, with ``L1`` standing for the layer; all intervals are 95 %.
 ``contrast/<objective>/summary.json``
     ``ContrastResult.summary``: objective, source, target, output_kind (expression, token_logit, nothing), lambda,
     n_cells {test {source}}, scores {name: {value, low, high, shuffled_labels, random_recipe, random_direction
-    {mean, low, high}, difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short search), named
+    {mean, low, high}, difference_of_means}} (shuffled_labels.observed: the true labels' score in an equally short
+    search), named
     {gene: {measured, gap, gap_fraction, low, high, random {mean, low, high}}}
 """
 

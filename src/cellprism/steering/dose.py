@@ -36,6 +36,7 @@ from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feat
 from cellprism.steering.intervene import check_steerable, strength_vector
 from cellprism.steering.model_output import lacks_genes, output_kind
 from cellprism.steering.response import GeneGroup, positions_of
+from cellprism.steering.site_cache import MEMORY
 from cellprism.types import CellModel
 
 NO_EFFECT = "no effect possible"
@@ -111,13 +112,14 @@ def dose_sweep(
     collection: Mapping[str, Iterable[str]] | None = None,
     settings: DoseSettings | None = None,
     seed: int = 0,
+    memory: int = MEMORY,
 ) -> DoseResult:
     """Turn chosen features up and down in some cells and read every gene.
 
     Args:
         model: the cell model.
         sae: autoencoder trained at this site.
-        adata: cells as ``read_cells`` returns them; a few hundred are enough, all are kept in memory.
+        adata: cells as ``read_cells`` returns them; a few hundred are enough.
         layer: block whose output is edited, from 0.
         programs: the features to sweep, each with its own genes (its gene set).
         held_out: per feature, genes of the program that it stands for which are not among its own.
@@ -126,6 +128,8 @@ def dose_sweep(
         collection: terms to look up for the genes moved most; none where None.
         settings: doses and sampling; the defaults where None.
         seed: decides the random directions.
+        memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
+            those of all cells take more.
 
     Raises:
         ConfigError: a feature does not exist, or none of its genes is among the cells'.
@@ -143,7 +147,9 @@ def dose_sweep(
     for f in held:
         if np.intersect1d(own[f], held[f]).size:
             raise ConfigError(f"held_out[{f}] shares genes with programs[{f}]; hold out genes that are not its own")
-    dose_cells = read_dose_cells(model, sae, adata, layer, settings.batch_size)
+    dose_cells = read_dose_cells(
+        model, sae, adata, layer, settings.batch_size, list(programs), settings.random_edits, memory
+    )
     genes, at = dose_cells.cache.genes, settings.judged_at
     place = genes.get_indexer(adata.var_names)
     sweeps, nulls, summary = [], [], []

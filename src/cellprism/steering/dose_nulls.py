@@ -89,10 +89,5 @@ def _difference_mirror(dose_cells: DoseCells, group: Bool[np.ndarray, " cell"], 
     rows = np.arange(dose_cells.n_cells)
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
     vectors = shared_vector(dose_cells.cache, per_gene, rows)
-    ends = (
-        dose_cells.effect(
-            rows, dose_cells.cache.predict_from(moved_along(dose_cells.cache, rows, sign * vectors, norm))
-        )
-        for sign in (1, -1)
-    )
+    ends = (dose_cells.effect(moved_along(dose_cells.cache, rows, sign * vectors, norm)) for sign in (1, -1))
     return Mirror(*ends)

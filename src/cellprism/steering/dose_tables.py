@@ -16,7 +16,7 @@ from cellprism.steering.response import Sweep, top_moved
 
 def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
     """Columns as in ``DoseResult.effects``."""
-    _, edited = dose_cells.gene_activation(sweep.feature)
+    edited = dose_cells.edited_share(sweep.feature)
     place = np.arange(genes.size)
     held = sweep.held_out.chosen if sweep.held_out else []
     parts = [
@@ -97,7 +97,7 @@ def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, di
     on the others.
     """
     mirror = sweep.mirror(distance)
-    _, edited = dose_cells.gene_activation(sweep.feature)
+    edited = dose_cells.edited_share(sweep.feature)
     size = np.abs(mirror.up)
     response = sweep.responses(sweep.own)
     entry: dict[str, Any] = {

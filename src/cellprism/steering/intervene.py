@@ -104,26 +104,6 @@ def encode_site(
     return SparseCode(values, features, part.n_features)
 
 
-@dataclass(frozen=True)
-class SteerEdit:
-    """The edit x + ((alpha - 1) * z) W_dec, with z read from the residual stream that it is given."""
-
-    sae: SparseAutoencoder
-    """Autoencoder of the site that is edited."""
-    strengths: Mapping[int, float]
-    """Strength alpha of each feature; 1 is neutral, and so is a feature that is not named."""
-    positions: str = "present"
-    """``present``: tokens of measured genes, or the cell's one token. ``all``: every token, depth tokens and absent
-    genes too."""
-
-    def __call__(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
-        """Edited residual stream; ``x`` itself where no strength differs from 1."""
-        vector = strength_vector(self.sae, self.strengths)
-        if not (vector != 1).any():
-            return x
-        return edited(x, encode_site(self.sae, x, batch, self.positions), vector, self.sae.W_dec)
-
-
 def edited(
     x: Float[Tensor, "cell token d_model"],
     code: SparseCode,

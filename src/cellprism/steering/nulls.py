@@ -31,14 +31,19 @@ def firing_and_edit_norms(
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
     """Per feature: share of present tokens at which it fires, and squared edit per unit of strength over all
     cells."""
-    fires = torch.zeros(cache.n_features, dtype=torch.float64)
-    squared_norm = torch.zeros(cache.n_features, dtype=torch.float64)
-    tokens = 0
+    fires = torch.zeros(cache.n_features, dtype=torch.float64, device=cache.W_dec.device)
+    squared_norm = torch.zeros_like(fires)
     for cells in cache.take(rows):
-        fires += torch.bincount(cells.code.features[cells.code.values != 0].cpu(), minlength=cache.n_features)
-        squared_norm += squared_edit_norm(cells.code, cache.W_dec).double().cpu()
-        tokens += int(cells.batch.present.sum())
-    return (fires / max(tokens, 1)).numpy(), squared_norm.numpy()
+        fires += feature_counts(cells.code)
+        squared_norm += squared_edit_norm(cells.code, cache.W_dec).double()
+    tokens = int(cache.present[torch.as_tensor(rows, device=cache.present.device)].sum())
+    return (fires / max(tokens, 1)).cpu().numpy(), squared_norm.cpu().numpy()
+
+
+def feature_counts(code: SparseCode) -> Float[Tensor, " feature"]:
+    """Tokens at which each feature fires."""
+    count = torch.zeros(code.n_features, dtype=torch.float64, device=code.values.device)
+    return count.index_add_(0, code.features.flatten(), (code.values != 0).flatten().double())
 
 
 def nearest_features(
@@ -81,7 +86,7 @@ def random_recipe(
 
 def random_direction(cache: SiteCache, rng: np.random.Generator) -> Float[Tensor, " d_model"]:
     """A direction drawn uniformly from the unit sphere."""
-    direction = torch.from_numpy(rng.standard_normal(cache.W_dec.shape[1])).to(cache.x)
+    direction = torch.from_numpy(rng.standard_normal(cache.W_dec.shape[1])).to(cache.W_dec)
     return direction / direction.norm()
 
 
@@ -95,10 +100,10 @@ def difference_of_means(
     """
     means, both = [], []
     for rows in (source, target):
-        total = cache.x.new_zeros(cache.n_places, cache.x.shape[2])
+        total = cache.W_dec.new_zeros(cache.n_places, cache.W_dec.shape[1])
         for cells in cache.take(rows):
             present = cells.batch.present
-            total.index_add_(0, cache.places(cells.batch.cell)[present], cells.x[present])
+            total.index_add_(0, cache.places(cells.batch.cell)[present], cells.x[present].to(total.dtype))
         count = tokens_at(cache, rows)[:, None]
         means.append(total / count.clamp_min(1))
         both.append(count > 0)
@@ -107,9 +112,9 @@ def difference_of_means(
 
 def tokens_at(cache: SiteCache, rows: Int[np.ndarray, " some"]) -> Float[Tensor, " place"]:
     """Cells that have a present token at each place."""
-    cells = torch.as_tensor(rows, device=cache.x.device)
+    cells = torch.as_tensor(rows, device=cache.present.device)
     count = torch.bincount(cache.places(cells)[cache.present[cells]], minlength=cache.n_places)
-    return count.to(cache.x)
+    return count.to(cache.W_dec)
 
 
 def shared_vector(
@@ -128,7 +133,7 @@ def moved_along(
     unscaled = (vectors.square().sum(dim=1) * tokens_at(cache, rows)).sum().sqrt().item()
     scaled = vectors * (norm / unscaled if unscaled > 0 else 0.0)
     for cells in cache.take(rows):
-        moved = cells.x + scaled[cache.places(cells.batch.cell)]
+        moved = cells.x + scaled[cache.places(cells.batch.cell)].to(cells.x.dtype)
         yield cells.batch, torch.where(cells.batch.present[..., None], moved, cells.x)
 
 

@@ -1,14 +1,18 @@
-"""Cells read up to a site once and kept: residuals, sparse codes and the model's unsteered predictions.
+"""Cells read up to a site once: residuals, sparse codes and the model's unsteered predictions.
 
-- Every strength that a solver tries and every null label starts from here, so the blocks before the site run
-  once per cell. Memory is cells x tokens x (4 d_model + 12 k) bytes; callers cap the number of cells.
+- Every strength that a solver tries and every null label starts from here. Where residuals and codes fit into memory
+  the blocks before the site run once per cell; else they run again for each batch that is asked for, and the memory
+  taken is that of one batch.
+- Cells x tokens x (4 d_model + 12 k) bytes are kept on the model's device where that has room, else beside it in the
+  host's memory, and only up to the bytes given. What the model reads and predicts, which is cells x tokens and
+  cells x genes, is always kept.
 - All cells are one batch of the model's, of which parts are taken: where cells have other genes each, separate batches
   would have other widths each.
 - A token stands at a *place*, the same in all cells that have it: its column where all cells have the same tokens, its
   gene where each has its own. Whatever is compared or averaged between cells goes by places.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +27,12 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
 from cellprism.steering.model_output import gene_columns, gene_values, output_kind_of, spoken_of
 from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
+
+MEMORY = 1 << 32  # bytes of residuals and codes that are kept
+CODE_BYTES = 12  # of one feature at one token: float32 value, int64 index
+
+Residuals = Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]
+"""Residual streams at the site, batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +49,31 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class KeptCells:
+    """Residuals and sparse codes of all cells, in memory."""
+
+    x: Float[Tensor, "cell token d_model"]
+    code_values: Float[Tensor, "cell token k"]
+    code_features: Int[Tensor, "cell token k"]
+
+    def take(self, rows: Int[Tensor, " some"], batch: CellBatch, n_features: int) -> SiteCells:
+        """Some of the cells, where the model is."""
+        device = batch.values.device
+        x, values, features = (t[rows.to(t.device)].to(device) for t in (self.x, self.code_values, self.code_features))
+        return SiteCells(batch, x, SparseCode(values.flatten(0, 1), features.flatten(0, 1), n_features))
+
+
+@dataclass(frozen=True)
 class SiteCache:
     """Cells at a site, with everything that steering them again and again needs."""
 
     model: CellModel
+    sae: SparseAutoencoder
     layer: int
-    W_dec: Float[Tensor, "feature d_model"]
     whole: CellBatch
     """All cells, as the model reads them."""
-    x: Float[Tensor, "cell token d_model"]
-    code_values: Float[Tensor, "cell token k"]
-    code_features: Int[Tensor, "cell token k"]
+    kept: KeptCells | None
+    """Their residuals and codes; None where they do not fit into memory and are computed again."""
     genes: pd.Index
     """Genes that can be spoken of: those of the data set that enough of these cells express."""
     columns: Int[np.ndarray, " gene"]
@@ -62,9 +86,19 @@ class SiteCache:
     """Cells per forward pass."""
 
     @property
+    def W_dec(self) -> Float[Tensor, "feature d_model"]:
+        """What each feature adds to a token."""
+        return self.sae.W_dec.detach()
+
+    @property
     def n_features(self) -> int:
         """Features of the autoencoder."""
-        return self.W_dec.shape[0]
+        return self.sae.n_features
+
+    @property
+    def n_cells(self) -> int:
+        """Cells that were read."""
+        return len(self.whole.cell)
 
     @property
     def present(self) -> Bool[Tensor, "cell token"]:
@@ -74,7 +108,7 @@ class SiteCache:
     @property
     def n_places(self) -> int:
         """Places that there are; the last is for tokens that are no genes, where places are genes."""
-        return self.x.shape[1] if self.whole.gene.ndim == 1 else len(self.model.genes) + 1
+        return self.whole.values.shape[1] if self.whole.gene.ndim == 1 else len(self.model.genes) + 1
 
     def places(self, cells: Int[Tensor, " some"]) -> Int[Tensor, "some token"]:
         """Place of every token of some cells."""
@@ -84,25 +118,37 @@ class SiteCache:
         return torch.where(gene[cells] >= 0, gene[cells], len(self.model.genes))
 
     def take(self, rows: Sequence[int] | Int[np.ndarray, " some"]) -> Iterator[SiteCells]:
-        """Cells of the cache, ``batch_size`` at a time."""
-        chosen = torch.as_tensor(np.asarray(rows), dtype=torch.long, device=self.x.device)
+        """Some of the cells, ``batch_size`` at a time."""
+        chosen = torch.as_tensor(np.asarray(rows), dtype=torch.long, device=self.whole.values.device)
         for part in chosen.split(self.batch_size):
-            code = SparseCode(
-                self.code_values[part].flatten(0, 1), self.code_features[part].flatten(0, 1), self.n_features
-            )
-            yield SiteCells(rows_of(self.whole, part), self.x[part], code)
+            batch = rows_of(self.whole, part)
+            if self.kept is None:
+                yield read_cells_at(self.model, self.sae, batch, self.layer)
+            else:
+                yield self.kept.take(part, batch, self.n_features)
 
     @torch.no_grad()
     def predict(self, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]) -> Prediction:
         """The model's predictions for cells steered with ``strengths``."""
-        return self.predict_from(
-            (cells.batch, edited(cells.x, cells.code, strengths, self.W_dec)) for cells in self.take(rows)
+        return self.predict_from(self.steered(rows, strengths))
+
+    def steered(self, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]) -> Residuals:
+        """Residual streams of some cells steered with ``strengths``."""
+        return ((cells.batch, edited(cells.x, cells.code, strengths, self.W_dec)) for cells in self.take(rows))
+
+    def predict_from(self, residuals: Residuals) -> Prediction:
+        """The model's predictions from given residual streams at the site."""
+        parts = [part for _, part in self.predictions(residuals)]
+        return Prediction(
+            *(np.concatenate(part) for part in zip(*((p.embedding, p.values) for p in parts), strict=True))
         )
 
     @torch.no_grad()
-    def predict_from(self, residuals: Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> Prediction:
-        """The model's predictions from given residual streams at the site."""
-        return _prediction([(batch, self.model.resume(batch, self.layer, x)) for batch, x in residuals], self.columns)
+    def predictions(self, residuals: Residuals) -> Iterator[tuple[Int[np.ndarray, " some"], Prediction]]:
+        """Predictions batch by batch, with the rows of the cells; each batch is copied to the host once."""
+        for batch, x in residuals:
+            output = self.model.resume(batch, self.layer, x)
+            yield batch.cell.cpu().numpy(), _prediction(batch, output, self.columns)
 
 
 def rows_of(whole: CellBatch, rows: Int[Tensor, " some"]) -> CellBatch:
@@ -113,44 +159,88 @@ def rows_of(whole: CellBatch, rows: Int[Tensor, " some"]) -> CellBatch:
 
 
 @torch.no_grad()
-def read_site_cache(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int) -> SiteCache:
+def read_cells_at(model: CellModel, sae: SparseAutoencoder, batch: CellBatch, layer: int) -> SiteCells:
+    """Run some cells up to the site and encode them there."""
+    x = model.residual(batch, layer)
+    return SiteCells(batch, x, encode_site(sae, x, batch))
+
+
+@torch.no_grad()
+def read_site_cache(
+    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int, memory: int = MEMORY
+) -> SiteCache:
     """Run all cells up to the site, encode them, and predict them unsteered.
+
+    Args:
+        model: the cell model.
+        sae: autoencoder trained at this site.
+        adata: cells as ``read_cells`` returns them.
+        layer: block whose output is read, from 0.
+        batch_size: cells per forward pass.
+        memory: bytes of residuals and codes that may be kept; where all cells' take more, none are.
 
     Raises:
         ModelError: the model came without its head.
     """
     whole = next(iter(model.batches(adata, adata.n_obs)))
-    x, codes, outputs = [], [], []
-    for rows in torch.arange(adata.n_obs, device=whole.values.device).split(batch_size):
-        batch = rows_of(whole, rows)
-        x.append(model.residual(batch, layer))
-        codes.append(encode_site(sae, x[-1], batch))
-        outputs.append((batch, model.resume(batch, layer, x[-1])))
-    columns = gene_columns(model, whole, outputs[0][1], adata.var_names)
-    everything = _prediction(outputs, columns)
-    kept = spoken_of(everything.values)
+    kept: list[SiteCells] = []
+    parts: list[Prediction] = []
+    columns, said, place = np.empty(0, dtype=np.int64), "", None
+    for number, rows in enumerate(torch.arange(adata.n_obs, device=whole.values.device).split(batch_size)):
+        cells = read_cells_at(model, sae, rows_of(whole, rows), layer)
+        output = model.resume(cells.batch, layer, cells.x)
+        if number == 0:
+            columns, said = gene_columns(model, whole, output, adata.var_names), output_kind_of(output)
+            place = _place(cells, adata.n_obs, memory)
+        if place is not None:
+            kept.append(SiteCells(cells.batch, cells.x.to(place), _moved(cells.code, place)))
+        parts.append(_prediction(cells.batch, output, columns))
+    values = np.concatenate([part.values for part in parts])
+    spoken = spoken_of(values)
     return SiteCache(
         model=model,
+        sae=sae,
         layer=layer,
-        W_dec=sae.W_dec.detach(),
         whole=whole,
-        x=torch.cat(x),
-        code_values=_stacked([c.values for c in codes], whole),
-        code_features=_stacked([c.features for c in codes], whole),
-        genes=adata.var_names[: len(columns)][kept],
-        columns=columns[kept],
-        output_kind=output_kind_of(outputs[0][1]),
-        baseline=Prediction(everything.embedding, np.ascontiguousarray(everything.values[:, kept])),
+        kept=_joined(kept, whole) if kept else None,
+        genes=adata.var_names[: len(columns)][spoken],
+        columns=columns[spoken],
+        output_kind=said,
+        baseline=Prediction(
+            np.concatenate([part.embedding for part in parts]), np.ascontiguousarray(values[:, spoken])
+        ),
         batch_size=batch_size,
     )
 
 
-def _prediction(outputs: Sequence[tuple[CellBatch, CellOutput]], columns: Int[np.ndarray, " gene"]) -> Prediction:
-    values = [gene_values(output, batch, columns) for batch, output in outputs]
-    return Prediction(*(torch.cat(t).double().cpu().numpy() for t in ([o.embedding for _, o in outputs], values)))
+def _place(first: SiteCells, n_cells: int, memory: int) -> torch.device | None:
+    """Where residuals and codes of all cells are kept, told from the first of them: on the device, on the host, or
+    nowhere."""
+    tokens = first.code.values.shape[0] / len(first.x) * n_cells
+    needed = tokens * (first.x.element_size() * first.x.shape[-1] + CODE_BYTES * first.code.values.shape[1])
+    if needed > memory:
+        return None
+    device = first.x.device
+    if device.type == "cuda" and needed > torch.cuda.mem_get_info(device)[0] / 2:  # the other half is for the passes
+        return torch.device("cpu")
+    return device
 
 
-def _stacked(parts: Sequence[Tensor], whole: CellBatch) -> Tensor:
-    """Codes of all batches, filled up with 0 to the largest number of features at a token."""
-    k = max(part.shape[1] for part in parts)
-    return torch.cat([pad(part, (0, k - part.shape[1])) for part in parts]).view(*whole.values.shape, k)
+def _moved(code: SparseCode, place: torch.device) -> SparseCode:
+    return SparseCode(code.values.to(place), code.features.to(place), code.n_features)
+
+
+def _prediction(batch: CellBatch, output: CellOutput, columns: Int[np.ndarray, " gene"]) -> Prediction:
+    values = gene_values(output, batch, columns)
+    return Prediction(*(t.double().cpu().numpy() for t in (output.embedding, values)))
+
+
+def _joined(parts: Sequence[SiteCells], whole: CellBatch) -> KeptCells:
+    """All batches together; codes are filled up with 0 to the largest number of features at a token."""
+    k = max(part.code.values.shape[1] for part in parts)
+
+    def stacked(codes: Iterable[Tensor]) -> Tensor:
+        return torch.cat([pad(part, (0, k - part.shape[1])) for part in codes]).view(*whole.values.shape, k)
+
+    values, features = stacked(p.code.values for p in parts), stacked(p.code.features for p in parts)
+    return KeptCells(torch.cat([part.x for part in parts]), values, features)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cellprism.errors import ModelError
-from cellprism.steering.contrast.contrast import ContrastResult, contrast
+from cellprism.steering.contrast.contrast import ContrastResult, contrast_read, read_contrast_cells
 from cellprism.steering.model_output import lacks_expression, output_kind
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
@@ -38,12 +38,14 @@ def contrast_types(bench: Workbench) -> list[Path]:
     write_json(files[0], absent)
     for objective in absent:
         bench.say(f"no {objective} recipe: {why}")
+    with bench.bar(f"reading {wanted.source} and {wanted.target}", None):
+        read = read_contrast_cells(
+            bench.model, bench.sae, bench.cells, bench.config.layer, wanted.source, wanted.target,
+            settings=wanted.search, seed=bench.config.seed,
+        )  # fmt: skip
     for objective in [o for o in wanted.objectives if o not in absent]:
         with bench.bar(f"{wanted.source} to {wanted.target}, {objective} objective", None):
-            result = contrast(
-                bench.model, bench.sae, bench.cells, bench.config.layer, wanted.source, wanted.target, objective,
-                named=wanted.named, settings=wanted.search, seed=bench.config.seed,
-            )  # fmt: skip
+            result = contrast_read(read, objective, wanted.named)
         files += _write(bench.folder / "contrast" / objective, result)
     return files
 

@@ -69,10 +69,7 @@ def _loss_recovered(bench: Workbench) -> dict[str, Any]:
     some = bench.some_cells(asked.cells)
     pair = {"trained": bench.sae, "untrained": untrained_sae(bench.sae, config.seed)}
     try:
-        found = {
-            name: loss_recovered(bench.model, sae, some, config.layer, share=asked.hidden, seed=config.seed)
-            for name, sae in pair.items()
-        }
+        found = loss_recovered(bench.model, pair, some, config.layer, share=asked.hidden, seed=config.seed)
     except ModelError as error:
         return {"absent": str(error)}
     numbers = [

@@ -17,13 +17,14 @@ ROWS = np.array([0, 2, 3, 5, 11, 13, 16])
 def cache(real_model, real_sae, cells):
     """All cells in double precision."""
     cache = read_site_cache(real_model, real_sae, cells, 1, 5)
-    return replace(
-        cache,
-        model=deepcopy(real_model).double(),
-        W_dec=cache.W_dec.double(),
-        x=cache.x.double(),
-        code_values=cache.code_values.double(),
-    )
+    kept = replace(cache.kept, x=cache.kept.x.double(), code_values=cache.kept.code_values.double())
+    sae = replace(real_sae, W_dec=real_sae.W_dec.double())
+    return replace(cache, model=deepcopy(real_model).double(), sae=sae, kept=kept)
+
+
+def dense_codes(cache):
+    z = torch.zeros(*cache.kept.x.shape[:2], 41, dtype=torch.float64)
+    return z.scatter_(2, cache.kept.code_features, cache.kept.code_values)
 
 
 def targets(cache):
@@ -45,8 +46,8 @@ def test_the_gradient_is_that_of_dense_automatic_differentiation(cache, objectiv
     strengths = 1 + torch.randn(41, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     loss, gradient = ContrastProblem(cache, ROWS, target).loss_and_gradient(strengths)
     alpha = strengths.clone().requires_grad_()
-    z = torch.zeros(*cache.x.shape[:2], 41, dtype=torch.float64).scatter_(2, cache.code_features, cache.code_values)
-    x = cache.x + ((alpha - 1) * z) @ cache.W_dec
+    z = dense_codes(cache)
+    x = cache.kept.x + ((alpha - 1) * z) @ cache.W_dec
     (whole,) = (cells.batch for cells in replace(cache, batch_size=17).take(ROWS))
     expected = target(cache.model.resume(whole, 1, x[ROWS]))
     assert loss == pytest.approx(expected.item(), rel=1e-9)
@@ -66,7 +67,7 @@ def test_loss_and_gradient_do_not_depend_on_the_batch_size(cache, objective):
 
 def test_the_squared_edit_norm_is_0_exactly_for_features_that_never_fire(cache):
     problem = ContrastProblem(cache, ROWS, targets(cache)["latent"])
-    z = torch.zeros(*cache.x.shape[:2], 41, dtype=torch.float64).scatter_(2, cache.code_features, cache.code_values)
+    z = dense_codes(cache)
     expected = z[ROWS].square().sum(dim=(0, 1)) * cache.W_dec.square().sum(dim=1) / len(ROWS)
     torch.testing.assert_close(problem.squared_edit_norm(), expected)
 

@@ -12,6 +12,7 @@ from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.steering.contrast.recipe_search import Search
 from cellprism.steering.contrast.scores import score
 from cellprism.steering.intervene import edited
+from cellprism.steering.model_output import expressing_moves
 from cellprism.steering.nulls import (
     difference_of_means,
     firing_and_edit_norms,
@@ -36,14 +37,15 @@ SHARES = tuple(2.0**-i for i in range(8))
 
 @dataclass(frozen=True)
 class Trial:
-    """One edit of the test cells and what the model predicted then."""
+    """One edit of the test cells, and what became of them."""
 
     kind: str
     replicate: int
     share: float
     """Norm of the edit over that of the recipe."""
-    prediction: Prediction
     scores: dict[str, float]
+    moves: Float[np.ndarray, "cell some"]
+    """How far it moved the genes asked for in each test cell, see ``model_output.expressing_moves``."""
 
 
 def edit_norms(
@@ -59,23 +61,32 @@ def edit_norms(
     return edit**0.5, residual**0.5
 
 
-def try_baselines(cache: SiteCache, parts: CellSplit, found: Search, replicates: int, seed: int) -> list[Trial]:
-    """Steer the test cells with the recipe and with every baseline; the recipe comes first.
+def try_baselines(
+    cache: SiteCache,
+    parts: CellSplit,
+    found: Search,
+    after: Prediction,
+    columns: Int[np.ndarray, " some"],
+    replicates: int,
+    seed: int,
+) -> list[Trial]:
+    """Steer the test cells with every baseline; the trial of the recipe itself, which left them ``after``, comes first.
 
     Baselines: the difference of means of the training cells, as one vector for all tokens and as one per gene,
     at the recipe's norm and at the share of it that is best for the objective on validation cells (one vector
     at all tokens moves the embedding far more than a recipe of equal norm, and would only overshoot);
     ``replicates`` random directions and as many random recipes, at the recipe's norm. Where the recipe is
-    neutral it stands alone.
+    neutral it stands alone. ``columns`` are the genes whose moves are kept.
     """
     rows = parts.test.source
     before, target = cache.baseline.part(rows), cache.baseline.part(parts.test.target)
     norm, _ = edit_norms(cache, rows, found.strengths)
 
-    def trial(kind: str, replicate: int, share: float, after: Prediction) -> Trial:
-        return Trial(kind, replicate, share, after, score(found.baseline_values, before, after, target))
+    def trial(kind: str, replicate: int, share: float, then: Prediction) -> Trial:
+        moves = expressing_moves(before.values[:, columns], then.values[:, columns])
+        return Trial(kind, replicate, share, score(found.baseline_values, before, then, target), moves)
 
-    trials = [trial(RECIPE, 0, 1.0, cache.predict(rows, found.strengths))]
+    trials = [trial(RECIPE, 0, 1.0, after)]
     if norm == 0:
         return trials
 
@@ -88,7 +99,7 @@ def try_baselines(cache: SiteCache, parts: CellSplit, found: Search, replicates:
         trials.append(trial(kind + TUNED, 0, best, along(vectors, best)))
     rng = np.random.default_rng(seed)
     firing, squared_norm = firing_and_edit_norms(cache, parts.train.source)
-    everywhere = cache.x.new_ones(cache.n_places, cache.x.shape[2])
+    everywhere = cache.W_dec.new_ones(cache.n_places, cache.W_dec.shape[1])
     for i in range(replicates):
         trials.append(trial(RANDOM_DIRECTION, i, 1.0, along(everywhere * random_direction(cache, rng))))
         other = random_recipe(found.strengths, firing, squared_norm, rng)

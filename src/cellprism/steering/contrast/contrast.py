@@ -34,9 +34,9 @@ from cellprism.steering.contrast.contrast_summary import named_summary, score_su
 from cellprism.steering.contrast.recipe_search import OBJECTIVES, Effort, Search, recipe_sizes, search
 from cellprism.steering.contrast.scores import cell_table, gene_table, score
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.model_output import lacks_expression, output_kind
+from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import firing_and_edit_norms
-from cellprism.steering.site_cache import SiteCache, read_site_cache
+from cellprism.steering.site_cache import MEMORY, SiteCache, read_site_cache
 from cellprism.types import CellModel
 
 
@@ -142,6 +142,49 @@ class ContrastResult:
     ``contrast_summary.score_summary`` and ``contrast_summary.named_summary``."""
 
 
+@dataclass(frozen=True)
+class ContrastCells:
+    """Cells of two types, read once up to a site: what the search for either objective starts from."""
+
+    cells: AnnData
+    """Source and target cells that take part."""
+    cache: SiteCache
+    """The same cells at the site."""
+    parts: CellSplit
+    """Which of them are learned from, which choose the penalty, and which are scored."""
+    origin: dict[str, Any]
+    """Types, model and site, as plain JSON."""
+    settings: ContrastSettings
+    seed: int
+
+
+def read_contrast_cells(
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    source: str,
+    target: str,
+    *,
+    label: str = "cell_type",
+    split: Mapping[str, Int[np.ndarray, " some"]] | None = None,
+    settings: ContrastSettings | None = None,
+    seed: int = 0,
+    memory: int = MEMORY,
+) -> ContrastCells:
+    """Read the cells of two types for ``contrast_read``, which can be asked for several objectives.
+
+    Arguments and errors are those of ``contrast``.
+    """
+    settings = settings or ContrastSettings()
+    site = check_steerable(model, sae, layer)
+    kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
+    cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory)
+    origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
+    origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind, "n_cells": parts.sizes()}
+    return ContrastCells(adata[kept], cache, parts, origin, settings, seed)
+
+
 def contrast(
     model: CellModel,
     sae: SparseAutoencoder,
@@ -156,6 +199,7 @@ def contrast(
     named: Sequence[str] = ("CD8A", "CD8B"),
     settings: ContrastSettings | None = None,
     seed: int = 0,
+    memory: int = MEMORY,
 ) -> ContrastResult:
     """Find sparse strengths that move one type towards another, and judge them on unseen cells.
 
@@ -173,6 +217,8 @@ def contrast(
         named: genes to report by name, differential or not.
         settings: effort and sampling; the defaults where None.
         seed: decides the split, the subsamples, the shuffles and the random edits.
+        memory: bytes of residuals and codes that may be kept; where the cells' take more, the blocks before the site
+            run again for each edit.
 
     Raises:
         CellsError: no such label or type, or too few cells of a type.
@@ -180,50 +226,51 @@ def contrast(
         ModelError: no such layer, an autoencoder of another width or a transcoder, weights that came without their
             head, or an expression objective for a model that predicts no amounts.
     """
-    settings = settings or ContrastSettings()
-    if objective not in OBJECTIVES:
-        raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
-    site = check_steerable(model, sae, layer)
-    said = output_kind(model, adata, layer)
-    if objective == "expression" and (why := lacks_expression(said, model)):
-        raise ModelError(why)
-    kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
-    cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size)
+    _check_objective(objective, model, None)
+    read = read_contrast_cells(
+        model, sae, adata, layer, source, target, label=label, split=split, settings=settings, seed=seed, memory=memory
+    )
+    return contrast_read(read, objective, named)
+
+
+def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("CD8A", "CD8B")) -> ContrastResult:
+    """``contrast`` of cells that are read already, for one objective.
+
+    Raises:
+        ConfigError: there is no such objective.
+        ModelError: an expression objective for a model that predicts no amounts.
+    """
+    cache, parts, settings, seed = read.cache, read.parts, read.settings, read.seed
+    _check_objective(objective, cache.model, cache.output_kind)
     found = search(cache, parts, objective, settings.effort(), seed)
-    head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
-    head |= {"layer": layer, "site": str(site), "seed": seed, "output_kind": said, "n_cells": parts.sizes()}
-    return _judged(adata[kept], cache, parts, found, head, named, settings, seed)
-
-
-def _judged(
-    cells: AnnData,
-    cache: SiteCache,
-    parts: CellSplit,
-    found: Search,
-    head: dict[str, Any],
-    named: Sequence[str],
-    settings: ContrastSettings,
-    seed: int,
-) -> ContrastResult:
-    """A recipe with its scores on test cells, its baselines and its nulls."""
-    trials = try_baselines(cache, parts, found, settings.random_edits, seed)
+    before, there = (cache.baseline.part(rows) for rows in (parts.test.source, parts.test.target))
+    after = cache.predict(parts.test.source, found.strengths)
+    columns = cache.genes.get_indexer(pd.Index([gene for gene in named if gene in cache.genes], dtype=object))
+    trials = try_baselines(cache, parts, found, after, columns, settings.random_edits, seed)
     matched, shuffled = _label_scores(cache, parts, found, settings, seed)
-    before, after = cache.baseline.part(parts.test.source), trials[0].prediction
-    there = cache.baseline.part(parts.test.target)
     base, sampling = found.baseline_values, (settings.resamples, seed)
-    gap = observed_gap(cells, parts)[cells.var_names.get_indexer(cache.genes)]
+    gap = observed_gap(read.cells, parts)[read.cells.var_names.get_indexer(cache.genes)]
     genes = gene_table(base, cache.genes, before, after, there, gap)
-    scores = score_summary(base, trials, matched, shuffled, before, there, *sampling)
-    movers = named_summary(named, genes, cache.genes, before, trials, settings.moved_at, *sampling)
+    scores = score_summary(base, trials, matched, shuffled, before, after, there, *sampling)
+    movers = named_summary(named, genes, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),
         genes=genes.loc[(genes["weight"] > 0) | genes["gene"].isin(list(named))].reset_index(drop=True),
-        cells=cell_table(base, cells.obs_names[parts.test.source], before, after),
+        cells=cell_table(base, read.cells.obs_names[parts.test.source], before, after),
         recipe=_recipe_table(cache, parts, found.strengths),
         trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),
-        summary=head | _recipe_summary(cache, parts, found) | {"scores": scores, "named": movers},
+        summary={"objective": objective, **read.origin, **_recipe_summary(cache, parts, found)}
+        | {"scores": scores, "named": movers},
     )
+
+
+def _check_objective(objective: str, model: CellModel, output_kind: str | None) -> None:
+    """An objective must exist and mean something to the model, as far as the model's output is known yet."""
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
+    if objective == "expression" and output_kind is not None and (why := lacks_expression(output_kind, model)):
+        raise ModelError(why)
 
 
 def _label_scores(

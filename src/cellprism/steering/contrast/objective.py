@@ -11,7 +11,7 @@ Notable choices
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch import Tensor
 from cellprism.equations.objectives import expression_objective, latent_objective
 from cellprism.equations.steering import squared_edit_norm, strength_gradient
 from cellprism.steering.intervene import edited
-from cellprism.steering.site_cache import SiteCache
+from cellprism.steering.site_cache import Residuals, SiteCache
 from cellprism.types import CellBatch, CellOutput
 
 
@@ -64,10 +64,9 @@ class ContrastProblem:
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
         """Mean objective over the cells, steered."""
-        cache = self.cache
-        return self.loss_from((c.batch, edited(c.x, c.code, strengths, cache.W_dec)) for c in cache.take(self.rows))
+        return self.loss_from(self.cache.steered(self.rows, strengths))
 
-    def loss_from(self, residuals: Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> float:
+    def loss_from(self, residuals: Residuals) -> float:
         """Mean objective over the cells, from given residual streams at the site."""
         with torch.no_grad():
             return sum(self._value(batch, x).item() * len(x) for batch, x in residuals) / len(self.rows)

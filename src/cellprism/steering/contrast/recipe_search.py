@@ -130,7 +130,7 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, effort: Effort, s
 
 def _target(cache: SiteCache, objective: str, base: BaselineValues) -> LatentTarget | ExpressionTarget:
     def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
-        return torch.from_numpy(values).to(cache.x)
+        return torch.from_numpy(values).to(cache.W_dec)
 
     if objective == "latent":
         return LatentTarget(tensor(base.target))
