@@ -70,8 +70,8 @@ def survive(folder: Path, kills: int) -> list[dict[str, int]]:
 def train(folder: Path) -> None:
     """The training; prints each step's number."""
     import cellprism as cp
-    from cellprism.features.source import CellTokens
-    from cellprism.features.stream import CellStream
+    from cellprism.features.tokens.cell_tokens import CellTokens
+    from cellprism.features.tokens.mixed_batches import CellStream
     from cellprism.sae.fit import fit_saes
     from cellprism.sae.units import Job
 

@@ -150,7 +150,7 @@ def residuals():
     import torch
 
     from cellprism.cells.read import read_cells
-    from cellprism.features.tokens import residual_tokens
+    from cellprism.features.tokens.residuals import residual_tokens
     from cellprism.models.registry import load_model
 
     model = load_model("mini")

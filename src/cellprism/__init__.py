@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cellprism.sae.config import SaeConfig as SaeConfig
     from cellprism.sae.fit import fit_sae as fit_sae
     from cellprism.sae.fit import fit_saes as fit_saes
-    from cellprism.steering.contrast import contrast as contrast
+    from cellprism.steering.contrast.contrast import contrast as contrast
     from cellprism.steering.intervene import steer as steer
 
 __version__ = "0.1.0"
@@ -41,7 +41,7 @@ _HOME = {
     "SaeConfig": "sae.config",
     "fit_sae": "sae.fit",
     "fit_saes": "sae.fit",
-    "contrast": "steering.contrast",
+    "contrast": "steering.contrast.contrast",
     "steer": "steering.intervene",
 }
 

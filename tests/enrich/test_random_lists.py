@@ -105,15 +105,15 @@ def test_popularity_lists_keep_each_lists_number_of_memberships_and_uniform_list
 def test_popularity_lists_move_genes_only_among_neighbours_in_popularity(collection):
     terms = term_table(collection, GENES)
     popularity = dict(zip(terms.gene, np.asarray(terms.member.sum(axis=0)).ravel(), strict=True))
-    stand_in = popularity_lists({"all": GENES}, terms, 5)["all"]
+    matched_gene = popularity_lists({"all": GENES}, terms, 5)["all"]
     rank = {g: i for i, g in enumerate(sorted(GENES, key=lambda g: popularity[g]))}
     ties = Counter(popularity.values())
-    assert sorted(stand_in) == sorted(GENES)
+    assert sorted(matched_gene) == sorted(GENES)
     assert all(
         abs(rank[a] - rank[b]) < 20 + ties[popularity[a]] + ties[popularity[b]]
-        for a, b in zip(GENES, stand_in, strict=True)
+        for a, b in zip(GENES, matched_gene, strict=True)
     )
-    assert np.mean([a == b for a, b in zip(GENES, stand_in, strict=True)]) < 0.2
+    assert np.mean([a == b for a, b in zip(GENES, matched_gene, strict=True)]) < 0.2
 
 
 def test_gene_use_lists_keep_how_many_lists_hold_each_gene_and_break_who_stands_with_whom(lists):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellprism.equations.steering import edit_energy, shifted, steered, steering_delta, strength_gradient
+from cellprism.equations.steering import shifted, squared_edit_norm, steered, steering_delta, strength_gradient
 from cellprism.types import SparseCode
 
 TOKENS, D_MODEL, FEATURES, K = 29, 13, 41, 5
@@ -109,12 +109,12 @@ def test_the_strength_gradient_is_that_of_automatic_differentiation_through_dens
 
 
 @pytest.mark.parametrize("feature", [0, 17, 40])
-def test_energy_is_the_squared_norm_of_the_edit_that_adds_one(feature):
+def test_the_squared_edit_norm_is_the_squared_norm_of_the_edit_that_adds_one(feature):
     x, code, W_dec, _ = example(6)
     alpha = torch.ones(FEATURES, dtype=torch.float64)
     alpha[feature] = 2
     change = steered(x, code, alpha, W_dec) - x
-    torch.testing.assert_close(edit_energy(code, W_dec)[feature], change.square().sum())
+    torch.testing.assert_close(squared_edit_norm(code, W_dec)[feature], change.square().sum())
 
 
 def test_additive_steering_adds_the_vector_where_asked_and_nowhere_else():

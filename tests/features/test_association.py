@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from steering.planted import PlantedRanks, planted_sae
-from steering.test_readout import sparse_cells
+from steering.test_model_output import sparse_cells
 
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.footprint import participation_ratio
@@ -17,9 +17,9 @@ from cellprism.errors import ConfigError, InputError, ModelError
 from cellprism.features.association import CHANCE, association_table, tokens_are_genes
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.classes import fit_by_class
-from cellprism.features.collect import feature_genes, survey
+from cellprism.features.collect import feature_genes, feature_statistics
 from cellprism.features.evaluate import evaluate_at
-from cellprism.features.source import CellTokens
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.variance import residual_variance
 from features.conftest import CELLS, D_MODEL, FEATURES, GENES, LAYER, K, make_cells, make_model
 from features.latent import LatentModel
@@ -49,7 +49,7 @@ def codes(model, sae, adata) -> np.ndarray:
 
 
 def test_features_of_whole_cells_get_the_genes_that_are_high_where_they_fire(latent, many, sae):
-    found = survey(latent, sae, many, LAYER, batch_size=13)
+    found = feature_statistics(latent, sae, many, LAYER, batch_size=13)
     z = codes(latent, sae, many)
     shift = weighted_shift(sp.csr_matrix(z), expression(many))
     np.testing.assert_allclose(found.genes.layers["shift"], shift, atol=1e-4)
@@ -67,7 +67,7 @@ def test_features_of_whole_cells_get_the_genes_that_are_high_where_they_fire(lat
 
 
 def test_the_recipe_of_whole_cells_says_so(latent, many, sae, tmp_path):
-    found = survey(latent, replace(sae, centre=torch.zeros(1, D_MODEL)), many, LAYER)
+    found = feature_statistics(latent, replace(sae, centre=torch.zeros(1, D_MODEL)), many, LAYER)
     for table in (found.genes, found.cells):
         assert table.uns["cellprism"]["tokens"] == "cells"
         assert table.uns["cellprism"]["centring"] == "global"
@@ -99,7 +99,7 @@ def test_tails_of_a_latent_vector_get_genes_in_the_same_way(latent, many, sae):
 def test_tables_may_be_made_from_tokens_that_were_read_before(latent, many, sae, cells, model):
     for network, adata in ((latent, many), (model, cells)):
         tokens = CellTokens(network, adata, [LAYER], batch_size=5)
-        kept, fresh = (survey(network, sae, adata, LAYER, 5, tokens=given) for given in (tokens, None))
+        kept, fresh = (feature_statistics(network, sae, adata, LAYER, 5, tokens=given) for given in (tokens, None))
         np.testing.assert_array_equal(kept.genes.X, fresh.genes.X)
         np.testing.assert_array_equal(kept.cells.X.toarray(), fresh.cells.X.toarray())
         assert kept.residual == pytest.approx(fresh.residual)
@@ -131,19 +131,19 @@ def test_classes_of_genes_need_an_autoencoder_of_one_layer(model, cells, sae):
         fit_by_class(model, replace(sae, is_transcoder=True), cells, LAYER)
 
 
-def test_means_over_few_carriers_are_in_no_list():
+def test_means_over_few_expressing_cells_are_in_no_list():
     model, adata = PlantedRanks(), sparse_cells()
     found = feature_genes(model, planted_sae(model), adata, 1)
     counts = adata.X.toarray()
-    carriers = (counts > 0).sum(axis=0)
-    np.testing.assert_array_equal(found.var["n_cells"], carriers)
-    assert found.var_names[~found.var["carried"]].tolist() == ["G11"]
+    expressing = (counts > 0).sum(axis=0)
+    np.testing.assert_array_equal(found.var["n_cells"], expressing)
+    assert found.var_names[~found.var["expressed"]].tolist() == ["G11"]
     assert found["11", "G11"].X == 0
     assert found["11", "G11"].layers["max"] > 1
     assert found.obs.loc["11", "participation_ratio"] == 0
-    expected = counts[:, 7].sum() / carriers[7]
+    expected = counts[:, 7].sum() / expressing[7]
     assert found["7", "G7"].X.item() == pytest.approx(expected, rel=1e-3)
-    assert found.uns["cellprism"]["gene_share_by_chance"] == pytest.approx(28 / (carriers.sum() - 1))
+    assert found.uns["cellprism"]["gene_share_by_chance"] == pytest.approx(28 / (expressing.sum() - 1))
     tails = neuron_genes(model, adata, 1, centre=False)
     assert (tails[:, "G11"].X == 0).all()
     assert (tails[:, "G7"].X > 0).any()

@@ -7,7 +7,7 @@ import torch
 
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import InputError, ModelError
-from cellprism.features.collect import cell_features, feature_genes, survey
+from cellprism.features.collect import cell_features, feature_genes, feature_statistics
 from features.conftest import CELLS, FEATURES, GENES, LAYER, dense_codes, dense_residuals, make_model
 
 SIGNED = pytest.mark.parametrize("relu", [True, False], ids=["with relu", "without relu"])
@@ -66,9 +66,9 @@ def test_the_centre_per_gene_is_taken_off(cells, sae):
 
 
 def test_neither_the_batch_size_nor_the_order_of_cells_matters(model, cells, sae):
-    base = survey(model, sae, cells, LAYER, batch_size=1)
+    base = feature_statistics(model, sae, cells, LAYER, batch_size=1)
     order = np.random.default_rng(0).permutation(CELLS)
-    other = survey(model, sae, cells[order], LAYER, batch_size=7)
+    other = feature_statistics(model, sae, cells[order], LAYER, batch_size=7)
     np.testing.assert_allclose(other.genes.X, base.genes.X, rtol=1e-3, atol=1e-6)
     for layer in ("max", "frac"):
         np.testing.assert_allclose(other.genes.layers[layer], base.genes.layers[layer], rtol=1e-3, atol=1e-6)
@@ -84,7 +84,7 @@ def test_the_order_of_genes_moves_columns_and_nothing_else(cells, sae):
 
 
 def test_the_recipe_says_how_a_table_was_made(model, cells, sae):
-    found = survey(model, sae, cells, LAYER)
+    found = feature_statistics(model, sae, cells, LAYER)
     recipe = found.genes.uns["cellprism"]
     assert recipe == {
         "model": "random",
@@ -104,7 +104,7 @@ def test_the_recipe_says_how_a_table_was_made(model, cells, sae):
 
 
 def test_tables_survive_a_file(model, cells, sae, tmp_path):
-    found = survey(model, sae, cells, LAYER)
+    found = feature_statistics(model, sae, cells, LAYER)
     for name, table in (("genes", found.genes), ("cells", found.cells)):
         table.write_h5ad(tmp_path / f"{name}.h5ad")
         back = anndata.read_h5ad(tmp_path / f"{name}.h5ad")
@@ -114,7 +114,7 @@ def test_tables_survive_a_file(model, cells, sae, tmp_path):
 
 def test_progress_counts_cells(model, cells, sae):
     heard = []
-    survey(model, sae, cells, LAYER, batch_size=7, progress=heard.append)
+    feature_statistics(model, sae, cells, LAYER, batch_size=7, progress=heard.append)
     assert heard == [7, 14, 17]
 
 

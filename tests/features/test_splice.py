@@ -10,13 +10,13 @@ from scipy.sparse import csr_matrix
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
-from cellprism.features.splice import loss_recovered
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.splice import LossRecovered, loss_recovered
+from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.types import CellBatch
-from features.conftest import CELLS, D_MODEL, LAYER, MODEL_GENES
+from features.conftest import CELLS, D_MODEL, LAYER, MODEL_GENES, make_model
 from features.latent import LatentModel
 
 WIDTH = 7
@@ -26,6 +26,11 @@ def exact(width: int) -> SparseAutoencoder:
     """A feature for each direction and its opposite, all allowed to fire: it reconstructs anything."""
     both = torch.cat([torch.eye(width), -torch.eye(width)])
     return SparseAutoencoder(both.T.contiguous(), torch.zeros(2 * width), both, torch.zeros(width), k=width)
+
+
+def recovered(model, sae: SparseAutoencoder, adata: AnnData, layer: int, **given) -> LossRecovered:
+    """Of one autoencoder."""
+    return loss_recovered(model, {"one": sae}, adata, layer, **given)["one"]
 
 
 def silent(width: int) -> SparseAutoencoder:
@@ -42,7 +47,7 @@ def counts_model() -> ScviModel:
 
 
 def test_a_perfect_reconstruction_loses_nothing(model, cells):
-    found = loss_recovered(model, exact(D_MODEL), cells, LAYER)
+    found = recovered(model, exact(D_MODEL), cells, LAYER)
     assert found.cells == CELLS
     assert found.spliced == pytest.approx(found.original, rel=1e-5)
     worth = {name: loss - found.original for name, loss in found.ablated.items()}
@@ -55,16 +60,16 @@ def test_a_perfect_reconstruction_loses_nothing(model, cells):
 
 
 def test_what_an_ablation_leaves_recovers_nothing_against_it(model, cells):
-    zero = loss_recovered(model, silent(D_MODEL), cells, LAYER)
+    zero = recovered(model, silent(D_MODEL), cells, LAYER)
     assert zero.spliced == pytest.approx(zero.ablated["zero"], rel=1e-6)
     means = group_means(((t.x, t.gene) for t in residual_tokens(model, cells, LAYER)), MODEL_GENES)
-    same = loss_recovered(model, replace(silent(D_MODEL), centre=means), cells, LAYER)
+    same = recovered(model, replace(silent(D_MODEL), centre=means), cells, LAYER)
     assert same.spliced == pytest.approx(same.ablated["gene_mean"], rel=1e-6)
     assert same.original == zero.original
 
 
 def test_with_every_gene_hidden_the_loss_is_that_of_the_model_that_sees_none(model, cells):
-    found = loss_recovered(model, exact(D_MODEL), cells, LAYER, share=1.0, batch_size=5)
+    found = recovered(model, exact(D_MODEL), cells, LAYER, share=1.0, batch_size=5)
     errors = []
     for batch in model.batches(cells, 1):
         blind = batch.values.masked_fill(batch.present, model.config.mask_value)
@@ -77,7 +82,7 @@ def test_with_every_gene_hidden_the_loss_is_that_of_the_model_that_sees_none(mod
 
 
 def test_intervals_hold_the_value_and_the_seed_decides_what_is_hidden(model, cells, sae):
-    one, again, other = (loss_recovered(model, sae, cells, LAYER, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (recovered(model, sae, cells, LAYER, seed=seed) for seed in (1, 1, 2))
     assert one == again or str(one) == str(again)  # NaN is not itself
     assert one.original != other.original
     for name, value in one.recovered.items():
@@ -86,7 +91,7 @@ def test_intervals_hold_the_value_and_the_seed_decides_what_is_hidden(model, cel
 
 
 def test_a_model_of_counts_is_asked_which_genes_the_hidden_counts_are_of(counts_model, cells):
-    found = loss_recovered(counts_model, exact(WIDTH), cells, 0, share=0.4, seed=6, batch_size=5)
+    found = recovered(counts_model, exact(WIDTH), cells, 0, share=0.4, seed=6, batch_size=5)
     assert found.loss == "nats per count"
     assert found.spliced == pytest.approx(found.original, rel=1e-6)
     assert set(found.recovered) == {"zero", "mean"}
@@ -108,11 +113,11 @@ def test_a_cell_of_which_nothing_is_hidden_or_read_is_left_out(counts_model, cel
     counts[4] = 0
     counts[4, 2] = 1
     few = AnnData(csr_matrix(counts), var=cells.var)
-    assert loss_recovered(counts_model, exact(WIDTH), few, 0).cells == CELLS - 1
+    assert recovered(counts_model, exact(WIDTH), few, 0).cells == CELLS - 1
 
 
 def test_what_reconstructs_zero_is_the_ablation_to_zero_of_a_model_of_counts(counts_model, cells):
-    found = loss_recovered(counts_model, silent(WIDTH), cells, 0)
+    found = recovered(counts_model, silent(WIDTH), cells, 0)
     assert found.spliced == pytest.approx(found.ablated["zero"], rel=1e-9)
 
 
@@ -125,4 +130,31 @@ def test_what_cannot_be_spliced_says_so(which, message, cells):
     if which == "transcoder":
         sae = replace(sae, is_transcoder=True)
     with pytest.raises(ModelError, match=message):
-        loss_recovered(model, sae, cells, LAYER)
+        recovered(model, sae, cells, LAYER)
+
+
+@pytest.mark.parametrize("kind", ["masked", "counts"])
+def test_what_all_autoencoders_share_is_computed_once_and_gives_the_same_bits(kind, counts_model, cells):
+    model, layer, width = (make_model(True), LAYER, D_MODEL) if kind == "masked" else (counts_model, 0, WIDTH)
+    saes = {"exact": exact(width), "silent": silent(width)}
+    runs = Resumed(model)
+    together = loss_recovered(runs if kind == "masked" else model, saes, cells, layer, seed=3, batch_size=5)
+    if kind == "masked":
+        assert runs.resumed == (1 + 3 + len(saes)) * CELLS
+    for name, one in saes.items():
+        assert str(together[name]) == str(recovered(model, one, cells, layer, seed=3, batch_size=5))
+    assert together["exact"].spliced != together["silent"].spliced
+
+
+class Resumed:
+    """A model, with a count of the cells that were run past the site."""
+
+    def __init__(self, model):
+        self.model, self.resumed = model, 0
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def resume(self, batch, layer, x):
+        self.resumed += len(batch.values)
+        return self.model.resume(batch, layer, x)

@@ -26,7 +26,7 @@ from features.conftest import (
     make_model,
 )
 from features.latent import LatentModel
-from features.test_source import Counting
+from features.tokens.test_cell_tokens import Counting
 
 CONFIG = SaeConfig(k=K, n_features=FEATURES, batch_size=64, epochs=3, learning_rate=3e-3)
 CENTRED = replace(CONFIG, centring="group")

@@ -1,6 +1,6 @@
 import pytest
 
-from cellprism.features.collect import survey
+from cellprism.features.collect import feature_statistics
 from cellprism.features.variance import residual_variance
 from features.conftest import CELLS, GENES, LAYER, dense_residuals
 
@@ -15,5 +15,7 @@ def test_shares_equal_the_variances_of_the_dense_residuals(model, cells):
     assert found == pytest.approx({"gene": gene, "cell": cell, "gene_by_cell": 1 - gene - cell}, rel=1e-4)
 
 
-def test_a_survey_finds_the_same_shares(model, cells, sae):
-    assert survey(model, sae, cells, LAYER).residual == pytest.approx(residual_variance(model, cells, LAYER))
+def test_feature_statistics_finds_the_same_shares(model, cells, sae):
+    assert feature_statistics(model, sae, cells, LAYER).residual == pytest.approx(
+        residual_variance(model, cells, LAYER)
+    )

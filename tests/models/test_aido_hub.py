@@ -11,8 +11,8 @@ from cellprism.errors import CellprismError, DamagedError, ModelError
 from cellprism.models import aido_genes, hub
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import fetch_extras, load, recognises
-from cellprism.store.download import RemoteFile
 from cellprism.models.registry import load_model
+from cellprism.store.download import RemoteFile
 from cellprism.types import CellBatch
 from models.conftest import same_weights
 from models.hub_server import Hub, serving, write_published

@@ -12,8 +12,8 @@ import pytest
 
 from cellprism.errors import CellprismError, DamagedError, ModelError
 from cellprism.models import hub
-from cellprism.store.download import PIECE, RemoteFile, git_object_id
 from cellprism.store.atomic import sha256
+from cellprism.store.download import PIECE, RemoteFile, git_object_id
 from models.hub_server import Hub, serving
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])

@@ -296,7 +296,7 @@ def _steer(folder: Path, names: list[str], rng: np.random.Generator) -> None:
     _table(folder / "dose.parquet", pd.concat(effects, ignore_index=True))
     _table(folder / "doses.parquet", pd.DataFrame(doses))
     _table(folder / "terms.parquet", pd.DataFrame(terms))
-    _json(folder / "summary.json", {"n_cells": 97, "quantity": "expression", "features": summary})
+    _json(folder / "summary.json", {"n_cells": 97, "output_kind": "expression", "features": summary})
 
 
 def _contrast(folder: Path, objective: str, rng: np.random.Generator) -> None:
@@ -380,7 +380,7 @@ def _contrast_summary(objective: str, reach: float, closer: float, n_test: int) 
     random = {"mean": 0.01, "low": -0.04, "high": 0.06, "p": 0.4, "n": 40}
     return {
         "objective": objective,
-        "quantity": "expression",
+        "output_kind": "expression",
         "source": "CD4 T",
         "target": "CD8 T",
         "lambda": 0.0048,

@@ -5,12 +5,12 @@ import shutil
 
 import anndata
 import pytest
-
 from cellprism.report.figures.model import gain_figure, reading_figure
 from cellprism.report.gather.all import gather_claims
 from cellprism.report.inputs import read_run
-from cellprism.report.page import write_report
 from cellprism.report.sections import page_sections
+
+from cellprism.report.page import write_report
 from cellprism.report.words import words_for
 from report.made_up import LAYER
 from report.test_inputs import edit_json
@@ -23,11 +23,11 @@ WHY = "this model predicts which gene, not how much"
 def logits(run_folder):
     """The run as if its model predicted genes rather than amounts."""
     shutil.rmtree(run_folder / "contrast" / "expression")
-    edit_json(run_folder / "steer/programs/summary.json", lambda s: s.update(quantity="token_logit"))
+    edit_json(run_folder / "steer/programs/summary.json", lambda s: s.update(output_kind="token_logit"))
     path = run_folder / "contrast/latent/summary.json"
     summary = json.loads(path.read_text())
     scores = {name.replace("expression_", "token_logit_"): row for name, row in summary["scores"].items()}
-    path.write_text(json.dumps(summary | {"quantity": "token_logit", "scores": scores}))
+    path.write_text(json.dumps(summary | {"output_kind": "token_logit", "scores": scores}))
     (run_folder / "contrast/absent.json").write_text(json.dumps({"expression": WHY}))
     return run_folder
 

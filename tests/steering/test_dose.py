@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cellprism.errors import ConfigError
-from cellprism.steering.bench import read_bench
 from cellprism.steering.dose import dose_sweep
+from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.steering.settings import DoseSettings
 from cellprism.store.tables import read_table, write_table
 from steering.planted import planted_cells
@@ -94,27 +94,29 @@ def test_tables_go_to_parquet_and_the_summary_to_json(swept, tmp_path):
     assert (effects.loc[effects["gene"] == "G7", "edited"] == 1).all()
 
 
-def test_random_edits_have_the_norm_of_the_edit_they_stand_in_for(real_model, real_sae, cells):
-    bench = read_bench(real_model, real_sae, cells, 1, 5)
-    feature = int(np.argmax(bench.energy))
-    rows = bench.rows(feature)
-    assert bench.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(bench.energy[feature]))
-    assert (bench.fires[:, feature] == np.isin(np.arange(17), rows)).all()
-    activation, edited = bench.gene_activation(feature)
-    assert activation.shape == edited.shape == (29,)
-    assert activation.sum() > 0
-    total = sum(float(a.square().sum()) for _, a in bench.activations(feature))
-    assert total == pytest.approx(bench.energy[feature], rel=1e-4)
+def test_random_edits_have_the_norm_of_the_edit_they_are_matched_to(real_model, real_sae, cells):
+    feature = int(np.argmax(read_dose_cells(real_model, real_sae, cells, 1, 5, []).squared_norm))
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5, [feature])
+    rows = dose_cells.rows(feature)
+    assert dose_cells.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(dose_cells.squared_norm[feature]))
+    assert (dose_cells.fires[:, feature] == np.isin(np.arange(17), rows)).all()
+    kept = dose_cells.cache.kept
+    activation = (kept.code_values * (kept.code_features == feature)).sum(dim=2)[:, :29]
+    assert float(activation.square().sum()) == pytest.approx(dose_cells.squared_norm[feature], rel=1e-4)
+    np.testing.assert_allclose(dose_cells.activation.mean[0], activation.mean(dim=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dose_cells.edited_share(feature), (activation != 0).double().mean(dim=0))
+    residual = float(kept.x[rows][:, :29].norm())
+    assert dose_cells.edit_ratio(feature, -2.0) == pytest.approx(dose_cells.edit_norm(feature, -2.0) / residual)
 
 
 def test_effects_on_the_cells_that_fire_are_those_of_steering_all_cells(real_model, real_sae, cells):
     from cellprism.steering.intervene import steer
 
-    bench = read_bench(real_model, real_sae, cells, 1, 5)
-    feature = int(np.argsort(bench.fires.sum(axis=0))[20])
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5, [])
+    feature = int(np.argsort(dose_cells.fires.sum(axis=0))[20])
     out = steer(real_model, real_sae, cells, 1, {feature: 5.0})
     expected = (out.layers["steered"] - out.layers["baseline"]).mean(axis=0)
-    np.testing.assert_allclose(bench.feature_effect(feature, 5.0), expected, atol=1e-5)
+    np.testing.assert_allclose(dose_cells.feature_effect(feature, 5.0), expected, atol=1e-5)
 
 
 def test_a_sweep_of_a_transformer_is_reproducible(real_model, real_sae, cells):

@@ -8,15 +8,15 @@ import torch
 
 from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.bench import read_bench
-from cellprism.steering.contrast import contrast
+from cellprism.steering.contrast.contrast import contrast
 from cellprism.steering.dose import dose_sweep
-from cellprism.steering.intervene import SteerEdit, encode_site, steer
+from cellprism.steering.dose_cells import read_dose_cells
+from cellprism.steering.intervene import edited, encode_site, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
-from cellprism.steering.pool import read_pool
 from cellprism.steering.settings import ContrastSettings, DoseSettings
+from cellprism.steering.site_cache import read_site_cache
 from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells, planted_sae
-from steering.test_readout import sparse_cells
+from steering.test_model_output import sparse_cells
 
 RECIPE = {3: 2.5, 11: 0.2}
 QUICK = ContrastSettings(
@@ -44,7 +44,7 @@ def test_token_logits_are_steered_and_written_under_their_name():
     model, adata = PlantedRanks(), sparse_cells()
     out = steer(model, planted_sae(model), adata, 1, {7: -3.0})
     assert set(out.layers) == {"token_logit_baseline", "token_logit_steered"}
-    assert out.uns["cellprism"]["steer"]["quantity"] == "token_logit"
+    assert out.uns["cellprism"]["steer"]["output_kind"] == "token_logit"
     expected = np.where(adata.X.toarray() == 0, np.nan, adata.X.toarray())
     np.testing.assert_allclose(out.layers["token_logit_baseline"], expected, atol=1e-4)
     expected[:, 7] *= -3
@@ -65,7 +65,7 @@ def test_without_a_decoder_steering_gives_embeddings_alone():
     model = PlantedWhole(decodes=False)
     out = steer(model, whole_sae(model), planted_cells({}), 1, {7: 3.0})
     assert not out.layers
-    assert out.uns["cellprism"]["steer"]["quantity"] == "nothing"
+    assert out.uns["cellprism"]["steer"]["output_kind"] == "nothing"
     assert not np.array_equal(out.obsm["embedding_baseline"], out.obsm["embedding_steered"])
 
 
@@ -78,48 +78,48 @@ def test_padding_is_never_edited(positions):
     assert (~batch.present).any()
     code = encode_site(sae, x, batch, positions)
     assert (code.values.view(*x.shape[:2], -1)[~batch.present] == 0).all()
-    moved = SteerEdit(sae, dict.fromkeys(range(41), 5.0), positions)(x, batch)
+    moved = edited(x, code, torch.full((41,), 5.0), sae.W_dec)
     assert (moved[~batch.present] == 0).all()
     assert (moved[batch.present] != x[batch.present]).any()
 
 
-def test_a_pool_takes_any_cells_whatever_their_genes():
+def test_a_cache_takes_any_cells_whatever_their_genes():
     model, adata = PlantedRanks(), sparse_cells()
-    pool = read_pool(model, planted_sae(model), adata, 1, 7)
-    assert pool.quantity == "token_logit"
-    assert "G11" not in pool.genes, "two cells are too few to speak of a gene"
-    assert len(pool.genes) == 28
+    cache = read_site_cache(model, planted_sae(model), adata, 1, 7)
+    assert cache.output_kind == "token_logit"
+    assert "G11" not in cache.genes, "two cells are too few to speak of a gene"
+    assert len(cache.genes) == 28
     rows = np.array([29, 3, 14])
-    found = pool.predict(rows, torch.ones(41))
-    np.testing.assert_allclose(found.values, pool.baseline.values[rows], atol=1e-5)
-    np.testing.assert_allclose(np.nan_to_num(found.values), adata[rows, pool.genes].X.toarray(), atol=1e-4)
-    other = read_pool(model, planted_sae(model), adata, 1, 30)
-    np.testing.assert_allclose(other.baseline.values, pool.baseline.values, atol=1e-5)
+    found = cache.predict(rows, torch.ones(41))
+    np.testing.assert_allclose(found.values, cache.baseline.values[rows], atol=1e-5)
+    np.testing.assert_allclose(np.nan_to_num(found.values), adata[rows, cache.genes].X.toarray(), atol=1e-4)
+    other = read_site_cache(model, planted_sae(model), adata, 1, 30)
+    np.testing.assert_allclose(other.baseline.values, cache.baseline.values, atol=1e-5)
 
 
 def test_means_and_vectors_go_by_gene_where_cells_have_genes_of_their_own():
     model, adata = PlantedRanks(), sparse_cells()
-    pool = read_pool(model, planted_sae(model), adata, 1, 7)
+    cache = read_site_cache(model, planted_sae(model), adata, 1, 7)
     source, target = np.arange(17), np.arange(17, 30)
     counts = adata.X.toarray()
-    vectors = difference_of_means(pool, source, target)
+    vectors = difference_of_means(cache, source, target)
     for g in range(29):
         means = [counts[rows, g][counts[rows, g] > 0] for rows in (source, target)]
         gap = means[1].mean() - means[0].mean() if all(m.size for m in means) else 0.0
         torch.testing.assert_close(vectors[g], gap * model.rows[g], atol=1e-4, rtol=1e-3)
-    assert (tokens_at(pool, source)[:29].numpy() == (counts[source] > 0).sum(axis=0)).all()
+    assert (tokens_at(cache, source)[:29].numpy() == (counts[source] > 0).sum(axis=0)).all()
     weight = (counts[source] > 0).sum(axis=0)
     expected = (weight[:, None] * vectors[:29].numpy()).sum(axis=0) / weight.sum()
-    np.testing.assert_allclose(shared_vector(pool, vectors, source)[5], expected, atol=1e-5)
-    moved = torch.cat([x - pool.x[batch.cell] for batch, x in moved_along(pool, source, vectors, 3.0)])
+    np.testing.assert_allclose(shared_vector(cache, vectors, source)[5], expected, atol=1e-5)
+    moved = torch.cat([x - cache.kept.x[batch.cell] for batch, x in moved_along(cache, source, vectors, 3.0)])
     assert float(moved.norm()) == pytest.approx(3, rel=1e-4)
-    assert (moved[~pool.present[source]] == 0).all()
+    assert (moved[~cache.present[source]] == 0).all()
 
 
 def test_effects_are_means_over_the_cells_that_carry_a_gene():
     model, adata = PlantedRanks(), sparse_cells()
     result = dose_sweep(model, planted_sae(model), adata, 1, {7: ["G7"]}, held_out={7: ["G9", "G11"]}, settings=FEW)
-    assert result.quantity == "token_logit"
+    assert result.output_kind == "token_logit"
     effects = result.effects.pivot(index="alpha", columns="gene", values="effect")
     assert "G11" not in effects
     seen = adata.X.toarray()[:, 7]
@@ -137,7 +137,7 @@ def test_a_feature_whose_genes_too_few_cells_carry_is_not_judged():
     assert result.summary == [
         {
             "feature": 11,
-            "status": "too few of these cells carry its genes",
+            "status": "too few of these cells express its genes",
             "firing_rate": pytest.approx(0.004, abs=2e-3),
         }
     ]
@@ -157,8 +157,8 @@ def test_effects_of_a_cell_s_one_vector_reach_all_genes_and_edit_none_of_their_t
 def test_the_strongest_genes_of_a_feature_without_tokens_are_those_it_varies_with():
     model = PlantedWhole()
     adata = planted_cells({}, noise=0.4)
-    bench = read_bench(model, whole_sae(model), adata, 1, 50)
-    assert [bench.strongest(f, 1).item() for f in (3, 7, 23)] == [3, 7, 23]
+    dose_cells = read_dose_cells(model, whole_sae(model), adata, 1, 50, [3, 7, 23])
+    assert [dose_cells.strongest(f, 1).item() for f in (3, 7, 23)] == [3, 7, 23]
 
 
 @pytest.mark.parametrize("objective", ["latent", "expression"])
@@ -178,7 +178,7 @@ def test_a_recipe_is_reported_on_token_logits_where_there_is_no_expression():
         model, planted_sae(model), adata, 1, "helper", "killer", settings=QUICK, seed=1, named=("G3", "CD8A")
     )
     scores = found.summary["scores"]
-    assert found.summary["quantity"] == "token_logit"
+    assert found.summary["output_kind"] == "token_logit"
     assert not [name for name in scores if "expression" in name]
     assert scores["token_logit_progress"]["value"] == pytest.approx(1, abs=0.25)
     assert scores["token_logit_progress"]["low"] <= scores["token_logit_progress"]["value"]
@@ -193,7 +193,7 @@ def test_without_a_decoder_a_recipe_is_judged_in_the_embedding_alone():
     model = PlantedWhole(decodes=False)
     adata = planted_cells(RECIPE, noise=0.02)
     found = contrast(model, whole_sae(model), adata, 1, "helper", "killer", settings=QUICK, seed=1)
-    assert found.summary["quantity"] == "nothing"
+    assert found.summary["output_kind"] == "nothing"
     assert set(found.summary["scores"]) == {
         "fraction_closer", "latent_progress", "latent_shift", "distance_closed", "drift", "variance_kept",
         "fraction_closer_to_source",
@@ -238,10 +238,10 @@ def test_an_autoencoder_with_thresholds_is_steered_like_one_with_k(planted):
     model, sae = planted
     adata = with_gaps(planted_cells({}))
     threshold = replace(sae, k=None, threshold=torch.full((41,), 1e-3), architecture="jumprelu")
-    pools = [read_pool(model, s, adata, 1, 7) for s in (sae, threshold)]
+    pools = [read_site_cache(model, s, adata, 1, 7) for s in (sae, threshold)]
     strengths = torch.linspace(-2, 3, 41)
     rows = np.array([111, 3, 50])
-    np.testing.assert_allclose(*(pool.predict(rows, strengths).values for pool in pools), atol=1e-4)
+    np.testing.assert_allclose(*(cache.predict(rows, strengths).values for cache in pools), atol=1e-4)
     outs = [steer(model, s, adata, 1, {7: -3.0, 11: 0.0}, batch_size=9).layers["steered"] for s in (sae, threshold)]
     np.testing.assert_allclose(*outs, atol=1e-4)
 

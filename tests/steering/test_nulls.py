@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from cellprism.steering.contrast.baselines import edit_norms
 from cellprism.steering.intervene import edited
 from cellprism.steering.nulls import (
     difference_of_means,
     feature_activation,
-    firing_and_energy,
+    firing_and_edit_norms,
     moved_along,
     moved_as_feature,
     nearest_features,
@@ -16,106 +17,105 @@ from cellprism.steering.nulls import (
     random_direction,
     random_recipe,
 )
-from cellprism.steering.pool import read_pool
-from cellprism.steering.rivals import edit_norms
+from cellprism.steering.site_cache import read_site_cache
 
 ROWS = np.arange(0, 17, 2)
 
 
 @pytest.fixture(scope="module")
-def pool(real_model, real_sae, cells):
-    return read_pool(real_model, real_sae, cells, 1, 5)
+def cache(real_model, real_sae, cells):
+    return read_site_cache(real_model, real_sae, cells, 1, 5)
 
 
-def total_norm(pool, rows, residuals) -> float:
+def total_norm(cache, rows, residuals) -> float:
     moved = torch.cat([x for _, x in residuals])
-    return float((moved - pool.x[rows]).norm())
+    return float((moved - cache.kept.x[rows]).norm())
 
 
-def test_firing_and_energy_are_loops_over_tokens(pool):
-    firing, energy = firing_and_energy(pool, ROWS)
-    z = torch.zeros(*pool.x.shape[:2], 41).scatter_(2, pool.code_features, pool.code_values)[ROWS]
-    np.testing.assert_allclose(firing, (z != 0).float().sum(dim=(0, 1)) / pool.present[ROWS].sum(), atol=1e-6)
-    np.testing.assert_allclose(energy, z.square().sum(dim=(0, 1)), rtol=1e-4)
+def test_firing_and_edit_norms_are_loops_over_tokens(cache):
+    firing, squared_norm = firing_and_edit_norms(cache, ROWS)
+    z = torch.zeros(*cache.kept.x.shape[:2], 41).scatter_(2, cache.kept.code_features, cache.kept.code_values)[ROWS]
+    np.testing.assert_allclose(firing, (z != 0).float().sum(dim=(0, 1)) / cache.present[ROWS].sum(), atol=1e-6)
+    np.testing.assert_allclose(squared_norm, z.square().sum(dim=(0, 1)), rtol=1e-4)
 
 
-def test_a_random_direction_edits_the_same_tokens_by_as_much(pool):
+def test_a_random_direction_edits_the_same_tokens_by_as_much(cache):
     feature, strength = 3, -2.0
-    direction = random_direction(pool, np.random.default_rng(0))
+    direction = random_direction(cache, np.random.default_rng(0))
     assert float(direction.norm()) == pytest.approx(1, abs=1e-5)
     strengths = torch.ones(41)
     strengths[feature] = strength
-    (cells,) = read_whole(pool)
-    as_feature = edited(cells.x, cells.code, strengths, pool.W_dec) - cells.x
-    moved = torch.cat([x for _, x in moved_as_feature(pool, np.arange(17), feature, strength, direction)]) - cells.x
+    (cells,) = read_whole(cache)
+    as_feature = edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x
+    moved = torch.cat([x for _, x in moved_as_feature(cache, np.arange(17), feature, strength, direction)]) - cells.x
     torch.testing.assert_close(moved.norm(dim=-1), as_feature.norm(dim=-1), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(moved, as_feature, atol=1e-3)
 
 
-def read_whole(pool):
+def read_whole(cache):
     from dataclasses import replace
 
-    return list(replace(pool, batch_size=17).take(np.arange(17)))
+    return list(replace(cache, batch_size=17).take(np.arange(17)))
 
 
-def test_activations_are_those_of_one_feature(pool):
-    (cells,) = read_whole(pool)
+def test_activations_are_those_of_one_feature(cache):
+    (cells,) = read_whole(cache)
     expected = torch.zeros(len(cells.code.values), 41).scatter_(1, cells.code.features, cells.code.values)[:, 7]
     torch.testing.assert_close(feature_activation(cells.code, 7), expected)
 
 
 @pytest.mark.parametrize("per_token", [False, True])
-def test_vectors_are_added_at_present_tokens_with_exactly_the_norm_asked_for(pool, per_token):
+def test_vectors_are_added_at_present_tokens_with_exactly_the_norm_asked_for(cache, per_token):
     rng = torch.Generator().manual_seed(0)
     vectors = torch.randn(31, 16, generator=rng) if per_token else torch.ones(31, 16)
-    moved = list(moved_along(pool, ROWS, vectors, 7.0))
-    assert total_norm(pool, ROWS, moved) == pytest.approx(7, rel=1e-4)
-    assert all(torch.equal(x[:, 29:], pool.x[batch.cell][:, 29:]) for batch, x in moved)
+    moved = list(moved_along(cache, ROWS, vectors, 7.0))
+    assert total_norm(cache, ROWS, moved) == pytest.approx(7, rel=1e-4)
+    assert all(torch.equal(x[:, 29:], cache.kept.x[batch.cell][:, 29:]) for batch, x in moved)
 
 
-def test_the_difference_of_means_is_a_loop_over_tokens(pool):
+def test_the_difference_of_means_is_a_loop_over_tokens(cache):
     source, target = np.array([0, 3, 5]), np.array([1, 2, 8, 13])
-    found = difference_of_means(pool, source, target)
+    found = difference_of_means(cache, source, target)
     for t in range(29):
-        expected = pool.x[target, t].mean(dim=0) - pool.x[source, t].mean(dim=0)
+        expected = cache.kept.x[target, t].mean(dim=0) - cache.kept.x[source, t].mean(dim=0)
         torch.testing.assert_close(found[t], expected, atol=1e-5, rtol=1e-4)
     assert (found[29:] == 0).all()
 
 
-def test_stand_ins_are_the_features_most_alike_and_never_silent_ones():
+def test_matched_controls_are_the_features_most_alike_and_never_silent_ones():
     firing = np.array([0.1, 0.11, 0.5, 0.1, 0.0, 0.09])
-    energy = np.array([1.0, 1.1, 1.0, 30.0, 0.0, 0.9])
-    assert nearest_features(firing, energy, 0, np.arange(6), 3).tolist() == [1, 5, 2]
-    assert 4 not in nearest_features(firing, energy, 0, np.arange(6), 6)
-    assert 0 not in nearest_features(firing, energy, 0, np.arange(6), 6)
+    squared_norm = np.array([1.0, 1.1, 1.0, 30.0, 0.0, 0.9])
+    assert nearest_features(firing, squared_norm, 0, np.arange(6), 3).tolist() == [1, 5, 2]
+    assert 4 not in nearest_features(firing, squared_norm, 0, np.arange(6), 6)
+    assert 0 not in nearest_features(firing, squared_norm, 0, np.arange(6), 6)
 
 
-def test_a_random_recipe_has_the_same_strengths_on_other_features(pool):
-    firing, energy = firing_and_energy(pool, ROWS)
+def test_a_random_recipe_has_the_same_strengths_on_other_features(cache):
+    firing, squared_norm = firing_and_edit_norms(cache, ROWS)
     strengths = torch.ones(41)
-    fires = np.flatnonzero(energy > 0)[:7]
+    fires = np.flatnonzero(squared_norm > 0)[:7]
     strengths[fires] = torch.tensor([2.0, -1.0, 0.5, 3.0, 0.0, 1.5, -4.0])
-    other = random_recipe(strengths, firing, energy, np.random.default_rng(0))
+    other = random_recipe(strengths, firing, squared_norm, np.random.default_rng(0))
     assert sorted(other[other != 1].tolist()) == sorted(strengths[fires].tolist())
     assert not torch.equal(other, strengths)
-    assert (energy[(other != 1).numpy()] > 0).all()
+    assert (squared_norm[(other != 1).numpy()] > 0).all()
 
 
-def test_a_recipe_of_nearly_all_features_still_finds_stand_ins():
-    firing = energy = np.full(5, 0.1)
+def test_a_recipe_of_nearly_all_features_still_finds_matched_controls():
+    firing = squared_norm = np.full(5, 0.1)
     strengths = torch.tensor([2.0, 3.0, 4.0, 5.0, 6.0])
     for seed in range(11):
-        other = random_recipe(strengths, firing, energy, np.random.default_rng(seed))
+        other = random_recipe(strengths, firing, squared_norm, np.random.default_rng(seed))
         assert sorted(other.tolist()) == strengths.tolist()
 
 
-def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(pool):
+def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(cache):
     strengths = torch.full((41,), 2.5)
-    edit, residual = edit_norms(pool, ROWS, strengths)
-    (cells,) = read_whole(pool)
-    change = (edited(cells.x, cells.code, strengths, pool.W_dec) - cells.x)[ROWS]
+    edit, residual = edit_norms(cache, ROWS, strengths)
+    (cells,) = read_whole(cache)
+    change = (edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x)[ROWS]
     assert edit == pytest.approx(float(change.norm()), rel=1e-4)
-    assert residual == pytest.approx(float(pool.x[ROWS][:, :29].norm()), rel=1e-4)
+    assert residual == pytest.approx(float(cache.kept.x[ROWS][:, :29].norm()), rel=1e-4)
 
 
 def test_a_null_is_summed_up_without_its_missing_replicates():

@@ -8,6 +8,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from cellprism.report.inputs import read_run
 from models.scgpt.published import write_folder
 from sklearn.decomposition import PCA
 
@@ -17,7 +18,6 @@ from cellprism.errors import ModelError
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
 from cellprism.models.scgpt.files import published_name
 from cellprism.models.scgpt.model import ScGpt
-from cellprism.report.inputs import read_run
 from cellprism.report.page import write_report
 from cellprism.workflow.config import read_config
 from cellprism.workflow.pipeline import continue_run, start_run
@@ -90,15 +90,15 @@ def bare(asked, tmp_path_factory) -> Path:
     return run_of({**asked, "cells": str(folder / "cells.h5ad"), "model": "obsm:X_pca"}, folder / "run", *WHOLE)
 
 
-def test_a_model_of_ranks_is_read_over_carriers_and_in_token_logits(ranks):
+def test_a_model_of_ranks_is_read_over_expressing_cells_and_in_token_logits(ranks):
     table = anndata.read_h5ad(ranks / "features/L0/genes.h5ad")
     assert table.uns["cellprism"]["tokens"] == "genes"
-    carriers = table.var["n_cells"].to_numpy()
-    assert carriers.min() < carriers.max() <= 37
+    expressing = table.var["n_cells"].to_numpy()
+    assert expressing.min() < expressing.max() <= 37
     tested = set(", ".join(pd.read_parquet(ranks / "features/L0/features.parquet")["top_genes"]).split(", "))
-    assert not tested & set(table.var_names[~table.var["carried"]])
-    assert summary(ranks, "steer/programs")["quantity"] == "token_logit"
-    assert summary(ranks, "contrast/latent")["quantity"] == "token_logit"
+    assert not tested & set(table.var_names[~table.var["expressed"]])
+    assert summary(ranks, "steer/programs")["output_kind"] == "token_logit"
+    assert summary(ranks, "contrast/latent")["output_kind"] == "token_logit"
 
 
 def test_the_page_says_which_genes_a_model_of_ranks_leaves_unread(ranks):
@@ -126,7 +126,7 @@ def test_the_page_of_a_model_of_ranks_never_calls_a_logit_expression(ranks):
 
 
 def test_a_model_of_bins_is_steered_in_expression(bins):
-    assert summary(bins, "steer/programs")["quantity"] == "expression"
+    assert summary(bins, "steer/programs")["output_kind"] == "expression"
     assert (bins / "contrast/expression/summary.json").is_file()
     assert anndata.read_h5ad(bins / "features/L0/genes.h5ad").uns["cellprism"]["tokens"] == "genes"
     assert "log(1 + counts per 10,000)" in page(bins)
@@ -149,11 +149,11 @@ def test_a_model_of_whole_cells_gets_genes_by_association_and_says_so(whole):
 def test_both_objectives_have_a_meaning_for_a_decoder(whole):
     assert json.loads((whole / "contrast/absent.json").read_text()) == {}
     for objective in ("latent", "expression"):
-        assert summary(whole, f"contrast/{objective}")["quantity"] == "expression"
+        assert summary(whole, f"contrast/{objective}")["output_kind"] == "expression"
     measures = json.loads((whole / "sae/L0/measures.json").read_text())
     assert measures["tokens"] == "cells"
     assert "reads a cell as a whole" in measures["classes"]["absent"]
-    assert summary(whole, "steer/programs")["quantity"] == "expression"
+    assert summary(whole, "steer/programs")["output_kind"] == "expression"
 
 
 def test_without_a_decoder_the_page_says_what_is_missing(bare, capsys):

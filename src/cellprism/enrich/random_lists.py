@@ -63,8 +63,10 @@ def popularity_lists(lists: Mapping[Any, Iterable[str]], terms: Terms, seed: See
     """
     permutation = matched_permutation(np.asarray(terms.member.sum(axis=0)).ravel(), np.random.default_rng(seed))
     pool = tuple(terms.gene)
-    stand_in = {gene: pool[other] for gene, other in zip(pool, permutation, strict=True)}
-    return {name: tuple(stand_in[g] for g in dict.fromkeys(genes) if g in stand_in) for name, genes in lists.items()}
+    matched_gene = {gene: pool[other] for gene, other in zip(pool, permutation, strict=True)}
+    return {
+        name: tuple(matched_gene[g] for g in dict.fromkeys(genes) if g in matched_gene) for name, genes in lists.items()
+    }
 
 
 def gene_use_lists(

@@ -83,7 +83,7 @@ def strength_gradient(
     return total.index_add_(0, code.features.flatten(), (code.values * inner).flatten())
 
 
-def edit_energy(code: SparseCode, W_dec: Float[Tensor, "feature d_model"]) -> Float[Tensor, " feature"]:
+def squared_edit_norm(code: SparseCode, W_dec: Float[Tensor, "feature d_model"]) -> Float[Tensor, " feature"]:
     """Squared size, summed over tokens, of the edit that raises one feature's strength by 1.
 
     Formula: E_f = |W_dec[f]|^2 sum_t z_tf^2. The edit at strength alpha has size |alpha - 1| sqrt(E_f).

@@ -21,7 +21,7 @@ from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import InputError
-from cellprism.features.tokens import all_are_genes
+from cellprism.features.tokens.residuals import all_are_genes
 from cellprism.types import CellModel
 
 CHANCE = 3.0

@@ -10,6 +10,7 @@ Notable choices
   the trained one does on average.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +28,11 @@ from cellprism.features.association import association_table, tokens_are_genes
 from cellprism.features.collect import (
     BY_ACTIVATION,
     BY_ASSOCIATION,
-    carried,
     centring_of,
     check_site,
+    expressed,
 )
-from cellprism.features.source import CellTokens, Held, TokenSource
+from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
 from cellprism.types import CellModel, Site
@@ -46,7 +47,7 @@ def neuron_genes(
     *,
     sae: SparseAutoencoder | None = None,
     batch_size: int = 32,
-    tokens: TokenSource | None = None,
+    tokens: CellTokens | None = None,
 ) -> AnnData:
     """Mean activation of each neuron's two tails at each gene, in the form of ``feature_genes``.
 
@@ -71,7 +72,7 @@ def neuron_genes(
     """
     site = Site(layer, model.n_layers) if sae is None else check_site(model, sae, layer)
     tokens = CellTokens(model, adata, [layer], batch_size=batch_size) if tokens is None else tokens
-    mean = _mean(tokens, sae, model.d_model) if centre else torch.zeros(model.d_model)
+    mean = _mean(_axis_values(model, adata, layer, tokens, sae)) if centre else torch.zeros(model.d_model)
     recipe = {
         "model": model.name,
         "layer": layer,
@@ -81,15 +82,18 @@ def neuron_genes(
         "gene_filter": "none",
     }
     if not tokens_are_genes(model, adata):
-        z = torch.cat([_tails(_read(part, sae) - mean) for part in tokens.in_order()])
+        values = _axis_values(model, adata, layer, tokens, sae)
+        z = torch.cat([_tails(x - mean.to(x.device)).cpu() for x, _ in values])
         recipe |= {"tokens": "cells", "table": BY_ASSOCIATION}
         table = association_table(sp.csr_matrix(z.numpy()), adata, _names(model.d_model), recipe)
         table.obs["neuron"] = _axes(model.d_model)
         return table
     column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
-    sums = _TailSums(adata.n_vars, model.d_model)
-    for part in tokens.in_order():
-        sums.add(_read(part, sae) - mean, column[part.gene.long().cpu()])
+    sums: _TailSums | None = None
+    for x, gene in _axis_values(model, adata, layer, tokens, sae):
+        sums = _TailSums(adata.n_vars, model.d_model, x.device) if sums is None else sums
+        sums.add(x - mean.to(x.device), column.to(x.device)[gene])
+    assert sums is not None, "no cells are refused"
     return sums.table(adata, recipe | {"tokens": "genes", "table": BY_ACTIVATION})
 
 
@@ -109,11 +113,11 @@ def _axes(d_model: int) -> Int[np.ndarray, " tail"]:
 class _TailSums:
     """Sums over cells of both tails of every axis at every gene; columns are n0+, n0-, n1+, ..."""
 
-    def __init__(self, n_genes: int, d_model: int):
-        self.total = torch.zeros(n_genes, 2 * d_model, dtype=torch.float64)
-        self.fired = torch.zeros(n_genes, 2 * d_model, dtype=torch.float64)
-        self.largest = torch.zeros(n_genes, 2 * d_model)
-        self.cells = torch.zeros(n_genes, dtype=torch.float64)
+    def __init__(self, n_genes: int, d_model: int, device: torch.device):
+        self.total = torch.zeros(n_genes, 2 * d_model, dtype=torch.float64, device=device)
+        self.fired = torch.zeros_like(self.total)
+        self.largest = torch.zeros(n_genes, 2 * d_model, device=device)
+        self.cells = torch.zeros(n_genes, dtype=torch.float64, device=device)
 
     def add(self, x: Float[Tensor, "token d_model"], gene: Int[Tensor, " token"]) -> None:
         tails = _tails(x)
@@ -124,33 +128,41 @@ class _TailSums:
 
     def table(self, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
         """Tails x genes, as ``neuron_genes`` describes it."""
-        carriers = self.cells.clamp(min=1)[:, None]
-        enough = carried(self.cells.long().numpy(), adata.n_obs)
-        mean = np.where(enough, (self.total / carriers).T.float().numpy(), np.float32(0))
+        total, fired, largest, cells = (t.cpu() for t in (self.total, self.fired, self.largest, self.cells))
+        expressing = cells.clamp(min=1)[:, None]
+        enough = expressed(cells.long().numpy(), adata.n_obs)
+        mean = np.where(enough, (total / expressing).T.float().numpy(), np.float32(0))
         obs = pd.DataFrame(
             {
                 "neuron": _axes(len(mean) // 2),
-                "firing_rate": (self.fired.sum(dim=0) / self.cells.sum()).numpy(),
+                "firing_rate": (fired.sum(dim=0) / cells.sum()).numpy(),
                 "participation_ratio": participation_ratio(mean.astype(np.float64)),
             },
             index=_names(len(mean) // 2),
         )
-        layers = {"max": self.largest.T.numpy(), "frac": (self.fired / carriers).T.float().numpy()}
-        var = pd.DataFrame(adata.var).assign(n_cells=self.cells.long().numpy(), carried=enough)
+        layers = {"max": largest.T.numpy(), "frac": (fired / expressing).T.float().numpy()}
+        var = pd.DataFrame(adata.var).assign(n_cells=cells.long().numpy(), expressed=enough)
         return AnnData(X=mean, obs=obs, var=var, layers=layers, uns={"cellprism": recipe})
 
 
-def _read(part: Held, sae: SparseAutoencoder | None) -> Float[Tensor, "token d_model"]:
-    x = part.x[0].float()
-    return (x if sae is None else sae.centred(x, part.gene.long())).cpu()
+def _axis_values(
+    model: CellModel, adata: AnnData, layer: int, tokens: CellTokens, sae: SparseAutoencoder | None
+) -> Iterator[tuple[Float[Tensor, "token d_model"], Int[Tensor, " token"]]]:
+    """Residuals without the autoencoder's centre, where there is one, and the gene of each; where they are kept."""
+    for held in tokens_at(model, adata, [layer], shared=tokens):
+        x, gene = held.x[0].float(), held.gene.long()
+        if sae is not None:
+            x, gene = x.to(sae.W_dec.device), gene.to(sae.W_dec.device)
+            x = sae.centred(x, gene)
+        yield x, gene
 
 
-def _mean(tokens: TokenSource, sae: SparseAutoencoder | None, d_model: int) -> Float[Tensor, " d_model"]:
+def _mean(values: Iterable[tuple[Float[Tensor, "_ d_model"], Int[Tensor, " _"]]]) -> Float[Tensor, " d_model"]:
     """Mean over all tokens."""
-    total, count = torch.zeros(d_model, dtype=torch.float64), 0
-    for part in tokens.in_order():
-        total += _read(part, sae).double().sum(dim=0)
-        count += len(part.gene)
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for x, gene in values:
+        total = total.to(x.device) + x.double().sum(dim=0)
+        count += len(gene)
     return (total / count).float()
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from cellprism.errors import ModelError
 from cellprism.features.association import tokens_are_genes
 from cellprism.features.collect import check_site
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import CellModel
 
@@ -43,12 +43,18 @@ def gene_classes(adata: AnnData) -> pd.Series:
 
 @torch.no_grad()
 def fit_by_class(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int = 32
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    batch_size: int = 32,
+    tokens: CellTokens | None = None,
 ) -> pd.DataFrame:
     """Explained variance and shares of variance and error, per class of genes.
 
     Formula: with m the mean of the (centred) vectors of all tokens, a class has the variance sum |x - m|^2 and
-    the error sum |x - x_hat|^2 over its tokens; explained is 1 - error / variance.
+    the error sum |x - x_hat|^2 over its tokens; explained is 1 - error / variance. ``tokens`` are those of the cells,
+    where several measures are taken of them.
 
     Returns:
         A row per class: ``class``, ``genes``, ``tokens``, ``variance_share``, ``error_share`` (of all tokens'),
@@ -67,23 +73,26 @@ def fit_by_class(
         raise ModelError("a transcoder rebuilds another layer than it reads; classes of genes need an autoencoder")
     classes = gene_classes(adata)
     order = [name for name in (*NAMED, *LEVELS) if (classes == name).any()]
+    device = sae.W_dec.device
     of_gene = torch.full((len(model.genes),), -1)
     places = pd.Index(model.genes).get_indexer(adata.var_names)
     of_gene[torch.from_numpy(places)] = torch.from_numpy(pd.Index(order).get_indexer(pd.Index(classes)))
-    n = len(order)
-    count, error, squares = torch.zeros(n).long(), torch.zeros(n).double(), torch.zeros(n).double()
-    total = torch.zeros(n, sae.d_model).double()
-    for x, gene, _ in residual_tokens(model, adata, layer, batch_size):
+    n, of_gene = len(order), of_gene.to(device)
+    count, error = torch.zeros(n, dtype=torch.long, device=device), torch.zeros(n, dtype=torch.float64, device=device)
+    squares, total = torch.zeros_like(error), error.new_zeros(n, sae.d_model)
+    for held in tokens_at(model, adata, [layer], batch_size, tokens):
+        x, gene = held.x[0].to(device), held.gene.long().to(device)
         group = None if sae.centre is None else gene
-        near = (sae.centred(x.float(), group) - sae.b_dec).double().cpu()
-        off = (sae.decode(sae.encode(x, group), group) - x.float()).double().square().sum(dim=1).cpu()
-        which: Int[torch.Tensor, " token"] = of_gene[gene.cpu()]
+        near = (sae.centred(x.float(), group) - sae.b_dec).double()
+        off = (sae.decode(sae.encode(x, group), group) - x.float()).double().square().sum(dim=1)
+        which: Int[torch.Tensor, " token"] = of_gene[gene]
         count += torch.bincount(which, minlength=n)
         error.index_add_(0, which, off)
         squares.index_add_(0, which, near.square().sum(dim=1))
         total.index_add_(0, which, near)
     mean = total.sum(dim=0) / count.sum()
     variance = squares - 2 * total @ mean + count * mean.square().sum()
+    count, error, variance = count.cpu(), error.cpu(), variance.cpu()
     return pd.DataFrame(
         {
             "class": order,

@@ -2,16 +2,16 @@
 
 Notable choices
 
-- One pass over the cells gives all tables and the variance shares (``survey``); ``feature_genes`` and
+- One pass over the cells gives all tables and the variance shares (``feature_statistics``); ``feature_genes`` and
   ``cell_features`` are parts of it.
-- Means are over the cells that carry a gene, silent ones included: all cells for models that read every gene of every
-  cell, those that express it for models that read expressed genes alone. The mean over few carriers is mostly noise
-  and would head every list, so genes that fewer than ``FEWEST_CARRIERS`` cells carry are left out of them.
+- Means are over a gene's expressing cells, those in which it has a token: all cells for models that read every gene of
+  every cell. Cells in which the feature is silent there count as well. The mean over few expressing cells is mostly
+  noise and would head every list, so genes with fewer than ``FEWEST_EXPRESSING`` of them are left out.
 - Models that read a cell as a whole have no token a gene: see ``features.association``.
 - The result does not depend on the number of cells per forward pass or on their order, beyond rounding.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,22 +25,21 @@ from cellprism.equations.footprint import participation_ratio
 from cellprism.equations.variance import group_squares, two_way_shares
 from cellprism.errors import ModelError
 from cellprism.features.association import association_table, tokens_are_genes
-from cellprism.features.source import TokenSource
 from cellprism.features.tables import CellSums, GeneSums
-from cellprism.features.tokens import Tokens, residual_tokens
+from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.features.train import source_of
 from cellprism.features.variance import ResidualSums
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.types import CellModel, Site, SparseCode
+from cellprism.types import CellModel, Site
 
-FEWEST_CARRIERS = 5
-"""Genes with fewer cells (where there are as many) are in no list; see ``carried``."""
+FEWEST_EXPRESSING = 5
+"""Genes with fewer cells (where there are as many) are in no list; see ``expressed``."""
 BY_ACTIVATION = "mean activation, features x genes"
 BY_ASSOCIATION = "association of activation with expression over cells, in standard deviations, features x genes"
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class FeatureStatistics:
     """What one pass over the cells says of an autoencoder's features."""
 
     genes: AnnData
@@ -52,15 +51,15 @@ class Survey:
 
 
 @torch.no_grad()
-def survey(
+def feature_statistics(
     model: CellModel,
     sae: SparseAutoencoder,
     adata: AnnData,
     layer: int,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
-    tokens: TokenSource | None = None,
-) -> Survey:
+    tokens: CellTokens | None = None,
+) -> FeatureStatistics:
     """Feature x gene table, cell x feature table and variance shares in one pass over the cells.
 
     Args:
@@ -80,17 +79,17 @@ def survey(
     recipe = recipe_of(model, sae, adata, check_site(model, sae, layer))
     by_cell = CellSums(adata.n_obs, sae.n_features)
     by_gene = residual = None
+    device = sae.W_dec.device
     if tokens_are_genes(model, adata):
-        by_gene = GeneSums(sae.n_features, adata.n_vars)
-        residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model)
-        column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))
-    for x, gene, cell in residual_tokens(model, adata, layer, batch_size) if tokens is None else _kept(tokens):
+        by_gene = GeneSums(sae.n_features, adata.n_vars, device)
+        residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model, device)
+        column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes))).to(device)
+    for held in tokens_at(model, adata, [layer], batch_size, tokens):
+        x, gene, cell = held.x[0].to(device), held.gene.long().to(device), held.cell.long().to(device)
         code = sae.encode(x, None if sae.centre is None else gene)
-        code = SparseCode(code.values.cpu(), code.features.cpu(), code.n_features)
-        cell = cell.cpu()
         by_cell.add(code, cell)
         if by_gene is not None and residual is not None:
-            place = column[gene.cpu()]
+            place = column[gene]
             assert int(place.min()) >= 0, "present genes are columns of the AnnData"
             by_gene.add(code, place)
             residual.add(x, place, cell)
@@ -105,7 +104,7 @@ def survey(
         uns={"cellprism": recipe | {"tokens": genes.uns["cellprism"]["tokens"],
                                     "table": f"mean activation over {over}, cells x features"}},
     )  # fmt: skip
-    return Survey(genes, cells, {} if residual is None else residual.shares())
+    return FeatureStatistics(genes, cells, {} if residual is None else residual.shares())
 
 
 def feature_genes(
@@ -114,7 +113,7 @@ def feature_genes(
     adata: AnnData,
     layer: int,
     batch_size: int = 32,
-    tokens: TokenSource | None = None,
+    tokens: CellTokens | None = None,
 ) -> AnnData:
     """How strongly each feature belongs to each gene: its mean activation there.
 
@@ -122,18 +121,18 @@ def feature_genes(
     instead, and ``uns["cellprism"]["tokens"]`` is ``cells``: see ``features.association.association_table``.
 
     Returns:
-        AnnData, features x genes. ``X`` is the mean over the cells that carry the gene, zeros included, and 0 for
-        genes that are not ``carried``; layer ``max`` the largest activation, layer ``frac`` the share of carriers in
-        which the feature fires there. obs: ``firing_rate`` (share of tokens), ``participation_ratio``, ``n_genes``
-        (genes at which it ever fires), and how its variance splits: ``gene_share`` (between genes), ``cell_share``
-        (between cells), ``state_share`` (all but gene_share); NaN for features that never fire and where tokens are no
-        genes. var is that of ``adata``, with ``n_cells`` (carriers) and ``carried`` (whether there are enough of them
-        for lists). ``uns["cellprism"]`` is the recipe; its ``gene_share_by_chance`` is what genes would explain of
-        values dealt to the tokens at random, (genes - 1) / (tokens - 1).
+        AnnData, features x genes. ``X`` is the mean over the cells that express the gene, zeros included, and 0 for
+        genes that are not ``expressed``; layer ``max`` the largest activation, layer ``frac`` the share of expressing
+        cells in which the feature fires there. obs: ``firing_rate`` (share of tokens), ``participation_ratio``,
+        ``n_genes`` (genes at which it ever fires), and how its variance splits: ``gene_share`` (between genes),
+        ``cell_share`` (between cells), ``state_share`` (all but gene_share); NaN for features that never fire and where
+        tokens are no genes. var is that of ``adata``, with ``n_cells`` (expressing cells) and ``expressed`` (whether
+        there are enough of them for lists). ``uns["cellprism"]`` is the recipe; its ``gene_share_by_chance`` is what
+        genes would explain of values dealt to the tokens at random, (genes - 1) / (tokens - 1).
 
-    Arguments and errors are those of ``survey``, which gives both tables in one pass.
+    Arguments and errors are those of ``feature_statistics``, which gives both tables in one pass.
     """
-    return survey(model, sae, adata, layer, batch_size, tokens=tokens).genes
+    return feature_statistics(model, sae, adata, layer, batch_size, tokens=tokens).genes
 
 
 def cell_features(
@@ -145,9 +144,9 @@ def cell_features(
         AnnData, cells x features: ``X`` (sparse) is the mean over the cell's present genes, zeros included.
         obs is that of ``adata``; var holds what ``feature_genes`` has in obs.
 
-    Arguments and errors are those of ``survey``, which gives both tables in one pass.
+    Arguments and errors are those of ``feature_statistics``, which gives both tables in one pass.
     """
-    return survey(model, sae, adata, layer, batch_size).cells
+    return feature_statistics(model, sae, adata, layer, batch_size).cells
 
 
 def check_site(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
@@ -170,9 +169,9 @@ def check_site(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
     return site
 
 
-def carried(cells: Int[np.ndarray, " gene"], n_cells: int) -> Bool[np.ndarray, " gene"]:
-    """Genes that enough cells carry to speak of: ``FEWEST_CARRIERS``, or all of fewer cells."""
-    return cells >= min(FEWEST_CARRIERS, n_cells)
+def expressed(cells: Int[np.ndarray, " gene"], n_cells: int) -> Bool[np.ndarray, " gene"]:
+    """Genes that enough cells express to speak of: ``FEWEST_EXPRESSING``, or all of fewer cells."""
+    return cells >= min(FEWEST_EXPRESSING, n_cells)
 
 
 def recipe_of(model: CellModel, sae: SparseAutoencoder, adata: AnnData, site: Site) -> dict[str, Any]:
@@ -198,10 +197,6 @@ def centring_of(sae: SparseAutoencoder | None) -> str:
     return "global" if len(sae.centre) == 1 else "group"
 
 
-def _kept(tokens: TokenSource) -> Iterator[Tokens]:
-    return (Tokens(part.x[0], part.gene.long(), part.cell.long()) for part in tokens.in_order())
-
-
 def _gene_table(sums: GeneSums | None, by_cell: CellSums, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
     names = pd.Index([str(i) for i in range(by_cell.shape[1])], name="feature")
     if sums is None:
@@ -212,7 +207,7 @@ def _gene_table(sums: GeneSums | None, by_cell: CellSums, adata: AnnData, recipe
     shares = two_way_shares(
         tokens, sums.total.sum(axis=1), sums.squares, group_squares(sums.total.T, sums.cells), by_cell.squares()
     )
-    enough = carried(sums.cells, adata.n_obs)
+    enough = expressed(sums.cells, adata.n_obs)
     mean = np.where(enough, sums.mean(), np.float32(0))
     obs = pd.DataFrame(
         {
@@ -229,7 +224,7 @@ def _gene_table(sums: GeneSums | None, by_cell: CellSums, adata: AnnData, recipe
     return AnnData(
         X=mean,
         obs=obs,
-        var=pd.DataFrame(adata.var).assign(n_cells=sums.cells, carried=enough),
+        var=pd.DataFrame(adata.var).assign(n_cells=sums.cells, expressed=enough),
         layers={"max": sums.largest(), "frac": sums.frequency()},
         uns={"cellprism": recipe | {"tokens": "genes", "table": BY_ACTIVATION, "gene_share_by_chance": by_chance}},
     )

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-import torch
 from anndata import AnnData
 
 from cellprism.features.collect import check_site
-from cellprism.features.tokens import genes_of, residuals_at
+from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.evaluate import SaeMeasures, evaluate
 from cellprism.sae.stream import Vectors
@@ -14,26 +13,38 @@ from cellprism.types import CellModel, Site
 
 
 def evaluate_at(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int = 32
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    batch_size: int = 32,
+    tokens: CellTokens | None = None,
 ) -> SaeMeasures:
     """Measure an autoencoder on the present tokens of some cells; a transcoder on the layer that it writes to.
+
+    ``tokens`` are those of the cells, where several measures are taken of them: the model runs once for all.
 
     Raises:
         ModelError: the layer does not exist, or the autoencoder does not fit the model.
         InputError: there are no cells.
+        ConfigError: the tokens are not of these cells and layers.
     """
     check_site(model, sae, layer)
-    return evaluate(sae, _vectors(model, sae, adata, layer, batch_size))
+    return evaluate(sae, _vectors(model, sae, adata, layer, batch_size, tokens))
 
 
-@torch.no_grad()
 def _vectors(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    batch_size: int,
+    tokens: CellTokens | None,
 ) -> Iterator[Vectors]:
     layers = [layer]
     if sae.is_transcoder:
         layers.append(Site(int(sae.metadata["target_layer"]), model.n_layers).layer)
-    for batch in model.batches(adata, batch_size):
-        parts = [x[batch.present] for x in residuals_at(model, batch, layers)]
-        gene = None if sae.centre is None else genes_of(batch)[batch.present]
-        yield Vectors(parts[0], gene, parts[1] if sae.is_transcoder else None)
+    for held in tokens_at(model, adata, layers, batch_size, tokens):
+        x = [part.to(sae.W_dec.device) for part in held.x]
+        gene = None if sae.centre is None else held.gene.long().to(sae.W_dec.device)
+        yield Vectors(x[0], gene, x[1] if sae.is_transcoder else None)

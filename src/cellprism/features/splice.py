@@ -6,17 +6,20 @@ reconstruction, or ablated, at the tokens of present genes.
 
 Notable choices
 
-- Three ablations, from weak to strong as a yardstick: zero; the mean vector of all tokens; each gene's own mean vector.
+- Three ablations, from easy to hard to beat: zero; the mean vector of all tokens; each gene's own mean vector.
   A reconstruction that knows only which gene it looks at recovers nothing against the last. Where the cell is the one
   token there are the first two.
 - Every count of a cell is hidden or read by itself (binomial thinning), so that what is predicted is independent of
   what was read but for the cell's composition.
+- Several autoencoders are compared in one call: the untouched loss and those of the ablations are the same for all and
+  computed once.
 - The same genes, or counts, of the same cells are hidden in every comparison. Intervals are bootstraps over cells;
   cells of one donor are no replicates of donors.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -30,7 +33,7 @@ from cellprism.cells.columns import columns_of
 from cellprism.equations.effects import loss_recovered as recovered
 from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
-from cellprism.features.tokens import genes_of, residual_tokens
+from cellprism.features.tokens.residuals import genes_of, residual_tokens
 from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.models.latent.whole import CountsModel
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -68,19 +71,19 @@ class LossRecovered:
 @torch.no_grad()
 def loss_recovered(
     model: CellModel,
-    sae: SparseAutoencoder,
+    saes: Mapping[str, SparseAutoencoder],
     adata: AnnData,
     layer: int,
     *,
     share: float = 0.3,
     seed: int = 0,
     batch_size: int = 32,
-) -> LossRecovered:
-    """Loss of a model with an autoencoder spliced in at a site, against ablations of the site.
+) -> dict[str, LossRecovered]:
+    """Loss of a model with each autoencoder spliced in at a site, against ablations of the site.
 
     Args:
         model: a cell model that predicts hidden genes' expression, or one of a cell's counts (scVI, DGD).
-        sae: autoencoder trained at this site.
+        saes: autoencoders trained at this site, by name.
         adata: cells as ``read_cells`` returns them (raw counts).
         layer: block whose output is replaced, from 0.
         share: of each cell's present genes, or of its counts, that are hidden.
@@ -88,20 +91,20 @@ def loss_recovered(
         batch_size: cells per forward pass.
 
     Raises:
-        ModelError: the model cannot hide genes or does not predict expression, or the autoencoder is a transcoder,
-            which has nothing to put in the site's place.
+        ModelError: the model cannot hide genes or does not predict expression, or one of the autoencoders is a
+            transcoder, which has nothing to put in the site's place.
     """
-    if sae.is_transcoder:
+    if any(sae.is_transcoder for sae in saes.values()):
         raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
     if isinstance(model, CountsModel):
-        return _summary(NATS, _nats_per_cell(model, sae, adata, share, seed, batch_size), share, seed)
+        return _summaries(NATS, saes, _nats_per_cell(model, saes, adata, share, seed, batch_size), share, seed)
     mask_value = getattr(getattr(model, "config", None), "mask_value", None)
     if mask_value is None:
         raise ModelError(
             f"{model.name!r} has no value for a hidden gene, so there is no masked error to recover; use the "
             "explained variance instead"
         )
-    replacements = _replacements(model, sae, adata, layer, batch_size)
+    replacements = _replacements(model, saes, adata, layer, batch_size)
     errors: dict[str, list[Float[np.ndarray, " cell"]]] = {name: [] for name in replacements}
     generator = torch.Generator().manual_seed(seed)
     for batch in model.batches(adata, batch_size):
@@ -114,11 +117,16 @@ def loss_recovered(
                 raise ModelError(f"{model.name!r} does not predict expression, so there is no masked error to recover")
             errors[name].append(_error_per_cell(predicted, batch, hidden))
     per_cell = {name: np.concatenate(parts) for name, parts in errors.items()}
-    return _summary(MASKED, per_cell, share, seed)
+    return _summaries(MASKED, saes, per_cell, share, seed)
 
 
 def _nats_per_cell(
-    model: CountsModel, sae: SparseAutoencoder, adata: AnnData, share: float, seed: int, batch_size: int
+    model: CountsModel,
+    saes: Mapping[str, SparseAutoencoder],
+    adata: AnnData,
+    share: float,
+    seed: int,
+    batch_size: int,
 ) -> dict[str, Float[np.ndarray, " cell"]]:
     """Each cell's loss on its hidden counts; cells of which all or nothing was hidden are left out."""
     counts = sp.csr_matrix(adata.X, dtype=np.float32)
@@ -130,9 +138,9 @@ def _nats_per_cell(
     z = torch.cat([model.residual(batch, 0)[:, 0] for batch in model.batches(seen, batch_size)])
     replaced = {
         "original": z,
-        "spliced": sae.decode(sae.encode(z)).to(z.dtype),
         "zero": torch.zeros_like(z),
         "mean": z.mean(dim=0).expand_as(z),
+        **{_spliced(name): sae.decode(sae.encode(z)).to(z.dtype) for name, sae in saes.items()},
     }
     losses = {}
     for name, vectors in replaced.items():
@@ -142,7 +150,7 @@ def _nats_per_cell(
 
 
 def _replacements(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int
+    model: CellModel, saes: Mapping[str, SparseAutoencoder], adata: AnnData, layer: int, batch_size: int
 ) -> dict[str, Callable[[Tensor, CellBatch], Tensor]]:
     """What stands at the site in each comparison; each takes the residual stream and gives another."""
     pairs: Iterator = ((t.x, t.gene) for t in residual_tokens(model, adata, layer, batch_size))
@@ -160,16 +168,16 @@ def _replacements(
 
         return replaced
 
-    def reconstruction(x: Tensor, gene: Tensor) -> Tensor:
+    def reconstruction(sae: SparseAutoencoder, x: Tensor, gene: Tensor) -> Tensor:
         group = None if sae.centre is None else gene
         return sae.decode(sae.encode(x, group), group)
 
     return {
         "original": lambda x, batch: x,
-        "spliced": at_present(reconstruction),
         "zero": at_present(lambda x, gene: torch.zeros_like(x)),
         "mean": at_present(lambda x, gene: overall.expand_as(x)),
         "gene_mean": at_present(lambda x, gene: means[gene]),
+        **{_spliced(name): at_present(partial(reconstruction, sae)) for name, sae in saes.items()},
     }
 
 
@@ -187,6 +195,19 @@ def _error_per_cell(
     tokens = batch.gene >= 0
     squared = (predicted - batch.values[:, tokens]).square() * hidden[:, tokens]
     return (squared.sum(dim=1) / hidden.sum(dim=1).clamp(min=1)).double().cpu().numpy()
+
+
+def _spliced(name: str) -> str:
+    """Name of the comparison in which an autoencoder stands at the site."""
+    return f"spliced: {name}"
+
+
+def _summaries(
+    loss: str, saes: Iterable[str], per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int
+) -> dict[str, LossRecovered]:
+    """Each autoencoder's losses beside those that all share."""
+    shared = {name: losses for name, losses in per_cell.items() if name in ("original", *ABLATIONS)}
+    return {name: _summary(loss, {**shared, "spliced": per_cell[_spliced(name)]}, share, seed) for name in saes}
 
 
 def _summary(loss: str, per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int) -> LossRecovered:

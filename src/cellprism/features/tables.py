@@ -1,7 +1,8 @@
 """Sums that turn a stream of sparse codes into tables: feature x gene and cell x feature.
 
 Only (token, feature) pairs that fired are touched; memory is that of the tables themselves, whatever the
-number of cells.
+number of cells. Sums over genes are made where the codes are and copied to the host when they are read; sums over cells
+are copied batch by batch.
 """
 
 import numpy as np
@@ -15,15 +16,15 @@ from cellprism.types import SparseCode
 
 
 class GeneSums:
-    """Per feature and gene: sum, largest value and number of firings, over cells that carry the gene."""
+    """Per feature and gene: sum, largest value and number of firings, over cells that express the gene."""
 
-    def __init__(self, n_features: int, n_genes: int):
+    def __init__(self, n_features: int, n_genes: int, device: torch.device | str = "cpu"):
         self.shape = (n_features, n_genes)
-        self._total = torch.zeros(n_features * n_genes, dtype=torch.float64)
-        self._largest = torch.full((n_features * n_genes,), -torch.inf)
-        self._fired = torch.zeros(n_features * n_genes, dtype=torch.int32)
-        self._cells = torch.zeros(n_genes, dtype=torch.long)
-        self._squares = torch.zeros(n_features, dtype=torch.float64)
+        self._total = torch.zeros(n_features * n_genes, dtype=torch.float64, device=device)
+        self._largest = torch.full((n_features * n_genes,), -torch.inf, device=device)
+        self._fired = torch.zeros(n_features * n_genes, dtype=torch.int32, device=device)
+        self._cells = torch.zeros(n_genes, dtype=torch.long, device=device)
+        self._squares = torch.zeros(n_features, dtype=torch.float64, device=device)
 
     def add(self, code: SparseCode, gene: Int[Tensor, " token"]) -> None:
         """Count some tokens in."""
@@ -38,31 +39,31 @@ class GeneSums:
 
     @property
     def cells(self) -> Int[np.ndarray, " gene"]:
-        """Cells that carry each gene."""
-        return self._cells.numpy()
+        """Cells that express each gene."""
+        return self._cells.cpu().numpy()
 
     @property
     def squares(self) -> Float[np.ndarray, " feature"]:
         """Sum of squared activations of each feature."""
-        return self._squares.numpy()
+        return self._squares.cpu().numpy()
 
     @property
     def total(self) -> Float[np.ndarray, "feature gene"]:
         """Sum of activations."""
-        return self._total.view(self.shape).numpy()
+        return self._total.view(self.shape).cpu().numpy()
 
     @property
     def fired(self) -> Int[np.ndarray, "feature gene"]:
         """Cells in which the feature fires at the gene."""
-        return self._fired.view(self.shape).numpy()
+        return self._fired.view(self.shape).cpu().numpy()
 
     def mean(self) -> Float[np.ndarray, "feature gene"]:
-        """Mean activation over cells that carry the gene, silent ones included."""
+        """Mean activation over cells that express the gene, silent ones included."""
         return pooled_mean(self.total, self.cells).astype(np.float32)
 
     def largest(self) -> Float[np.ndarray, "feature gene"]:
         """Largest activation over cells; a cell where the feature is silent counts as 0."""
-        largest = self._largest.view(self.shape).numpy()
+        largest = self._largest.view(self.shape).cpu().numpy()
         return np.where(self.fired == self.cells, np.where(self.fired > 0, largest, 0), np.maximum(largest, 0))
 
     def frequency(self) -> Float[np.ndarray, "feature gene"]:
@@ -80,15 +81,14 @@ class CellSums:
 
     def add(self, code: SparseCode, cell: Int[Tensor, " token"]) -> None:
         """Count some tokens in."""
-        self.tokens += torch.bincount(cell, minlength=self.shape[0]).numpy()
+        self.tokens += torch.bincount(cell, minlength=self.shape[0]).cpu().numpy()
         rows, local = cell.unique(return_inverse=True)
-        sums = torch.zeros(len(rows), self.shape[1], dtype=torch.float64)
+        sums = torch.zeros(len(rows), self.shape[1], dtype=torch.float64, device=cell.device)
         place = local[:, None] * self.shape[1] + code.features
         sums.view(-1).index_add_(0, place.flatten(), code.values.double().flatten())
         row, column = sums.nonzero(as_tuple=True)
-        self._parts.append(
-            sp.coo_array((sums[row, column].numpy(), (rows[row].numpy(), column.numpy())), shape=self.shape)
-        )
+        found, cells, features = (part.cpu().numpy() for part in (sums[row, column], rows[row], column))
+        self._parts.append(sp.coo_array((found, (cells, features)), shape=self.shape))
 
     def total(self) -> sp.csr_matrix:
         """Sum of activations, cells x features."""

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.errors import ConfigError
-from cellprism.features.shards import StoredTokens, store_identity, write_store
-from cellprism.features.source import CellTokens, TokenSource
-from cellprism.features.stream import CellStream, Reading
+from cellprism.features.tokens.cell_tokens import CellTokens, TokenSource
+from cellprism.features.tokens.mixed_batches import CellStream, Reading
+from cellprism.features.tokens.stored_tokens import StoredTokens, store_identity, write_store
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.sae.checkpoint import METRICS
@@ -79,6 +79,7 @@ def train_sae(
     *,
     batch_size: int = 32,
     progress: Progress | None = None,
+    cell_tokens: CellTokens | None = None,
 ) -> SparseAutoencoder:
     """Train a sparse autoencoder, or a transcoder, on the residuals after one block.
 
@@ -99,6 +100,8 @@ def train_sae(
         batch_size: cells per forward pass of the model.
         progress: called after every step with the number of steps done and the step's figures (see
             ``fit_sae``).
+        cell_tokens: the cells' tokens, where later steps of this process read them too; their own memory and cells per
+            forward pass hold.
 
     Returns:
         The autoencoder, with firing rates measured on all tokens, and the measures of ``evaluate`` under
@@ -113,7 +116,9 @@ def train_sae(
     """
     job = SaeJob(layer, config or SaeConfig(), seed)
     each = None if progress is None else lambda done, figures: progress(done, figures[0])
-    return train_saes(model, adata, [job], out, seed=seed, batch_size=batch_size, progress=each)[0]
+    return train_saes(
+        model, adata, [job], out, seed=seed, batch_size=batch_size, progress=each, cell_tokens=cell_tokens
+    )[0]
 
 
 def train_saes(
@@ -125,6 +130,7 @@ def train_saes(
     seed: int = 0,
     batch_size: int = 32,
     progress: Callable[[int, Sequence[Mapping[str, int | float]]], None] | None = None,
+    cell_tokens: CellTokens | None = None,
 ) -> list[SparseAutoencoder]:
     """Train several autoencoders on the same batches, with one pass of the model for all.
 
@@ -137,6 +143,7 @@ def train_saes(
         seed: seed of the order of tokens.
         batch_size: cells per forward pass of the model.
         progress: called after every step with the number of steps done and each job's figures.
+        cell_tokens: as for ``train_sae``.
 
     Returns:
         The autoencoders, in the order of the jobs.
@@ -152,7 +159,10 @@ def train_saes(
         raise ConfigError("several jobs would be written to one folder: give jobs of the same layer different names")
     readings = sorted({job.reading for job in jobs}, key=lambda reading: (reading[0], reading[1] or -1))
     layers = sorted({layer for reading in readings for layer in reading if layer is not None})
-    source = _source(CellTokens(model, adata, layers, shared.tokens, shared.memory, batch_size), shared, out, seed)
+    if cell_tokens is None:
+        cell_tokens = CellTokens(model, adata, layers, shared.tokens, shared.memory, batch_size)
+    _check_shared(cell_tokens, model, adata, layers, shared)
+    source = _source(cell_tokens, shared, out, seed)
     stream = CellStream(source, readings, shared.batch_size, seed, shared.batch_cells)
     means = {kind: _means(source, model, kind) for kind in {job.config.centring for job in jobs} - {"none"}}
     fits = [
@@ -194,6 +204,21 @@ def _shared(jobs: Sequence[SaeJob]) -> SaeConfig:
                 f"{' and '.join(map(repr, dict.fromkeys(values)))}; set it the same, or train them one after the other"
             )
     return jobs[0].config
+
+
+def _check_shared(
+    tokens: CellTokens, model: CellModel, adata: AnnData, layers: Sequence[int], config: SaeConfig
+) -> None:
+    """Tokens that several steps share must be those that the training asks for.
+
+    Raises:
+        ConfigError: they are of other layers, cells or policy.
+    """
+    tokens.check_of(model, adata, layers)
+    if tokens.policy.kind != config.tokens:
+        raise ConfigError(
+            f"these are {tokens.policy.kind!r} tokens, but tokens = {config.tokens!r} is to be trained on; read those"
+        )
 
 
 def _source(cells: CellTokens, config: SaeConfig, out: str | Path | None, seed: int) -> TokenSource:

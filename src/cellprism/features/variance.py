@@ -12,23 +12,23 @@ from torch import Tensor
 from cellprism.equations.variance import group_squares, pooled_shares
 from cellprism.errors import ModelError
 from cellprism.features.association import tokens_are_genes
-from cellprism.features.tokens import residual_tokens
+from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.types import CellModel
 
 
 class ResidualSums:
     """Sums of residuals by gene and by cell."""
 
-    def __init__(self, n_genes: int, n_cells: int, d_model: int):
-        self._squares = torch.zeros(d_model, dtype=torch.float64)
-        self._by_gene = torch.zeros(n_genes, d_model, dtype=torch.float64)
-        self._by_cell = torch.zeros(n_cells, d_model, dtype=torch.float64)
-        self._genes = torch.zeros(n_genes, dtype=torch.long)
-        self._cells = torch.zeros(n_cells, dtype=torch.long)
+    def __init__(self, n_genes: int, n_cells: int, d_model: int, device: torch.device | str = "cpu"):
+        self._squares = torch.zeros(d_model, dtype=torch.float64, device=device)
+        self._by_gene = torch.zeros(n_genes, d_model, dtype=torch.float64, device=device)
+        self._by_cell = torch.zeros(n_cells, d_model, dtype=torch.float64, device=device)
+        self._genes = torch.zeros(n_genes, dtype=torch.long, device=device)
+        self._cells = torch.zeros(n_cells, dtype=torch.long, device=device)
 
     def add(self, x: Float[Tensor, "token d_model"], gene: Int[Tensor, " token"], cell: Int[Tensor, " token"]) -> None:
         """Count some tokens in."""
-        wide, gene, cell = x.double().cpu(), gene.cpu(), cell.cpu()
+        wide = x.double()
         self._squares += wide.square().sum(dim=0)
         self._by_gene.index_add_(0, gene, wide)
         self._by_cell.index_add_(0, cell, wide)
@@ -37,13 +37,15 @@ class ResidualSums:
 
     def shares(self) -> dict[str, float]:
         """Shares of the total variance, all dimensions pooled: gene, cell, gene_by_cell."""
-        genes, cells = self._genes.numpy(), self._cells.numpy()
+        genes, cells, by_gene, by_cell, squares = (
+            sums.cpu().numpy() for sums in (self._genes, self._cells, self._by_gene, self._by_cell, self._squares)
+        )
         shares = pooled_shares(
             int(cells.sum()),
-            self._by_gene.sum(dim=0).numpy(),
-            self._squares.numpy(),
-            group_squares(self._by_gene.numpy(), genes),
-            group_squares(self._by_cell.numpy(), cells),
+            by_gene.sum(axis=0),
+            squares,
+            group_squares(by_gene, genes),
+            group_squares(by_cell, cells),
         )
         return {name: float(value[0]) for name, value in shares._asdict().items()}
 
@@ -60,7 +62,9 @@ def residual_variance(model: CellModel, adata: AnnData, layer: int, batch_size: 
             f"{model.name!r} reads a cell as a whole, so all variance of its residuals lies between cells and there is "
             "none to split"
         )
-    sums = ResidualSums(len(model.genes), adata.n_obs, model.d_model)
+    sums: ResidualSums | None = None
     for x, gene, cell in residual_tokens(model, adata, layer, batch_size):
+        sums = ResidualSums(len(model.genes), adata.n_obs, model.d_model, x.device) if sums is None else sums
         sums.add(x, gene, cell)
+    assert sums is not None, "no cells are refused"
     return sums.shares()

@@ -6,8 +6,8 @@ Notable choices
   d.
 - A feature is judged on its program's genes minus other genes with the same predicted expression, so that
   "highly expressed genes respond" cannot pass for an effect of the feature.
-- Effects are on what the model says of genes (``readout``): expression, or the logit of each gene's own token, over the
-  cells that carry it. Genes that too few of the cells carry are left out.
+- Effects are on what the model predicts of genes (``model_output``): expression, or the logit of each gene's own
+  token, over the cells that express it. Genes that too few of the cells express are left out.
 - Its program was defined by where it fires, and that is where it is edited: an effect on these genes is
   partly built in. Hence the same statistic on genes of the program that are not among the feature's own,
   where the caller names them, and genes whose own token is edited are told apart from genes that feel the
@@ -30,17 +30,18 @@ from jaxtyping import Bool, Int
 
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.bench import Bench, read_bench
+from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.dose_nulls import null_table
 from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
 from cellprism.steering.intervene import check_steerable, strength_vector
-from cellprism.steering.readout import lacks_genes, quantity
+from cellprism.steering.model_output import lacks_genes, output_kind
 from cellprism.steering.response import GeneGroup, positions_of
 from cellprism.steering.settings import DoseSettings
+from cellprism.steering.site_cache import MEMORY
 from cellprism.types import CellModel
 
 NO_EFFECT = "no effect possible"
-NO_GENES = "too few of these cells carry its genes"
+NO_GENES = "too few of these cells express its genes"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class DoseResult:
     """What a sweep found. The tables are ready for parquet, ``summary`` for JSON."""
 
     effects: pd.DataFrame
-    """feature, alpha, gene, effect (mean change of ``quantity`` over the cells that carry the gene), baseline,
+    """feature, alpha, gene, effect (mean change of ``output_kind`` over the cells that express the gene), baseline,
     on_target, held_out, edited (share of these cells in which the gene's own token is edited)."""
     doses: pd.DataFrame
     """feature, alpha, on_target, off_target (means over the program's and the matched genes), response (their
@@ -60,9 +61,9 @@ class DoseResult:
     ``over_representation`` from term on; empty without a collection."""
     summary: list[dict[str, Any]]
     """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``), ``no effect
-    possible`` where it fires in none of the cells, or that too few of them carry its genes."""
-    quantity: str
-    """What the model says of genes, see ``readout``."""
+    possible`` where it fires in none of the cells, or that too few of them express its genes."""
+    output_kind: str
+    """What the predicted values are, see ``model_output``."""
 
 
 def dose_sweep(
@@ -77,13 +78,14 @@ def dose_sweep(
     collection: Mapping[str, Iterable[str]] | None = None,
     settings: DoseSettings | None = None,
     seed: int = 0,
+    memory: int = MEMORY,
 ) -> DoseResult:
     """Turn chosen features up and down in some cells and read every gene.
 
     Args:
         model: the cell model.
         sae: autoencoder trained at this site.
-        adata: cells as ``read_cells`` returns them; a few hundred are enough, all are kept in memory.
+        adata: cells as ``read_cells`` returns them; a few hundred are enough.
         layer: block whose output is edited, from 0.
         programs: the features to sweep, each with its own genes (its gene set).
         held_out: per feature, genes of the program that it stands for which are not among its own.
@@ -92,6 +94,8 @@ def dose_sweep(
         collection: terms to look up for the genes moved most; none where None.
         settings: doses and sampling; the defaults where None.
         seed: decides the random directions.
+        memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
+            those of all cells take more.
 
     Raises:
         ConfigError: a feature does not exist, or none of its genes is among the cells'.
@@ -101,7 +105,7 @@ def dose_sweep(
     settings = settings or DoseSettings()
     check_steerable(model, sae, layer)
     strength_vector(sae, dict.fromkeys(programs, 1.0))
-    said = quantity(model, adata, layer)
+    said = output_kind(model, adata, layer)
     if why := lacks_genes(said, model):
         raise ModelError(why)
     own = {f: positions_of(genes, adata.var_names, f"programs[{f}]") for f, genes in programs.items()}
@@ -109,27 +113,29 @@ def dose_sweep(
     for f in held:
         if np.intersect1d(own[f], held[f]).size:
             raise ConfigError(f"held_out[{f}] shares genes with programs[{f}]; hold out genes that are not its own")
-    bench = read_bench(model, sae, adata, layer, settings.batch_size)
-    genes, at = bench.pool.genes, settings.judged_at
+    dose_cells = read_dose_cells(
+        model, sae, adata, layer, settings.batch_size, list(programs), settings.random_edits, memory
+    )
+    genes, at = dose_cells.cache.genes, settings.judged_at
     place = genes.get_indexer(adata.var_names)
     sweeps, nulls, summary = [], [], []
     for feature in programs:
         its_own, others = (np.sort(p[p >= 0]) for p in (place[own[feature]], place[held.get(feature, [])]))
-        if not bench.rows(feature).size:
+        if not dose_cells.rows(feature).size:
             summary.append({"feature": feature, "status": NO_EFFECT, "firing_rate": 0.0})
             continue
         if not its_own.size:
-            summary.append({"feature": feature, "status": NO_GENES, "firing_rate": float(bench.firing[feature])})
+            summary.append({"feature": feature, "status": NO_GENES, "firing_rate": float(dose_cells.firing[feature])})
             continue
-        sweep = _sweep(bench, feature, its_own, others if others.size else None, settings)
+        sweep = _sweep(dose_cells, feature, its_own, others if others.size else None, settings)
         group = None if groups is None else groups.get(feature)
-        null = null_table(bench, sweep, at, group, settings.matched_genes, settings.random_edits, seed)
+        null = null_table(dose_cells, sweep, at, group, settings.matched_genes, settings.random_edits, seed)
         sweeps.append(sweep)
         nulls.append(null)
-        summary.append(feature_summary(bench, sweep, null, at))
+        summary.append(feature_summary(dose_cells, sweep, null, at))
     return DoseResult(
-        effects=_stacked(effect_table(bench, sweep, genes) for sweep in sweeps),
-        doses=_stacked(dose_table(bench, sweep) for sweep in sweeps),
+        effects=_stacked(effect_table(dose_cells, sweep, genes) for sweep in sweeps),
+        doses=_stacked(dose_table(dose_cells, sweep) for sweep in sweeps),
         nulls=_stacked(nulls),
         terms=_stacked(
             moved_terms(sweep, genes, collection, at, settings.top_genes, settings.least_effect)
@@ -137,12 +143,12 @@ def dose_sweep(
             if collection is not None
         ),
         summary=summary,
-        quantity=said,
+        output_kind=said,
     )
 
 
 def _sweep(
-    bench: Bench,
+    dose_cells: DoseCells,
     feature: int,
     own: Int[np.ndarray, " some"],
     other: Int[np.ndarray, " others"] | None,
@@ -150,14 +156,14 @@ def _sweep(
 ) -> Sweep:
     """Effects of one feature at every strength, and its genes with their matches."""
     known = own if other is None else np.union1d(own, other)
-    still = np.zeros_like(bench.level)
-    effects = [still if s == 1 else bench.feature_effect(feature, s) for s in settings.strengths]
+    still = np.zeros_like(dose_cells.level)
+    effects = [still if s == 1 else dose_cells.feature_effect(feature, s) for s in settings.strengths]
     return Sweep(
         feature,
         np.array(settings.strengths),
         np.stack(effects),
-        GeneGroup.of(own, known, bench.level, settings.matched_genes),
-        None if other is None else GeneGroup.of(other, known, bench.level, settings.matched_genes),
+        GeneGroup.of(own, known, dose_cells.level, settings.matched_genes),
+        None if other is None else GeneGroup.of(other, known, dose_cells.level, settings.matched_genes),
     )
 
 

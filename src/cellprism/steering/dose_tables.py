@@ -8,15 +8,15 @@ import pandas as pd
 
 from cellprism.enrich.over_representation import over_representation
 from cellprism.equations.effects import dose_slope, linear_share, monotonicity
-from cellprism.steering.bench import Bench
+from cellprism.steering.dose_cells import DoseCells
 from cellprism.steering.dose_nulls import DIFFERENCE, RANDOM_DIRECTION, RANDOM_FEATURE
 from cellprism.steering.nulls import null_summary, plain
 from cellprism.steering.response import Sweep, top_moved
 
 
-def effect_table(bench: Bench, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
+def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
     """Columns as in ``DoseResult.effects``."""
-    _, edited = bench.gene_activation(sweep.feature)
+    edited = dose_cells.edited_share(sweep.feature)
     place = np.arange(genes.size)
     held = sweep.held_out.chosen if sweep.held_out else []
     parts = [
@@ -26,7 +26,7 @@ def effect_table(bench: Bench, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
                 "alpha": strength,
                 "gene": genes.astype(str),
                 "effect": effect,
-                "baseline": bench.level,
+                "baseline": dose_cells.level,
                 "on_target": np.isin(place, sweep.own.chosen),
                 "held_out": np.isin(place, held),
                 "edited": edited,
@@ -37,7 +37,7 @@ def effect_table(bench: Bench, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def dose_table(bench: Bench, sweep: Sweep) -> pd.DataFrame:
+def dose_table(dose_cells: DoseCells, sweep: Sweep) -> pd.DataFrame:
     """Columns as in ``DoseResult.doses``."""
     return pd.DataFrame(
         {
@@ -47,7 +47,7 @@ def dose_table(bench: Bench, sweep: Sweep) -> pd.DataFrame:
             "off_target": sweep.effects[:, sweep.own.matched].mean(axis=1),
             "response": sweep.responses(sweep.own),
             "held_out": sweep.responses(sweep.held_out) if sweep.held_out else np.nan,
-            "edit_ratio": [bench.edit_ratio(sweep.feature, strength) for strength in sweep.strengths],
+            "edit_ratio": [dose_cells.edit_ratio(sweep.feature, strength) for strength in sweep.strengths],
         }
     )
 
@@ -85,7 +85,7 @@ def moved_terms(
     return pd.concat([head, table.drop(columns="feature").reset_index(drop=True)], axis=1)
 
 
-def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: float) -> dict[str, Any]:
+def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, distance: float) -> dict[str, Any]:
     """Headline of one feature, as plain JSON.
 
     ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each beside
@@ -97,20 +97,20 @@ def feature_summary(bench: Bench, sweep: Sweep, nulls: pd.DataFrame, distance: f
     on the others.
     """
     mirror = sweep.mirror(distance)
-    _, edited = bench.gene_activation(sweep.feature)
+    edited = dose_cells.edited_share(sweep.feature)
     size = np.abs(mirror.up)
     response = sweep.responses(sweep.own)
     entry: dict[str, Any] = {
         "feature": sweep.feature,
         "status": "judged",
         "judged_at": distance,
-        "firing_rate": float(bench.firing[sweep.feature]),
-        "cells_firing": int(bench.rows(sweep.feature).size),
-        "cells": bench.n_cells,
+        "firing_rate": float(dose_cells.firing[sweep.feature]),
+        "cells_firing": int(dose_cells.rows(sweep.feature).size),
+        "cells": dose_cells.n_cells,
         "genes_own": int(sweep.own.chosen.size),
         "genes_held_out": int(sweep.held_out.chosen.size) if sweep.held_out else 0,
         "genes_edited": int((edited > 0).sum()),
-        "edit_ratio": bench.edit_ratio(sweep.feature, 1 + distance),
+        "edit_ratio": dose_cells.edit_ratio(sweep.feature, 1 + distance),
         "response": _beside(mirror.response(sweep.own), nulls, "response", two_sided=True),
         "antisymmetry": _beside(mirror.antisymmetry(), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),

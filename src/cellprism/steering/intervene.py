@@ -23,9 +23,9 @@ from torch import Tensor
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of, check_site
-from cellprism.features.tokens import genes_of
+from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.readout import EXPRESSION, NOTHING, gene_columns, gene_values, quantity_of
+from cellprism.steering.model_output import EXPRESSION, NOTHING, gene_columns, gene_values, output_kind_of
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
 
 POSITIONS = ("present", "all")
@@ -104,26 +104,6 @@ def encode_site(
     return SparseCode(values, features, part.n_features)
 
 
-@dataclass(frozen=True)
-class SteerEdit:
-    """The edit x + ((alpha - 1) * z) W_dec, with z read from the residual stream that it is given."""
-
-    sae: SparseAutoencoder
-    """Autoencoder of the site that is edited."""
-    strengths: Mapping[int, float]
-    """Strength alpha of each feature; 1 is neutral, and so is a feature that is not named."""
-    positions: str = "present"
-    """``present``: tokens of measured genes, or the cell's one token. ``all``: every token, depth tokens and absent
-    genes too."""
-
-    def __call__(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
-        """Edited residual stream; ``x`` itself where no strength differs from 1."""
-        vector = strength_vector(self.sae, self.strengths)
-        if not (vector != 1).any():
-            return x
-        return edited(x, encode_site(self.sae, x, batch, self.positions), vector, self.sae.W_dec)
-
-
 def edited(
     x: Float[Tensor, "cell token d_model"],
     code: SparseCode,
@@ -170,7 +150,7 @@ def steer(
     positions: str = "present",
     batch_size: int = 32,
 ) -> AnnData:
-    """What the model says of every cell as it is and with some features turned up or down.
+    """What the model predicts of every cell as it is and with some features turned up or down.
 
     Args:
         model: the cell model.
@@ -188,7 +168,8 @@ def steer(
         ``residual_norm`` (Frobenius, over the tokens open to the edit) and ``edit_ratio``, the first over the
         second. A model that predicts which gene stands at a place, not how much of it, has the layers
         ``token_logit_baseline`` and ``token_logit_steered`` instead (logit of each gene's own token, NaN where a cell
-        does not carry the gene), a model without a decoder none. ``uns["cellprism"]["steer"]["quantity"]`` says which.
+        does not express the gene), a model without a decoder none. ``uns["cellprism"]["steer"]["output_kind"]`` says
+        which.
 
     Raises:
         ModelError: the layer does not exist, the autoencoder has another width or is a transcoder, or the model came
@@ -210,7 +191,7 @@ def steer(
         "layer": layer,
         "site": str(site),
         "positions": positions,
-        "quantity": said,
+        "output_kind": said,
         "strengths": {str(feature): float(strength) for feature, strength in strengths.items()},
     }
     out = AnnData(obs=obs, var=pd.DataFrame(adata.var), uns={"cellprism": {"steer": recipe}})
@@ -229,7 +210,7 @@ def _before_and_after(
     positions: str,
     adata: AnnData,
 ) -> tuple[dict[str, np.ndarray], str]:
-    """What the model says of one batch without and with the edit, the sizes of edit and residual, and the quantity."""
+    """Predictions of one batch without and with the edit, the sizes of edit and residual, and the output kind."""
     before = model.resume(cells.batch, layer, cells.x)
     after = model.resume(cells.batch, layer, changed)
     columns = gene_columns(model, cells.batch, before, adata.var_names)
@@ -242,4 +223,4 @@ def _before_and_after(
         "edit_norm": (changed - cells.x).flatten(1).norm(dim=1),
         "residual_norm": (cells.x * open_).flatten(1).norm(dim=1),
     }
-    return {name: value.float().cpu().numpy() for name, value in values.items()}, quantity_of(before)
+    return {name: value.float().cpu().numpy() for name, value in values.items()}, output_kind_of(before)

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.effects import monte_carlo_p
-from cellprism.equations.steering import edit_energy, shifted
-from cellprism.steering.pool import CellPool
+from cellprism.equations.steering import shifted, squared_edit_norm
+from cellprism.steering.site_cache import SiteCache
 from cellprism.types import CellBatch, SparseCode
 
 
@@ -26,50 +26,57 @@ def feature_activation(code: SparseCode, feature: int) -> Float[Tensor, " token"
     return (code.values * (code.features == feature)).sum(dim=1)
 
 
-def firing_and_energy(
-    pool: CellPool, rows: Int[np.ndarray, " some"]
+def firing_and_edit_norms(
+    cache: SiteCache, rows: Int[np.ndarray, " some"]
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
     """Per feature: share of present tokens at which it fires, and squared edit per unit of strength over all
     cells."""
-    fires = torch.zeros(pool.n_features, dtype=torch.float64)
-    energy = torch.zeros(pool.n_features, dtype=torch.float64)
-    tokens = 0
-    for cells in pool.take(rows):
-        fires += torch.bincount(cells.code.features[cells.code.values != 0].cpu(), minlength=pool.n_features)
-        energy += edit_energy(cells.code, pool.W_dec).double().cpu()
-        tokens += int(cells.batch.present.sum())
-    return (fires / max(tokens, 1)).numpy(), energy.numpy()
+    fires = torch.zeros(cache.n_features, dtype=torch.float64, device=cache.W_dec.device)
+    squared_norm = torch.zeros_like(fires)
+    for cells in cache.take(rows):
+        fires += feature_counts(cells.code)
+        squared_norm += squared_edit_norm(cells.code, cache.W_dec).double()
+    tokens = int(cache.present[torch.as_tensor(rows, device=cache.present.device)].sum())
+    return (fires / max(tokens, 1)).cpu().numpy(), squared_norm.cpu().numpy()
+
+
+def feature_counts(code: SparseCode) -> Float[Tensor, " feature"]:
+    """Tokens at which each feature fires."""
+    count = torch.zeros(code.n_features, dtype=torch.float64, device=code.values.device)
+    return count.index_add_(0, code.features.flatten(), (code.values != 0).flatten().double())
 
 
 def nearest_features(
     firing: Float[np.ndarray, " feature"],
-    energy: Float[np.ndarray, " feature"],
+    squared_norm: Float[np.ndarray, " feature"],
     feature: int,
     allowed: Int[np.ndarray, " some"],
     count: int,
 ) -> Int[np.ndarray, " chosen"]:
-    """The ``count`` features most like ``feature`` in log firing rate and log edit energy, nearest first.
+    """The ``count`` features most like ``feature`` in log firing rate and log edit norm, nearest first.
 
     Features that never fire are never chosen; fewer come back where fewer are allowed.
     """
-    allowed = allowed[(energy[allowed] > 0) & (allowed != feature)]
-    distance = np.log(firing[allowed] / firing[feature]) ** 2 + np.log(energy[allowed] / energy[feature]) ** 2
+    allowed = allowed[(squared_norm[allowed] > 0) & (allowed != feature)]
+    distance = (
+        np.log(firing[allowed] / firing[feature]) ** 2 + np.log(squared_norm[allowed] / squared_norm[feature]) ** 2
+    )
     return allowed[np.argsort(distance, kind="stable")[:count]]
 
 
 def random_recipe(
     strengths: Float[Tensor, " feature"],
     firing: Float[np.ndarray, " feature"],
-    energy: Float[np.ndarray, " feature"],
+    squared_norm: Float[np.ndarray, " feature"],
     rng: np.random.Generator,
     among: int = 20,
 ) -> Float[Tensor, " feature"]:
     """The same strengths on other features: each goes to one of the ``among`` features most like its own, no
     two to one."""
-    free = np.flatnonzero(energy > 0)
+    free = np.flatnonzero(squared_norm > 0)
     other = torch.ones_like(strengths)
     for feature in rng.permutation(np.flatnonzero((strengths != 1).cpu().numpy())):
-        near = nearest_features(firing, energy, int(feature), free, among)
+        near = nearest_features(firing, squared_norm, int(feature), free, among)
         # With almost all features in a recipe none may be left: then the feature stands in for itself.
         chosen = int(rng.choice(near)) if near.size else int(feature)
         other[chosen] = strengths[feature]
@@ -77,14 +84,14 @@ def random_recipe(
     return other
 
 
-def random_direction(pool: CellPool, rng: np.random.Generator) -> Float[Tensor, " d_model"]:
+def random_direction(cache: SiteCache, rng: np.random.Generator) -> Float[Tensor, " d_model"]:
     """A direction drawn uniformly from the unit sphere."""
-    direction = torch.from_numpy(rng.standard_normal(pool.W_dec.shape[1])).to(pool.x)
+    direction = torch.from_numpy(rng.standard_normal(cache.W_dec.shape[1])).to(cache.W_dec)
     return direction / direction.norm()
 
 
 def difference_of_means(
-    pool: CellPool, source: Int[np.ndarray, " some"], target: Int[np.ndarray, " other"]
+    cache: SiteCache, source: Int[np.ndarray, " some"], target: Int[np.ndarray, " other"]
 ) -> Float[Tensor, "place d_model"]:
     """Mean residual of target cells minus that of source cells, place by place; 0 where no cell of one of them has a
     present token.
@@ -93,45 +100,45 @@ def difference_of_means(
     """
     means, both = [], []
     for rows in (source, target):
-        total = pool.x.new_zeros(pool.n_places, pool.x.shape[2])
-        for cells in pool.take(rows):
+        total = cache.W_dec.new_zeros(cache.n_places, cache.W_dec.shape[1])
+        for cells in cache.take(rows):
             present = cells.batch.present
-            total.index_add_(0, pool.places(cells.batch.cell)[present], cells.x[present])
-        count = tokens_at(pool, rows)[:, None]
+            total.index_add_(0, cache.places(cells.batch.cell)[present], cells.x[present].to(total.dtype))
+        count = tokens_at(cache, rows)[:, None]
         means.append(total / count.clamp_min(1))
         both.append(count > 0)
     return torch.where(both[0] & both[1], means[1] - means[0], 0.0)
 
 
-def tokens_at(pool: CellPool, rows: Int[np.ndarray, " some"]) -> Float[Tensor, " place"]:
+def tokens_at(cache: SiteCache, rows: Int[np.ndarray, " some"]) -> Float[Tensor, " place"]:
     """Cells that have a present token at each place."""
-    cells = torch.as_tensor(rows, device=pool.x.device)
-    count = torch.bincount(pool.places(cells)[pool.present[cells]], minlength=pool.n_places)
-    return count.to(pool.x)
+    cells = torch.as_tensor(rows, device=cache.present.device)
+    count = torch.bincount(cache.places(cells)[cache.present[cells]], minlength=cache.n_places)
+    return count.to(cache.W_dec)
 
 
 def shared_vector(
-    pool: CellPool, vectors: Float[Tensor, "place d_model"], rows: Int[np.ndarray, " some"]
+    cache: SiteCache, vectors: Float[Tensor, "place d_model"], rows: Int[np.ndarray, " some"]
 ) -> Float[Tensor, "place d_model"]:
     """The mean of the vectors at every place, each counting by the cells that have a present token there."""
-    weight = tokens_at(pool, rows)
+    weight = tokens_at(cache, rows)
     return torch.ones_like(vectors) * (weight @ vectors / weight.sum())
 
 
 def moved_along(
-    pool: CellPool, rows: Int[np.ndarray, " some"], vectors: Float[Tensor, "place d_model"], norm: float
+    cache: SiteCache, rows: Int[np.ndarray, " some"], vectors: Float[Tensor, "place d_model"], norm: float
 ) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]:
     """Residual streams with one vector per place added at present tokens, scaled to a total Frobenius
     norm."""
-    unscaled = (vectors.square().sum(dim=1) * tokens_at(pool, rows)).sum().sqrt().item()
+    unscaled = (vectors.square().sum(dim=1) * tokens_at(cache, rows)).sum().sqrt().item()
     scaled = vectors * (norm / unscaled if unscaled > 0 else 0.0)
-    for cells in pool.take(rows):
-        moved = cells.x + scaled[pool.places(cells.batch.cell)]
+    for cells in cache.take(rows):
+        moved = cells.x + scaled[cache.places(cells.batch.cell)].to(cells.x.dtype)
         yield cells.batch, torch.where(cells.batch.present[..., None], moved, cells.x)
 
 
 def moved_as_feature(
-    pool: CellPool,
+    cache: SiteCache,
     rows: Int[np.ndarray, " some"],
     feature: int,
     strength: float,
@@ -139,8 +146,8 @@ def moved_as_feature(
 ) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]:
     """Residual streams edited where and as strongly as a feature at a strength would, but along another
     direction."""
-    size = pool.W_dec[feature].norm() * (strength - 1)
-    for cells in pool.take(rows):
+    size = cache.W_dec[feature].norm() * (strength - 1)
+    for cells in cache.take(rows):
         amount = size * feature_activation(cells.code, feature)
         yield cells.batch, shifted(cells.x.flatten(0, 1), direction, amount).view_as(cells.x)
 

@@ -61,7 +61,7 @@ class Sweep:
     feature: int
     strengths: Float[np.ndarray, " dose"]
     effects: Float[np.ndarray, "dose gene"]
-    """Mean change of what the model says of each gene, over the cells that carry it."""
+    """Mean change of each gene's predicted value, over the cells that express it."""
     own: GeneGroup
     """The feature's program."""
     held_out: GeneGroup | None

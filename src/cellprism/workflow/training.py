@@ -25,7 +25,7 @@ from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.fit import Progress
-from cellprism.steering.readout import quantity
+from cellprism.steering.model_output import output_kind
 from cellprism.store.atomic import replacing, write_json
 from cellprism.store.run import digest
 from cellprism.studies.common import CommonConfig
@@ -70,7 +70,7 @@ def prepare_cells(bench: Workbench) -> list[Path]:
     facts = {name: getattr(model, name) for name in ("name", "revision", "licence", "n_layers", "d_model")}
     said = {
         "tokens": "genes" if tokens_are_genes(model, cells) else "cells",
-        "predicts": quantity(model, cells, config.layer),
+        "predicts": output_kind(model, cells, config.layer),
     }
     write_json(paths[1], asdict(_cell_facts(cells)))
     write_json(paths[2], {**facts, "n_genes": len(model.genes), **said, "card": card})

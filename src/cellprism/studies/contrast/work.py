@@ -1,8 +1,8 @@
 """Moving one cell type towards another, with each objective in turn."""
 
 from cellprism.errors import ModelError
-from cellprism.steering.contrast import ContrastResult, contrast
-from cellprism.steering.readout import lacks_expression, quantity
+from cellprism.steering.contrast.contrast import ContrastResult, contrast_read, read_contrast_cells
+from cellprism.steering.model_output import lacks_expression, output_kind
 from cellprism.studies.contrast.settings import ContrastSection
 from cellprism.studies.contrast.tables import Contrasts, Recipe
 from cellprism.studies.workbench import Workbench
@@ -18,20 +18,21 @@ def work(bench: Workbench, settings: ContrastSection) -> Contrasts:
     """
     if not (settings.source and settings.target):
         return Contrasts()
-    why = lacks_expression(quantity(bench.model, bench.cells, bench.config.layer), bench.model)
+    why = lacks_expression(output_kind(bench.model, bench.cells, bench.config.layer), bench.model)
     absent = {objective: why for objective in settings.objectives if objective == "expression" and why}
     if len(absent) == len(settings.objectives):
         raise ModelError(why)
     for objective in absent:
         bench.say(f"no {objective} recipe: {why}")
+    with bench.bar(f"reading {settings.source} and {settings.target}", None):
+        read = read_contrast_cells(
+            bench.model, bench.sae, bench.cells, bench.config.layer, settings.source, settings.target,
+            settings=settings.search, seed=bench.config.seed,
+        )  # fmt: skip
     recipes = []
     for objective in [o for o in settings.objectives if o not in absent]:
         with bench.bar(f"{settings.source} to {settings.target}, {objective} objective", None):
-            result = contrast(
-                bench.model, bench.sae, bench.cells, bench.config.layer, settings.source, settings.target, objective,
-                named=settings.named, settings=settings.search, seed=bench.config.seed,
-            )  # fmt: skip
-        recipes.append(_recipe(result))
+            recipes.append(_recipe(contrast_read(read, objective, settings.named)))
     return Contrasts(recipes, absent)
 
 

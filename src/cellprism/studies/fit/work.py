@@ -77,12 +77,11 @@ def _splice(bench: Workbench, settings: FitSettings, untrained: SparseAutoencode
     """Loss recovered by the autoencoder and by an untrained one of its shape; the reason where there is none."""
     some, config = bench.some_cells(settings.cells), bench.config
     try:
-        ours, theirs = (
-            loss_recovered(bench.model, sae, some, config.layer, share=settings.hidden, seed=config.seed)
-            for sae in (bench.sae, untrained)
-        )
+        pair = {"trained": bench.sae, "untrained": untrained}
+        found = loss_recovered(bench.model, pair, some, config.layer, share=settings.hidden, seed=config.seed)
     except ModelError as error:
         return None, str(error)
+    ours, theirs = found["trained"], found["untrained"]
     ablation = "gene_mean" if "gene_mean" in ours.recovered else "mean"
     numbers = [n for one in (ours, theirs) for n in (one.recovered[ablation], *one.interval[ablation])]
     if not np.isfinite(numbers).all():

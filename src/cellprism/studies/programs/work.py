@@ -1,7 +1,7 @@
 """Features to gene programs, beside every null and control that the run can afford.
 
 - Lists: the top round(PR) genes of each feature that fires, from genes that pass the filter and that enough cells
-  carry; these genes are the background of every test here.
+  express; these genes are the background of every test here.
 - A model that reads a cell as a whole has no token of a gene: its genes are those that are high in the cells in which a
   feature fires, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
@@ -20,8 +20,8 @@ from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
 from cellprism.enrich.nulls import NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.features.baselines import neuron_genes, untrained_sae
-from cellprism.features.collect import feature_genes, survey
-from cellprism.features.source import CellTokens
+from cellprism.features.collect import feature_genes, feature_statistics
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.specificity import Specificity, between_types, type_contrast
 from cellprism.studies.programs.tables import Programs, TypeSpecificity
@@ -39,7 +39,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     cells = bench.cells
     tokens = CellTokens(bench.model, cells, [bench.config.layer], memory=bench.config.train.memory)
     with bench.bar("collecting features", cells.n_obs) as advance:
-        found = survey(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
+        found = feature_statistics(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
     lists = firing_lists(found.genes, background)
     table = tested(lists, bench, settings, background)
@@ -110,11 +110,11 @@ def list_table(lists: Lists) -> pd.DataFrame:
 
 
 def list_background(F: AnnData, cells: AnnData, gene_filter: str) -> tuple[str, ...]:
-    """Genes that may be in a list: those that pass the filter, and that enough cells carry to have a place in ``F``."""
+    """Genes that may be in a list: they pass the filter, and enough cells express them to have a place in ``F``."""
     passing = background_genes(cells, gene_filter)
-    if "carried" not in F.var:
+    if "expressed" not in F.var:
         return passing
-    there = set(F.var_names[np.asarray(F.var["carried"], dtype=bool)])
+    there = set(F.var_names[np.asarray(F.var["expressed"], dtype=bool)])
     return tuple(gene for gene in passing if gene in there)
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 from sklearn.linear_model import Lasso
 
-from cellprism.steering.solver import ProximalSolver, falling_penalties
+from cellprism.steering.contrast.proximal import ProximalSolver, falling_penalties
 
 ROWS, FEATURES = 97, 41
 
@@ -25,10 +25,10 @@ class Quadratic:
         error = self.A @ (strengths - 1) - self.y
         return float(error.square().mean()), 2 * self.A.T @ error / len(error)
 
-    def energy(self) -> torch.Tensor:
-        energy = self.A.square().sum(dim=0)
-        energy[list(self.silent)] = 0
-        return energy
+    def squared_edit_norm(self) -> torch.Tensor:
+        squared_norm = self.A.square().sum(dim=0)
+        squared_norm[list(self.silent)] = 0
+        return squared_norm
 
 
 def problem(seed: int = 0, spread: float = 1.0, noise: float = 0.3) -> tuple[Quadratic, torch.Tensor]:

@@ -41,7 +41,7 @@ class SmoothProblem(Protocol):
         """The smooth part of the objective and its gradient."""
         ...
 
-    def energy(self) -> Float[Tensor, " feature"]:
+    def squared_edit_norm(self) -> Float[Tensor, " feature"]:
         """Squared edit per unit of strength; features at 0 are left alone."""
         ...
 
@@ -101,11 +101,11 @@ class ProximalSolver:
 
     def start(self, problem: SmoothProblem) -> SolverState:
         """The neutral recipe, with the loss and gradient there."""
-        energy = problem.energy()
-        strengths = torch.ones_like(energy)
+        squared_norm = problem.squared_edit_norm()
+        strengths = torch.ones_like(squared_norm)
         scale, gradient = problem.loss_and_gradient(strengths)
-        metric = energy.clamp_min(METRIC_FLOOR * energy.max().item())
-        return SolverState(strengths, 1.0, gradient / scale, 1, metric, energy > 0, scale)
+        metric = squared_norm.clamp_min(METRIC_FLOOR * squared_norm.max().item())
+        return SolverState(strengths, 1.0, gradient / scale, 1, metric, squared_norm > 0, scale)
 
     def path(self, problem: SmoothProblem, state: SolverState, penalties: Iterable[float]) -> list[PathPoint]:
         """Solutions at falling penalties, each starting from the one before; the first from ``state``."""

@@ -30,17 +30,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Parts:
+class CellSplit:
     """The three parts of the split."""
 
     train: Pair
     validation: Pair
     test: Pair
 
-    def shuffled(self, seed: int) -> "Parts":
-        """Labels permuted within each part, so that no cell that judges is ever learned from."""
+    def shuffled(self, seed: int) -> "CellSplit":
+        """Labels permuted within each part, so that no cell that scores is ever learned from."""
         rng = np.random.default_rng(seed)
-        return Parts(*(getattr(self, name).shuffled(rng) for name in NAMES))
+        return CellSplit(*(getattr(self, name).shuffled(rng) for name in NAMES))
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """Cells per part and type, as plain JSON."""
@@ -67,7 +67,7 @@ def type_rows(adata: AnnData, label: str, wanted: str) -> Int[np.ndarray, " cell
     return rows
 
 
-def read_parts(
+def split_types(
     adata: AnnData,
     source: str,
     target: str,
@@ -75,7 +75,7 @@ def read_parts(
     split: Mapping[str, Int[np.ndarray, " some"]] | None,
     max_cells: int,
     seed: int,
-) -> tuple[Int[np.ndarray, " kept"], Parts]:
+) -> tuple[Int[np.ndarray, " kept"], CellSplit]:
     """The rows of ``adata`` that take part, and the parts as positions among those rows.
 
     Args:
@@ -114,7 +114,7 @@ def read_parts(
         raise CellsError("the AnnData", [*small, "merge rare types or use more cells"])
     kept = np.sort(np.concatenate([rows for sides in chosen.values() for rows in sides.values()]))
     pairs = (Pair(*(np.searchsorted(kept, chosen[name][side]) for side in ("source", "target"))) for name in NAMES)
-    return kept, Parts(*pairs)
+    return kept, CellSplit(*pairs)
 
 
 def _check_split(split: Mapping[str, Sequence[int] | Int[np.ndarray, " some"]]) -> None:
@@ -125,5 +125,5 @@ def _check_split(split: Mapping[str, Sequence[int] | Int[np.ndarray, " some"]]) 
     shared = together.size - np.unique(together).size
     if shared:
         raise ConfigError(
-            f"{shared} cells stand in more than one part of the split; a cell that judges must not be learned from"
+            f"{shared} cells stand in more than one part of the split; a cell that scores must not be learned from"
         )

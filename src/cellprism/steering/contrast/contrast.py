@@ -28,16 +28,16 @@ from torch import Tensor
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.contrast.baselines import MATCHED, SHUFFLED, edit_norms, trial_table, try_baselines
+from cellprism.steering.contrast.cell_split import CellSplit, split_types
+from cellprism.steering.contrast.contrast_summary import named_summary, score_summary
+from cellprism.steering.contrast.recipe_search import Search, recipe_sizes, search
+from cellprism.steering.contrast.scores import cell_table, gene_table, score
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.judge import cell_table, gene_table, score
-from cellprism.steering.nulls import firing_and_energy
-from cellprism.steering.parts import Parts, read_parts
-from cellprism.steering.pool import CellPool, read_pool
-from cellprism.steering.readout import lacks_expression, quantity
-from cellprism.steering.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
-from cellprism.steering.search import Search, recipe_sizes, search
+from cellprism.steering.model_output import lacks_expression
+from cellprism.steering.nulls import firing_and_edit_norms
 from cellprism.steering.settings import OBJECTIVES, ContrastSettings, Effort
-from cellprism.steering.verdict import named_summary, score_summary
+from cellprism.steering.site_cache import MEMORY, SiteCache, read_site_cache
 from cellprism.types import CellModel
 
 
@@ -52,20 +52,63 @@ class ContrastResult:
     train_loss and validation_loss (in units of the neutral loss), evaluations, chosen. The first row is the
     neutral recipe."""
     genes: pd.DataFrame
-    """The differential genes and the named ones; columns as in ``judge.gene_table``."""
+    """The differential genes and the named ones; columns as in ``scores.gene_table``."""
     cells: pd.DataFrame
-    """See ``judge.cell_table``."""
+    """See ``scores.cell_table``."""
     recipe: pd.DataFrame
     """feature, strength, firing_rate, edit_share (squared norm of the feature's own edit, over the sum of
     all)."""
     trials: pd.DataFrame
     """kind (recipe, true labels, shuffled labels, random recipe, random direction, difference of means and
     difference of means per gene, both also with ``, best norm``), replicate, norm (of the edit, over that of
-    the recipe) and every score of ``judge.score``. ``true labels`` is a search as short as those with
+    the recipe) and every score of ``scores.score``. ``true labels`` is a search as short as those with
     shuffled ones."""
     summary: dict[str, Any]
-    """Settings, sizes, ``quantity`` (what the model says of genes, see ``readout``), ``scores`` and ``named``: see
-    ``verdict.score_summary`` and ``verdict.named_summary``."""
+    """Settings, sizes, ``output_kind`` (see ``model_output``), ``scores`` and ``named``: see
+    ``contrast_summary.score_summary`` and ``contrast_summary.named_summary``."""
+
+
+@dataclass(frozen=True)
+class ContrastCells:
+    """Cells of two types, read once up to a site: what the search for either objective starts from."""
+
+    cells: AnnData
+    """Source and target cells that take part."""
+    cache: SiteCache
+    """The same cells at the site."""
+    parts: CellSplit
+    """Which of them are learned from, which choose the penalty, and which are scored."""
+    origin: dict[str, Any]
+    """Types, model and site, as plain JSON."""
+    settings: ContrastSettings
+    seed: int
+
+
+def read_contrast_cells(
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    source: str,
+    target: str,
+    *,
+    label: str = "cell_type",
+    split: Mapping[str, Int[np.ndarray, " some"]] | None = None,
+    settings: ContrastSettings | None = None,
+    seed: int = 0,
+    memory: int = MEMORY,
+) -> ContrastCells:
+    """Read the cells of two types for ``contrast_read``, which can be asked for several objectives.
+
+    Arguments and errors are those of ``contrast``.
+    """
+    settings = settings or ContrastSettings()
+    site = check_steerable(model, sae, layer)
+    kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
+    cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory)
+    origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
+    origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind, "n_cells": parts.sizes()}
+    return ContrastCells(adata[kept], cache, parts, origin, settings, seed)
 
 
 def contrast(
@@ -82,6 +125,7 @@ def contrast(
     named: Sequence[str] = ("CD8A", "CD8B"),
     settings: ContrastSettings | None = None,
     seed: int = 0,
+    memory: int = MEMORY,
 ) -> ContrastResult:
     """Find sparse strengths that move one type towards another, and judge them on unseen cells.
 
@@ -99,6 +143,8 @@ def contrast(
         named: genes to report by name, differential or not.
         settings: effort and sampling; the defaults where None.
         seed: decides the split, the subsamples, the shuffles and the random edits.
+        memory: bytes of residuals and codes that may be kept; where the cells' take more, the blocks before the site
+            run again for each edit.
 
     Raises:
         CellsError: no such label or type, or too few cells of a type.
@@ -106,67 +152,68 @@ def contrast(
         ModelError: no such layer, an autoencoder of another width or a transcoder, weights that came without their
             head, or an expression objective for a model that predicts no amounts.
     """
-    settings = settings or ContrastSettings()
-    if objective not in OBJECTIVES:
-        raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
-    site = check_steerable(model, sae, layer)
-    said = quantity(model, adata, layer)
-    if objective == "expression" and (why := lacks_expression(said, model)):
-        raise ModelError(why)
-    kept, parts = read_parts(adata, source, target, label, split, settings.max_cells, seed)
-    pool = read_pool(model, sae, adata[kept], layer, settings.batch_size)
-    found = search(pool, parts, objective, settings.effort(), seed)
-    head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
-    head |= {"layer": layer, "site": str(site), "seed": seed, "quantity": said, "n_cells": parts.sizes()}
-    return _judged(adata[kept], pool, parts, found, head, named, settings, seed)
+    _check_objective(objective, model, None)
+    read = read_contrast_cells(
+        model, sae, adata, layer, source, target, label=label, split=split, settings=settings, seed=seed, memory=memory
+    )
+    return contrast_read(read, objective, named)
 
 
-def _judged(
-    cells: AnnData,
-    pool: CellPool,
-    parts: Parts,
-    found: Search,
-    head: dict[str, Any],
-    named: Sequence[str],
-    settings: ContrastSettings,
-    seed: int,
-) -> ContrastResult:
-    """A recipe with its scores on test cells, its rivals and its nulls."""
-    trials = try_rivals(pool, parts, found, settings.random_edits, seed)
-    matched, shuffled = _label_scores(pool, parts, found, settings, seed)
-    before, after = pool.baseline.part(parts.test.source), trials[0].prediction
-    there = pool.baseline.part(parts.test.target)
-    yardstick, sampling = found.yardstick, (settings.resamples, seed)
-    gap = observed_gap(cells, parts)[cells.var_names.get_indexer(pool.genes)]
-    genes = gene_table(yardstick, pool.genes, before, after, there, gap)
-    scores = score_summary(yardstick, trials, matched, shuffled, before, there, *sampling)
-    movers = named_summary(named, genes, pool.genes, before, trials, settings.moved_at, *sampling)
+def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("CD8A", "CD8B")) -> ContrastResult:
+    """``contrast`` of cells that are read already, for one objective.
+
+    Raises:
+        ConfigError: there is no such objective.
+        ModelError: an expression objective for a model that predicts no amounts.
+    """
+    cache, parts, settings, seed = read.cache, read.parts, read.settings, read.seed
+    _check_objective(objective, cache.model, cache.output_kind)
+    found = search(cache, parts, objective, settings.effort(), seed)
+    before, there = (cache.baseline.part(rows) for rows in (parts.test.source, parts.test.target))
+    after = cache.predict(parts.test.source, found.strengths)
+    columns = cache.genes.get_indexer(pd.Index([gene for gene in named if gene in cache.genes], dtype=object))
+    trials = try_baselines(cache, parts, found, after, columns, settings.random_edits, seed)
+    matched, shuffled = _label_scores(cache, parts, found, settings, seed)
+    base, sampling = found.baseline_values, (settings.resamples, seed)
+    gap = observed_gap(read.cells, parts)[read.cells.var_names.get_indexer(cache.genes)]
+    genes = gene_table(base, cache.genes, before, after, there, gap)
+    scores = score_summary(base, trials, matched, shuffled, before, after, there, *sampling)
+    movers = named_summary(named, genes, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),
         genes=genes.loc[(genes["weight"] > 0) | genes["gene"].isin(list(named))].reset_index(drop=True),
-        cells=cell_table(yardstick, cells.obs_names[parts.test.source], before, after),
-        recipe=_recipe_table(pool, parts, found.strengths),
+        cells=cell_table(base, read.cells.obs_names[parts.test.source], before, after),
+        recipe=_recipe_table(cache, parts, found.strengths),
         trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),
-        summary=head | _recipe_summary(pool, parts, found) | {"scores": scores, "named": movers},
+        summary={"objective": objective, **read.origin, **_recipe_summary(cache, parts, found)}
+        | {"scores": scores, "named": movers},
     )
 
 
+def _check_objective(objective: str, model: CellModel, output_kind: str | None) -> None:
+    """An objective must exist and mean something to the model, as far as the model's output is known yet."""
+    if objective not in OBJECTIVES:
+        raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
+    if objective == "expression" and output_kind is not None and (why := lacks_expression(output_kind, model)):
+        raise ModelError(why)
+
+
 def _label_scores(
-    pool: CellPool, parts: Parts, found: Search, settings: ContrastSettings, seed: int
+    cache: SiteCache, parts: CellSplit, found: Search, settings: ContrastSettings, seed: int
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Scores of short searches, equal in effort: one with the true labels, the others with shuffled ones."""
     effort = settings.null_effort(found.penalty)
     seeds = range(seed + 1, seed + 1 + settings.null_replicates)
-    true = _search_score(pool, parts, found.objective, effort, seed)
-    return true, [_search_score(pool, parts.shuffled(s), found.objective, effort, s) for s in seeds]
+    true = _search_score(cache, parts, found.objective, effort, seed)
+    return true, [_search_score(cache, parts.shuffled(s), found.objective, effort, s) for s in seeds]
 
 
-def _search_score(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: int) -> dict[str, float]:
+def _search_score(cache: SiteCache, parts: CellSplit, objective: str, effort: Effort, seed: int) -> dict[str, float]:
     """Scores on test cells of a search with some labels, true or shuffled."""
-    found = search(pool, parts, objective, effort, seed)
-    before, target = pool.baseline.part(parts.test.source), pool.baseline.part(parts.test.target)
-    return score(found.yardstick, before, pool.predict(parts.test.source, found.strengths), target)
+    found = search(cache, parts, objective, effort, seed)
+    before, target = cache.baseline.part(parts.test.source), cache.baseline.part(parts.test.target)
+    return score(found.baseline_values, before, cache.predict(parts.test.source, found.strengths), target)
 
 
 def _label_table(matched: dict[str, float], shuffled: Sequence[dict[str, float]]) -> pd.DataFrame:
@@ -181,20 +228,20 @@ def _moved(strengths: Float[Tensor, " feature"]) -> dict[int, float]:
     return {int(f): float(strengths[f]) for f in order if strengths[f] != 1}
 
 
-def _recipe_table(pool: CellPool, parts: Parts, strengths: Float[Tensor, " feature"]) -> pd.DataFrame:
+def _recipe_table(cache: SiteCache, parts: CellSplit, strengths: Float[Tensor, " feature"]) -> pd.DataFrame:
     """Columns as in ``ContrastResult.recipe``; firing rates and edit sizes over training source cells."""
-    firing, energy = firing_and_energy(pool, parts.train.source)
+    firing, squared_norm = firing_and_edit_norms(cache, parts.train.source)
     recipe = _moved(strengths)
     features = np.array(list(recipe), dtype=int)
     values = np.array(list(recipe.values()), dtype=float)
-    squared = energy[features] * (values - 1) ** 2
+    squared = squared_norm[features] * (values - 1) ** 2
     share = squared / squared.sum() if squared.size else squared
     return pd.DataFrame({"feature": features, "strength": values, "firing_rate": firing[features], "edit_share": share})
 
 
-def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, Any]:
+def _recipe_summary(cache: SiteCache, parts: CellSplit, found: Search) -> dict[str, Any]:
     """How large the recipe is, in features and in units of the residual stream."""
-    edit, residual = edit_norms(pool, parts.test.source, found.strengths)
+    edit, residual = edit_norms(cache, parts.test.source, found.strengths)
     return {
         "lambda": found.penalty,
         "n_features_considered": found.n_considered,
@@ -204,7 +251,7 @@ def _recipe_summary(pool: CellPool, parts: Parts, found: Search) -> dict[str, An
     }
 
 
-def observed_gap(cells: AnnData, parts: Parts) -> Float[np.ndarray, " gene"]:
+def observed_gap(cells: AnnData, parts: CellSplit) -> Float[np.ndarray, " gene"]:
     """Difference, target minus source, of the test cells' own mean log1p counts per ten thousand."""
     observed = log1p_cp10k(cells)
     means = [np.asarray(observed[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)]

@@ -4,7 +4,11 @@ Notable choices
 
 - How many tokens a cell has is counted beforehand, without running the network, so that every later step knows where
   it is.
-- Where all tokens fit into the memory given, the model runs once and they are kept; else it runs again for each part.
+- Where all tokens fit into the memory given, the model runs once and they are kept. Where they do not, and a folder is
+  given whose disk has room, they are kept there as they are (float32) in files that are gone with the process; else the
+  model runs again for each part. Whatever the place, the values are the same to the bit.
+- Several steps of one process can share the tokens of some cells: ``in_passes`` gives them as the forward passes made
+  them, so that sums over them do not depend on where they were kept.
 - A part is read cell by cell in the order of the AnnData, and always in the same forward passes. The same cells give
   the same bits whenever they are read, on one machine with one number of threads.
 - Cells are taken from the AnnData a thousand at a time: it may be dense, or backed by a file, and neither is turned
@@ -12,8 +16,13 @@ Notable choices
 """
 
 import hashlib
+import math
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +32,9 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from cellprism.errors import InputError
-from cellprism.features.policy import Policy, TokenPolicy
-from cellprism.features.tokens import cells_of, genes_of, residuals_at
+from cellprism.errors import ConfigError, InputError
+from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
+from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
 from cellprism.types import CellBatch, CellModel, Site
 
@@ -73,8 +82,8 @@ class TokenSource(ABC):
     are_genes: bool
     """Whether all tokens are genes, so that they can be told apart by gene."""
 
-    def __init__(self, memory: int):
-        self.memory = memory
+    def __init__(self, memory: int, folder: Path | None = None):
+        self.memory, self.disk = memory, folder
         self._kept: Held | None = None
 
     @property
@@ -87,37 +96,49 @@ class TokenSource(ABC):
         """Whether all tokens do."""
         return int(self.counts.sum()) <= self.capacity
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether all tokens are kept on disk: they do not fit into memory, but there."""
+        if self.fits or self.disk is None:
+            return False
+        needed = int(self.counts.sum()) * self.bytes_per_token
+        return self._kept is not None or needed <= shutil.disk_usage(self.disk).free
+
     def read(self, units: Int[np.ndarray, " some"]) -> Held:
         """All tokens of some units, given in ascending order."""
-        if not self.fits:
+        kept = self._everything()
+        if kept is None:
             return self._gather(units)
-        if self._kept is None:
-            self._kept = self._gather(np.arange(len(self.counts)))
         if len(units) == len(self.counts):
-            return self._kept
+            return kept
         ends = np.cumsum(self.counts)[units]
         stretches = zip((ends - self.counts[units]).tolist(), ends.tolist(), strict=True)
-        return self._kept.take(np.concatenate([np.arange(start, end) for start, end in stretches]))
+        return kept.take(np.concatenate([np.arange(start, end) for start, end in stretches]))
 
     def in_order(self) -> Iterator[Held]:
         """All tokens once, unit after unit, in small parts."""
-        everything = np.arange(len(self.counts))
-        if not self.fits:
-            yield from self._passes(everything)
+        kept = self._everything()
+        if kept is None:
+            yield from self._passes(np.arange(len(self.counts)))
             return
-        kept = self.read(everything)
         for start in range(0, len(kept.gene), SLICE):
             yield kept.take(slice(start, start + SLICE))
 
-    def _gather(self, units: Int[np.ndarray, " some"]) -> Held:
-        """Filled in place, since joining parts would take twice the memory."""
+    def _everything(self) -> Held | None:
+        """All tokens, in memory or on disk; None where they are read again each time."""
+        if self._kept is None and (self.fits or self.on_disk):
+            self._kept = self._gather(np.arange(len(self.counts)), None if self.fits else self.disk)
+        return self._kept
+
+    def _gather(self, units: Int[np.ndarray, " some"], folder: Path | None = None) -> Held:
+        """Filled in place, since joining parts would take twice the memory; on disk where a folder is given."""
         whole: Held | None = None
         filled, count = 0, int(self.counts[units].sum())
         for part in self._passes(units):
             if whole is None:
-                x = tuple(t.new_empty(count, t.shape[1]) for t in part.x)
-                times = None if part.times is None else part.times.new_empty(count)
-                whole = Held(x, part.gene.new_empty(count), part.cell.new_empty(count), times)
+                x = tuple(_empty(t, count, folder) for t in part.x)
+                times = None if part.times is None else _empty(part.times, count, folder)
+                whole = Held(x, _empty(part.gene, count, folder), _empty(part.cell, count, folder), times)
             for place, new in zip(whole.tensors(), part.tensors(), strict=True):
                 place[filled : filled + len(new)] = new
             filled += len(part.gene)
@@ -128,6 +149,17 @@ class TokenSource(ABC):
     @abstractmethod
     def _passes(self, units: Int[np.ndarray, " some"]) -> Iterator[Held]:
         """The tokens of some units, unit after unit, in small parts."""
+
+
+def _empty(like: Tensor, count: int, folder: Path | None) -> Tensor:
+    """Room for ``count`` rows like those of a tensor, beside it, or in a file that vanishes with the process."""
+    shape = (count, *like.shape[1:])
+    if folder is None:
+        return like.new_empty(shape)
+    with NamedTemporaryFile(dir=folder, prefix="tokens-") as file:
+        size = math.prod(shape)
+        file.truncate(size * like.element_size())
+        return torch.from_file(file.name, shared=True, size=size, dtype=like.dtype).view(shape)
 
 
 class CellTokens(TokenSource):
@@ -143,6 +175,7 @@ class CellTokens(TokenSource):
         policy: Policy = "present",
         memory: int = 1 << 31,
         batch_size: int = 32,
+        folder: Path | None = None,
     ):
         """Count the tokens.
 
@@ -150,16 +183,18 @@ class CellTokens(TokenSource):
             model: the cell model.
             adata: cells as ``read_cells`` returns them (raw counts), in memory or backed by a file.
             layers: blocks whose output is read, from 0.
-            policy: which tokens, see ``features.policy``.
+            policy: which tokens, see ``features.tokens.token_policy``.
             memory: bytes that may be held at once.
             batch_size: cells per forward pass.
+            folder: where tokens that take more are kept on disk; the model runs again for each part where none is
+                given, or where its disk has no room.
 
         Raises:
             ModelError: a layer does not exist.
             InputError: there are no cells, or no tokens in them.
             ConfigError: the policy does not go with the model.
         """
-        super().__init__(memory)
+        super().__init__(memory, folder)
         self.layers = tuple(Site(layer, model.n_layers).layer for layer in layers)
         if not adata.n_obs:
             raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
@@ -192,6 +227,28 @@ class CellTokens(TokenSource):
             part = self.adata[some]
             yield some, part.to_memory() if self.adata.isbacked else part
 
+    def check_of(self, model: CellModel, adata: AnnData, layers: Sequence[int]) -> None:
+        """Refuse to stand for tokens that these are not.
+
+        Raises:
+            ConfigError: they are of another model, other cells or other layers.
+        """
+        if self.model is not model or not self.adata.obs_names.equals(adata.obs_names):
+            raise ConfigError("these tokens are of another model or of other cells; read them for those at hand")
+        if missing := [layer for layer in layers if layer not in self.layers]:
+            raise ConfigError(f"these tokens were read after blocks {list(self.layers)}; read them after {missing} too")
+
+    def in_passes(self) -> Iterator[Held]:
+        """All tokens once, as the model's forward passes made them: the same parts wherever they are kept."""
+        kept = self._everything()
+        if kept is None:
+            yield from self._passes(np.arange(len(self.counts)))
+            return
+        starts = np.concatenate([np.arange(0, len(self.counts), self.batch_size), [len(self.counts)]])
+        ends = np.concatenate([[0], np.cumsum(self.counts)])[starts].tolist()
+        for start, end in pairwise(ends):
+            yield kept.take(slice(start, end))
+
     @torch.no_grad()
     def _passes(self, units: Int[np.ndarray, " some"]) -> Iterator[Held]:
         for rows, part in self._parts(units):
@@ -207,6 +264,39 @@ class CellTokens(TokenSource):
             row[cells_of(batch)[used]].int(),
             None if times is None else times[used].float(),
         )
+
+
+def tokens_at(
+    model: CellModel,
+    adata: AnnData,
+    layers: Sequence[int],
+    batch_size: int = 32,
+    shared: CellTokens | None = None,
+) -> Iterator[Held]:
+    """Every present token of some cells at some layers, pass by pass: read from a model, or from tokens that several
+    steps share.
+
+    Args:
+        model: the cell model.
+        adata: cells as ``read_cells`` returns them.
+        layers: blocks whose output is read; ``x`` of what comes is in their order.
+        batch_size: cells per forward pass; shared tokens have their own.
+        shared: tokens of the same model and cells.
+
+    Raises:
+        ModelError: a layer does not exist.
+        InputError: there are no cells.
+        ConfigError: the shared tokens are of other cells, other layers, or not of all present tokens.
+    """
+    if shared is None:
+        yield from (Held(*tokens) for tokens in present_tokens(model, adata, layers, batch_size))
+        return
+    shared.check_of(model, adata, layers)
+    if shared.policy.kind != "present":
+        raise ConfigError(f"these are {shared.policy.kind!r} tokens, but a measure takes all; read 'present' tokens")
+    places = [shared.layers.index(layer) for layer in layers]
+    for held in shared.in_passes():
+        yield Held(tuple(held.x[place] for place in places), held.gene, held.cell)
 
 
 def _contents(part: AnnData) -> Iterator[bytes]:

@@ -6,11 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellprism.steering.judge import OTHER_SCORES, Yardstick, cell_interval, directed_scores, score_intervals
-from cellprism.steering.nulls import null_summary, plain
-from cellprism.steering.pool import Prediction
-from cellprism.steering.readout import carrier_moves
-from cellprism.steering.rivals import (
+from cellprism.steering.contrast.baselines import (
     DIFFERENCE,
     DIFFERENCE_PER_GENE,
     RANDOM_DIRECTION,
@@ -18,6 +14,15 @@ from cellprism.steering.rivals import (
     TUNED,
     Trial,
 )
+from cellprism.steering.contrast.scores import (
+    OTHER_SCORES,
+    BaselineValues,
+    cell_interval,
+    directed_scores,
+    score_intervals,
+)
+from cellprism.steering.nulls import null_summary, plain
+from cellprism.steering.site_cache import Prediction
 
 COMPETITORS = {
     "difference_of_means": DIFFERENCE,
@@ -28,11 +33,12 @@ COMPETITORS = {
 
 
 def score_summary(
-    yardstick: Yardstick,
+    base: BaselineValues,
     trials: Sequence[Trial],
     matched: dict[str, float],
     shuffled: Sequence[dict[str, float]],
     before: Prediction,
+    after: Prediction,
     target: Prediction,
     resamples: int,
     seed: int,
@@ -43,9 +49,9 @@ def score_summary(
     scores of which neither direction is better. Searches with shuffled labels are short: their p is that of
     ``observed``, the score of an equally short search with the true labels. ``trials[0]`` is the recipe.
     """
-    intervals = score_intervals(yardstick, before, trials[0].prediction, target, resamples, seed)
+    intervals = score_intervals(base, before, after, target, resamples, seed)
     summary = {}
-    for name in (*directed_scores(yardstick.quantity), *OTHER_SCORES):
+    for name in (*directed_scores(base.output_kind), *OTHER_SCORES):
         value = trials[0].scores[name]
         low, high = intervals.get(name, (np.nan, np.nan))
         entry: dict[str, Any] = {"value": plain(value), "low": plain(low), "high": plain(high)}
@@ -69,8 +75,6 @@ def score_summary(
 def named_summary(
     named: Sequence[str],
     table: pd.DataFrame,
-    genes: pd.Index,
-    before: Prediction,
     trials: Sequence[Trial],
     moved_at: float,
     resamples: int,
@@ -82,17 +86,17 @@ def named_summary(
     ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and
     that it exceeds the 95 % range of random recipes and random directions. Where ``gap`` (predicted) and
     ``observed_gap`` (in the counts) differ in sign, the model does not know the gene's direction to begin
-    with. ``table`` is that of ``judge.gene_table``.
+    with. ``table`` is that of ``scores.gene_table``; the trials' moves are of the named genes that are in it, in order.
     """
     summary: dict[str, dict[str, Any]] = {}
+    measured = [gene for gene in named if gene in set(table["gene"])]
     for gene in named:
-        if gene not in genes:
+        if gene not in measured:
             summary[gene] = {"measured": False}
             continue
         row = table.loc[table["gene"] == gene].iloc[0]
-        column = genes.get_indexer([gene])
         gap = float(row["target_mean"] - row["source_mean"])
-        moves = [carrier_moves(before.values[:, column], t.prediction.values[:, column]).ravel() for t in trials]
+        moves = [trial.moves[:, measured.index(gene)] for trial in trials]
         fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
         low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
         is_random = [t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION) for t in trials]

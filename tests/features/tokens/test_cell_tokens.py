@@ -7,7 +7,7 @@ import torch
 from anndata import AnnData, read_h5ad
 
 from cellprism.errors import ConfigError, InputError, ModelError
-from cellprism.features.source import CellTokens, Held
+from cellprism.features.tokens.cell_tokens import CellTokens, Held
 from features.conftest import CELLS, D_MODEL, GENES, LAYER, dense_residuals, make_cells, make_model
 from features.latent import LatentModel
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from cellprism.errors import ConfigError
-from cellprism.features.policy import TokenPolicy, systematic
+from cellprism.features.tokens.token_policy import TokenPolicy, systematic
 from features.conftest import CELLS, GENES
 from features.latent import LatentModel
 

@@ -27,7 +27,6 @@ class Tokens(NamedTuple):
     """Row of the AnnData."""
 
 
-@torch.no_grad()
 def residual_tokens(model: CellModel, adata: AnnData, layer: int, batch_size: int = 32) -> Iterator[Tokens]:
     """Residuals after block ``layer`` at every present token, cells one after the other.
 
@@ -41,12 +40,21 @@ def residual_tokens(model: CellModel, adata: AnnData, layer: int, batch_size: in
         ModelError: the layer does not exist.
         InputError: there are no cells.
     """
-    site = Site(layer, model.n_layers)
+    for (x,), gene, cell in present_tokens(model, adata, [layer], batch_size):
+        yield Tokens(x, gene, cell)
+
+
+@torch.no_grad()
+def present_tokens(
+    model: CellModel, adata: AnnData, layers: Sequence[int], batch_size: int = 32
+) -> Iterator[tuple[tuple[Float[Tensor, "_ d_model"], ...], Int[Tensor, " _"], Int[Tensor, " _"]]]:
+    """The same at several layers: residuals at each, gene and cell of every token. Errors as ``residual_tokens``."""
+    sites = [Site(layer, model.n_layers).layer for layer in layers]
     if not adata.n_obs:
         raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
     for batch in model.batches(adata, batch_size):
-        x = model.residual(batch, site.layer)
-        yield Tokens(x[batch.present], genes_of(batch)[batch.present], cells_of(batch)[batch.present])
+        x = tuple(x[batch.present] for x in residuals_at(model, batch, sites))
+        yield x, genes_of(batch)[batch.present], cells_of(batch)[batch.present]
 
 
 def residuals_at(

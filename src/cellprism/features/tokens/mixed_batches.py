@@ -21,8 +21,8 @@ import torch.distributed as dist
 from jaxtyping import Int
 
 from cellprism.errors import ConfigError
-from cellprism.features.policy import systematic
-from cellprism.features.source import Held, TokenSource
+from cellprism.features.tokens.cell_tokens import Held, TokenSource
+from cellprism.features.tokens.token_policy import systematic
 from cellprism.sae.distributed import processes
 from cellprism.sae.stream import Sites, Vectors
 from cellprism.store.run import digest

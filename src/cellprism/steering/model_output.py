@@ -3,9 +3,9 @@
 - ``expression``: predicted log1p of counts per ten thousand. Models that read the same genes in every cell say it at
   their tokens, models that read a cell as a whole of all their genes.
 - ``token_logit``: models that predict which gene stands at a place, not how much of it there is, have the logit of each
-  token's own gene. A gene that a cell does not carry has none: NaN. Averages are over the cells that carry a gene.
+  token's own gene. A gene that a cell does not express has none: NaN. Averages are over the cells that express a gene.
 - Nothing: a model without a decoder. Its cells have embeddings alone, and no gene can be spoken of.
-- The two quantities are never mixed: everything that holds numbers says which of them they are.
+- The two output kinds are never mixed: everything that holds numbers says which of them they are.
 """
 
 import numpy as np
@@ -15,29 +15,29 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.features.collect import carried
-from cellprism.features.tokens import genes_of
+from cellprism.features.collect import expressed
+from cellprism.features.tokens.residuals import genes_of
 from cellprism.types import CellBatch, CellModel, CellOutput
 
 EXPRESSION, TOKEN_LOGIT, NOTHING = "expression", "token_logit", "nothing"
 
 
-def quantity_of(output: CellOutput) -> str:
-    """Which quantity a model's output holds."""
+def output_kind_of(output: CellOutput) -> str:
+    """Which kind a model's output is."""
     if output.expression is not None:
         return EXPRESSION
     return NOTHING if output.token_logit is None else TOKEN_LOGIT
 
 
 @torch.no_grad()
-def quantity(model: CellModel, adata: AnnData, layer: int) -> str:
-    """Which quantity a model speaks of, from its output for the first cell."""
+def output_kind(model: CellModel, adata: AnnData, layer: int) -> str:
+    """Which kind of output a model has, from its output for the first cell."""
     batch = next(iter(model.batches(adata[:1], 1)))
-    return quantity_of(model.resume(batch, layer, model.residual(batch, layer)))
+    return output_kind_of(model.resume(batch, layer, model.residual(batch, layer)))
 
 
 def lacks_expression(found: str, model: CellModel) -> str:
-    """Why a model that speaks of genes in a quantity has no expression, and what to do instead; empty where it has."""
+    """Why a model of an output kind has no expression, and what to do instead; empty where it has."""
     if found == TOKEN_LOGIT:
         return (
             f"{model.name!r} predicts which gene stands at a place, not how much of it a cell has, so there is no "
@@ -67,7 +67,7 @@ def gene_columns(model: CellModel, batch: CellBatch, output: CellOutput, genes: 
     Amounts are said at the tokens of a batch that are genes, where these are the same in all cells; all else of the
     model's genes. Models that fill in absent genes speak of more genes than the data set has.
     """
-    if quantity_of(output) == NOTHING:
+    if output_kind_of(output) == NOTHING:
         return np.empty(0, dtype=np.int64)
     names, row = np.asarray(model.genes), batch.gene
     if output.expression is not None and row.ndim == 1 and bool((row >= 0).any()):
@@ -76,7 +76,7 @@ def gene_columns(model: CellModel, batch: CellBatch, output: CellOutput, genes: 
 
 
 def gene_values(output: CellOutput, batch: CellBatch, columns: Int[np.ndarray, " gene"]) -> Float[Tensor, "cell gene"]:
-    """What the model says of each gene in each cell: NaN where a cell does not carry it; no columns where it says
+    """What the model predicts of each gene in each cell: NaN where a cell does not express it; no columns where it says
     nothing.
 
     Args:
@@ -95,25 +95,25 @@ def gene_values(output: CellOutput, batch: CellBatch, columns: Int[np.ndarray, "
 
 
 def spoken_of(values: Float[np.ndarray, "cell gene"]) -> Int[np.ndarray, " some"]:
-    """Genes that enough of the cells carry (``features.collect.carried``); none where there are no columns."""
-    return np.flatnonzero(carried((~np.isnan(values)).sum(axis=0), len(values)))
+    """Genes that enough of the cells express (``features.collect.expressed``); none where there are no columns."""
+    return np.flatnonzero(expressed((~np.isnan(values)).sum(axis=0), len(values)))
 
 
-def carrier_mean(values: Float[np.ndarray, "cell gene"]) -> Float[np.ndarray, " gene"]:
-    """Mean over the cells that carry each gene; NaN where too few do (``features.collect.carried``)."""
+def expressing_mean(values: Float[np.ndarray, "cell gene"]) -> Float[np.ndarray, " gene"]:
+    """Mean over the cells that express each gene; NaN where too few do (``features.collect.expressed``)."""
     there = ~np.isnan(values)
     count = there.sum(axis=0)
     total = np.where(there, values, 0).sum(axis=0)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=carried(count, len(values)))
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=expressed(count, len(values)))
 
 
-def carrier_moves(
+def expressing_moves(
     before: Float[np.ndarray, "cell gene"], after: Float[np.ndarray, "cell gene"]
 ) -> Float[np.ndarray, "cell gene"]:
-    """Changes whose mean over all cells is that over the cells that carry each gene.
+    """Changes whose mean over all cells is that over the cells that express each gene.
 
-    Formula: (a_cg - b_cg) n / n_g, with n_g of the n cells carrying gene g; 0 in cells that do not. Where all cells
-    carry all genes this is a - b.
+    Formula: (a_cg - b_cg) n / n_g, with n_g of the n cells expressing gene g; 0 in cells that do not. Where all cells
+    express all genes this is a - b.
     """
     there = ~np.isnan(before)
     scale = len(before) / np.maximum(there.sum(axis=0), 1)

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from cellprism.errors import InputError, ModelError
-from cellprism.features.tokens import Tokens, residual_tokens, residuals_at
+from cellprism.features.tokens.residuals import Tokens, residual_tokens, residuals_at
 from features.conftest import CELLS, D_MODEL, LAYER, dense_residuals, make_model
 from features.latent import LatentModel
-from features.test_source import Counting
+from features.tokens.test_cell_tokens import Counting
 
 
 def joined(parts) -> Tokens:

@@ -8,9 +8,9 @@ Notable choices
 - Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types. The gap of
   shuffled types is short, and progress over it large by chance: the shift, in units of the cells' spread, is
   what can be compared with theirs.
-- What is scored of genes is what the model says of them (``readout``): expression, else the logit of each gene's own
-  token, and the scores are named for it. A gene that only some cells carry is averaged over these, and neither places
-  nor moves the others.
+- What is scored of genes is what the model predicts of them (``model_output``): expression, else the logit of each
+  gene's own token, and the scores are named for it. A gene that only some cells express is averaged over these, and
+  neither places nor moves the others.
 - Intervals resample test cells. They say how much the score depends on these cells, not on the donor or the
   training.
 """
@@ -33,21 +33,21 @@ from cellprism.equations.effects import (
     variance_kept,
     weighted_progress,
 )
-from cellprism.steering.pool import Prediction
-from cellprism.steering.readout import EXPRESSION, NOTHING, carrier_mean, carrier_moves
+from cellprism.steering.model_output import EXPRESSION, NOTHING, expressing_mean, expressing_moves
+from cellprism.steering.site_cache import Prediction
 
 OTHER_SCORES = ("drift", "variance_kept", "fraction_closer_to_source")
 
 
-def directed_scores(quantity: str) -> tuple[str, ...]:
-    """Scores of which higher is better, for a model that speaks of genes in a quantity (``readout``)."""
+def directed_scores(output_kind: str) -> tuple[str, ...]:
+    """Scores of which higher is better, for a model of an output kind (``model_output``)."""
     latent = ("fraction_closer", "latent_progress", "latent_shift", "distance_closed")
-    of_genes = (f"{quantity}_progress", f"{quantity}_shift", "up_correct", "down_correct")
-    return latent if quantity == NOTHING else (*latent, *of_genes)
+    of_genes = (f"{output_kind}_progress", f"{output_kind}_shift", "up_correct", "down_correct")
+    return latent if output_kind == NOTHING else (*latent, *of_genes)
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class BaselineValues:
     """What training cells say of the two types; scores of test cells are read off it."""
 
     source: Float[np.ndarray, " d_model"]
@@ -55,13 +55,13 @@ class Yardstick:
     target: Float[np.ndarray, " d_model"]
     """Centroid of the target type's embeddings."""
     source_mean: Float[np.ndarray, " gene"]
-    """What the model says of each gene in the source type, on average; NaN where too few of its cells carry it."""
+    """Predicted value of each gene in the source type, on average; NaN where too few of its cells express it."""
     target_mean: Float[np.ndarray, " gene"]
     """The same of the target type."""
     weight: Float[np.ndarray, " gene"]
     """|gap| on the differential genes, 0 elsewhere."""
-    quantity: str = EXPRESSION
-    """What the model says of genes, see ``readout``."""
+    output_kind: str = EXPRESSION
+    """What the predicted values are, see ``model_output``."""
 
     @property
     def gap(self) -> Float[np.ndarray, " gene"]:
@@ -79,11 +79,11 @@ class Yardstick:
         return np.flatnonzero((self.weight > 0) & (self.gap < 0))
 
 
-def score(yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction) -> dict[str, float]:
+def score(base: BaselineValues, before: Prediction, after: Prediction, target: Prediction) -> dict[str, float]:
     """Every score of steered test cells.
 
     Args:
-        yardstick: centroids and differential genes of the training cells.
+        base: centroids and differential genes of the training cells.
         before: test cells of the source type, unsteered.
         after: the same cells, steered.
         target: test cells of the target type.
@@ -102,45 +102,45 @@ def score(yardstick: Yardstick, before: Prediction, after: Prediction, target: P
         those that moved at all; NaN where none did. Models that speak of genes in token logits have
         ``token_logit_progress`` and ``token_logit_shift``, models that do not speak of genes none of the four.
     """
-    distance = [np.linalg.norm(p.embedding - yardstick.target, axis=1) for p in (before, after)]
-    own = [np.linalg.norm(p.embedding - yardstick.source, axis=1) for p in (before, after)]
-    progress = [axis_progress(p.embedding, yardstick.source, yardstick.target) for p in (before, after)]
+    distance = [np.linalg.norm(p.embedding - base.target, axis=1) for p in (before, after)]
+    own = [np.linalg.norm(p.embedding - base.source, axis=1) for p in (before, after)]
+    progress = [axis_progress(p.embedding, base.source, base.target) for p in (before, after)]
     scores = {
         "fraction_closer": float((distance[1] < distance[0]).mean()),
         "fraction_closer_to_source": float((own[1] < own[0]).mean()),
         "latent_progress": float((progress[1] - progress[0]).mean()),
-        "latent_shift": standardised_shift(before.embedding, after.embedding, yardstick.target - yardstick.source),
+        "latent_shift": standardised_shift(before.embedding, after.embedding, base.target - base.source),
         "distance_closed": float(1 - distance[1].mean() / distance[0].mean()),
-        "drift": float(axis_drift(before.embedding, after.embedding, yardstick.source, yardstick.target).mean()),
+        "drift": float(axis_drift(before.embedding, after.embedding, base.source, base.target).mean()),
         "variance_kept": variance_kept(before.embedding, after.embedding),
     }
-    if yardstick.quantity == NOTHING:
+    if base.output_kind == NOTHING:
         return scores
-    move = carrier_moves(before.values, after.values).mean(axis=0)
-    filled = _filled(before, yardstick), _filled(after, yardstick)
+    move = expressing_moves(before.values, after.values).mean(axis=0)
+    filled = _filled(before, base), _filled(after, base)
     return scores | {
-        f"{yardstick.quantity}_progress": _progress(yardstick, before, carrier_mean(after.values), target),
-        f"{yardstick.quantity}_shift": standardised_shift(*filled, _along(yardstick)),
-        "up_correct": share_positive(move[yardstick.up]),
-        "down_correct": share_positive(-move[yardstick.down]),
+        f"{base.output_kind}_progress": _progress(base, before, expressing_mean(after.values), target),
+        f"{base.output_kind}_shift": standardised_shift(*filled, _along(base)),
+        "up_correct": share_positive(move[base.up]),
+        "down_correct": share_positive(-move[base.down]),
     }
 
 
-def _progress(yardstick: Yardstick, before: Prediction, after: Float[np.ndarray, " gene"], target: Prediction) -> float:
-    """``weighted_progress`` of mean values, over the genes that enough cells carry."""
-    start, end = carrier_mean(before.values), carrier_mean(target.values)
+def _progress(base: BaselineValues, before: Prediction, after: Float[np.ndarray, " gene"], target: Prediction) -> float:
+    """``weighted_progress`` of mean values, over the genes that enough cells express."""
+    start, end = expressing_mean(before.values), expressing_mean(target.values)
     known = np.isfinite(start + end + after)
-    return weighted_progress(start[known], end[known], after[known], yardstick.weight[known])
+    return weighted_progress(start[known], end[known], after[known], base.weight[known])
 
 
-def _filled(cells: Prediction, yardstick: Yardstick) -> Float[np.ndarray, "cell gene"]:
-    """Genes that a cell does not carry at the source's mean, whether steered or not, so that they do not move."""
-    return np.where(np.isnan(cells.values), np.nan_to_num(yardstick.source_mean), cells.values)
+def _filled(cells: Prediction, base: BaselineValues) -> Float[np.ndarray, "cell gene"]:
+    """Genes that a cell does not express at the source's mean, whether steered or not, so that they do not move."""
+    return np.where(np.isnan(cells.values), np.nan_to_num(base.source_mean), cells.values)
 
 
-def _along(yardstick: Yardstick) -> Float[np.ndarray, " gene"]:
+def _along(base: BaselineValues) -> Float[np.ndarray, " gene"]:
     """The weighted gap."""
-    return yardstick.weight * np.nan_to_num(yardstick.gap)
+    return base.weight * np.nan_to_num(base.gap)
 
 
 def share_positive(values: Float[np.ndarray, " some"]) -> float:
@@ -170,12 +170,17 @@ def cell_interval(
 
 
 def score_intervals(
-    yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction, resamples: int, seed: int
+    base: BaselineValues,
+    before: Prediction,
+    after: Prediction,
+    target: Prediction,
+    resamples: int,
+    seed: int,
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of the scores of ``directed_scores`` over test cells of the source type; the gap is
     held fixed."""
-    distance = [np.linalg.norm(p.embedding - yardstick.target, axis=1) for p in (before, after)]
-    progress = [axis_progress(p.embedding, yardstick.source, yardstick.target) for p in (before, after)]
+    distance = [np.linalg.norm(p.embedding - base.target, axis=1) for p in (before, after)]
+    progress = [axis_progress(p.embedding, base.source, base.target) for p in (before, after)]
 
     def closed(before: np.ndarray, after: np.ndarray, axis: int = -1) -> Any:
         return 1 - after.mean(axis) / before.mean(axis)
@@ -186,19 +191,19 @@ def score_intervals(
         "latent_shift": (np.mean, [_in_spreads(progress[0], progress[1] - progress[0])]),
         "distance_closed": (closed, distance),
     }
-    if yardstick.quantity != NOTHING:
-        statistics |= _gene_statistics(yardstick, before, after, target)
+    if base.output_kind != NOTHING:
+        statistics |= _gene_statistics(base, before, after, target)
     return {name: cell_interval(*given, resamples, seed) for name, given in statistics.items()}
 
 
 def _gene_statistics(
-    yardstick: Yardstick, before: Prediction, after: Prediction, target: Prediction
+    base: BaselineValues, before: Prediction, after: Prediction, target: Prediction
 ) -> dict[str, tuple[Callable[..., Any], Sequence[np.ndarray]]]:
     """The scores of genes as statistics of cells, each with what they are taken of."""
-    move, start = carrier_moves(before.values, after.values), carrier_mean(before.values)
+    move, start = expressing_moves(before.values, after.values), expressing_mean(before.values)
     # Progress of the mean is linear in the move, so it is a mean over cells of each cell's own.
-    travelled = np.array([_progress(yardstick, before, start + own, target) for own in move])
-    places = [_filled(p, yardstick) @ _along(yardstick) for p in (before, after)]
+    travelled = np.array([_progress(base, before, start + own, target) for own in move])
+    places = [_filled(p, base) @ _along(base) for p in (before, after)]
 
     def correct(signed: Float[np.ndarray, "cell gene"]) -> Callable[..., Any]:
         def share(rows: np.ndarray, axis: int = -1) -> Any:
@@ -208,10 +213,10 @@ def _gene_statistics(
 
     rows = np.arange(len(move))
     return {
-        f"{yardstick.quantity}_progress": (np.mean, [travelled]),
-        f"{yardstick.quantity}_shift": (np.mean, [_in_spreads(places[0], places[1] - places[0])]),
-        "up_correct": (correct(move[:, yardstick.up]), [rows]),
-        "down_correct": (correct(-move[:, yardstick.down]), [rows]),
+        f"{base.output_kind}_progress": (np.mean, [travelled]),
+        f"{base.output_kind}_shift": (np.mean, [_in_spreads(places[0], places[1] - places[0])]),
+        "up_correct": (correct(move[:, base.up]), [rows]),
+        "down_correct": (correct(-move[:, base.down]), [rows]),
     }
 
 
@@ -222,7 +227,7 @@ def _in_spreads(place: Float[np.ndarray, " cell"], way: Float[np.ndarray, " cell
 
 
 def gene_table(
-    yardstick: Yardstick,
+    base: BaselineValues,
     genes: pd.Index,
     before: Prediction,
     after: Prediction,
@@ -232,12 +237,13 @@ def gene_table(
     """Every gene as test cells show it, differential ones first.
 
     Columns: gene; direction ``up`` or ``down`` in the target, by training cells; source_mean, target_mean,
-    steered_mean (what the model says of the gene, see ``readout``, over the cells that carry it); gap_fraction (0 not
-    moved, 1 arrived; NaN without a gap, or where too few test cells carry the gene); correct (moved in ``direction``);
-    observed_gap (the same two types' difference in log1p counts per ten thousand); weight (0: not differential).
+    steered_mean (what the model predicts of the gene, see ``model_output``, over the cells that express it);
+    gap_fraction (0 not moved, 1 arrived; NaN without a gap, or where too few test cells express the gene); correct
+    (moved in ``direction``); observed_gap (the same two types' difference in log1p counts per ten thousand); weight
+    (0: not differential).
     """
-    means = [carrier_mean(p.values) for p in (before, target, after)]
-    up = yardstick.gap > 0
+    means = [expressing_mean(p.values) for p in (before, target, after)]
+    up = base.gap > 0
     move = means[2] - means[0]
     table = pd.DataFrame(
         {
@@ -249,18 +255,18 @@ def gene_table(
             "gap_fraction": gap_fraction(*means),
             "correct": np.where(up, move > 0, move < 0),
             "observed_gap": observed_gap,
-            "weight": yardstick.weight,
+            "weight": base.weight,
         }
     )
     return table.sort_values("weight", ascending=False, kind="stable", ignore_index=True)
 
 
-def cell_table(yardstick: Yardstick, cells: pd.Index, before: Prediction, after: Prediction) -> pd.DataFrame:
+def cell_table(base: BaselineValues, cells: pd.Index, before: Prediction, after: Prediction) -> pd.DataFrame:
     """One row per test cell: cell; projection_before, projection_after (0 source centroid, 1 target
     centroid); distance_before, distance_after to the target centroid; closer.
     """
-    distance = [np.linalg.norm(p.embedding - yardstick.target, axis=1) for p in (before, after)]
-    progress = [axis_progress(p.embedding, yardstick.source, yardstick.target) for p in (before, after)]
+    distance = [np.linalg.norm(p.embedding - base.target, axis=1) for p in (before, after)]
+    progress = [axis_progress(p.embedding, base.source, base.target) for p in (before, after)]
     return pd.DataFrame(
         {
             "cell": cells.astype(str),

@@ -8,11 +8,11 @@ import scipy.sparse as sp
 from scipy.stats import kstest
 
 from cellprism.errors import ConfigError
-from cellprism.steering.contrast import contrast, observed_gap
-from cellprism.steering.parts import read_parts
-from cellprism.steering.pool import read_pool
-from cellprism.steering.search import search
+from cellprism.steering.contrast.cell_split import split_types
+from cellprism.steering.contrast.contrast import contrast, observed_gap
+from cellprism.steering.contrast.recipe_search import search
 from cellprism.steering.settings import ContrastSettings, Effort
+from cellprism.steering.site_cache import read_site_cache
 from cellprism.store.tables import read_table, write_table
 from steering.planted import PlantedModel, planted_cells, planted_sae
 
@@ -91,7 +91,7 @@ def test_tables_go_to_parquet_and_the_summary_to_json(result, tmp_path):
     assert result.recipe["edit_share"].sum() == pytest.approx(1)
 
 
-def test_every_rival_is_tried(result):
+def test_every_baseline_is_tried(result):
     counts = result.trials["kind"].value_counts()
     assert counts.to_dict() == {
         "recipe": 1,
@@ -158,18 +158,18 @@ def test_shuffled_labels_give_uniform_p_values_where_the_types_do_not_differ():
     ps = []
     for seed in range(13):
         adata = planted_cells({}, n_source=23, n_target=29, seed=seed)
-        _, parts = read_parts(adata, "helper", "killer", "cell_type", None, 400, seed)
-        pool = read_pool(model, planted_sae(model), adata, 1, 64)
+        _, parts = split_types(adata, "helper", "killer", "cell_type", None, 400, seed)
+        cache = read_site_cache(model, planted_sae(model), adata, 1, 64)
         gains = []
         for labels in (parts, *(parts.shuffled(10 * seed + i) for i in range(1, 10))):
-            found = search(pool, labels, "latent", effort, seed)
+            found = search(cache, labels, "latent", effort, seed)
             gains.append(found.validation[-1])
         ps.append((1 + sum(gain <= gains[0] for gain in gains[1:])) / 10)
     assert kstest(np.array(ps) - 0.05, "uniform").pvalue > 0.01
 
 
 def test_the_observed_gap_is_in_log_counts_per_ten_thousand(cells):
-    _, parts = read_parts(_doubled(cells), "helper", "killer", "cell_type", None, 400, 0)
+    _, parts = split_types(_doubled(cells), "helper", "killer", "cell_type", None, 400, 0)
     twice = _doubled(cells)
     found = observed_gap(twice, parts)
     scaled = np.log1p(twice.X.toarray() / twice.obs["total_counts"].to_numpy()[:, None] * 1e4)

@@ -5,7 +5,7 @@ import pytest
 from anndata import AnnData
 
 from cellprism.errors import CellsError, ConfigError
-from cellprism.steering.parts import NAMES, read_parts
+from cellprism.steering.contrast.cell_split import NAMES, split_types
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def types() -> AnnData:
 
 
 def test_parts_hold_only_the_two_types_each_cell_once(types):
-    kept, parts = read_parts(types, "helper", "killer", "cell_type", None, 400, 0)
+    kept, parts = split_types(types, "helper", "killer", "cell_type", None, 400, 0)
     assert set(types.obs["cell_type"].iloc[kept]) == {"helper", "killer"}
     assert kept.size == 112
     rows = np.concatenate([getattr(getattr(parts, n), side) for n in NAMES for side in ("source", "target")])
@@ -32,15 +32,15 @@ def test_parts_hold_only_the_two_types_each_cell_once(types):
 def test_a_given_split_is_used(types):
     order = np.random.default_rng(1).permutation(131)
     split = {"train": order[:61], "validation": order[61:89], "test": order[89:]}
-    kept, parts = read_parts(types, "helper", "killer", "cell_type", split, 400, 0)
+    kept, parts = split_types(types, "helper", "killer", "cell_type", split, 400, 0)
     for name in NAMES:
         pair = getattr(parts, name)
         assert np.isin(kept[np.concatenate([pair.source, pair.target])], split[name]).all()
 
 
 def test_too_many_cells_are_thinned_alike_in_every_part(types):
-    _, all_parts = read_parts(types, "helper", "killer", "cell_type", None, 400, 0)
-    kept, parts = read_parts(types, "helper", "killer", "cell_type", None, 23, 0)
+    _, all_parts = split_types(types, "helper", "killer", "cell_type", None, 400, 0)
+    kept, parts = split_types(types, "helper", "killer", "cell_type", None, 23, 0)
     assert kept.size <= 46
     whole, thin = all_parts.sizes(), parts.sizes()
     for name in NAMES:
@@ -48,7 +48,7 @@ def test_too_many_cells_are_thinned_alike_in_every_part(types):
 
 
 def test_shuffling_keeps_sizes_and_parts_and_mixes_labels(types):
-    _, parts = read_parts(types, "helper", "killer", "cell_type", None, 400, 0)
+    _, parts = split_types(types, "helper", "killer", "cell_type", None, 400, 0)
     other = parts.shuffled(1)
     assert other.sizes() == parts.sizes()
     for name in NAMES:
@@ -67,15 +67,15 @@ def test_shuffling_keeps_sizes_and_parts_and_mixes_labels(types):
 )
 def test_unknown_names_and_rare_types_are_refused(types, source, target, label, message):
     with pytest.raises(CellsError, match=message):
-        read_parts(types, source, target, label, None, 400, 0)
+        split_types(types, source, target, label, None, 400, 0)
 
 
 def test_contradictions_are_refused(types):
     with pytest.raises(ConfigError, match="source and target are both 'helper'; name two cell types"):
-        read_parts(types, "helper", "helper", "cell_type", None, 400, 0)
+        split_types(types, "helper", "helper", "cell_type", None, 400, 0)
     rows = np.arange(131)
     with pytest.raises(ConfigError, match=r"the split has \['test', 'train'\]; expected"):
-        read_parts(types, "helper", "killer", "cell_type", {"train": rows[:50], "test": rows[50:]}, 400, 0)
+        split_types(types, "helper", "killer", "cell_type", {"train": rows[:50], "test": rows[50:]}, 400, 0)
     overlap = {"train": rows[:50], "validation": rows[50:90], "test": rows[88:]}
     with pytest.raises(ConfigError, match="2 cells stand in more than one part of the split"):
-        read_parts(types, "helper", "killer", "cell_type", overlap, 400, 0)
+        split_types(types, "helper", "killer", "cell_type", overlap, 400, 0)

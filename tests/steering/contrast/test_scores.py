@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellprism.steering.judge import (
-    Yardstick,
+from cellprism.steering.contrast.scores import (
+    BaselineValues,
     cell_interval,
     cell_table,
     directed_scores,
@@ -14,20 +14,20 @@ from cellprism.steering.judge import (
     score_intervals,
     share_positive,
 )
-from cellprism.steering.pool import Prediction
+from cellprism.steering.site_cache import Prediction
 
 CELLS, D_MODEL, GENES = 17, 13, 29
 
 
 @pytest.fixture
 def case():
-    """A yardstick, source cells at its source, target cells at its target."""
+    """A baseline_values, source cells at its source, target cells at its target."""
     rng = np.random.default_rng(0)
     source, target = rng.standard_normal(D_MODEL), rng.standard_normal(D_MODEL)
     source_mean, target_mean = rng.uniform(1, 2, GENES), rng.uniform(1, 2, GENES)
     gap = target_mean - source_mean
     weight = np.where(np.abs(gap) > 0.3, np.abs(gap), 0)
-    yardstick = Yardstick(source, target, source_mean, target_mean, weight)
+    baseline_values = BaselineValues(source, target, source_mean, target_mean, weight)
     before = Prediction(
         source + 0.1 * rng.standard_normal((CELLS, D_MODEL)),
         source_mean + 0.1 * rng.standard_normal((CELLS, GENES)),
@@ -36,7 +36,7 @@ def case():
         target + 0.1 * rng.standard_normal((19, D_MODEL)),
         target_mean + 0.1 * rng.standard_normal((19, GENES)),
     )
-    return yardstick, before, there
+    return baseline_values, before, there
 
 
 def moved(before: Prediction, embedding, expression) -> Prediction:
@@ -44,8 +44,8 @@ def moved(before: Prediction, embedding, expression) -> Prediction:
 
 
 def test_doing_nothing_scores_nothing(case):
-    yardstick, before, there = case
-    scores = score(yardstick, before, before, there)
+    baseline_values, before, there = case
+    scores = score(baseline_values, before, before, there)
     assert scores["fraction_closer"] == scores["latent_progress"] == scores["drift"] == 0
     assert scores["expression_progress"] == scores["distance_closed"] == 0
     assert scores["latent_shift"] == scores["expression_shift"] == 0
@@ -55,10 +55,10 @@ def test_doing_nothing_scores_nothing(case):
 
 
 def test_moving_by_the_whole_gap_arrives_at_1(case):
-    yardstick, before, there = case
+    baseline_values, before, there = case
     gap = there.values.mean(axis=0) - before.values.mean(axis=0)
-    after = moved(before, yardstick.target - yardstick.source, gap)
-    scores = score(yardstick, before, after, there)
+    after = moved(before, baseline_values.target - baseline_values.source, gap)
+    scores = score(baseline_values, before, after, there)
     assert scores["latent_progress"] == pytest.approx(1)
     assert scores["expression_progress"] == pytest.approx(1)
     assert scores["fraction_closer"] == scores["up_correct"] == scores["down_correct"] == 1
@@ -68,30 +68,30 @@ def test_moving_by_the_whole_gap_arrives_at_1(case):
 
 
 def test_shifts_are_in_units_of_the_spread_along_the_way(case):
-    yardstick, before, there = case
-    axis = yardstick.target - yardstick.source
+    baseline_values, before, there = case
+    axis = baseline_values.target - baseline_values.source
     spread = (before.embedding @ (axis / np.linalg.norm(axis))).std()
     after = moved(before, 3 * spread * axis / np.linalg.norm(axis), 0)
-    assert score(yardstick, before, after, there)["latent_shift"] == pytest.approx(3)
-    along = yardstick.weight * yardstick.gap
+    assert score(baseline_values, before, after, there)["latent_shift"] == pytest.approx(3)
+    along = baseline_values.weight * baseline_values.gap
     after = moved(before, 0, 2 * (before.values @ along).std() * along / (along @ along))
-    assert score(yardstick, before, after, there)["expression_shift"] == pytest.approx(2)
+    assert score(baseline_values, before, after, there)["expression_shift"] == pytest.approx(2)
 
 
 def test_shrinking_to_the_own_mean_is_no_progress(case):
-    yardstick, before, there = case
+    baseline_values, before, there = case
     mean = before.embedding.mean(axis=0)
     after = Prediction(mean + 0.01 * (before.embedding - mean), before.values)
-    scores = score(yardstick, before, after, there)
+    scores = score(baseline_values, before, after, there)
     assert scores["latent_progress"] == pytest.approx(0, abs=1e-9)
     assert scores["variance_kept"] == pytest.approx(1e-4)
     assert scores["fraction_closer_to_source"] > 0.5
 
 
 def test_up_and_down_genes_are_scored_apart(case):
-    yardstick, before, there = case
+    baseline_values, before, there = case
     after = moved(before, 0, 0.05)
-    scores = score(yardstick, before, after, there)
+    scores = score(baseline_values, before, after, there)
     assert scores["up_correct"] == 1
     assert scores["down_correct"] == 0
 
@@ -102,15 +102,15 @@ def test_the_share_that_moved_right_leaves_out_what_did_not_move():
 
 
 def test_intervals_hold_their_score_and_narrow_with_more_cells(case):
-    yardstick, before, there = case
+    baseline_values, before, there = case
     rng = np.random.default_rng(1)
     after = moved(
         before,
-        0.4 * (yardstick.target - yardstick.source),
-        0.2 * yardstick.gap + rng.standard_normal((CELLS, GENES)),
+        0.4 * (baseline_values.target - baseline_values.source),
+        0.2 * baseline_values.gap + rng.standard_normal((CELLS, GENES)),
     )
-    scores = score(yardstick, before, after, there)
-    intervals = score_intervals(yardstick, before, after, there, 199, 0)
+    scores = score(baseline_values, before, after, there)
+    intervals = score_intervals(baseline_values, before, after, there, 199, 0)
     assert set(intervals) == set(directed_scores("expression"))
     for name in (
         "fraction_closer",
@@ -121,7 +121,7 @@ def test_intervals_hold_their_score_and_narrow_with_more_cells(case):
     ):
         low, high = intervals[name]
         assert low - 1e-9 <= scores[name] <= high + 1e-9
-    few = score_intervals(yardstick, before.part(np.arange(5)), after.part(np.arange(5)), there, 199, 0)
+    few = score_intervals(baseline_values, before.part(np.arange(5)), after.part(np.arange(5)), there, 199, 0)
     assert np.ptp(few["expression_progress"]) > np.ptp(intervals["expression_progress"])
 
 
@@ -140,26 +140,26 @@ def test_an_interval_needs_two_cells_and_a_value():
 
 
 def test_the_gene_table_tells_direction_and_gap_of_every_gene_differential_ones_first(case):
-    yardstick, before, there = case
+    baseline_values, before, there = case
     genes = pd.Index([f"G{i}" for i in range(GENES)])
     after = moved(before, 0, 0.05)
-    table = gene_table(yardstick, genes, before, after, there, np.arange(GENES, dtype=float))
+    table = gene_table(baseline_values, genes, before, after, there, np.arange(GENES, dtype=float))
     assert set(table["gene"]) == set(genes)
     assert table["weight"].is_monotonic_decreasing
     assert (table["observed_gap"] == table["gene"].str[1:].astype(float)).all()
     first = table.iloc[0]
     place = int(first["gene"][1:])
-    assert yardstick.weight[place] == yardstick.weight.max()
+    assert baseline_values.weight[place] == baseline_values.weight.max()
     means = [p.values[:, place].mean() for p in (before, there, after)]
     assert first["gap_fraction"] == pytest.approx((means[2] - means[0]) / (means[1] - means[0]))
     assert (table["correct"] == (table["direction"] == "up")).all()
 
 
 def test_the_cell_table_is_what_the_scores_average(case):
-    yardstick, before, there = case
-    after = moved(before, 0.3 * (yardstick.target - yardstick.source), 0)
-    table = cell_table(yardstick, pd.Index([f"c{i}" for i in range(CELLS)]), before, after)
-    scores = score(yardstick, before, after, there)
+    baseline_values, before, there = case
+    after = moved(before, 0.3 * (baseline_values.target - baseline_values.source), 0)
+    table = cell_table(baseline_values, pd.Index([f"c{i}" for i in range(CELLS)]), before, after)
+    scores = score(baseline_values, before, after, there)
     assert table["closer"].mean() == scores["fraction_closer"]
     assert (table["projection_after"] - table["projection_before"]).mean() == pytest.approx(scores["latent_progress"])
     assert 1 - table["distance_after"].mean() / table["distance_before"].mean() == pytest.approx(

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from cellprism.steering.readout import (
-    carrier_mean,
-    carrier_moves,
+from cellprism.steering.model_output import (
+    expressing_mean,
+    expressing_moves,
     gene_columns,
     gene_values,
     lacks_expression,
     lacks_genes,
-    quantity,
+    output_kind,
     spoken_of,
 )
 from cellprism.types import CellBatch, CellOutput
@@ -52,9 +52,9 @@ def test_values_are_those_of_the_data_s_genes_in_its_order(kind):
     np.testing.assert_allclose(np.nan_to_num(values), counts, atol=1e-4)
 
 
-def test_the_quantity_is_named():
+def test_the_output_kind_is_named():
     adata = sparse_cells()
-    assert [quantity(make(), adata, 1) for make in KINDS.values()] == [
+    assert [output_kind(make(), adata, 1) for make in KINDS.values()] == [
         "expression", "token_logit", "expression", "nothing",
     ]  # fmt: skip
 
@@ -76,21 +76,21 @@ def test_a_token_that_is_no_gene_is_nobody_s_value():
     np.testing.assert_array_equal(found, [[3, np.nan, 2, np.nan], [np.nan, 5, np.nan, np.nan]])
 
 
-def test_means_are_over_carriers_and_need_a_few_of_them():
+def test_means_are_over_expressing_cells_and_need_a_few_of_them():
     values = np.full((11, 3), np.nan)
     values[:, 0], values[:4, 1], values[3:9, 2] = np.arange(11), 7.0, [1, 2, 3, 4, 5, 6]
-    np.testing.assert_array_equal(carrier_mean(values), [5, np.nan, 3.5])
+    np.testing.assert_array_equal(expressing_mean(values), [5, np.nan, 3.5])
     assert spoken_of(values).tolist() == [0, 2]
-    assert carrier_mean(values[:4])[1] == 7, "of four cells all can be asked for"
+    assert expressing_mean(values[:4])[1] == 7, "of four cells all can be asked for"
     assert spoken_of(np.empty((11, 0))).size == 0
 
 
-def test_moves_average_to_the_mean_move_of_the_carriers():
+def test_moves_average_to_the_mean_move_of_the_expressing_cells():
     rng = np.random.default_rng(0)
     before, after = rng.normal(size=(2, 13, 5))
     before[:4, 1] = after[:4, 1] = np.nan
     before[:, 2] = after[:, 2] = np.nan
-    moves = carrier_moves(before, after)
+    moves = expressing_moves(before, after)
     assert moves.mean(axis=0)[1] == pytest.approx((after - before)[4:, 1].mean())
     assert (moves[:, 2] == 0).all()
     np.testing.assert_array_equal(moves[:, [0, 3, 4]], (after - before)[:, [0, 3, 4]])

@@ -1,4 +1,4 @@
-"""One search for a recipe: yardstick and path from training cells, penalty from validation cells."""
+"""One search for a recipe: baseline values and path from training cells, penalty from validation cells."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.equations.objectives import gap_weights
-from cellprism.steering.judge import Yardstick
-from cellprism.steering.parts import Parts
-from cellprism.steering.pool import CellPool
-from cellprism.steering.problem import ContrastProblem, ExpressionTarget, LatentTarget
-from cellprism.steering.readout import carrier_mean
+from cellprism.steering.contrast.cell_split import CellSplit
+from cellprism.steering.contrast.objective import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.contrast.scores import BaselineValues
+from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.settings import Effort
-from cellprism.steering.solver import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.site_cache import SiteCache
 
 SIZES = (0.0, 0.1, 0.3, 0.5)
 """Sizes of |alpha - 1| above which a recipe's features are counted."""
@@ -23,14 +23,14 @@ SIZES = (0.0, 0.1, 0.3, 0.5)
 
 @dataclass(frozen=True)
 class Search:
-    """A path, the point chosen on it, and the yardstick that its training cells gave."""
+    """A path, the point chosen on it, and the baseline values that its training cells gave."""
 
     objective: str
     points: list[PathPoint]
     validation: list[float]
     """Loss of the validation cells at each point, in units of their neutral loss."""
-    yardstick: Yardstick
-    judges: ContrastProblem
+    baseline_values: BaselineValues
+    validator: ContrastProblem
     """The objective on the validation cells."""
     n_considered: int
     """Features that fire on the training cells, which are all that a recipe can use."""
@@ -72,29 +72,29 @@ def recipe_sizes(strengths: Float[Tensor, " feature"]) -> dict[str, int]:
     return {f"{size:g}": int((change > size).sum()) for size in SIZES}
 
 
-def measure(pool: CellPool, parts: Parts, n_genes: int) -> Yardstick:
+def measure(cache: SiteCache, parts: CellSplit, n_genes: int) -> BaselineValues:
     """Centroids and differential genes of the training cells, as the unsteered model sees them."""
-    source, target = (pool.baseline.part(rows) for rows in (parts.train.source, parts.train.target))
-    means = [carrier_mean(p.values) for p in (source, target)]
-    known = np.isfinite(means[0] + means[1])  # genes that too few cells carry differ by nothing that can be told
+    source, target = (cache.baseline.part(rows) for rows in (parts.train.source, parts.train.target))
+    means = [expressing_mean(p.values) for p in (source, target)]
+    known = np.isfinite(means[0] + means[1])  # genes that too few cells express differ by nothing that can be told
     there = [torch.from_numpy(np.where(known, mean, 0)) for mean in means]
-    return Yardstick(
+    return BaselineValues(
         source=source.embedding.mean(axis=0),
         target=target.embedding.mean(axis=0),
         source_mean=means[0],
         target_mean=means[1],
         weight=gap_weights(there[0], there[1], n_genes).numpy(),
-        quantity=pool.quantity,
+        output_kind=cache.output_kind,
     )
 
 
-def search(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: int) -> Search:
+def search(cache: SiteCache, parts: CellSplit, objective: str, effort: Effort, seed: int) -> Search:
     """Follow the path on training cells and choose its best point on validation cells."""
-    yardstick = measure(pool, parts, effort.n_genes)
-    target = _target(pool, objective, yardstick)
+    base = measure(cache, parts, effort.n_genes)
+    target = _target(cache, objective, base)
     rng = np.random.default_rng(seed)
     learners = np.sort(rng.permutation(parts.train.source)[: effort.train_cells])
-    problem = ContrastProblem(pool, learners, target)
+    problem = ContrastProblem(cache, learners, target)
     solver = ProximalSolver(iterations=effort.iterations, bound=effort.bound)
     state = solver.start(problem)
     largest = state.largest_penalty
@@ -102,17 +102,17 @@ def search(pool: CellPool, parts: Parts, objective: str, effort: Effort, seed: i
     smallest = largest * effort.smallest_share if effort.smallest is None else effort.smallest
     if 0 < smallest < largest:
         points += solver.path(problem, state, falling_penalties(largest, smallest, effort.penalties))
-    judges = ContrastProblem(pool, parts.validation.source, target)
-    neutral = judges.loss(state.strengths)
-    validation = [1.0, *(judges.loss(point.strengths) / neutral for point in points[1:])]
-    return Search(objective, points, validation, yardstick, judges, int(state.free.sum()))
+    validator = ContrastProblem(cache, parts.validation.source, target)
+    neutral = validator.loss(state.strengths)
+    validation = [1.0, *(validator.loss(point.strengths) / neutral for point in points[1:])]
+    return Search(objective, points, validation, base, validator, int(state.free.sum()))
 
 
-def _target(pool: CellPool, objective: str, yardstick: Yardstick) -> LatentTarget | ExpressionTarget:
+def _target(cache: SiteCache, objective: str, base: BaselineValues) -> LatentTarget | ExpressionTarget:
     def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
-        return torch.from_numpy(values).to(pool.x)
+        return torch.from_numpy(values).to(cache.W_dec)
 
     if objective == "latent":
-        return LatentTarget(tensor(yardstick.target))
-    used = np.flatnonzero(yardstick.weight)
-    return ExpressionTarget(tensor(yardstick.target_mean[used]), tensor(yardstick.weight[used]), pool.columns[used])
+        return LatentTarget(tensor(base.target))
+    used = np.flatnonzero(base.weight)
+    return ExpressionTarget(tensor(base.target_mean[used]), tensor(base.weight[used]), cache.columns[used])

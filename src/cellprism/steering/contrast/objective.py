@@ -11,7 +11,7 @@ Notable choices
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.objectives import expression_objective, latent_objective
-from cellprism.equations.steering import edit_energy, strength_gradient
+from cellprism.equations.steering import squared_edit_norm, strength_gradient
 from cellprism.steering.intervene import edited
-from cellprism.steering.pool import CellPool
+from cellprism.steering.site_cache import Residuals, SiteCache
 from cellprism.types import CellBatch, CellOutput
 
 
@@ -54,20 +54,19 @@ class ExpressionTarget:
 
 @dataclass(frozen=True)
 class ContrastProblem:
-    """Loss of some cells of a pool as a function of the strengths."""
+    """Loss of some cells of a cache as a function of the strengths."""
 
-    pool: CellPool
+    cache: SiteCache
     rows: Int[np.ndarray, " some"]
-    """Cells of the pool that are steered."""
+    """Cells of the cache that are steered."""
     target: Callable[[CellOutput], Float[Tensor, ""]]
     """Objective of some cells, a mean over them."""
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
         """Mean objective over the cells, steered."""
-        pool = self.pool
-        return self.loss_from((c.batch, edited(c.x, c.code, strengths, pool.W_dec)) for c in pool.take(self.rows))
+        return self.loss_from(self.cache.steered(self.rows, strengths))
 
-    def loss_from(self, residuals: Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]) -> float:
+    def loss_from(self, residuals: Residuals) -> float:
         """Mean objective over the cells, from given residual streams at the site."""
         with torch.no_grad():
             return sum(self._value(batch, x).item() * len(x) for batch, x in residuals) / len(self.rows)
@@ -75,19 +74,19 @@ class ContrastProblem:
     def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
         """Mean objective over the cells and its gradient with respect to the strengths."""
         total, gradient = 0.0, torch.zeros_like(strengths)
-        for cells in self.pool.take(self.rows):
-            x = edited(cells.x, cells.code, strengths, self.pool.W_dec).detach().requires_grad_()
+        for cells in self.cache.take(self.rows):
+            x = edited(cells.x, cells.code, strengths, self.cache.W_dec).detach().requires_grad_()
             with torch.enable_grad():
                 value = self._value(cells.batch, x)
             (upstream,) = torch.autograd.grad(value, x)
-            gradient += strength_gradient(cells.code, self.pool.W_dec, upstream.flatten(0, 1)) * len(x)
+            gradient += strength_gradient(cells.code, self.cache.W_dec, upstream.flatten(0, 1)) * len(x)
             total += value.item() * len(x)
         return total / len(self.rows), gradient / len(self.rows)
 
-    def energy(self) -> Float[Tensor, " feature"]:
+    def squared_edit_norm(self) -> Float[Tensor, " feature"]:
         """Mean squared edit per unit of strength and cell; 0 for features that never fire on these cells."""
-        parts = [edit_energy(cells.code, self.pool.W_dec) for cells in self.pool.take(self.rows)]
+        parts = [squared_edit_norm(cells.code, self.cache.W_dec) for cells in self.cache.take(self.rows)]
         return torch.stack(parts).sum(dim=0) / len(self.rows)
 
     def _value(self, batch: CellBatch, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, ""]:
-        return self.target(self.pool.model.resume(batch, self.pool.layer, x))
+        return self.target(self.cache.model.resume(batch, self.cache.layer, x))

@@ -5,8 +5,8 @@ the cells in random order: ``L<layer>`` [token d_model] bfloat16, ``gene`` and `
 
 Notable choices
 
-- A shard is a window of the first epoch (see ``features.stream``) of half the size that memory allows, so that there is
-  room for what is being written.
+- A shard is a window of the first epoch (see ``features.tokens.mixed_batches``) of half the size that memory allows,
+  so that there is room for what is being written.
 - It is in the index, with its hash, only when it is on disk. A writer that was killed goes on after its last shard.
 - Any stretch of a shard is a random mix of its cells. Readers take stretches of ``STRETCH`` tokens from all shards in a
   new random order every epoch and mix them again: long reads, and batches that are mixed across all shards.
@@ -27,8 +27,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cellprism.errors import CellprismError, DamagedError, RunError
-from cellprism.features.source import BESIDES, SLICE, Held, TokenSource
-from cellprism.features.stream import mixed, windows
+from cellprism.features.tokens.cell_tokens import BESIDES, SLICE, Held, TokenSource
+from cellprism.features.tokens.mixed_batches import mixed, windows
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 from cellprism.store.inside import is_inside
 from cellprism.store.run import Run, digest

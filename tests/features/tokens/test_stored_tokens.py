@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from cellprism.errors import ConfigError, DamagedError, RunError
-from cellprism.features.shards import INDEX, STRETCH, StoredTokens, store_identity, write_store
-from cellprism.features.source import CellTokens
-from cellprism.features.stream import CellStream
+from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.features.tokens.mixed_batches import CellStream
+from cellprism.features.tokens.stored_tokens import INDEX, STRETCH, StoredTokens, store_identity, write_store
 from cellprism.store.run import Run
 from features.conftest import GENES, LAYER, make_cells, make_model
-from features.test_source import BYTES, Counting, whole
-from features.test_stream import _mixing, _random_mixing
+from features.tokens.test_cell_tokens import BYTES, Counting, whole
+from features.tokens.test_mixed_batches import _mixing, _random_mixing
 
 SEED = 5
 MEMORY = 80 * GENES * BYTES  # shards of at most forty cells, that is four or five of them
@@ -107,23 +107,23 @@ def test_a_weighted_draw_is_stored(tmp_path):
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from cellprism.features import shards
-    from features.test_shards import SEED, make_source
+    from cellprism.features.tokens import stored_tokens
+    from features.tokens.test_stored_tokens import SEED, make_source
 
-    write, count = shards.write_json, 0
+    write, count = stored_tokens.write_json, 0
     def writing(path, value):
         global count
         count += 1
         if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         write(path, value)
-    shards.write_json = writing
-    shards.write_store(make_source(), Path(sys.argv[1]), SEED)
+    stored_tokens.write_json = writing
+    stored_tokens.write_store(make_source(), Path(sys.argv[1]), SEED)
 """
 
 
 def _run(code: str, *arguments: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
@@ -146,8 +146,8 @@ FULL = """
     import resource, sys
     from pathlib import Path
     from cellprism.errors import CellprismError
-    from cellprism.features.shards import write_store
-    from features.test_shards import SEED, make_source
+    from cellprism.features.tokens.stored_tokens import write_store
+    from features.tokens.test_stored_tokens import SEED, make_source
 
     folder = Path(sys.argv[1])
     write_store(make_source(), folder, SEED)
@@ -176,7 +176,7 @@ def test_a_shard_that_cannot_be_written_leaves_nothing_and_says_so(tmp_path):
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 12_345})
-    monkeypatch.setattr("cellprism.features.shards.shutil.disk_usage", lambda folder: usage)
+    monkeypatch.setattr("cellprism.features.tokens.stored_tokens.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(RunError, match=r"take 0.0 GB more in .*, where 0.0 GB are free; make room"):
         write_store(make_source(), tmp_path, SEED)
     assert not list(tmp_path.glob("*shard-*"))

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from cellprism.errors import ConfigError
-from cellprism.features.source import CellTokens
-from cellprism.features.stream import CellStream, windows
+from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.features.tokens.mixed_batches import CellStream, windows
 from cellprism.sae.stream import Stream, Vectors
 from features.conftest import CELLS, D_MODEL, GENES, LAYER, dense_residuals, make_cells, make_model
 from features.latent import LatentModel
-from features.test_source import BYTES, Counting, whole
+from features.tokens.test_cell_tokens import BYTES, Counting, whole
 
 BATCH = 23
 SOME = 10 * GENES * BYTES  # room for ten of the seventeen cells
