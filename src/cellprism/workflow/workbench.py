@@ -16,6 +16,7 @@ from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae
 from cellprism.store.run import Run
 from cellprism.types import CellModel, Site
 from cellprism.workflow.config import RunConfig
@@ -89,7 +90,7 @@ class Workbench:
     @cached_property
     def sae(self) -> SparseAutoencoder:
         """The run's autoencoder."""
-        return SparseAutoencoder.load(self.layer_folder("sae"))
+        return load_sae(self.layer_folder("sae"))
 
     @cached_property
     def collection(self) -> Collection:
