@@ -73,7 +73,7 @@ def train(folder: Path) -> None:
     from cellprism.features.tokens.cell_tokens import CellTokens
     from cellprism.features.tokens.mixed_batches import CellStream
     from cellprism.sae.fit import fit_saes
-    from cellprism.sae.units import Job
+    from cellprism.sae.job import Job
 
     model = cp.load_model("mini")
     cells = cp.read_cells("bundled:pbmc68k", model=model)

@@ -8,7 +8,7 @@ from torch.nn.functional import embedding_bag, normalize
 
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.initial import start
-from cellprism.sae.steps import PlainSteps
+from cellprism.sae.plain_step import PlainSteps
 from cellprism.sae.trainer import Trainer
 
 

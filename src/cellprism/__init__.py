@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cellprism.ontology.gmt import read_gmt as read_gmt
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
+    from cellprism.sae.files import load_sae as load_sae
+    from cellprism.sae.files import save_sae as save_sae
     from cellprism.sae.fit import fit_sae as fit_sae
     from cellprism.sae.fit import fit_saes as fit_saes
     from cellprism.steering.contrast.contrast import contrast as contrast
@@ -39,6 +41,8 @@ _HOME = {
     "read_gmt": "ontology.gmt",
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",
+    "load_sae": "sae.files",
+    "save_sae": "sae.files",
     "fit_sae": "sae.fit",
     "fit_saes": "sae.fit",
     "contrast": "steering.contrast.contrast",

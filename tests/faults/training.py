@@ -18,8 +18,8 @@ from cellprism.errors import CellprismError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.fit import fit_saes
+from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
-from cellprism.sae.units import Job
 from faults.forks import forked
 
 D, N, K, TOKENS, STEPS = 13, 41, 5, 101, 17

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cellprism.features.train import train_sae
-from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae
 from features.conftest import LAYER, make_cells, make_model
 from features.test_train import CENTRED
 
@@ -42,7 +42,7 @@ def test_two_processes_share_each_batch(tmp_path):
     assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
     (tmp_path / "alone").mkdir()
     alone = train_sae(make_model(True), make_cells(), LAYER, replace(CENTRED, store=True), out=tmp_path / "alone")
-    together = SparseAutoencoder.load(tmp_path / "sae" / "L1")
+    together = load_sae(tmp_path / "sae" / "L1")
     for name in ("W_enc", "b_enc", "W_dec", "b_dec"):
         torch.testing.assert_close(getattr(together, name), getattr(alone, name), rtol=1e-3, atol=1e-4)
     assert together.metadata["measures"]["tokens"] == alone.metadata["measures"]["tokens"]

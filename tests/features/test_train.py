@@ -14,6 +14,7 @@ from cellprism.features.train import SaeJob, train_sae, train_saes
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.evaluate import evaluate
+from cellprism.sae.files import load_sae
 from features.conftest import (
     CELLS,
     D_MODEL,
@@ -77,7 +78,7 @@ def test_a_stream_too_large_for_memory_trains_as_well():
 def test_a_run_folder_gets_weights_measures_and_history(model, cells, tmp_path):
     sae = train_sae(model, cells, LAYER, CENTRED, seed=7, out=tmp_path)
     folder = tmp_path / "sae" / "L1"
-    found = SparseAutoencoder.load(folder)
+    found = load_sae(folder)
     assert torch.equal(found.W_enc, sae.W_enc)
     assert torch.equal(found.centre, sae.centre)
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -196,7 +197,7 @@ def test_several_are_trained_in_one_pass_as_each_would_be_alone(cells, tmp_path)
     assert counting.cells == 3 * CELLS  # the model runs once at each of three layers
     assert set(heard) == {4}
     for sae, job in zip(saes, JOBS, strict=True):
-        found = SparseAutoencoder.load(tmp_path / "sae" / job.folder)
+        found = load_sae(tmp_path / "sae" / job.folder)
         assert torch.equal(found.W_enc, sae.W_enc)
         assert found.metadata["seed"] == job.seed
     for number in (0, 2, 3):

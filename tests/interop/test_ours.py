@@ -10,9 +10,10 @@ from sae.conftest import planted
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.files import save_sae
 from cellprism.sae.fit import fit_saes
+from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
-from cellprism.sae.units import Job
 from interop.test_theirs import dense
 from interop.theirs import D_IN, D_OUT, FEATURES, K, sae_lens
 
@@ -48,7 +49,7 @@ def fitted(architecture: str, centring: str = "none", *, transcoder: bool = Fals
 
 
 def compared(sae, folder, noted, name):
-    sae.save(folder)
+    save_sae(sae, folder)
     theirs, x = sae_lens.SAE.load_from_disk(folder), data()[0].x
     code = sae.encode(x)
     with torch.no_grad():
@@ -83,7 +84,7 @@ def test_further_settings_say_the_same(settings, tmp_path, noted):
 @pytest.mark.parametrize("architecture", NAMES)
 def test_saelens_can_train_them_further(architecture, tmp_path):
     sae, x = fitted(architecture), data()[0].x
-    sae.save(tmp_path)
+    save_sae(sae, tmp_path)
     theirs = sae_lens.TrainingSAE.load_from_disk(tmp_path)
     with torch.no_grad():
         torch.testing.assert_close(theirs.encode(x), dense(sae.encode(x)))
@@ -99,7 +100,7 @@ def test_saelens_can_train_them_further(architecture, tmp_path):
     ],
 )
 def test_what_saelens_does_not_have_it_refuses(settings, name, tmp_path):
-    fitted(**settings).save(tmp_path)
+    save_sae(fitted(**settings), tmp_path)
     with pytest.raises(KeyError, match=name):
         sae_lens.SAE.load_from_disk(tmp_path)
     assert "refuses this architecture" in json.loads((tmp_path / "cfg.json").read_text())["cellprism"]["note"]
@@ -108,13 +109,13 @@ def test_what_saelens_does_not_have_it_refuses(settings, name, tmp_path):
 @pytest.mark.parametrize("transcoder", [False, True], ids=["autoencoder", "transcoder"])
 def test_centres_of_groups_are_refused_and_the_way_around_it_works(transcoder, tmp_path, noted):
     sae = fitted("batchtopk", "group", transcoder=transcoder)
-    sae.save(tmp_path / "refused")
+    save_sae(sae, tmp_path / "refused")
     with pytest.raises(ValueError, match="normalize_activations must be .* Got group_mean"):
         sae_lens.SAE.load_from_disk(tmp_path / "refused")
     assert "sae.centred(x, group)" in json.loads((tmp_path / "refused" / "cfg.json").read_text())["cellprism"]["note"]
 
     bare = replace(sae, centre=None, target_centre=None)
-    bare.save(tmp_path / "bare")
+    save_sae(bare, tmp_path / "bare")
     theirs, batch = sae_lens.SAE.load_from_disk(tmp_path / "bare"), data()[0]
     code, centre = sae.encode(batch.x, batch.group), sae.target_centre if transcoder else sae.centre
     with torch.no_grad():

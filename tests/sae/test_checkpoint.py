@@ -14,8 +14,8 @@ from cellprism.errors import DamagedError, RunError
 from cellprism.sae.checkpoint import fingerprint
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.fit import fit_sae, fit_saes
+from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
-from cellprism.sae.units import Job
 from sae.conftest import planted
 
 D, N, STEPS = 13, 41, 17

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cellprism.errors import DamagedError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae, save_sae
 from sae.conftest import D_MODEL, FEATURES, K
 
 WEIGHTS = "sae_weights.safetensors"
@@ -56,13 +57,13 @@ def saved(sae, tmp_path):
     rate = torch.rand(FEATURES, generator=torch.Generator().manual_seed(5))
     rate[3] = 0
     whole = replace(sae, firing_rate=rate, centre=torch.ones(GROUPS, D_MODEL), metadata={"model_name": "tiny"})
-    whole.save(tmp_path / "sae" / "L2")
+    save_sae(whole, tmp_path / "sae" / "L2")
     return whole, tmp_path / "sae" / "L2"
 
 
 def test_what_is_saved_comes_back(saved, vectors):
     sae, folder = saved
-    found = SparseAutoencoder.load(folder)
+    found = load_sae(folder)
     torch.testing.assert_close(found.firing_rate, sae.firing_rate, rtol=1e-5, atol=1e-9)
     assert found.firing_rate[3] == 0
     assert found.metadata == {"model_name": "tiny"}
@@ -75,8 +76,8 @@ def test_what_is_saved_comes_back(saved, vectors):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_comes_back_bit_for_bit(kind, rows, transcoder, tmp_path):
     sae = made(kind, rows, transcoder)
-    sae.save(tmp_path)
-    found = SparseAutoencoder.load(tmp_path)
+    save_sae(sae, tmp_path)
+    found = load_sae(tmp_path)
     for name in (f.name for f in fields(sae)):
         before, after = getattr(sae, name), getattr(found, name)
         same = torch.equal(before, after) if isinstance(before, Tensor) and after is not None else before == after
@@ -87,7 +88,7 @@ def test_every_kind_comes_back_bit_for_bit(kind, rows, transcoder, tmp_path):
 @pytest.mark.parametrize("transcoder", [False, True], ids=["autoencoder", "transcoder"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_and_keys_are_those_of_saelens(kind, transcoder, tmp_path):
-    replace(made(kind, None, transcoder), metadata={"model_name": "tiny"}).save(tmp_path)
+    save_sae(replace(made(kind, None, transcoder), metadata={"model_name": "tiny"}), tmp_path)
     config = json.loads((tmp_path / "cfg.json").read_text())
     expected = {
         "architecture": kind,
@@ -125,7 +126,7 @@ def test_a_feature_that_never_fires_has_a_logarithm(saved):
 @pytest.mark.parametrize("transcoder", [False, True], ids=["autoencoder", "transcoder"])
 def test_the_one_centre_of_all_tokens_is_in_the_weights_too(transcoder, vectors, tmp_path):
     sae = made("jumprelu", 1, transcoder)
-    sae.save(tmp_path)
+    save_sae(sae, tmp_path)
     weights, said = load_file(tmp_path / WEIGHTS), sae.decode(sae.encode(vectors))
     h = (vectors if transcoder else vectors - weights["b_dec"].float()) @ weights["W_enc"] + weights["b_enc"].float()
     z = h * (h > weights["threshold"])
@@ -133,7 +134,7 @@ def test_the_one_centre_of_all_tokens_is_in_the_weights_too(transcoder, vectors,
 
 
 def test_centres_of_groups_make_others_refuse_and_say_why(tmp_path):
-    made("topk", GROUPS).save(tmp_path)
+    save_sae(made("topk", GROUPS), tmp_path)
     config = json.loads((tmp_path / "cfg.json").read_text())
     assert config["normalize_activations"] == "group_mean"
     assert "give SAELens sae.centred(x, group)" in config["cellprism"]["note"]
@@ -141,8 +142,8 @@ def test_centres_of_groups_make_others_refuse_and_say_why(tmp_path):
 
 def test_a_gate_that_opens_elsewhere_than_at_zero_is_moved_there(vectors, tmp_path):
     sae = replace(made("gated"), threshold=_thresholds())
-    sae.save(tmp_path)
-    found = SparseAutoencoder.load(tmp_path)
+    save_sae(sae, tmp_path)
+    found = load_sae(tmp_path)
     before, after = sae.encode(vectors), found.encode(vectors)
     assert torch.equal(before.features, after.features)
     torch.testing.assert_close(after.values, before.values, rtol=1e-5, atol=1e-5)
@@ -151,7 +152,7 @@ def test_a_gate_that_opens_elsewhere_than_at_zero_is_moved_there(vectors, tmp_pa
 @pytest.mark.parametrize("folder", sorted(p for p in GOLDEN.iterdir() if p.is_dir()), ids=lambda p: p.name)
 def test_what_saelens_saved_says_the_same_here(folder):
     said = load_file(folder / "said.safetensors")
-    sae = SparseAutoencoder.load(folder)
+    sae = load_sae(folder)
     code = sae.encode(said["x"])
     codes = torch.zeros_like(said["codes"]).scatter_add_(1, code.features, code.values)
     assert torch.equal(codes != 0, said["codes"] != 0)
@@ -162,25 +163,25 @@ def test_what_saelens_saved_says_the_same_here(folder):
 
 def test_a_folder_without_our_own_entries_is_read_too(tmp_path):
     sae = replace(made("topk", 1), architecture="of our own")
-    sae.save(tmp_path)
+    save_sae(sae, tmp_path)
     _without_hashes(tmp_path)
-    found = SparseAutoencoder.load(tmp_path)
+    found = load_sae(tmp_path)
     assert (found.centre, found.architecture) == (None, "topk")
     torch.testing.assert_close(found.b_dec, sae.b_dec + sae.centre[0])
 
 
 def test_saving_again_leaves_nothing_of_the_former(saved, sae):
     _, folder = saved
-    sae.save(folder)
+    save_sae(sae, folder)
     assert sorted(p.name for p in folder.iterdir()) == ["cfg.json", WEIGHTS]
-    found = SparseAutoencoder.load(folder)
+    found = load_sae(folder)
     assert found.centre is None
     assert found.firing_rate is None
 
 
 def test_weights_that_lie_otherwise_in_memory_and_want_gradients_are_saved(sae, tmp_path):
-    replace(sae, W_enc=sae.W_enc.T.contiguous().T.requires_grad_()).save(tmp_path)
-    assert torch.equal(SparseAutoencoder.load(tmp_path).W_enc, sae.W_enc)
+    save_sae(replace(sae, W_enc=sae.W_enc.T.contiguous().T.requires_grad_()), tmp_path)
+    assert torch.equal(load_sae(tmp_path).W_enc, sae.W_enc)
 
 
 @pytest.mark.parametrize("name", ["cfg.json", *FILES])
@@ -188,12 +189,12 @@ def test_a_missing_file_is_named(saved, name):
     _, folder = saved
     (folder / name).unlink()
     with pytest.raises(InputError, match=f"{name} is missing"):
-        SparseAutoencoder.load(folder)
+        load_sae(folder)
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match=r"there is no folder .*nowhere; give one that holds"):
-        SparseAutoencoder.load(tmp_path / "nowhere")
+        load_sae(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["cfg.json", *FILES])
@@ -202,7 +203,7 @@ def test_a_truncated_file_is_named(saved, name):
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DamagedError, match=name):
-        SparseAutoencoder.load(folder)
+        load_sae(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -212,7 +213,7 @@ def test_a_flipped_byte_is_noticed(saved, name):
     content[-3] ^= 0x40
     (folder / name).write_bytes(content)
     with pytest.raises(DamagedError, match=f"{name} is not the file that cfg.json was written with"):
-        SparseAutoencoder.load(folder)
+        load_sae(folder)
 
 
 def _without_hashes(folder, **changes):
@@ -263,32 +264,32 @@ def _without_hashes(folder, **changes):
     ],
 )
 def test_settings_that_cannot_be_read_are_named(sae, tmp_path, changes, error, message):
-    sae.save(tmp_path)
+    save_sae(sae, tmp_path)
     _without_hashes(tmp_path, **changes)
     with pytest.raises(error, match=message):
-        SparseAutoencoder.load(tmp_path)
+        load_sae(tmp_path)
 
 
 def test_a_weight_that_is_not_there_is_named(sae, tmp_path):
-    sae.save(tmp_path)
+    save_sae(sae, tmp_path)
     tensors = load_file(tmp_path / WEIGHTS)
     del tensors["b_enc"]
     save_file(tensors, tmp_path / WEIGHTS)
     _without_hashes(tmp_path)
     with pytest.raises(DamagedError, match=r"lacks b_enc; found W_dec, W_enc, b_dec"):
-        SparseAutoencoder.load(tmp_path)
+        load_sae(tmp_path)
 
 
 def test_a_weight_that_nobody_asked_for_is_not_passed_over(sae, tmp_path):
-    sae.save(tmp_path)
+    save_sae(sae, tmp_path)
     save_file(load_file(tmp_path / WEIGHTS) | {"W_skip": torch.ones(D_MODEL, D_MODEL)}, tmp_path / WEIGHTS)
     _without_hashes(tmp_path)
     with pytest.raises(InputError, match="holds W_skip too, of which nothing is known here"):
-        SparseAutoencoder.load(tmp_path)
+        load_sae(tmp_path)
 
 
 def test_settings_that_are_no_object_are_damaged(saved):
     _, folder = saved
     (folder / "cfg.json").write_text("[1]")
     with pytest.raises(DamagedError, match="holds no settings"):
-        SparseAutoencoder.load(folder)
+        load_sae(folder)

@@ -9,8 +9,8 @@ from cellprism.sae.config import SaeConfig
 from cellprism.sae.evaluate import evaluate
 from cellprism.sae.fit import fit_sae, fit_saes
 from cellprism.sae.initial import random_directions
+from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
-from cellprism.sae.units import Job
 from sae.conftest import planted
 
 D, N = 13, 41

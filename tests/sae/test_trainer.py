@@ -5,8 +5,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from cellprism.errors import RunError
+from cellprism.sae import trainer as module
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.cpu_step import CpuSteps
 from cellprism.sae.initial import start
+from cellprism.sae.kernels import screen
+from cellprism.sae.kernels.product import Way
 from cellprism.sae.trainer import Trainer
 from sae.conftest import planted
 
@@ -205,3 +210,31 @@ def test_going_on_from_saved_tensors_gives_the_same_bits(config, batches):
     assert [second.step(x) for x in batches[3:]] == figures[3:]
     for name, expected in whole.tensors().items():
         assert torch.equal(second.tensors()[name], expected), name
+
+
+def test_no_way_of_multiplying_changes_a_training(batches, monkeypatch):
+    """So a training may go on where another way is fastest."""
+    made = []
+    for dtype in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(screen, "way_for", lambda *_, dtype=dtype: Way(dtype, onednn=False))
+        training = trainer(batches[0].float(), SaeConfig(k=K, n_features=N))
+        for x in batches:
+            training.step(x.float())
+        made.append(training.tensors())
+    for name, expected in made[0].items():
+        assert torch.equal(made[1][name], expected), name
+
+
+def test_a_training_does_not_go_on_in_another_precision(batches, monkeypatch):
+    x, config = batches[0].float(), SaeConfig(k=K, n_features=N, precision="bfloat16")
+    trainings = {}
+    for precision in ("bfloat16", "float32"):
+        monkeypatch.setattr(module, "steps_for", lambda *_, p=precision: CpuSteps(p))
+        trainings[precision] = trainer(x, config)
+        trainings[precision].step(x)
+        kept = {name: t.clone() for name, t in trainings[precision].tensors().items()}
+        trainings[precision].load(kept)
+        if precision == "bfloat16":
+            before = kept
+    with pytest.raises(RunError, match="step 1 features were selected in bfloat16, and here they would be in float32"):
+        trainings["float32"].load(before)

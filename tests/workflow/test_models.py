@@ -13,7 +13,7 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.models.aido import AidoCell
 from cellprism.models.aido_files import save
 from cellprism.models.hub import CACHE
-from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
 from cellprism.workflow.pipeline import STEPS, start_run
@@ -50,7 +50,7 @@ def test_an_embedding_of_the_cells_is_a_model(embedded, tmp_path):
     np.testing.assert_array_equal(kept.obsm["X_pca"], given.obsm["X_pca"])
     facts = read_json(run / "model.json")
     assert (facts["name"], facts["d_model"], facts["n_genes"]) == ("obsm:X_pca+ridge", D_MODEL, given.n_vars)
-    sae = SparseAutoencoder.load(run / "sae" / "L0")
+    sae = load_sae(run / "sae" / "L0")
     assert (sae.d_model, sae.n_features) == (D_MODEL, 41)
     assert sae.metadata["tokens"]["per_epoch"] == given.n_obs
     assert train(embedded, run, "obsm:X_pca+ridge") == 0, "the model is fitted again from the run's own cells"

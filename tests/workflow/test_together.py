@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cellprism.cli.app import call
-from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae
 from cellprism.store.atomic import read_json
 from cellprism.workflow.config import write_config
 from workflow.tiny import N_FEATURES, config_of
@@ -36,7 +36,7 @@ def test_two_processes_make_the_run_that_one_makes(asked, tmp_path):
     assert done.stderr.count("train: done in") == 1
     assert done.stderr.count("autoencoder in") == 1
     assert call(training(asked, alone)) == 0
-    saes = [SparseAutoencoder.load(folder / "sae" / "L0") for folder in (together, alone)]
+    saes = [load_sae(folder / "sae" / "L0") for folder in (together, alone)]
     assert saes[0].n_features == N_FEATURES
     torch.testing.assert_close(saes[0].W_dec, saes[1].W_dec, rtol=1e-3, atol=1e-4)
     records = [read_json(folder / "run.json") for folder in (together, alone)]

@@ -33,9 +33,10 @@ from cellprism.sae.checkpoint import METRICS
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.distributed import is_first, processes
 from cellprism.sae.evaluate import evaluate
+from cellprism.sae.files import save_sae
 from cellprism.sae.fit import Progress, fit_saes
+from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
-from cellprism.sae.units import Job
 from cellprism.store.atomic import discard, replacing, write_json
 from cellprism.store.inside import check_plain
 from cellprism.store.tables import write_table
@@ -267,7 +268,7 @@ def _measured(sae: SparseAutoencoder, batches: Iterable[Vectors]) -> SparseAutoe
 
 def _write(sae: SparseAutoencoder, folder: Path) -> None:
     """Weights, measures and history into a run folder."""
-    sae.save(folder)
+    save_sae(sae, folder)
     measures = {"n_features": sae.n_features, "k": sae.k, **sae.metadata["measures"]}
     write_json(folder / "metrics.json", measures)
     assert sae.history is not None, "fit_saes keeps a history"

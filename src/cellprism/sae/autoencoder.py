@@ -15,7 +15,6 @@ Notable choices
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -25,7 +24,8 @@ from torch import Tensor
 
 from cellprism.equations.sparse import Pairs, above_threshold, decode, joined, padded_code, preactivations
 from cellprism.errors import ConfigError, InputError
-from cellprism.sae.steps import sliced, steps_for
+from cellprism.sae.engine import steps_for
+from cellprism.sae.plain_step import sliced
 from cellprism.types import SparseCode
 
 
@@ -187,24 +187,6 @@ class SparseAutoencoder:
         """The same autoencoder on another device."""
         moved = {f.name: t.to(device) for f in fields(self) if isinstance(t := getattr(self, f.name), Tensor)}
         return replace(self, **moved)
-
-    def save(self, folder: str | Path) -> None:
-        """Write ``cfg.json`` and weights that SAELens reads; see ``cellprism.sae.files``."""
-        from cellprism.sae.files import save
-
-        save(self, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "SparseAutoencoder":
-        """Read a folder written by ``save`` or by SAELens; see ``sae.files`` and ``sae.saelens``.
-
-        Raises:
-            InputError: the folder or one of its files is missing, or it holds an autoencoder of another kind.
-            DamagedError: a file is truncated or altered; the message names it.
-        """
-        from cellprism.sae.files import load
-
-        return load(Path(folder))
 
 
 def centre_of(

@@ -17,7 +17,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Num
+from jaxtyping import Num
 from torch import Tensor
 
 from cellprism.equations.sparse import Pairs, tokens_of
@@ -101,15 +101,6 @@ def reduced(gradients: Named, sums: Named, count: int) -> tuple[Named, Named, in
         dict(zip(sums, whole[len(gradients) :], strict=True)),
         total,
     )
-
-
-def summed(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """The sum of a tensor over all processes, in every process."""
-    if processes() > 1:
-        x = x.clone()
-        with _exchanging():
-            dist.all_reduce(x)
-    return x
 
 
 def gathered(x: Num[Tensor, "_ width"]) -> Num[Tensor, "_ width"]:

@@ -31,9 +31,9 @@ NEVER = 1e-10  # stands for a firing rate of zero, whose logarithm no file can h
 REMEDY = "restore it or train the autoencoder again"
 
 
-def save(sae: SparseAutoencoder, folder: Path) -> None:
-    """Write an autoencoder; ``cfg.json`` comes last, so a folder that has it is complete."""
-    sae = sae.to("cpu")
+def save_sae(sae: SparseAutoencoder, folder: str | Path) -> None:
+    """Write an autoencoder as SAELens reads it; ``cfg.json`` comes last, so a folder that has it is complete."""
+    sae, folder = sae.to("cpu"), Path(folder)
     form = Form.of(sae)
     tensors: dict[str, dict[str, Tensor]] = {WEIGHTS: weights_of(sae, form)}
     if sae.firing_rate is not None:
@@ -54,8 +54,14 @@ def save(sae: SparseAutoencoder, folder: Path) -> None:
     write_json(folder / CONFIG, {**form.config(), "metadata": dict(sae.metadata), "cellprism": ours})
 
 
-def load(folder: Path) -> SparseAutoencoder:
-    """Read an autoencoder written here or by SAELens."""
+def load_sae(folder: str | Path) -> SparseAutoencoder:
+    """Read an autoencoder written here or by SAELens; see ``sae.saelens`` for what is read.
+
+    Raises:
+        InputError: the folder or one of its files is missing, or it holds an autoencoder of another kind.
+        DamagedError: a file is truncated or altered; the message names it.
+    """
+    folder = Path(folder)
     config = renewed(_config(folder / CONFIG), folder / CONFIG)
     form = Form.read(config, folder / CONFIG)
     ours, metadata = config.get("cellprism", {}), config.get("metadata", {})

@@ -2,8 +2,8 @@
 
 Notable choices
 
-- Training and data meet only here: ``sae.units`` turns batches into what ``sae.trainer`` is shown, ``sae.checkpoint``
-  keeps what a killed training needs to go on.
+- Training and data meet only here: ``sae.job`` and ``sae.scaling`` turn batches into what ``sae.trainer`` is shown,
+  ``sae.checkpoint`` keeps what a killed training needs to go on.
 - A training that is stopped and started again gives the same weights, bit for bit, as one that was not. With data that
   have no identity, the batch before is read again and must be the one that was learned from last.
 """
@@ -25,9 +25,10 @@ from cellprism.sae.checkpoint import Checkpoints, Interruption, fingerprint
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.distributed import anywhere, gathered, is_first, total
 from cellprism.sae.initial import start
+from cellprism.sae.job import Job
+from cellprism.sae.scaling import Scaling
 from cellprism.sae.stream import Batch, Sites, Stream, Vectors, batches_from
 from cellprism.sae.trainer import Figures, Trainer
-from cellprism.sae.units import Job, Units
 
 SAMPLE = 16_384  # tokens that the initial mean, spread and directions are taken from
 BEGINNING = 1_024  # of these, tokens whose pre-activations set the first thresholds
@@ -125,8 +126,8 @@ def fit_saes(
 class Training:
     """One job in progress."""
 
-    def __init__(self, job: Job, units: Units, trainer: Trainer):
-        self.job, self.units, self.trainer = job, units, trainer
+    def __init__(self, job: Job, scaling: Scaling, trainer: Trainer):
+        self.job, self.scaling, self.trainer = job, scaling, trainer
 
     @classmethod
     def started(cls, job: Job, first: Sequence[Any], steps: int) -> "Training":
@@ -138,10 +139,10 @@ class Training:
         if job.config.centring == "global" and job.centre is None:
             centre = x.mean(dim=0, keepdim=True)
             job, sample = replace(job, centre=centre), Vectors(x - centre, None, target)
-        units = Units.of(sample, job.config)
-        seen = units.seen(sample)
+        scaling = Scaling.of(sample, job.config)
+        seen = scaling.seen(sample)
         weights = start(seen.x, seen.target, job.config, job.config.width(job.d_model), job.seed)
-        return cls(job, units, Trainer(weights, job.config, steps, seen.x[:BEGINNING], job.is_transcoder))
+        return cls(job, scaling, Trainer(weights, job.config, steps, seen.x[:BEGINNING], job.is_transcoder))
 
     @classmethod
     def resumed(cls, job: Job, tensors: dict[str, Tensor], following: Sequence[Any], steps: int) -> "Training":
@@ -151,31 +152,31 @@ class Training:
             tensors = {name: t.to(device) for name, t in tensors.items()}
         if job.centre is None and "centre" in tensors:
             job = replace(job, centre=tensors["centre"])
-        units = Units(float(tensors["scale"]), float(tensors["target_scale"]), tensors["mean"])
+        scaling = Scaling(float(tensors["scale"]), float(tensors["target_scale"]), tensors["mean"])
         weights = {name: tensors[f"weights.{name}"].clone() for name in ("encoder", "b_enc", "decoder", "b_dec")}
-        nothing = units.mean.new_zeros(1, job.d_model)
+        nothing = scaling.mean.new_zeros(1, job.d_model)
         trainer = Trainer(weights, job.config, steps, nothing, job.is_transcoder)
         trainer.load(tensors)
-        return cls(job, units, trainer)
+        return cls(job, scaling, trainer)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the next step depends on beside settings and data."""
-        units = {"scale": torch.tensor(self.units.scale).double(), "mean": self.units.mean,
-                 "target_scale": torch.tensor(self.units.target_scale).double()}  # fmt: skip
+        kept = {"scale": torch.tensor(self.scaling.scale).double(), "mean": self.scaling.mean,
+                 "target_scale": torch.tensor(self.scaling.target_scale).double()}  # fmt: skip
         if self.job.config.centring == "global" and self.job.centre is not None:
-            units["centre"] = self.job.centre.clone()  # several jobs may have been given the same
-        return self.trainer.tensors() | units
+            kept["centre"] = self.job.centre.clone()  # several jobs may have been given the same
+        return self.trainer.tensors() | kept
 
     def step(self, batch: Any, number: int) -> Figures:
         """One step on this job's part of a batch; figures are in units of the data."""
-        seen = self.units.seen(self.job.vectors(batch, number))
+        seen = self.scaling.seen(self.job.vectors(batch, number))
         figures = self.trainer.step(seen.x, seen.target)
-        figures["mse"] *= self.units.target_scale**2
+        figures["mse"] *= self.scaling.target_scale**2
         return figures
 
     def finished(self, history: pd.DataFrame) -> SparseAutoencoder:
         """The autoencoder."""
-        return replace(self.units.folded(self.trainer, self.job), history=history)
+        return replace(self.scaling.folded(self.trainer, self.job), history=history)
 
 
 def _begun(

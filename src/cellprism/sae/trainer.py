@@ -18,11 +18,13 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from cellprism.equations.sparse import bias_gradient, explained_variance, mean_squared_error, preactivations
+from cellprism.errors import RunError
 from cellprism.sae.architectures import ARCHITECTURES, Counted, Penalised
 from cellprism.sae.auxiliary import auxiliary_gradients
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.distributed import reduced
-from cellprism.sae.steps import Steps, steps_for
+from cellprism.sae.engine import steps_for
+from cellprism.sae.step import Steps
 
 Figures = dict[str, int | float]
 FROZEN = {"none": (), "frozen-decoder": ("decoder",), "frozen-encoder": ("encoder",)}
@@ -63,10 +65,23 @@ class Trainer:
         for name, weight in self.weights.items():
             kept |= {f"adam.{name}.{key}": t for key, t in self.optimiser.state[weight].items()}
         kept |= {f"architecture.{name}": t for name, t in self.architecture.state.items()}
-        return kept | {"silent": self.silent, "done": torch.tensor(self.done), "tokens": torch.tensor(self.tokens)}
+        numbers = {"done": self.done, "tokens": self.tokens, "in_bfloat16": int(self._in_bfloat16())}
+        return kept | {"silent": self.silent, **{name: torch.tensor(number) for name, number in numbers.items()}}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what ``tensors`` once returned."""
+        """Go on from what ``tensors`` once returned.
+
+        Raises:
+            RunError: features were selected in another precision than this processor selects in.
+        """
+        before, now = bool(tensors["in_bfloat16"]), self._in_bfloat16()
+        if before != now:
+            names = {True: "bfloat16", False: "float32"}
+            raise RunError(
+                f"up to step {int(tensors['done'])} features were selected in {names[before]}, and here they would be "
+                f"in {names[now]}: precision is {self.config.precision!r}, and not every processor has instructions "
+                "for it. Go on where the training began, or remove the checkpoints to start again"
+            )
         for name, mine in self.tensors().items():
             mine.copy_(tensors[name])
         self.done, self.tokens = int(tensors["done"]), int(tensors["tokens"])
@@ -146,6 +161,11 @@ class Trainer:
             further = architecture.further_loss(h, w, goal)
             gradients = torch.autograd.grad(loss if further is None else loss + further, list(w.values()))
         return dict(zip(w, gradients, strict=True)), (x_hat - goal).detach().square().sum(), (z > 0).sum(dim=0)
+
+    def _in_bfloat16(self) -> bool:
+        """Whether features are selected in bfloat16; in float32 nothing that a processor lacks alters a bit."""
+        steps = self._steps(self.weights["encoder"])
+        return isinstance(self.architecture, Counted) and steps.precision == "bfloat16"
 
     def _steps(self, x: Float[Tensor, "_ d_model"]) -> Steps:
         return steps_for(x, self.config.precision)

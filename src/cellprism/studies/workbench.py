@@ -16,6 +16,7 @@ from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae
 from cellprism.store.run import Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
@@ -91,7 +92,7 @@ class Workbench:
     @cached_property
     def sae(self) -> SparseAutoencoder:
         """The run's autoencoder."""
-        return SparseAutoencoder.load(self.layer_folder("sae"))
+        return load_sae(self.layer_folder("sae"))
 
     def collection(self, name: str) -> Collection:
         """Gene sets by name or file, spelled as the model spells its genes."""

@@ -15,7 +15,7 @@ SMALL = """
 import torch
 from cellprism.sae.kernels.product import Precision, usable, ways
 from cellprism.sae.kernels.select import select_top_k
-from cellprism.sae.steps import steps_for
+from cellprism.sae.engine import steps_for
 x, encoder, b_enc = torch.randn(17, 13), torch.randn(41, 13), torch.randn(41)
 expected = select_top_k(x, encoder, b_enc, 5)
 for precision in ("float32", "bfloat16"):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cellprism.equations.sparse import Pairs
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.steps import Steps
+from cellprism.sae.step import Steps
 
 Tensors = Mapping[str, Tensor]
 

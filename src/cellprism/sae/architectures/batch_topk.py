@@ -14,7 +14,7 @@ from cellprism.equations.sparse import Pairs
 from cellprism.sae.architectures.base import Counted, Tensors
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.distributed import largest_of_all, processes, total
-from cellprism.sae.steps import Steps
+from cellprism.sae.step import Steps
 
 MEMORY = 0.99  # of the running mean of the threshold
 

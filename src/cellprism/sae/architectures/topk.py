@@ -8,7 +8,7 @@ from torch import Tensor
 from cellprism.equations.sparse import Pairs
 from cellprism.sae.architectures.base import Counted, Tensors
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.steps import Steps
+from cellprism.sae.step import Steps
 
 
 class TopK(Counted):

@@ -1,6 +1,4 @@
-"""The steps of ``sae.steps`` by the kernels for processors."""
-
-from typing import Literal
+"""The steps of ``sae.step`` by the kernels for processors."""
 
 import torch
 from jaxtyping import Float
@@ -9,14 +7,14 @@ from torch import Tensor
 from cellprism.equations.sparse import Pairs, pairs_of
 from cellprism.sae.kernels.adam import adam
 from cellprism.sae.kernels.backward import errors, gradients
+from cellprism.sae.kernels.product import Precision
 from cellprism.sae.kernels.select import select_batch_top_k, select_top_k
-from cellprism.sae.steps import Backward
+from cellprism.sae.step import Backward
 
-Precision = Literal["float32", "bfloat16"]
 ROWS = ("encoder", "decoder", "b_enc")  # weights whose Adam is a kernel; the others are a vector or two
 
 
-class FusedSteps:
+class CpuSteps:
     """Several times as fast as ``PlainSteps``, the same equations; float32 on a processor."""
 
     def __init__(self, precision: Precision):

@@ -1,12 +1,4 @@
-"""The parts of a training step of an autoencoder that keeps a number of features, in plain torch.
-
-``sae.fused`` has the same parts as kernels for processors; ``steps_for`` chooses, and says why in the log. Weights have
-one row per feature in encoder and decoder alike.
-"""
-
-import logging
-from functools import cache
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+"""The steps of ``sae.step`` in plain torch, on any device."""
 
 import torch
 from jaxtyping import Float, Int
@@ -26,11 +18,10 @@ from cellprism.equations.sparse import (
     tokens_of,
     top_k,
 )
-from cellprism.sae.kernels import unsupported
+from cellprism.sae.kernels.product import Precision
+from cellprism.sae.step import Backward
 
 SLICE = 1 << 21  # pre-activations computed at once
-
-log = logging.getLogger(__name__)
 
 
 def sliced(x: Float[Tensor, "token d_model"], n_features: int) -> tuple[Tensor, ...]:
@@ -38,76 +29,10 @@ def sliced(x: Float[Tensor, "token d_model"], n_features: int) -> tuple[Tensor, 
     return x.split(max(256, SLICE // n_features))
 
 
-class Backward(NamedTuple):
-    """What a step learns from one batch."""
-
-    gradients: Gradients
-    upstream: Float[Tensor, " d_target"]
-    """Sum over tokens of the loss' derivative by the reconstruction: the gradient of a bias added after decoding."""
-    squared_error: Float[Tensor, ""]
-    """Sum over tokens of |reconstruction - target|^2."""
-    fired: Int[Tensor, " feature"]
-    """Tokens at which each feature has a value that is not zero."""
-    pull: Float[Tensor, "token d_target"]
-    """``scale`` times the error: reconstruction minus target."""
-    scale: float
-
-    @property
-    def error(self) -> Float[Tensor, "token d_target"]:
-        """Reconstruction minus target."""
-        return self.pull / self.scale
-
-
-@runtime_checkable
-class Steps(Protocol):
-    """Selection, gradients and update of a training step."""
-
-    def top_k(
-        self,
-        x: Float[Tensor, "token d_model"],
-        encoder: Float[Tensor, "feature d_model"],
-        b_enc: Float[Tensor, " feature"],
-        k: int,
-        relu: bool,
-    ) -> Pairs:
-        """The k largest pre-activations of each token; ``x`` has the encoder's bias subtracted."""
-        ...
-
-    def batch_top_k(
-        self,
-        x: Float[Tensor, "token d_model"],
-        encoder: Float[Tensor, "feature d_model"],
-        b_enc: Float[Tensor, " feature"],
-        k: int,
-        guess: float | None,
-    ) -> tuple[Pairs, float]:
-        """The largest of the batch, and the smallest value kept; ``guess`` is about that value."""
-        ...
-
-    def backward(
-        self,
-        pairs: Pairs,
-        x: Float[Tensor, "token d_model"],
-        target: Float[Tensor, "token d_target"],
-        decoder: Float[Tensor, "feature d_target"],
-        relu: bool,
-        group_ends: tuple[int, ...],
-    ) -> Backward:
-        """Gradients of the mean squared error; ``target`` has the decoder's bias subtracted.
-
-        With several groups of features, of the mean over prefixes of groups of the mean squared error.
-        """
-        ...
-
-    def update(
-        self, optimiser: torch.optim.Adam, weights: dict[str, Tensor], gradients: dict[str, Tensor], unit_norm: bool
-    ) -> None:
-        """One step of Adam for the weights that have a gradient; decoder rows keep norm 1 if ``unit_norm``."""
-        ...
-
-
 class PlainSteps:
     """The steps in plain torch, on any device."""
+
+    precision: Precision = "float32"
 
     def top_k(
         self,
@@ -182,22 +107,3 @@ def _within(pairs: Pairs, low: int, high: int) -> Pairs:
     keep = (pairs.features >= low) & (pairs.features < high)
     counts: Int[Tensor, " token"] = torch.bincount(tokens_of(pairs)[keep], minlength=len(pairs.offsets))
     return Pairs(pairs.values[keep], pairs.features[keep], counts.cumsum(0) - counts, pairs.n_features)
-
-
-def steps_for(x: Float[Tensor, "_ d_model"], precision: str = "float32") -> Steps:
-    """The fastest steps for vectors like these: kernels where they can, else plain torch; says which in the log."""
-    return _steps_for(x.device, x.dtype, precision)
-
-
-@cache
-def _steps_for(device: torch.device, dtype: torch.dtype, precision: Literal["float32", "bfloat16"]) -> Steps:
-    reason = unsupported(device, dtype)
-    if reason is None:
-        from cellprism.sae.fused import FusedSteps
-        from cellprism.sae.kernels.product import usable
-
-        selected_in = usable(precision)
-        log.info("autoencoders are computed by kernels, features selected in %s", selected_in)
-        return FusedSteps(selected_in)
-    log.info("autoencoders are computed by plain torch: %s", reason)
-    return PlainSteps()
