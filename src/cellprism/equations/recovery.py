@@ -26,7 +26,7 @@ def correlations(
 
 
 def one_to_one(strength: Float[np.ndarray, "feature variable"]) -> Int[np.ndarray, " variable"]:
-    """Feature of each variable when no feature serves two and the summed strength is the largest; -1 where none is left.
+    """Feature of each variable, no feature serving two, with the largest summed strength; -1 where none is left.
 
     Formula: the assignment f that maximises sum_v strength[f(v), v].
     """

@@ -48,7 +48,7 @@ def untrained_dictionary(
 
     Args:
         kind: ``untrained`` (isotropic directions), ``covariance-matched`` (directions drawn with the vectors'
-            covariance) or ``sampled vectors`` (directions of vectors drawn from ``x``, with repeats where they run out).
+            covariance) or ``sampled vectors`` (directions of vectors drawn from ``x``, repeated where they run out).
         x: vectors.
         n_features: directions.
         k: features kept of each vector.

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -27,7 +26,8 @@ class HiddenVariable:
     values: Float[np.ndarray, "sample column"]
 
     def __post_init__(self):
-        assert self.kind in KINDS and self.distance > 0
+        assert self.kind in KINDS
+        assert self.distance > 0
 
     def part(self, rows: Int[np.ndarray, " some"]) -> "HiddenVariable":
         """The same variable of some samples."""
