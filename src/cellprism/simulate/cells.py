@@ -108,7 +108,7 @@ def _draws(settings: PlantedSettings, fixed: Plan, seed: int) -> Draws:
 def _rates(fixed: Plan, draws: Draws, rows: slice, forced: Mapping[int, float]) -> Float[np.ndarray, "_ gene"]:
     """Mean counts of some cells."""
     deviation = draws.activity[rows] @ fixed.programs
-    driven = {source: part for source, part in fixed.edges.groupby("source")}
+    driven = dict(iter(fixed.edges.groupby("source")))
     for number, gene in enumerate(fixed.regulators):  # drivers before driven, so each is complete when it drives
         deviation[:, gene] += draws.own[rows, number]
         if gene in forced:

@@ -112,7 +112,7 @@ def probe_table(
 
 
 def by_variable(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over each variable's columns, nearest the data first; ``recovered`` is the share with a match of .7 or more."""
+    """Means over each variable's columns, nearest the data first; ``recovered``: share with a match of .7 or more."""
     recovered = table.assign(recovered=(table["matched"] >= RECOVERED).astype(float))
     measures = ["best", "matched", "recovered", "redundancy", "auroc", "f1"]
     means = recovered.groupby(["distance", "variable", "kind"], sort=True)[measures].mean()
