@@ -1,0 +1,1 @@
+"""Worlds whose hidden variables are known, and how much of them is recovered."""
