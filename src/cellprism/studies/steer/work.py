@@ -80,7 +80,8 @@ def cannot_steer(bench: Workbench) -> str:
 
 def together(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """How many of the judged features move their genes beyond 95 % of random features, beside how many random features
-    would; None where none was judged. Intervals hold 95 %: Wilson's of the share, and of a binomial count."""
+    would; None where none was judged. Intervals hold 95 %: Wilson's of the share, and of a binomial count, widened where
+    these are so few that it would not hold its own mean."""
     judged = [row["response"] for row in rows if row["status"] == JUDGED and row["response"]["value"] is not None]
     if not judged:
         return None
@@ -89,7 +90,7 @@ def together(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     low, high = binom.interval(0.95, n, BY_CHANCE)
     return {
         "features": n, "beat_random": beat, "share": beat / n, "interval": [float(interval.low), float(interval.high)],
-        "null": BY_CHANCE, "null_interval": [float(low) / n, float(high) / n],
+        "null": BY_CHANCE, "null_interval": [min(float(low) / n, BY_CHANCE), max(float(high) / n, BY_CHANCE)],
     }  # fmt: skip
 
 
