@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from workflow.conftest import asked, finished, run
 
 from studies.made_up import Shown, make_run, poison, shown
-from workflow.conftest import asked, finished, run
 
 __all__ = ["asked", "finished", "run"]
 HOSTILE = """<script>alert("x")</script><img src=x onerror='alert(1)'>&amp;"""

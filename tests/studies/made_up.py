@@ -106,7 +106,9 @@ def poison(folder: Path, text: str) -> Path:
 def _poisoned(value: Any, text: str, names: bool = False) -> Any:
     if isinstance(value, dict):
         return {
-            k + text if names else k: v + text if k in WORDS and isinstance(v, str) else _poisoned(v, text, k == "types")
+            k + text if names else k: v + text
+            if k in WORDS and isinstance(v, str)
+            else _poisoned(v, text, k == "types")
             for k, v in value.items()
         }
     if isinstance(value, list):

@@ -50,8 +50,8 @@ def _effects(feature: int, own: np.ndarray, strength: float, rng: np.random.Gene
     baseline = rng.gamma(1.5, 0.5, n)
     slope = np.where(own, strength, 0) * rng.uniform(0.6, 1.4, n) + rng.normal(0, 0.003, n)
     parts = [
-        {"feature": feature, "alpha": alpha, "gene": gene_names(), "effect": (alpha - 1) * slope * (1.03 - 0.03 * alpha),
-         "baseline": baseline, "on_target": own}
+        {"feature": feature, "alpha": alpha, "gene": gene_names(), "baseline": baseline, "on_target": own,
+         "effect": (alpha - 1) * slope * (1.03 - 0.03 * alpha)}
         for alpha in STRENGTHS
     ]  # fmt: skip
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
