@@ -84,10 +84,11 @@ def test_wrong_usage_is_exit_code_2_and_said_on_stderr(words, message, capsys, t
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["interpret"], ["steer"], ["steer", "--feature", "3"], ["contrast"], ["report"],
-                                   ["interpret", "--set", "interpret.alpha=0.1"]])  # fmt: skip
+@pytest.mark.parametrize("words", [["do", "programs"], ["steer"], ["steer", "--feature", "3"], ["contrast"],
+                                   ["report"], ["do", "fit", "--set", "fit.cells=7"], ["do", "programs", "--alpha", "0.1"]])  # fmt: skip
 def test_a_folder_that_is_no_run_is_exit_code_2(words, capsys, tmp_path):
-    assert call([words[0], str(tmp_path), *words[1:]]) == 2
+    flags = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
+    assert call([*words[:flags], str(tmp_path), *words[flags:]]) == 2
     message = one_message(capsys)
     assert str(tmp_path) in message.replace("\n", "")
     assert "run folder" in message

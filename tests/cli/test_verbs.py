@@ -65,14 +65,14 @@ def test_the_verbs_follow_each_other(capsys, tmp_path, asked):
     train = ["train", asked["cells"], "--out", run, "--model", asked["model"], "--layer", "0"]
     settings = [f"--set=train.{key}={value}" for key, value in asked["train"].items()]
     assert call([*train, *settings]) == 0
-    assert call(["interpret", run, "--set", "interpret.replicates=3", "--set", "interpret.gene_filter=all"]) == 0
+    assert call(["do", "programs", run, "--set", "programs.replicates=3", "--gene-filter", "all"]) == 0
     assert call(["report", run]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert f"next: cellprism measure {run}, or cellprism interpret {run}" in err
+    assert f"next: cellprism do fit {run}, or cellprism do programs {run}" in err
     assert "open file://" in err
     assert (tmp_path / "run" / "report.html").is_file()
-    assert read_json(tmp_path / "run" / "run.json")["steps"].keys() == {"cells", "train", "interpret"}
+    assert read_json(tmp_path / "run" / "run.json")["steps"].keys() == {"cells", "train", "programs"}
 
 
 def test_steering_a_feature_that_does_not_exist_names_the_range(capsys, run):
@@ -108,7 +108,11 @@ def test_one_objective_and_another_gene_can_be_asked_for(capsys, run, asked):
 
 @pytest.mark.parametrize(
     ("name", "verb"),
-    [("sae/L0/sae_weights.safetensors", "interpret"), ("terms/L0/enrichment.parquet", "steer"), ("claims.json", None)],
+    [
+        ("sae/L0/sae_weights.safetensors", ["do", "programs"]),
+        ("programs/enrichment.parquet", ["steer"]),
+        ("claims.json", None),
+    ],
 )
 def test_a_damaged_file_is_exit_code_3(capsys, run, name, verb):
     path = run / name
@@ -116,22 +120,42 @@ def test_a_damaged_file_is_exit_code_3(capsys, run, name, verb):
     if verb is None:
         assert call(["report", str(run)]) == 0, "claims.json is written anew from the rest"
         return
-    assert call([verb, str(run)]) == 3
+    assert call([*verb, str(run)]) == 3
     err = capsys.readouterr().err
     assert f"{path} is missing or altered; make it again with: cellprism" in err
 
 
-def test_a_report_of_a_damaged_table_is_exit_code_3(capsys, run):
-    path = run / "features" / "L0" / "features.parquet"
-    path.write_bytes(path.read_bytes()[:-9])
+FILES = ["programs/features.parquet", "programs/cells.h5ad", "sae/L0/sae_weights.safetensors", "cells.h5ad"]
+
+
+@pytest.mark.parametrize("how", ["altered", "missing"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_report_of_a_run_that_was_altered_is_refused_with_file_and_step(capsys, run, name, how):
+    path = run / name
+    before = [(run / written).read_bytes() for written in ("claims.json", "report.html")]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.unlink()
+    if how == "altered":
+        path.write_bytes(data)
     assert call(["report", str(run)]) == 3
-    assert "features.parquet" in capsys.readouterr().err
+    step = {"sae": "train", "cells.h5ad": "cells"}.get(name.partition("/")[0], name.partition("/")[0])
+    err = capsys.readouterr().err
+    assert f"{path} is missing or is no longer what step '{step}' wrote; make it again with: cellprism run" in err
+    assert [(run / written).read_bytes() for written in ("claims.json", "report.html")] == before
+
+
+def test_a_table_that_was_edited_by_hand_is_refused_though_it_can_be_read(capsys, run):
+    path = run / "programs" / "rates.json"
+    path.write_text(path.read_text().replace('"alpha": 0.05', '"alpha": 0.04'))
+    assert call(["report", str(run)]) == 3
+    assert f"{path} is missing or is no longer what step 'programs' wrote" in capsys.readouterr().err
 
 
 def test_a_run_that_is_asked_for_again_is_skipped(capsys, run, finished):
     assert call(["run", str(run / "run.toml"), "--out", str(run)]) == 0
     err = capsys.readouterr().err
-    assert err.count("already done, nothing has changed") == 6
+    assert err.count("already done, nothing has changed") == 7
 
 
 def test_a_doctor_uses_the_bundled_model(capsys):

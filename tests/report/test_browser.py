@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cellprism.report.page import write_report
 from cellprism.report.theme import IN_THE_DARK, OURS
+from cellprism.workflow.publish import write_report
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [
@@ -121,8 +121,8 @@ def test_claims_are_filtered_by_words_and_by_verdict(wide):
 
 def test_features_are_sorted_by_number_both_ways_from_the_keyboard(wide):
     page = wide.page
-    header = page.locator("#table-features th button", has_text="Fires at")
-    rates = "Array.from(document.querySelectorAll('#table-features tbody tr'), r => Number(r.cells[7].dataset.value))"
+    header = page.locator("#table-feature th button", has_text="Fires at")
+    rates = "Array.from(document.querySelectorAll('#table-feature tbody tr'), r => Number(r.cells[7].dataset.value))"
     header.focus()
     page.keyboard.press("Enter")
     assert header.locator("..").get_attribute("aria-sort") == "ascending"
@@ -134,9 +134,9 @@ def test_features_are_sorted_by_number_both_ways_from_the_keyboard(wide):
 
 def test_features_are_found_by_gene(wide):
     page = wide.page
-    search = page.locator('[data-filters="features"] input[type="search"]')
+    search = page.locator('[data-filters="feature"] input[type="search"]')
     search.fill("cd79a ms4a1")
-    texts = page.locator("#table-features tbody tr:visible .genes").all_inner_texts()
+    texts = page.locator("#table-feature tbody tr:visible .genes").all_inner_texts()
     assert texts
     assert all("CD79A" in text and "MS4A1" in text for text in texts)
     search.fill("")
@@ -179,5 +179,5 @@ def test_hostile_names_are_shown_and_not_run(browser, reports):
     opened = Opened(browser, reports["hostile"], WIDE)
     assert opened.said == []
     assert opened.page.locator("img").count() == 0
-    assert "<script>alert(" in opened.page.locator("#table-features tbody tr").first.inner_text()
+    assert "<script>alert(" in opened.page.locator("#table-feature tbody tr").first.inner_text()
     opened.page.close()

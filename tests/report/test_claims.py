@@ -19,7 +19,7 @@ def claim(**changes) -> Claim:
         published=Published("64 %", "AIDO.Cell-100M, layer 12", 0.64),
         null=Null("popularity", 0.41, (0.35, 0.47)),
         test=Test("hypergeometric", "greater", "211 genes", "BH", "lists", 124),
-        source=Source("terms/L1/rates.json", "rows.0.rate"),
+        source=Source("programs/rates.json", "rows.0.rate"),
     )
     return replace(made, **changes)
 

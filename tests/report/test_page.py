@@ -11,7 +11,11 @@ from itertools import pairwise
 import pytest
 
 from cellprism.report.claims import read_claims
-from cellprism.report.page import embedded_json, security_policy, write_report
+from cellprism.errors import RunError
+from cellprism.report.page import embedded_json, security_policy
+from cellprism.store.run import Run
+from cellprism.studies.study import studies
+from cellprism.workflow.publish import write_report
 
 
 class Page(HTMLParser):
@@ -48,7 +52,7 @@ def written(whole_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(written):
+def read(written):
     return Page(written.read_text(encoding="utf-8"))
 
 
@@ -57,14 +61,14 @@ def test_the_page_is_one_file_below_fifteen_megabytes(written):
     assert written.stat().st_size < 15e6
 
 
-def test_the_page_refers_to_nothing_outside_itself(page):
-    for tag, attributes in page.tags:
+def test_the_page_refers_to_nothing_outside_itself(read):
+    for tag, attributes in read.tags:
         for name in ("src", "href", "action", "srcset", "data", "poster", "xlink:href"):
             reference = attributes.get(name) or "#"
             assert reference.startswith(("#", "data:")), (tag, reference)
-    style = next(t for t, _ in page.tags if t == "style")
+    style = next(t for t, _ in read.tags if t == "style")
     assert style
-    assert not re.search(r"url\(|@import", page_style(page))
+    assert not re.search(r"url\(|@import", page_style(read))
 
 
 def page_style(page):
@@ -73,9 +77,9 @@ def page_style(page):
     return _asset("page.css")
 
 
-def test_the_policy_allows_exactly_the_scripts_of_the_page(page):
-    policy = next(a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
-    running = [text for attributes, text in page.scripts if attributes.get("type") != "application/json"]
+def test_the_policy_allows_exactly_the_scripts_of_the_page(read):
+    policy = next(a["content"] for t, a in read.tags if a.get("http-equiv") == "Content-Security-Policy")
+    running = [text for attributes, text in read.scripts if attributes.get("type") != "application/json"]
     assert len(running) == 2
     hashes = {"'sha256-" + base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() + "'" for s in running}
     allowed = re.search(r"script-src ([^;]*);", policy).group(1)
@@ -84,37 +88,37 @@ def test_the_policy_allows_exactly_the_scripts_of_the_page(page):
     assert policy == security_policy(running)
 
 
-def test_claims_are_written_beside_the_page_and_all_of_them_are_on_it(written, page):
+def test_claims_are_written_beside_the_page_and_all_of_them_are_on_it(written, read):
     claims = read_claims(written.parent / "claims.json")
     assert len([c for c in claims if c.value is not None]) >= 12
-    rows = [a["id"] for t, a in page.tags if t == "tr" and a.get("id", "").startswith("claim-")]
+    rows = [a["id"] for t, a in read.tags if t == "tr" and a.get("id", "").startswith("claim-")]
     assert rows == [f"claim-{c.id}" for c in claims]
-    assert all(c.statement in page.words for c in claims)
+    assert all(c.statement in read.words for c in claims)
 
 
-def test_headings_go_down_one_level_at_a_time(page):
-    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+def test_headings_go_down_one_level_at_a_time(read):
+    levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
 
 
-def test_figures_tables_and_fields_have_names_for_those_who_do_not_see_them(page):
-    for tag, attributes in page.tags:
+def test_figures_tables_and_fields_have_names_for_those_who_do_not_see_them(read):
+    for tag, attributes in read.tags:
         if attributes.get("class") == "plot":
             assert attributes["role"] == "img"
             assert len(attributes["aria-label"]) > 30
         if tag == "table":
             assert attributes.get("aria-labelledby")
-    assert next(a for t, a in page.tags if t == "html")["lang"] == "en"
+    assert next(a for t, a in read.tags if t == "html")["lang"] == "en"
 
 
-def test_ids_are_unique_and_links_lead_somewhere(page):
-    ids = [a["id"] for _, a in page.tags if "id" in a]
+def test_ids_are_unique_and_links_lead_somewhere(read):
+    ids = [a["id"] for _, a in read.tags if "id" in a]
     assert len(ids) == len(set(ids))
-    links = {a["href"][1:] for t, a in page.tags if t == "a"}
+    links = {a["href"][1:] for t, a in read.tags if t == "a"}
     assert links <= set(ids)
-    named = {name for _, a in page.tags for name in (a.get("aria-labelledby") or "").split()}
+    named = {name for _, a in read.tags for name in (a.get("aria-labelledby") or "").split()}
     assert named <= set(ids)
 
 
@@ -143,26 +147,33 @@ def test_json_inside_the_page_cannot_close_its_element():
     [
         ("contrast", "This run has no contrast step"),
         ("steer", "This run has no steering step"),
-        ("features", "This run has no features yet"),
-        ("run.json", "This run has no run.json"),
+        ("programs", "This run has no features yet"),
+        ("fit", "The autoencoder was not measured"),
+        ("assess", "How good the model is was not measured"),
     ],
 )
 def test_a_step_that_was_not_run_is_said_to_be_missing(run_folder, gone, words):
-    path = run_folder / gone
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    Run(run_folder).forget(gone)
     assert words in Page(write_report(run_folder).read_text(encoding="utf-8")).words
 
 
-def test_an_empty_folder_still_gives_a_page(tmp_path):
+def test_without_a_record_there_is_no_page(run_folder):
+    (run_folder / "run.json").unlink()
+    with pytest.raises(RunError, match="is not a run folder"):
+        write_report(run_folder)
+    assert not (run_folder / "report.html").exists()
+
+
+def test_a_run_without_steps_still_gives_a_page(tmp_path):
+    Run(tmp_path).update(steps={})
     words = Page(write_report(tmp_path).read_text(encoding="utf-8")).words
     for part in ("no features yet", "no steering step", "no contrast step", "Nothing yet"):
         assert part in words
 
 
-@pytest.mark.parametrize("gone", ["terms", "features", "contrast", "steer", "sae", "model.json", "cells.h5ad"])
+@pytest.mark.parametrize("gone", ["cells", *studies()])
 def test_links_lead_somewhere_whatever_is_missing(run_folder, gone):
-    path = run_folder / gone
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    Run(run_folder).forget(gone)
     page = Page(write_report(run_folder).read_text(encoding="utf-8"))
     ids = {a["id"] for _, a in page.tags if "id" in a}
     assert {a["href"][1:] for t, a in page.tags if t == "a"} <= ids
@@ -174,5 +185,5 @@ def test_the_same_run_gives_the_same_page(written, run_folder):
 
 
 def test_the_report_never_imports_torch():
-    code = "import sys, cellprism.report.page; sys.exit('torch' in sys.modules)"
+    code = "import sys, cellprism.report.page, cellprism.workflow.publish; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

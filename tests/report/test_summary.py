@@ -1,24 +1,46 @@
-import json
+"""The top of the page, and what the run can and cannot show."""
+
 import shutil
 from dataclasses import replace
 
 import pytest
 
-from cellprism.report.facts import place_in_words
-from cellprism.report.gather.all import gather_claims
-from cellprism.report.inputs import read_run
+from cellprism.report.context import place_in_words
 from cellprism.report.limits import limits_of
 from cellprism.report.summary import key_numbers, summary_sentences
-from cellprism.report.tables import feature_rows
+from cellprism.store.run import Run
+from studies.made_up import edit_json, shown
 
 
-@pytest.fixture(scope="module")
-def claims(facts):
-    return gather_claims(facts)
+def sentences(page) -> list[str]:
+    return summary_sentences(page.context, list(page.sections.values()), list(page.claims.values()))
 
 
-def test_the_summary_has_this_runs_numbers_each_with_its_control(facts, claims):
-    what, features, steering, contrast, tally = summary_sentences(facts, claims)
+def limits(page):
+    return limits_of(page.context, list(page.sections.values()), list(page.claims.values()))
+
+
+def with_rates(run_folder, **changed) -> str:
+    """What the summary says of features after some rows of the rates were changed."""
+
+    def change(rates):
+        rows = {row["name"]: row for row in rates["rows"]}
+        for name, rate in changed.items():
+            rows[name].update(rate=rate, interval=[rate - 0.04, rate + 0.03])
+
+    edit_json(run_folder / "programs" / "rates.json", change)
+    return sentences(shown(run_folder))[1]
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """The page of a run without steps."""
+    Run(tmp_path / "empty").update(steps={})
+    return shown(tmp_path / "empty")
+
+
+def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
+    what, features, steering, contrast, tally = sentences(page)
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "59\u00a0% of its features" in features
@@ -29,68 +51,95 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(facts, claims):
     assert "1 of 2 steered features" in steering
     assert "(55\u00a0% with shuffled labels: above chance)" in contrast
     assert "CD8A closes 4.0\u00a0% of its gap (random edits −4.0\u00a0% to 6.0\u00a0%)" in contrast
-    assert tally.startswith(f"Of {len(claims)} claims")
+    assert tally.startswith(f"Of {len(page.claims)} claims")
 
 
-def test_the_summary_of_a_run_without_steps_claims_nothing(tmp_path):
-    facts = read_run(tmp_path)
-    assert len(summary_sentences(facts, gather_claims(facts))) == 1
+def test_the_summary_of_a_run_without_steps_claims_nothing(empty):
+    assert len(sentences(empty)) == 1
 
 
-def test_the_summary_praises_features_only_beyond_both_controls(run_folder):
-    path = run_folder / "terms" / "L1" / "rates.json"
-    rates = json.loads(path.read_text())
-    rates["rows"][0].update(rate=0.9, interval=[0.85, 0.94])
-    path.write_text(json.dumps(rates))
-    facts = read_run(run_folder)
-    assert "more than any of these explains" in summary_sentences(facts, gather_claims(facts))[1]
+def test_the_summary_praises_features_only_beyond_all_controls(run_folder):
+    assert "more than any of these explains" in with_rates(run_folder, features=0.9)
 
 
 def test_the_summary_names_the_control_that_features_do_not_exceed(run_folder):
-    path = run_folder / "terms" / "L1" / "rates.json"
-    rates = json.loads(path.read_text())
-    rows = {row["name"]: row for row in rates["rows"]}
-    rows["features"].update(rate=0.9, interval=[0.85, 0.94])
-    rows["gene_use"].update(rate=0.92, interval=[0.88, 0.95])
-    path.write_text(json.dumps(rates))
-    facts = read_run(run_folder)
-    said = summary_sentences(facts, gather_claims(facts))[1]
+    said = with_rates(run_folder, features=0.9, gene_use=0.92)
     assert "and 92\u00a0% of lists reusing genes as often, so matching a program is by itself no evidence" in said
 
 
 def test_the_summary_says_when_modules_match_more_often(run_folder):
-    path = run_folder / "terms" / "L1" / "rates.json"
-    rates = json.loads(path.read_text())
-    rates["rows"][0].update(rate=0.2, interval=[0.17, 0.23])
-    path.write_text(json.dumps(rates))
-    facts = read_run(run_folder)
-    assert "merely vary together match programs more often" in summary_sentences(facts, gather_claims(facts))[1]
+    assert "merely vary together match programs more often" in with_rates(run_folder, features=0.2)
 
 
-def test_every_key_number_has_a_control_and_a_verdict(claims):
-    keys = key_numbers(claims)
+def test_the_summary_speaks_of_the_runs_own_steering(run_folder, page):
+    """A sweep that somebody tried beside it has a stronger effect and stands first by name."""
+    folder = run_folder / "steer" / "a-try"
+    shutil.copytree(run_folder / "steer" / "programs", folder)
+
+    def change(summary):
+        first = summary["features"][0]
+        first["program"] = "Something tried"
+        first["response"]["value"] = 9.5
+        summary.update(features=[first], together={**summary["together"], "features": 1, "beat_random": 1})
+
+    edit_json(folder / "summary.json", change)
+    both = shown(run_folder)
+    assert "steer-a-try-12-genes" in both.claims
+    assert sentences(both)[2] == sentences(page)[2]
+    for name in ("Something tried", "9.5", "1 of 1"):
+        assert name not in " ".join(sentences(both))
+
+
+def test_the_key_number_of_steering_is_that_of_the_runs_own(run_folder, page):
+    folder = run_folder / "steer" / "feature-7"
+    shutil.copytree(run_folder / "steer" / "programs", folder)
+    edit_json(folder / "summary.json", lambda s: s["together"].update(share=1.0, interval=[0.9, 1.0]))
+    both = shown(run_folder)
+    assert both.claims["steer-feature-7-features-beat-random"].value == 1.0
+    assert both.sections["steering"].keys == page.sections["steering"].keys != []
+
+
+def test_without_steering_of_its_own_a_run_says_nothing_of_what_was_tried(run_folder):
+    folder = run_folder / "steer"
+    (folder / "programs").rename(folder / "feature-7")
+    tried = shown(run_folder)
+    assert "steer-feature-7-12-genes" in tried.claims
+    assert (tried.sections["steering"].summary, tried.sections["steering"].keys) == ("", [])
+
+
+def test_every_key_number_has_a_control_and_a_verdict(page):
+    keys = [key for section in page.sections.values() for key in section.keys]
+    assert [section.id for section in page.sections.values() if section.keys] == [
+        "model", "features", "steering", "contrast",
+    ]  # fmt: skip
     assert len(keys) == 4
     for key in keys:
         assert key.control != "no control was measured"
-        assert key.claim in {claim.id for claim in claims}
+        assert key.verdict == page.claims[key.claim].verdict
 
 
-def test_a_key_number_stands_beside_its_hardest_control(claims):
-    rate = key_numbers(claims)[1]
+def test_a_key_number_stands_beside_its_hardest_control(page):
+    claims = list(page.claims.values())
+
+    def rate(claims):
+        (key,) = key_numbers(claims, "annotated-against-", "of features")
+        return key
+
     rivals = [c for c in claims if c.id.startswith("annotated-against-")]
     assert [c.id for c in rivals if "long lists match more easily" in c.why] == ["annotated-against-neurons"]
     rivals = [c for c in rivals if c.id != "annotated-against-neurons"]
     hardest = max(rivals, key=lambda c: c.null.value)
-    assert (rate.claim, rate.verdict) == (hardest.id, hardest.verdict)
+    assert (rate(claims).claim, rate(claims).verdict) == (hardest.id, hardest.verdict)
+    assert page.sections["features"].keys[0].claim == hardest.id
     easiest = min(rivals, key=lambda c: c.null.value)
     barred = [replace(c, verdict="cannot be told here", why="of another length") if c is hardest else c for c in claims]
-    assert key_numbers(barred)[1].claim != hardest.id
+    assert rate(barred).claim != hardest.id
     swapped = [replace(c, null=replace(c.null, value=0.99)) if c is easiest else c for c in claims]
-    assert key_numbers(swapped)[1].claim == easiest.id
+    assert rate(swapped).claim == easiest.id
 
 
-def test_a_run_without_steps_has_no_key_numbers(tmp_path):
-    assert key_numbers(gather_claims(read_run(tmp_path))) == []
+def test_a_run_without_steps_has_no_key_numbers(empty):
+    assert [key for section in empty.sections.values() for key in section.keys] == []
 
 
 @pytest.mark.parametrize(
@@ -106,9 +155,9 @@ def test_a_site_in_words(layer, n_layers, words):
     assert place_in_words(layer, n_layers) == words
 
 
-def test_limits_come_from_the_facts(facts, claims):
-    limits = limits_of(facts, claims)
-    cannot = " ".join(limits.cannot)
+def test_limits_come_from_the_run(page):
+    found = limits(page)
+    cannot = " ".join(found.cannot)
     for part in (
         "331 cells",
         "one donor",
@@ -117,41 +166,24 @@ def test_limits_come_from_the_facts(facts, claims):
         "mini is small",
         "64 numbers per gene",
         "block 1, the 2nd of 3",
+        "one autoencoder was trained",
         "with 20 random features none can be below 0.048",
         "one donor's blood and nothing else",
     ):
         assert part in cannot, part
-    assert any("popularity-matched lists (E1) 41\u00a0%" in text for text in limits.found)
-    assert any("co-expression modules (E3) 57\u00a0%" in text for text in limits.failed)
+    can = " ".join(found.can)
+    for part in ("which gene programs", "stronger or weaker", "CD4 T cells can be moved towards CD8 T"):
+        assert part in can, part
+    assert any("popularity-matched lists (E1) 41\u00a0%" in text for text in found.found)
+    assert any("co-expression modules (E3) 57\u00a0%" in text for text in found.failed)
 
 
-def test_a_run_without_steps_can_show_nothing_yet(tmp_path):
-    facts = read_run(tmp_path)
-    limits = limits_of(facts, gather_claims(facts))
-    assert limits.can == ["Nothing yet: no step of this run has results."]
-    assert (limits.found, limits.failed) == ([], [])
+def test_a_run_without_steps_can_show_nothing_yet(empty):
+    found = limits(empty)
+    assert found.can == ["Nothing yet: no step of this run has results."]
+    assert (found.found, found.failed) == ([], [])
 
 
 def test_a_wide_model_is_not_called_small(run_folder):
-    path = run_folder / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"d_model": 640}))
-    facts = read_run(run_folder)
-    assert "is small" not in " ".join(limits_of(facts, []).cannot)
-
-
-def test_the_table_lists_features_that_fire_the_most_certain_program_first(facts):
-    rows = feature_rows(facts)
-    assert len(rows) == 124
-    assert [row.q_value for row in rows] == sorted(row.q_value for row in rows)
-    assert rows[0].program
-    assert all(not row.program for row in rows if row.q_value >= 0.05)
-
-
-def test_the_table_is_empty_without_features(run_folder):
-    shutil.rmtree(run_folder / "features")
-    assert feature_rows(read_run(run_folder)) == []
-
-
-def test_without_scored_cells_types_are_unknown(run_folder):
-    (run_folder / "features" / "L1" / "cells.h5ad").unlink()
-    assert {row.type_share for row in feature_rows(read_run(run_folder))} == {"–"}
+    edit_json(run_folder / "model.json", lambda m: m.update(d_model=640))
+    assert "is small" not in " ".join(limits(shown(run_folder)).cannot)

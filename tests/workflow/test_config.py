@@ -11,10 +11,11 @@ from cellprism.errors import ConfigError, RunError
 from cellprism.models.registry import BUNDLED
 from cellprism.ontology.gmt import read_gmt
 from cellprism.sae.config import SaeConfig
-from cellprism.workflow.config import RunConfig, changed, make_config, read_config, write_config
+from cellprism.studies.common import CommonConfig
+from cellprism.workflow.config import changed, make_config, read_config, write_config
 
 
-def made(*changes: str, **sections) -> RunConfig:
+def made(*changes: str, **sections) -> CommonConfig:
     return make_config({"cells": "some.h5ad", **sections}, changes)
 
 
@@ -48,8 +49,8 @@ def test_whole_numbers_do_where_a_number_is_asked_for():
     ("change", "value"),
     [
         ("train.k=16", 16),
-        ("interpret.collection=blood", "blood"),
-        ('interpret.collection="sets/a b.gmt"', "sets/a b.gmt"),
+        ("programs.collection=blood", "blood"),
+        ('programs.collection="sets/a b.gmt"', "sets/a b.gmt"),
         ("contrast.named = ['CD4']", ("CD4",)),
         ("train.relu=false", False),
         ("labels=", ""),
@@ -73,17 +74,17 @@ def test_a_change_is_read_as_toml_and_a_bare_word_as_text(change, value):
         ("train.k=many", "train.k is 'many', expected a whole number"),
         ("train.k=2.5", "train.k is 2.5, expected a whole number"),
         ("train.k=true", "train.k is True, expected a whole number"),
-        ("interpret.alpha=low", "interpret.alpha is 'low', expected a number"),
+        ("programs.alpha=low", "programs.alpha is 'low', expected a number"),
         ("train.relu=1", "train.relu is 1, expected true or false"),
         ("train.architecture=dense", "train.architecture is 'dense', expected one of 'topk'"),
         ("steer.programs=Interferon", "steer.programs is 'Interferon', expected a list, such as ['Interferon']"),
         ("pool.T=CD4", "pool.T is 'CD4', expected a list, such as ['CD4']"),
         ("train.k=0", "k is 0: expected a whole number of at least 1"),
-        ("interpret.family=all", "family is 'all': expected one of all-terms, hit-terms, all-tests"),
-        ("interpret.gene_filter=none", "gene_filter is 'none': expected one of paper, code, all"),
-        ("interpret.alpha=5", "alpha is 5.0: expected a number between 0 and 1"),
-        ("interpret.replicates=0", "replicates is 0: expected a whole number of at least 1"),
-        ("interpret.min_term_size=0", "min_term_size is 0: expected"),
+        ("programs.family=all", "family is 'all': expected one of all-terms, hit-terms, all-tests"),
+        ("programs.gene_filter=none", "gene_filter is 'none': expected one of paper, code, all"),
+        ("programs.alpha=5", "alpha is 5.0: expected a number between 0 and 1"),
+        ("programs.replicates=0", "replicates is 0: expected a whole number of at least 1"),
+        ("programs.min_term_size=0", "min_term_size is 0: expected"),
         ("steer.cells=0", "cells is 0: expected a whole number of at least 1"),
         ("steer.doses.judged_at=9", "judged_at is 9.0, so strengths must hold 10 and -8"),
         ("contrast.objectives=[]", "objectives is []: expected some of latent, expression"),
@@ -141,6 +142,6 @@ def test_the_demo_asks_for_what_the_package_has():
     assert len(pooled) == len(set(pooled))
     assert {config.contrast.source, config.contrast.target} <= types - set(pooled) | set(config.pool)
     assert config.model in BUNDLED
-    terms = read_gmt(config.interpret.collection).terms
+    terms = read_gmt(config.programs.collection).terms
     for program in config.steer.programs:
         assert any(program.lower() in term.lower() for term in terms), program

@@ -18,9 +18,10 @@ from cellprism.errors import ModelError
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
 from cellprism.models.scgpt.files import published_name
 from cellprism.models.scgpt.model import ScGpt
-from cellprism.report.page import write_report
+from cellprism.studies.study import studies
 from cellprism.workflow.config import read_config
 from cellprism.workflow.pipeline import continue_run, start_run
+from cellprism.workflow.publish import write_report
 from workflow.tiny import bar, config_of
 
 N_GENES = 60
@@ -91,13 +92,13 @@ def bare(asked, tmp_path_factory) -> Path:
 
 
 def test_a_model_of_ranks_is_read_over_expressing_cells_and_in_token_logits(ranks):
-    table = anndata.read_h5ad(ranks / "features/L0/genes.h5ad")
+    table = anndata.read_h5ad(ranks / "programs/genes.h5ad")
     assert table.uns["cellprism"]["tokens"] == "genes"
     expressing = table.var["n_cells"].to_numpy()
     assert expressing.min() < expressing.max() <= 37
-    tested = set(", ".join(pd.read_parquet(ranks / "features/L0/features.parquet")["top_genes"]).split(", "))
+    tested = set(", ".join(pd.read_parquet(ranks / "programs/features.parquet")["top_genes"]).split(", "))
     assert not tested & set(table.var_names[~table.var["expressed"]])
-    assert summary(ranks, "steer/programs")["output_kind"] == "token_logit"
+    assert json.loads((ranks / "model.json").read_text())["predicts"] == "token_logit"
     assert summary(ranks, "contrast/latent")["output_kind"] == "token_logit"
 
 
@@ -126,17 +127,17 @@ def test_the_page_of_a_model_of_ranks_never_calls_a_logit_expression(ranks):
 
 
 def test_a_model_of_bins_is_steered_in_expression(bins):
-    assert summary(bins, "steer/programs")["output_kind"] == "expression"
+    assert json.loads((bins / "model.json").read_text())["predicts"] == "expression"
     assert (bins / "contrast/expression/summary.json").is_file()
-    assert anndata.read_h5ad(bins / "features/L0/genes.h5ad").uns["cellprism"]["tokens"] == "genes"
+    assert anndata.read_h5ad(bins / "programs/genes.h5ad").uns["cellprism"]["tokens"] == "genes"
     assert "log(1 + counts per 10,000)" in page(bins)
 
 
 def test_a_model_of_whole_cells_gets_genes_by_association_and_says_so(whole):
-    table = anndata.read_h5ad(whole / "features/L0/genes.h5ad")
+    table = anndata.read_h5ad(whole / "programs/genes.h5ad")
     assert table.uns["cellprism"]["tokens"] == "cells"
     assert table.shape == (41, N_GENES)
-    rates = json.loads((whole / "terms/L0/rates.json").read_text())
+    rates = json.loads((whole / "programs/rates.json").read_text())
     names = {row["name"] for row in rates["rows"]}
     assert {"features", "uniform", "popularity", "gene_use", "coexpression", "untrained", "neurons"} <= names
     assert "neurons, gene means removed" not in names
@@ -150,18 +151,20 @@ def test_both_objectives_have_a_meaning_for_a_decoder(whole):
     assert json.loads((whole / "contrast/absent.json").read_text()) == {}
     for objective in ("latent", "expression"):
         assert summary(whole, f"contrast/{objective}")["output_kind"] == "expression"
-    measures = json.loads((whole / "sae/L0/measures.json").read_text())
-    assert measures["tokens"] == "cells"
-    assert "reads a cell as a whole" in measures["classes"]["absent"]
-    assert summary(whole, "steer/programs")["output_kind"] == "expression"
+    measures = json.loads((whole / "fit/measures.json").read_text())
+    assert measures["classes"] == []
+    assert measures["splice"]["ablation"] == "mean"
+    assert set(measures["controls"]) == {"untrained"}
+    assert json.loads((whole / "model.json").read_text())["tokens"] == "cells"
+    assert json.loads((whole / "model.json").read_text())["predicts"] == "expression"
 
 
 def test_without_a_decoder_the_page_says_what_is_missing(bare, capsys):
-    facts = read_run(bare)
-    assert facts.steering == []
-    assert [contrast.objective for contrast in facts.contrasts] == ["latent"]
-    assert "'obsm:X_pca' has no decoder, so what an edit does to genes cannot be read" in facts.absent["steer"]
-    assert "has no decoder, so there is no expression to bring close" in facts.absent["contrast"]
+    steered, contrasts = (studies()[name].read(bare / name) for name in ("steer", "contrast"))
+    assert steered.experiments == []
+    assert [recipe.summary["objective"] for recipe in contrasts.recipes] == ["latent"]
+    assert "'obsm:X_pca' has no decoder, so what an edit does to genes cannot be read" in steered.absent
+    assert "has no decoder, so there is no expression to bring close" in contrasts.absent["expression"]
     assert "This model has no decoder: nothing is said of genes" in page(bare)
     assert "<b>no decoder</b>" in page(bare)
     assert "share of the gap closed" not in page(bare)
@@ -181,10 +184,10 @@ def test_a_contrast_with_nothing_left_to_do_is_refused(bare):
 @pytest.mark.parametrize("architecture", ["batchtopk", "jumprelu"])
 def test_an_autoencoder_with_thresholds_goes_through_every_step(asked, tmp_path, architecture):
     run = run_of(asked, tmp_path / "run", f"train.architecture={architecture}")
-    recipe = anndata.read_h5ad(run / "features/L0/genes.h5ad").uns["cellprism"]["sae"]
+    recipe = anndata.read_h5ad(run / "programs/genes.h5ad").uns["cellprism"]["sae"]
     assert recipe["architecture"] == architecture
     assert recipe["mean_threshold"] >= 0
-    rates = json.loads((run / "terms/L0/rates.json").read_text())
+    rates = json.loads((run / "programs/rates.json").read_text())
     assert "untrained" in {row["name"] for row in rates["rows"]}
     assert architecture in (run / "sae/L0/cfg.json").read_text()
 
@@ -195,7 +198,7 @@ def test_a_transcoder_is_interpreted_but_neither_steered_nor_contrasted(asked, t
     (why,) = json.loads((run / "steer/absent.json").read_text()).values()
     assert "read after block 0 and written after block 1" in why
     assert "steer an autoencoder that was trained on block 1" in why
-    assert (run / "features/L0/genes.h5ad").is_file()
+    assert (run / "programs/genes.h5ad").is_file()
     assert why in page(run)
     with pytest.raises(ModelError, match="transcoder"):
         continue_run(run, "contrast", config_of(asked, "train.target_layer=1"), bar, lambda text: None)

@@ -16,13 +16,13 @@ from cellprism.models.hub import CACHE
 from cellprism.sae.files import load_sae
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
-from cellprism.workflow.pipeline import STEPS, start_run
+from cellprism.studies.workbench import Workbench, device_of
+from cellprism.workflow.pipeline import start_run, steps
 from cellprism.workflow.steps import identity_of
 from cellprism.workflow.training import cells_a_pass
-from cellprism.workflow.workbench import Workbench, device_of
 from workflow.tiny import bar, config_of
 
-D_MODEL = 5
+D_MODEL, STEPS = 5, steps()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ PROMISED = [
     "run.toml",
     "run.json",
     "cells.h5ad",
+    "cells.json",
     "model.json",
     "claims.json",
     "report.html",
@@ -21,18 +22,28 @@ PROMISED = [
     "sae/L0/metrics.json",
     "sae/L0/history.parquet",
     "sae/L0/metrics.jsonl",
-    "sae/L0/measures.json",
-    "features/L0/genes.h5ad",
-    "features/L0/cells.h5ad",
-    "features/L0/features.parquet",
-    "terms/L0/enrichment.parquet",
-    "terms/L0/nulls.parquet",
-    "terms/L0/rates.json",
-    "terms/L0/sources.json",
-    "steer/programs/dose.parquet",
+    "assess/assessment.json",
+    "fit/measures.json",
+    "fit/history.parquet",
+    "programs/genes.h5ad",
+    "programs/cells.h5ad",
+    "programs/features.parquet",
+    "programs/lists.parquet",
+    "programs/types.parquet",
+    "programs/types.json",
+    "programs/enrichment.parquet",
+    "programs/nulls.parquet",
+    "programs/rates.json",
+    "programs/sources.json",
+    "steer/absent.json",
+    "steer/programs/effects.parquet",
+    "steer/programs/doses.parquet",
+    "steer/programs/nulls.parquet",
     "steer/programs/terms.parquet",
     "steer/programs/summary.json",
+    "contrast/absent.json",
     "contrast/latent/path.parquet",
+    "contrast/latent/trials.parquet",
     "contrast/latent/genes.parquet",
     "contrast/latent/cells.parquet",
     "contrast/latent/recipe.parquet",
@@ -54,21 +65,21 @@ def test_cells_and_features_have_the_sizes_asked_for(finished):
     cells = anndata.read_h5ad(finished / "cells.h5ad")
     assert cells.shape == (sum(N_CELLS), N_GENES)
     assert set(cells.obs["cell_type"]) == {SOURCE, TARGET}
-    assert anndata.read_h5ad(finished / "features/L0/genes.h5ad").shape == (N_FEATURES, N_GENES)
-    assert anndata.read_h5ad(finished / "features/L0/cells.h5ad").shape == (sum(N_CELLS), N_FEATURES)
+    assert anndata.read_h5ad(finished / "programs/genes.h5ad").shape == (N_FEATURES, N_GENES)
+    assert anndata.read_h5ad(finished / "programs/cells.h5ad").shape == (sum(N_CELLS), N_FEATURES)
     assert load_file(finished / "sae/L0/sae_weights.safetensors")["W_dec"].shape[0] == N_FEATURES
 
 
 def test_one_row_a_feature_with_its_footprint_and_its_best_program(finished):
-    table = pd.read_parquet(finished / "features/L0/features.parquet")
-    assert list(table["feature"]) == [str(i) for i in range(N_FEATURES)]
+    table = pd.read_parquet(finished / "programs/features.parquet")
+    assert list(table["feature"]) == list(range(N_FEATURES))
     wanted = {"firing_rate", "participation_ratio", "set_size", "top_genes", "best_term", "best_padj", "n_terms"}
-    assert wanted | {"gene_share", "state_share", "top_cell_type"} <= set(table.columns)
+    assert wanted | {"gene_share", "state_share", "top_cell_type", "type_share", "type_padj"} <= set(table.columns)
     assert table["best_padj"].between(0, 1).all()
 
 
 def test_rates_stand_beside_every_null_and_control(finished):
-    rates = json.loads((finished / "terms/L0/rates.json").read_text())
+    rates = json.loads((finished / "programs/rates.json").read_text())
     names = [row["name"] for row in rates["rows"]]
     assert names[:5] == ["features", "uniform", "popularity", "gene_use", "coexpression"]
     assert {"untrained", "neurons", "neurons, gene means removed"} <= set(names)
@@ -92,7 +103,7 @@ def test_the_page_is_one_file_under_15_mb(finished):
 
 def test_the_record_holds_versions_seeds_and_hashes(finished):
     record = json.loads((finished / "run.json").read_text())
-    assert list(record["steps"]) == ["cells", "train", "measure", "interpret", "steer", "contrast"]
+    assert list(record["steps"]) == ["cells", "train", "assess", "fit", "programs", "steer", "contrast"]
     assert {"cellprism", "torch", "numpy"} <= set(record["versions"])
     assert record["seed"] == 0
     for step in record["steps"].values():

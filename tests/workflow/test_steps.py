@@ -9,16 +9,18 @@ from cellprism.errors import CellsError, ConfigError, DamagedError, RunError
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
 from cellprism.store.tables import read_table
-from cellprism.workflow.pipeline import STEPS, continue_run, start_run, steer_one
+from cellprism.workflow.pipeline import continue_run, start_run, steer_one, steps
 from cellprism.workflow.steps import config_of as config_of_run
 from cellprism.workflow.steps import identity_of
 from workflow.tiny import bar, config_of
 
+STEPS = steps()
 
-def done_in(folder, config, *steps) -> list[str]:
+
+def done_in(folder, config, *only) -> list[str]:
     """The steps that were done, neither skipped nor removed."""
     said: list[str] = []
-    start_run(config, folder, bar, said.append, *([steps] if steps else []))
+    start_run(config, folder, bar, said.append, *([only] if only else []))
     return [text.split(":")[0] for text in said if ": done in" in text]
 
 
@@ -39,10 +41,13 @@ def test_a_finished_run_is_skipped_and_says_so(asked, run):
     [
         ("contrast.search.n_genes=12", ["contrast"]),
         ("steer.cells=5", ["steer"]),
-        ("interpret.alpha=0.1", ["interpret", "steer"]),
-        ("measure.cells=5", ["measure"]),
-        ("train.k=4", ["train", "measure", "interpret", "steer", "contrast"]),
-        ('pool={"T cells"=["CD4+/CD45RO+ Memory"]}', ["cells", "train", "measure", "interpret", "steer", "contrast"]),
+        ("programs.alpha=0.1", ["programs", "steer"]),
+        ("fit.cells=5", ["fit"]),
+        ("train.k=4", ["train", "fit", "programs", "steer", "contrast"]),
+        (
+            'pool={"T cells"=["CD4+/CD45RO+ Memory"]}',
+            ["cells", "train", "assess", "fit", "programs", "steer", "contrast"],
+        ),
     ],
 )
 def test_a_changed_setting_repeats_its_step_and_those_after_it(asked, finished, change, expected):
@@ -68,23 +73,23 @@ def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):
     said: list[str] = []
     start_run(config_of(asked, "train.k=7"), run, bar, said.append, ("cells", "train"))
     gone = [text for text in said if text.endswith("removed, it was made from an earlier train")]
-    assert [text.split(":")[0] for text in gone] == ["measure", "interpret", "steer", "contrast"]
+    assert [text.split(":")[0] for text in gone] == ["fit", "programs", "steer", "contrast"]
     assert (run / "sae").is_dir()
-    assert [name for name in ("features", "terms", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
+    assert [name for name in ("fit", "programs", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
 
 
 def test_a_changed_file_of_gene_sets_is_noticed(asked, tmp_path, run):
     sets = tmp_path / "sets.gmt"
     genes = list(anndata.read_h5ad(asked["cells"]).var_names)
     sets.write_text("one\tx\t" + "\t".join(genes[:7]) + "\n")
-    config = config_of(asked, f"interpret.collection='{sets}'")
-    assert done_in(run, config, "cells", "train", "interpret") == ["interpret"]
-    assert done_in(run, config, "cells", "train", "interpret") == []
+    config = config_of(asked, f"programs.collection='{sets}'")
+    assert done_in(run, config, "cells", "train", "programs") == ["programs"]
+    assert done_in(run, config, "cells", "train", "programs") == []
     sets.write_text("one\tx\t" + "\t".join(genes[:11]) + "\n")
-    assert done_in(run, config, "cells", "train", "interpret") == ["interpret"]
+    assert done_in(run, config, "cells", "train", "programs") == ["programs"]
 
 
-@pytest.mark.parametrize("name", ["steer/programs/dose.parquet", "steer/programs/summary.json"])
+@pytest.mark.parametrize("name", ["steer/programs/effects.parquet", "steer/programs/summary.json"])
 def test_an_altered_result_is_made_again(asked, run, name):
     before = (run / name).read_bytes()
     (run / name).write_bytes(before[:-7])
@@ -98,13 +103,15 @@ def test_nothing_is_built_on_an_altered_file(run):
     again = f"cellprism run {run / 'run.toml'} --out {run}"
     message = re.escape(f"{weights} is missing or altered; make it again with: {again}")
     with pytest.raises(DamagedError, match=message):
-        went_on(run, "interpret")
+        went_on(run, "programs")
 
 
 def test_a_missing_step_is_named_with_the_verb_that_makes_it(asked, tmp_path):
     folder = tmp_path / "run"
     assert done_in(folder, config_of(asked), "cells", "train") == ["cells", "train"]
-    with pytest.raises(RunError, match=f"no finished step 'interpret'; make it first with: .* interpret {folder}"):
+    with pytest.raises(
+        RunError, match=f"no finished step 'programs'; make it first with: cellprism do programs {folder}"
+    ):
         went_on(folder, "steer")
     assert went_on(folder, "contrast")[0].startswith("contrast: done in")
 
@@ -112,9 +119,9 @@ def test_a_missing_step_is_named_with_the_verb_that_makes_it(asked, tmp_path):
 def test_a_later_step_is_not_built_on_a_step_with_other_settings(asked, run):
     before = (run / "run.toml").read_text()
     with pytest.raises(RunError, match=r"step 'train' of .* was made with other settings"):
-        went_on(run, "interpret", config_of(asked, "train.k=4"))
+        went_on(run, "programs", config_of(asked, "train.k=4"))
     assert (run / "run.toml").read_text() == before, "a refused change leaves no trace"
-    assert went_on(run, "interpret") == ["interpret: already done, nothing has changed"]
+    assert went_on(run, "programs") == ["programs: already done, nothing has changed"]
 
 
 def test_types_can_be_changed_without_training_again(asked, run):
@@ -139,7 +146,7 @@ def test_unknown_types_are_refused_before_anything_is_trained(asked, tmp_path):
 
 
 def test_one_feature_can_be_steered_by_number(run):
-    table = read_table(run / "features" / "L0" / "features.parquet")
+    table = read_table(run / "programs" / "features.parquet")
     feature = int(table["firing_rate"].idxmax())
     folder = steer_one(run, feature, None, bar)
     assert folder == run / "steer" / f"feature-{feature}"

@@ -50,7 +50,7 @@ def _step(value: Any, field: str) -> Any:
 
 
 def _in_table(path: Path, field: str) -> Any:
-    column, key, value = _parts(r"(.+)\[(.+)=(.*)\]", field)
+    column, key, value = _parts(r"(.+?)\[([^=\[\]]+)=(.*)\]", field)
     table = read_table(path)
     return _only(table.loc[table[key].astype(str) == value, column])
 
@@ -62,7 +62,7 @@ def _in_h5ad(path: Path, field: str) -> Any:
     if field.startswith("X["):
         row, column = _parts(r"X\[(.+),(.+)\]", field)
         return data[row, column].to_df().iloc[0, 0]
-    axis, column, name = _parts(r"(obs|var)\.(.+)\[(.*)\]", field)
+    axis, column, name = _parts(r"(obs|var)\.(.+?)\[(.*)\]", field)
     return getattr(data, axis).loc[name, column]
 
 

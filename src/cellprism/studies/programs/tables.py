@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
+from cellprism.errors import DamagedError
 from cellprism.report.verdict import Interval
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
@@ -105,13 +106,18 @@ def read(folder: Path) -> Programs:
     rates = read_object(folder / RATES, OTHER_RATES)
     for row in rates["rows"]:
         require(row, RATE_FIELDS, f"{folder / RATES}, row {row.get('name')!r}")
+    types = read_columns(folder / TYPES, ["feature"])
+    if len(types) != len(features):
+        raise DamagedError(
+            f"{folder / TYPES} has {len(types)} features, {FEATURES} {len(features)}; rerun the step that wrote them"
+        )
     specificity = folder / SPECIFICITY
     return Programs(
         features=features,
         lists=read_columns(folder / LISTS, ["feature", "rank", "gene"]),
         enrichment=read_columns(folder / ENRICHMENT, ["feature", "term", "padj"]),
         nulls=read_columns(folder / NULLS, ["null", "measure"]),
-        types=read_columns(folder / TYPES, ["feature"]),
+        types=types,
         specificity=read_record(TypeSpecificity, specificity) if specificity.is_file() else None,
         rates=rates,
         sources=read_object(folder / SOURCES, ()),

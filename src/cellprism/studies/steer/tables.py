@@ -75,6 +75,7 @@ def _experiment(folder: Path) -> Experiment:
     summary = read_object(path, ["n_cells", "features", "together"])
     for row in summary["features"]:
         require(row, ["feature", "program", "status"], f"{path}, features")
+        require(row, ["response"] if row["status"] == JUDGED else [], f"{path}, feature {row['feature']}")
     judged = any(row["status"] == JUDGED for row in summary["features"])
     wanted = {name: columns if judged else [] for name, columns in COLUMNS.items()}
     tables = {name: read_columns(folder / f"{name}.parquet", columns) for name, columns in wanted.items()}

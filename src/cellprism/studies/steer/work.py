@@ -80,7 +80,8 @@ def cannot_steer(bench: Workbench) -> str:
 
 def together(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """How many of the judged features move their genes beyond 95 % of random features, beside how many random features
-    would; None where none was judged. Intervals hold 95 %: Wilson's of the share, and of a binomial count."""
+    would; None where none was judged. Intervals hold 95 %: Wilson's of the share, and of a binomial count, widened to
+    its own mean where there are few."""
     judged = [row["response"] for row in rows if row["status"] == JUDGED and row["response"]["value"] is not None]
     if not judged:
         return None

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import f, f_oneway, false_discovery_control, kstest
 
-from cellprism.report.specificity import between_types, type_contrast
+from cellprism.studies.programs.specificity import between_types, type_contrast
 
 
 @pytest.fixture

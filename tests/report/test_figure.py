@@ -1,0 +1,86 @@
+"""What every figure of a page has, and the small helpers that write numbers and names into them."""
+
+import json
+
+import pytest
+
+from cellprism.report.figure import log_axis, percent, plain, small, small_text, wrapped
+
+
+def test_every_figure_of_the_page_is_there(page):
+    assert set(page.figures) == {
+        "held-out-error",
+        "cell-types-readable",
+        "sae-training",
+        "feature-firing",
+        "feature-map",
+        "program-heatmap",
+        "annotated-rate",
+        "dose-12",
+        "genes-12",
+        "dose-40",
+        "genes-40",
+        "axis-latent",
+        "gap-latent",
+        "axis-expression",
+        "gap-expression",
+        "both-scales",
+        "recipe-path",
+    }
+
+
+def test_every_figure_says_its_finding_how_to_read_it_what_it_shows_and_where_it_comes_from(page, whole_run):
+    for figure in page.figures.values():
+        assert len(figure.title) > 20, figure.id
+        assert len(figure.reading) > 80, figure.id
+        assert len(figure.alt) > 30, figure.id
+        assert figure.files
+        assert all((whole_run / file).exists() for file in figure.files), figure.id
+
+
+def test_every_axis_with_numbers_has_a_title(page):
+    for figure in page.figures.values():
+        layout = figure.plot.to_plotly_json()["layout"]
+        if figure.id != "program-heatmap":
+            assert layout["xaxis"]["title"]["text"], figure.id
+        numeric = {"sae-training", "feature-map", "dose-12", "gap-latent", "both-scales", "recipe-path"}
+        if figure.id in numeric:
+            assert layout["yaxis"]["title"]["text"], figure.id
+
+
+def test_figures_are_plain_json_without_nan(page):
+    for figure in page.figures.values():
+        json.loads(figure.plot.to_json(), parse_constant=pytest.fail)
+
+
+def test_a_logarithmic_axis_has_marks_to_read_it_by():
+    assert {0.05, 0.1, 0.2, 0.5, 1, 2} <= set(log_axis([0.07, 4.0])["tickvals"])
+    wide = log_axis([0, 1e-5, 3.0])["tickvals"]
+    assert {1e-5, 1e-4} <= set(wide)
+    assert not {2e-5, 5e-4} & set(wide)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.594, "59\u00a0%"),
+        (0.004, "0.4\u00a0%"),
+        (0.0, "0\u00a0%"),
+        (-0.09, "−9.0\u00a0%"),
+        (1.0, "100\u00a0%"),
+    ],
+)
+def test_shares_in_words_lose_nothing_small(share, text):
+    assert percent(share) == text
+
+
+def test_small_probabilities_are_readable():
+    assert small(2e-7) == "2 × 10<sup>−7</sup>"
+    assert small(0.034) == "0.034"
+    assert small_text(2e-7) == "2e−7"
+
+
+def test_labels_are_escaped_before_they_are_wrapped():
+    assert plain("<script>&") == "&lt;script&gt;&amp;"
+    assert wrapped("a <b> label that is long", 9) == "a &lt;b&gt;<br>label<br>that is<br>long"
+    assert wrapped("") == ""

@@ -1,0 +1,129 @@
+"""The made-up run's autoencoder and features."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from cellprism.studies.fit.tables import Firing, Fit, GeneClass, Measures, Recovered, Splice
+from cellprism.studies.programs.specificity import between_types, type_contrast
+from cellprism.studies.programs.tables import Programs
+from cellprism.studies.programs.work import compared, hardest_control, list_table, type_specificity
+
+N_CELLS, N_GENES, N_FEATURES, LAYER = 331, 211, 127, 1
+TYPES = ["CD4 T", "CD14 monocyte", "B", "CD8 T", "NK", "Dendritic", "Megakaryocyte"]
+TYPE_SHARES = [0.33, 0.22, 0.14, 0.13, 0.1, 0.05, 0.03]
+PROGRAMS = {
+    "B cell receptor signalling": ("B", "CD79A CD79B MS4A1 TCL1A CD19 BANK1 HLA-DRA"),
+    "Cytotoxic granules": ("NK", "NKG7 GZMB PRF1 GNLY GZMA CST7 FGFBP2"),
+    "Interferon response, type I": ("CD14 monocyte", "ISG15 IFI6 MX1 IFIT3 LY6E ISG20 IFITM3"),
+    "Monocyte lysosome": ("CD14 monocyte", "LYZ S100A9 S100A8 CST3 FCN1 CTSS TYROBP"),
+    "T cell receptor complex": ("CD4 T", "CD3D CD3E IL32 LTB IL7R TRAC CD2"),
+    "MHC class II presentation": ("Dendritic", "HLA-DPA1 HLA-DPB1 HLA-DRB1 CD74 HLA-DQA1 CD1C FCER1A"),
+    "Platelet degranulation": ("Megakaryocyte", "PPBP PF4 SDPR GP9 ITGA2B TUBB1 CLU"),
+    "Cytosolic ribosome": ("CD4 T", "RPL13 RPS27 RPL32 RPS6 RPL10 RPS12 RPLP1"),
+    "CD8 T cell effector": ("CD8 T", "CD8A CD8B GZMK KLRG1 CCL5 GZMH LAG3"),
+}
+DEAD = (5, 71, 113)
+
+
+def labels_of(rng: np.random.Generator) -> np.ndarray:
+    """Cell types [cell], each at least once."""
+    labels = rng.choice(TYPES, size=N_CELLS, p=TYPE_SHARES)
+    labels[: len(TYPES)] = TYPES
+    return labels
+
+
+def gene_names() -> list[str]:
+    """The programs' genes, then made-up ones."""
+    named = [gene for _, genes in PROGRAMS.values() for gene in genes.split()] + ["CD4", "MALAT1", "B2M"]
+    return named + [f"GENE{i}" for i in range(N_GENES - len(named))]
+
+
+def fit(rng: np.random.Generator) -> Fit:
+    """An autoencoder that explains much, of which gene identity explains a good part."""
+    classes = [
+        GeneClass(name, 70, 23_170, value, value, value)
+        for name, value in (("ribosomal", 0.2), ("others, low", 0.5), ("others, high", 0.3))
+    ]
+    measures = Measures(
+        n_features=N_FEATURES, k=12.0, explained_variance=0.968, l0=11.8, dead_share=0.03, dense_share=0.05,
+        controls={"untrained": 0.41, "gene_mean": 0.733},
+        firing=Firing(np.linspace(-6, 0, 25).tolist(), rng.integers(0, 9, size=24).tolist(), 4),
+        classes=classes,
+        splice=Splice(Recovered(0.95, (0.93, 0.97)), Recovered(0.61, (0.57, 0.65)), 101, 0.3, "gene_mean"),
+        no_splice="", other=None,
+    )  # fmt: skip
+    step = np.arange(1, 402, 10)
+    mse = 0.02 + 0.7 * np.exp(-step / 60) + rng.normal(0, 0.0008, step.size) ** 2
+    return Fit(measures, pd.DataFrame({"step": step, "mse": mse}))
+
+
+def programs(labels: np.ndarray, rng: np.random.Generator) -> Programs:
+    """Features of which two in three are strong in the cell type of a program; three never fire."""
+    activation = rng.gamma(1.2, 0.2, size=(N_CELLS, N_FEATURES)).astype(np.float32)
+    rows, lists = [], {}
+    for feature in range(N_FEATURES):
+        term, (kind, genes) = list(PROGRAMS.items())[feature % len(PROGRAMS)]
+        strong = rng.random() < 0.6
+        if strong:
+            activation[:, feature] += (labels == kind) * rng.gamma(2, 0.35)
+        if feature in DEAD:
+            activation[:, feature] = 0
+        own = genes.split()[:5] if strong else []
+        lists[str(feature)] = (*own, *(f"GENE{i}" for i in rng.choice(140, 10 - len(own), replace=False)))
+        rows.append(_feature(feature, term if strong else "", kind if strong else "", lists[str(feature)], rng))
+    found = between_types(activation, labels)
+    table = pd.DataFrame(rows).assign(type_share=found.share, type_padj=found.padj)
+    for feature in DEAD:
+        lists[str(feature)] = ()
+    types = {str(kind): int(n) for kind, n in pd.Series(labels).value_counts().items()}
+    return Programs(
+        features=table, lists=list_table(lists),
+        enrichment=table[["feature", "best_term", "best_padj"]].set_axis(["feature", "term", "padj"], axis=1),
+        nulls=pd.DataFrame({"null": ["popularity"], "measure": ["annotated_rate"], "mean": [0.41]}),
+        types=pd.concat([table[["feature"]], type_contrast(activation, labels)], axis=1),
+        specificity=type_specificity(table, found, types), rates=rates(),
+        sources=dict.fromkeys(PROGRAMS, "made up"), matrices=_matrices(activation, labels, rng),
+    )  # fmt: skip
+
+
+def _feature(feature: int, term: str, kind: str, genes: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "feature": feature, "set_size": int(rng.integers(4, 90)), "top_genes": ", ".join(genes),
+        "firing_rate": 0.0 if feature in DEAD else float(rng.beta(1, 9)),
+        "participation_ratio": float(np.exp(rng.normal(2.9, 0.8))),
+        "gene_share": float(rng.beta(5, 2)), "state_share": float(rng.beta(2, 5)), "best_term": term,
+        "best_padj": float(10 ** -rng.uniform(1.4, 11)) if term else float(rng.uniform(0.05, 1)),
+        "n_terms": int(rng.integers(1, 6)) if term else 0, "top_cell_type": kind,
+    }  # fmt: skip
+
+
+def _matrices(activation: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[AnnData, AnnData]:
+    genes, cells = AnnData(rng.gamma(1.0, size=(N_FEATURES, N_GENES))), AnnData(sp.csr_matrix(activation))
+    genes.obs_names, genes.var_names = [str(i) for i in range(N_FEATURES)], gene_names()
+    cells.obs["cell_type"] = pd.Categorical(labels)
+    return genes, cells
+
+
+def rates() -> dict[str, Any]:
+    """Features match programs more often than random lists, and not clearly more than co-expression modules."""
+    fields = ("name", "rate", "interval", "replicates", "n_lists", "mean_set_size", "distinct_terms")
+    rows = [
+        ("features", 0.59, [0.55, 0.63], 1, 541, 21.3, 41.0),
+        ("uniform", 0.012, [0.0, 0.03], 100, 541, 21.3, 1.6),
+        ("popularity", 0.41, [0.38, 0.44], 100, 541, 21.3, 22.4),
+        ("gene_use", 0.36, [0.33, 0.39], 100, 541, 21.3, 19.1),
+        ("coexpression", 0.57, [0.53, 0.61], 100, 541, 21.3, 24.1),
+        ("untrained", 0.30, [0.26, 0.34], 1, 523, 19.8, 15.0),
+        ("neurons", 0.73, [0.65, 0.80], 1, 128, 189.0, 18.0),
+        ("features, 20 genes each", 0.61, [0.57, 0.65], 1, 541, 20.0, 43.0),
+    ]
+    named = [dict(zip(fields, row, strict=True)) for row in rows]
+    named[2] |= {"excess": 0.18, "excess_interval": [0.13, 0.23], "p_value": 0.0099}
+    return {
+        "rows": compared(named), "hardest_control": hardest_control(compared(named)), "family": "all-terms",
+        "alpha": 0.05, "collection": "blood", "n_terms": 73, "background_size": N_GENES,
+    }  # fmt: skip
