@@ -122,6 +122,7 @@ for gradient, checkpointing, dtype in ((0, 0, "float32"), (0, 0, "bfloat16"), (1
     counted = cell_bytes(model.config, TOKENS, gradient * BLOCKS, model.checkpointing, model.block_dtype.itemsize)
     for cells in (1, 4):
         if os.fork() == 0:  # a process each: what an allocator has kept would hide what the next pass needs
+            peak(1, 29, gradient)  # a fork maps the libraries' code anew, which counts as resident once it has run
             row = [dtype, gradient, checkpointing, cells, peak(cells, TOKENS, gradient), counted]
             print(json.dumps(row), flush=True)
             os._exit(0)
@@ -131,7 +132,11 @@ for gradient, checkpointing, dtype in ((0, 0, "float32"), (0, 0, "bfloat16"), (1
 
 @pytest.mark.slow
 def test_the_count_holds_against_the_peak_that_the_system_measures():
-    """Per cell, from passes of 1 and 4; without the heap that keeps freed pieces, which ``SLACK`` is for."""
+    """Per cell, from passes of 1 and 4; without the heap that keeps freed pieces, which ``SLACK`` is for.
+
+    The count is of tensors, which are the same on every processor. What kernels lay aside besides is not known for all
+    of them in bfloat16, so there the plan, which has ``SLACK`` in it, is an upper bound and the count alone need not be.
+    """
     status = Path("/proc/self/status")
     if not status.is_file() or "VmHWM" not in status.read_text():
         pytest.skip("peak memory of a process cannot be measured here (no VmHWM in /proc/self/status)")
@@ -142,6 +147,6 @@ def test_the_count_holds_against_the_peak_that_the_system_measures():
     assert len(rows) == 8
     for (*what, _, few, counted), (*_, many, _) in zip(rows[::2], rows[1::2], strict=True):
         measured = (many - few) / 3
-        assert 0.9 * measured < counted < 1.3 * measured, (
-            f"{what}: {measured / 1e6:.1f} MB, counted {counted / 1e6:.1f}"
-        )
+        known = 1.1 if what[0] == "float32" else memory.SLACK["cpu"]
+        assert measured < known * counted, f"{what}: {measured / 1e6:.1f} MB, counted {counted / 1e6:.1f}"
+        assert counted < 1.3 * measured, f"{what}: {measured / 1e6:.1f} MB, counted {counted / 1e6:.1f}"
