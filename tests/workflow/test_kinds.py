@@ -8,7 +8,6 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from cellprism.report.inputs import read_run
 from models.scgpt.published import write_folder
 from sklearn.decomposition import PCA
 

@@ -10,12 +10,18 @@ import anndata
 import numpy as np
 import torch
 from anndata import AnnData
+from torch import nn
 
 from cellprism.errors import ConfigError
+from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.models.aido import AidoCell
+from cellprism.models.aido_input import DEPTH_TOKENS
+from cellprism.models.memory import free_memory, plan_pass
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.distributed import processes
 from cellprism.sae.files import load_sae
 from cellprism.store.run import Run
 from cellprism.studies.common import CommonConfig
@@ -23,6 +29,7 @@ from cellprism.studies.study import studies
 from cellprism.types import CellModel, Site
 
 Say = Callable[[str], None]
+CELLS_A_PASS = 32  # of models whose memory is not planned
 
 
 @runtime_checkable
@@ -43,7 +50,7 @@ class Workbench:
         bar: makes progress bars.
         say: told what a person should know.
         track: a tracker for the training, or none.
-        device: where the training computes: ``cpu``, ``cuda`` or ``cuda:N``; empty: a GPU if there is one.
+        device: where everything computes: ``cpu``, ``cuda`` or ``cuda:N``; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
 
     Raises:
@@ -80,9 +87,12 @@ class Workbench:
 
     @cached_property
     def model(self) -> CellModel:
-        """The cell model; one that takes width and genes from cells has those of the run's."""
+        """The cell model, on the run's device; one that takes width and genes from cells has those of the run's."""
         fitted = getattr(self.loaded, "fitted", None)
-        return self.loaded if fitted is None else fitted(self.cells)
+        model = self.loaded if fitted is None else fitted(self.cells)
+        if isinstance(model, nn.Module):
+            model.to(self.device)
+        return model
 
     @cached_property
     def cells(self) -> AnnData:
@@ -91,8 +101,40 @@ class Workbench:
 
     @cached_property
     def sae(self) -> SparseAutoencoder:
-        """The run's autoencoder."""
-        return load_sae(self.layer_folder("sae"))
+        """The run's autoencoder, on the run's device."""
+        return load_sae(self.layer_folder("sae")).to(self.device)
+
+    @cached_property
+    def tokens(self) -> CellTokens:
+        """The residuals of all present tokens of the run's cells at its site, made once for all that reads them here.
+
+        They are kept in memory where ``train.memory`` has room for all, else on disk in the run folder while the
+        process lives, else made again.
+        """
+        memory = self.config.train.memory
+        return CellTokens(
+            self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(),
+            folder=self.folder,
+        )  # fmt: skip
+
+    def cells_a_pass(self) -> int:
+        """Cells that go through the model at once: as planned before for these cells, else for the memory that is free.
+
+        The plan is kept in ``run.json``: a training that goes on later reads its cells in the same passes.
+        """
+        model = self.model
+        if not isinstance(model, AidoCell):
+            return CELLS_A_PASS
+        layer, identity = f"L{self.config.layer}", self.run.state["steps"].get("cells", {}).get("identity", "")
+        plans: dict[str, Any] = self.run.state.get("passes", {})
+        if plans.get(layer, {}).get("identity") != identity:
+            tokens = (self.cells.n_vars if model.config.gene_subset else model.config.n_genes) + DEPTH_TOKENS
+            share = processes() if self.device.type == "cpu" else 1  # of one memory for all
+            plan = plan_pass(model, tokens, free=free_memory(self.device) // share)
+            plans = {**plans, layer: {"identity": identity, "cells": plan.cells, "plan": str(plan)}}
+            self.run.update(passes=plans)
+            self.say(str(plan))
+        return plans[layer]["cells"]
 
     def collection(self, name: str) -> Collection:
         """Gene sets by name or file, spelled as the model spells its genes."""

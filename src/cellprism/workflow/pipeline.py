@@ -12,7 +12,7 @@ from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
 from cellprism.workflow.sources import settings_identity
 from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
-from cellprism.workflow.training import cells_a_pass, cells_settings, prepare_cells, train, train_settings, trained
+from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings, trained
 
 
 @cache
@@ -79,7 +79,7 @@ def _call_for_help(bench: Workbench) -> None:
     """Tell the other processes, which wait for it, whether there is a training to share; what they read is there."""
     wanted = not bench.run.is_done("train", identity_of(steps()["train"], bench.config, steps()))
     if wanted:
-        cells_a_pass(bench)
+        bench.cells_a_pass()
     anywhere(wanted)
 
 

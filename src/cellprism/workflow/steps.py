@@ -54,7 +54,9 @@ def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say) -> N
     began = time.perf_counter()
     files = list(step.work(bench))
     seconds = time.perf_counter() - began
-    bench.run.finish(step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory())
+    bench.run.finish(
+        step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory(), device=str(bench.device)
+    )
     say(f"{step.name}: done in {seconds:.0f} s")
     _forget_stale(step, bench, steps, say)
 

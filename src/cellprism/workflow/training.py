@@ -1,6 +1,6 @@
 """Reading the cells, and training the autoencoder with its controls.
 
-- Training computes on the run's device; what comes after it, on the processor.
+- Everything computes on the run's device.
 - How many cells go through the model at once is planned for the memory that is free, and then kept in ``run.json``: a
   training that goes on later reads its cells in the same passes.
 """
@@ -8,35 +8,26 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from anndata import AnnData
-from torch import nn
 
 from cellprism.cells.read import read_cells
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.features.association import tokens_are_genes
 from cellprism.features.train import train_sae
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_input import DEPTH_TOKENS
-from cellprism.models.memory import free_memory, plan_pass
 from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.sae.distributed import processes
 from cellprism.sae.fit import Progress
 from cellprism.steering.model_output import output_kind
 from cellprism.store.atomic import replacing, write_json
-from cellprism.store.run import digest
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
-from cellprism.types import CellModel
 from cellprism.workflow.sources import cells_identity, model_identity, settings_identity
 from cellprism.workflow.tracking import tracking
 
 FEW_STEPS = 300  # with fewer, most autoencoders are still improving fast
-CELLS_A_PASS = 32  # of models whose memory is not planned
 
 
 def cells_settings(config: CommonConfig) -> dict[str, object]:
@@ -112,40 +103,14 @@ def train(bench: Workbench) -> list[Path]:
             f"{len(sae.history) // config.train.epochs} batches; raise train.epochs, or lower train.batch_size"
         )
     folder = bench.layer_folder("sae")
-    if isinstance(bench.model, nn.Module):
-        bench.model.to("cpu")
-    bench.run.update(device=str(bench.device))
     return sorted(p for p in folder.iterdir() if p.is_file())
 
 
 def trained(bench: Workbench, progress: Progress | None = None) -> SparseAutoencoder:
     """Train on the run's device; every process of a training that is shared calls this."""
     config = bench.config
+    shared = config.train.tokens == "present" and config.train.target_layer is None  # else it reads others as well
     return train_sae(
-        placed(bench), bench.cells, config.layer, config.train, config.seed, bench.folder,
-        batch_size=cells_a_pass(bench), progress=progress,
+        bench.model, bench.cells, config.layer, config.train, config.seed, bench.folder,
+        batch_size=bench.cells_a_pass(), progress=progress, cell_tokens=bench.tokens if shared else None,
     )  # fmt: skip
-
-
-def placed(bench: Workbench) -> CellModel:
-    """The run's model, on the run's device."""
-    if isinstance(bench.model, nn.Module):
-        bench.model.to(bench.device)
-    return bench.model
-
-
-def cells_a_pass(bench: Workbench) -> int:
-    """Cells that go through the model at once: as planned before for these cells, else for the memory that is free."""
-    model = placed(bench)
-    if not isinstance(model, AidoCell):
-        return CELLS_A_PASS
-    layer, identity = f"L{bench.config.layer}", digest(cells_settings(bench.config))
-    plans: dict[str, Any] = bench.run.state.get("passes", {})
-    if plans.get(layer, {}).get("identity") != identity:
-        tokens = (bench.cells.n_vars if model.config.gene_subset else model.config.n_genes) + DEPTH_TOKENS
-        share = processes() if bench.device.type == "cpu" else 1  # of one memory for all
-        plan = plan_pass(model, tokens, free=free_memory(bench.device) // share)
-        plans = {**plans, layer: {"identity": identity, "cells": plan.cells, "plan": str(plan)}}
-        bench.run.update(passes=plans)
-        bench.say(str(plan))
-    return plans[layer]["cells"]

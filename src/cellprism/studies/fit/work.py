@@ -11,6 +11,7 @@ from cellprism.features.baselines import untrained_sae
 from cellprism.features.classes import fit_by_class
 from cellprism.features.evaluate import evaluate_at
 from cellprism.features.splice import loss_recovered
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json
 from cellprism.store.tables import read_table
@@ -19,7 +20,6 @@ from cellprism.studies.fit.tables import Elsewhere, Firing, Fit, GeneClass, Meas
 from cellprism.studies.workbench import Workbench
 
 DECADES = 6  # of firing rates shown; a feature that fires less often than once in a million tokens counts as silent
-CONTROL_CELLS = 200  # enough tokens to place an untrained autoencoder's fit to the third digit
 
 
 def work(bench: Workbench, settings: FitSettings) -> Fit:
@@ -46,16 +46,21 @@ def work(bench: Workbench, settings: FitSettings) -> Fit:
 def firing_histogram(sae: SparseAutoencoder) -> Firing:
     """Features by how often they fire: counts per quarter of a decade, and how many never do."""
     assert sae.firing_rate is not None, "training measures firing rates"
-    rate = sae.firing_rate.double().numpy()
+    rate = sae.firing_rate.double().cpu().numpy()
     edges = np.linspace(-DECADES, 0, 4 * DECADES + 1)
     fired = rate[rate > 0]
     counts, _ = np.histogram(np.log10(fired).clip(-DECADES, 0), edges)
     return Firing(edges.tolist(), counts.tolist(), int((rate == 0).sum()))
 
 
+def _tokens(bench: Workbench) -> CellTokens | None:
+    """The run's residuals; a transcoder reads those of another layer as well."""
+    return None if bench.sae.is_transcoder else bench.tokens
+
+
 def _controls(bench: Workbench, trained: dict[str, Any], untrained: SparseAutoencoder) -> dict[str, float]:
-    some = bench.some_cells(CONTROL_CELLS)
-    controls = {"untrained": evaluate_at(bench.model, untrained, some, bench.config.layer).explained_variance}
+    fit = evaluate_at(bench.model, untrained, bench.cells, bench.config.layer, tokens=_tokens(bench))
+    controls = {"untrained": fit.explained_variance}
     within = trained["explained_within"]
     if within is not None and within < 1:
         # both are 1 - error / variance with one error, so their ratio is the variance left within genes
@@ -66,7 +71,7 @@ def _controls(bench: Workbench, trained: dict[str, Any], untrained: SparseAutoen
 def _classes(bench: Workbench) -> list[GeneClass]:
     """Fit per class of genes; none where tokens are no genes."""
     try:
-        table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer)
+        table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer, tokens=_tokens(bench))
     except ModelError:
         return []
     rows = table.rename(columns={"class": "name"}).to_dict(orient="records")

@@ -37,7 +37,7 @@ Lists = dict[str, tuple[str, ...]]
 def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     """Collect features over genes and cells, test their gene lists, and score every null."""
     cells = bench.cells
-    tokens = CellTokens(bench.model, cells, [bench.config.layer], memory=bench.config.train.memory)
+    tokens = bench.tokens
     with bench.bar("collecting features", cells.n_obs) as advance:
         found = feature_statistics(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
