@@ -17,10 +17,19 @@ import dacite
 import tomli_w
 
 from cellprism.errors import ConfigError
+from cellprism.models.registry import tokens_of
 from cellprism.sae.config import preset
 from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
+
+WHOLE_CELLS: dict[str, Any] = {
+    "layer": 0,
+    "train": {"centring": "global", "k": 3, "batch_size": 256, "epochs": 200},
+    "steer": {"cells": 400, "doses": {"strengths": (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0), "judged_at": 1.0}},
+}
+"""Defaults made for models that read a cell as a whole: two thousand steps on 2,700 cells; few features make up a vector,
+and one made five times as strong leaves all cells behind."""
 
 Changes = Sequence[str | tuple[str, Any]]
 """Changes of keys: ``key=value`` as somebody types it, or a key with its value."""
@@ -65,10 +74,9 @@ def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the
     for change in changes:
         _apply(asked, change)
     train = asked.get("train", {})
-    # the section's own default differs from SaeConfig's; what is given in part keeps it, published settings have theirs
-    default = preset(train.pop("preset")) if isinstance(train, dict) and "preset" in train else {"centring": "group"}
+    named = preset(train.pop("preset")) if isinstance(train, dict) and "preset" in train else None
     _check_keys(run_config(), asked, "", source)
-    asked = {**asked, "train": {**default, **train}}
+    asked = _filled(asked, defaults_of(asked.get("model", CommonConfig.model), published=named))
     try:
         return dacite.from_dict(run_config(), asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
     except dacite.MissingValueError as error:
@@ -77,6 +85,30 @@ def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the
         raise ConfigError(
             f"{source}: {error.field_path} is {error.value!r}, expected {_kind(error.field_type)}"
         ) from error
+
+
+def defaults_of(model: str, published: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What is set where nothing is said, as far as it differs from the sections' own defaults.
+
+    Residuals of genes are centred per gene; a model that reads a cell as a whole has one layer and one token a cell, so
+    few tokens, and of few features: it takes small batches, many epochs, few features at a time and small doses.
+
+    Args:
+        model: the run's model.
+        published: settings of published work for the autoencoder, which replace those made for the kind of model.
+    """
+    whole = tokens_of(model) == "cells"
+    found: dict[str, Any] = WHOLE_CELLS if whole else {"train": {"centring": "group"}}
+    return found if published is None else {**found, "train": published}
+
+
+def _filled(asked: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What was asked, and the defaults where nothing was."""
+    found = {**defaults, **asked}
+    for key, default in defaults.items():
+        if isinstance(default, dict) and isinstance(asked.get(key), dict):
+            found[key] = _filled(asked[key], default)
+    return found
 
 
 def changed(folder: Path, changes: Changes) -> CommonConfig | None:
