@@ -10,7 +10,7 @@ def train(
     *,
     out: Path,
     model: str = "mini",
-    layer: int = 1,
+    layer: int | None = None,
     labels: str = "",
     counts: str = "",
     totals: str = "",
@@ -35,7 +35,7 @@ def train(
     model
         ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``.
     layer
-        Block whose output is read, counted from 0.
+        Block whose output is read, counted from 0; default: 1, and 0 for models that read a cell as a whole.
     labels
         obs column with cell types; default: the one known for the data set, or ``cell_type``.
     counts
@@ -62,6 +62,8 @@ def train(
         "cells": cells, "model": model, "layer": layer, "labels": labels, "counts": counts, "totals": totals,
         "only": only_of(only), "seed": seed,
     }  # fmt: skip
+    if layer is None:
+        del asked["layer"]
     if preset:
         asked["train"] = {"preset": preset}
     config = make_config(asked, set_ or (), "the command line")

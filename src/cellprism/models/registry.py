@@ -44,6 +44,14 @@ class Family(Protocol):
         ...
 
 
+@runtime_checkable
+class StatesTokens(Protocol):
+    """A family that says what its models' tokens are before one is loaded; else they are taken for genes."""
+
+    TOKENS: str
+    """``genes`` or ``cells``."""
+
+
 def families() -> dict[str, EntryPoint]:
     """The entry points of all installed families, by name; nothing is imported.
 
@@ -126,6 +134,21 @@ def load_model(
             f"{', '.join(sorted(families()))}"
         )
     return _load(name, Path(what), options)
+
+
+def tokens_of(source: str | Path) -> str:
+    """What the tokens of a model are, ``genes`` or ``cells``, told from its family without loading it.
+
+    ``genes`` where no family can be told: whatever loads the model will say what is wrong.
+    """
+    name, _ = _split(source)
+    try:
+        if not name and Path(source).exists():
+            name = recognised(Path(source))
+        found = family(name) if name in families() else None
+    except ModelError:
+        return "genes"
+    return found.TOKENS if isinstance(found, StatesTokens) else "genes"
 
 
 def fetch_model(source: str, *, offline: bool = False, progress: Progress | None = None) -> Path:

@@ -28,8 +28,8 @@ WHOLE_CELLS: dict[str, Any] = {
     "train": {"centring": "global", "k": 3, "batch_size": 256, "epochs": 200},
     "steer": {"cells": 400, "doses": {"strengths": (-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0), "judged_at": 1.0}},
 }
-"""Defaults made for models that read a cell as a whole: two thousand steps on 2,700 cells; few features make up a vector,
-and one made five times as strong leaves all cells behind."""
+"""Defaults made for models that read a cell as a whole: two thousand steps on 2,700 cells; few features make up a
+vector, and one made five times as strong leaves all cells behind."""
 
 Changes = Sequence[str | tuple[str, Any]]
 """Changes of keys: ``key=value`` as somebody types it, or a key with its value."""

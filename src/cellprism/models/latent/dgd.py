@@ -34,6 +34,7 @@ from cellprism.models.latent.whole import CountsModel
 
 KIND = "cellprism-dgd"
 LOOKS_FOR = f"a folder whose config.json says model_type {KIND}"
+TOKENS = "cells"
 START_SPREAD, START_DISPERSION = 0.5, 3.0
 BETAS = (0.9, 0.95)  # of Adam, in the search
 

@@ -25,6 +25,7 @@ from cellprism.models.latent.whole import as_one_token, vectors_of
 from cellprism.types import CellBatch, CellOutput, Site
 
 LOOKS_FOR = "nothing on disk: obsm:KEY names an embedding that the cells bring, obsm:KEY+ridge gives it a decoder"
+TOKENS = "cells"
 PENALTY = 1.0  # on standardised dimensions; of no weight where cells far outnumber dimensions
 CHUNK = 1_000  # genes made dense at a time
 

@@ -24,6 +24,7 @@ from cellprism.models.latent.whole import CountsModel
 
 KIND = "cellprism-scvi"
 LOOKS_FOR = f"a folder whose config.json says model_type {KIND}"
+TOKENS = "cells"
 
 
 @dataclass(frozen=True)
