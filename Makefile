@@ -3,22 +3,32 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INTEROP := .venv-interop
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+# a processor with AVX2 alone, and the tests that ask what a processor can do
+LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+HANGS_ON_IT := tests/sae/kernels tests/models/aido
 
-.PHONY: demo test check interop clean
+.PHONY: demo test check check-slow interop clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
 	$(BIN)/cellprism demo --out demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks dev
 	$(BIN)/ruff format --check src tests benchmarks dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
+	$(LESSER) $(PYTEST) $(HANGS_ON_IT)
+
+# what takes too long for every change: the whole suite as a processor without AVX-512 runs it, then one without AVX
+check-slow: $(VENV)/.dev
+	$(LESSER) $(PYTEST)
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTEST) $(HANGS_ON_IT)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
