@@ -23,7 +23,7 @@ from torch import Tensor
 
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import ConfigError
-from cellprism.features.association import association_table, tokens_are_genes
+from cellprism.features.association import association_table
 from cellprism.features.collect import (
     BY_ACTIVATION,
     BY_ASSOCIATION,
@@ -80,7 +80,7 @@ def neuron_genes(
         "centring": centring_of(sae),
         "gene_filter": "none",
     }
-    if not tokens_are_genes(model, adata):
+    if model.tokens != "genes":
         z = torch.cat([_tails(_read(part, sae) - mean) for part in tokens.in_order()])
         recipe |= {"tokens": "cells", "table": BY_ASSOCIATION}
         table = association_table(sp.csr_matrix(z.numpy()), adata, _names(model.d_model), recipe)

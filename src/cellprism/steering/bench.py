@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import weighted_shift
-from cellprism.features.tokens import all_are_genes, genes_of
+from cellprism.features.tokens import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.nulls import feature_activation, firing_and_energy, moved_as_feature
 from cellprism.steering.pool import CellPool, Prediction, read_pool
@@ -133,7 +133,7 @@ def read_bench(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: 
 
 
 def _association(pool: CellPool, adata: AnnData) -> Float[np.ndarray, "feature gene"] | None:
-    if all_are_genes(pool.whole):
+    if pool.model.tokens == "genes":
         return None
     z = torch.zeros(len(pool.x), pool.n_features).scatter_add_(
         1, pool.code_features.flatten(1).cpu(), pool.code_values.flatten(1).float().cpu()

@@ -33,7 +33,7 @@ from cellprism.steering.judge import cell_table, gene_table, score
 from cellprism.steering.nulls import firing_and_energy
 from cellprism.steering.parts import Parts, read_parts
 from cellprism.steering.pool import CellPool, read_pool
-from cellprism.steering.readout import lacks_expression, quantity
+from cellprism.steering.readout import lacks_expression
 from cellprism.steering.rivals import MATCHED, SHUFFLED, edit_norms, trial_table, try_rivals
 from cellprism.steering.search import OBJECTIVES, Effort, Search, recipe_sizes, search
 from cellprism.steering.verdict import named_summary, score_summary
@@ -184,14 +184,13 @@ def contrast(
     if objective not in OBJECTIVES:
         raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
     site = check_steerable(model, sae, layer)
-    said = quantity(model, adata, layer)
-    if objective == "expression" and (why := lacks_expression(said, model)):
+    if objective == "expression" and (why := lacks_expression(model)):
         raise ModelError(why)
     kept, parts = read_parts(adata, source, target, label, split, settings.max_cells, seed)
     pool = read_pool(model, sae, adata[kept], layer, settings.batch_size)
     found = search(pool, parts, objective, settings.effort(), seed)
     head = {"objective": objective, "source": source, "target": target, "label": label, "model": model.name}
-    head |= {"layer": layer, "site": str(site), "seed": seed, "quantity": said, "n_cells": parts.sizes()}
+    head |= {"layer": layer, "site": str(site), "seed": seed, "quantity": model.predicts, "n_cells": parts.sizes()}
     return _judged(adata[kept], pool, parts, found, head, named, settings, seed)
 
 

@@ -21,7 +21,7 @@ from torch.nn.functional import pad
 
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
-from cellprism.steering.readout import gene_columns, gene_values, quantity_of, spoken_of
+from cellprism.steering.readout import gene_columns, gene_values, spoken_of
 from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
 
 
@@ -139,7 +139,7 @@ def read_pool(model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: i
         code_features=_stacked([c.features for c in codes], whole),
         genes=adata.var_names[: len(columns)][kept],
         columns=columns[kept],
-        quantity=quantity_of(outputs[0][1]),
+        quantity=model.predicts,
         baseline=Prediction(everything.embedding, np.ascontiguousarray(everything.values[:, kept])),
         batch_size=batch_size,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cellprism.errors import ModelError
 from cellprism.steering.contrast import ContrastResult, contrast
-from cellprism.steering.readout import lacks_expression, quantity
+from cellprism.steering.readout import lacks_expression
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig
@@ -30,7 +30,7 @@ def contrast_types(bench: Workbench) -> list[Path]:
     wanted = bench.config.contrast
     if not (wanted.source and wanted.target):
         return []
-    why = lacks_expression(quantity(bench.model, bench.cells, bench.config.layer), bench.model)
+    why = lacks_expression(bench.model)
     absent = {objective: why for objective in wanted.objectives if objective == "expression" and why}
     if len(absent) == len(wanted.objectives):
         raise ModelError(why)

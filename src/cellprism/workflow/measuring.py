@@ -9,7 +9,6 @@ from anndata import AnnData
 
 from cellprism.cells.read import read_cells
 from cellprism.errors import ModelError
-from cellprism.features.association import tokens_are_genes
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.classes import fit_by_class
 from cellprism.features.evaluate import evaluate_at
@@ -33,7 +32,7 @@ def measure(bench: Workbench) -> list[Path]:
     asked, sae = bench.config.measure, bench.sae
     with bench.bar("measuring the autoencoder", None):
         found: dict[str, Any] = {
-            "tokens": "genes" if tokens_are_genes(bench.model, bench.cells) else "cells",
+            "tokens": bench.model.tokens,
             "firing": firing_histogram(sae),
             "classes": _classes(bench),
             "loss_recovered": _loss_recovered(bench),

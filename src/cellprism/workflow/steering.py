@@ -13,7 +13,7 @@ from cellprism.enrich.programs import ProgramFeature, program_features
 from cellprism.errors import ConfigError, ModelError
 from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.readout import lacks_genes, quantity
+from cellprism.steering.readout import lacks_genes
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import read_table, write_table
 from cellprism.workflow.config import RunConfig
@@ -84,7 +84,7 @@ def cannot_steer(bench: Workbench) -> str:
         check_steerable(bench.model, bench.sae, bench.config.layer)
     except ModelError as error:
         return str(error)
-    return lacks_genes(quantity(bench.model, bench.cells, bench.config.layer), bench.model)
+    return lacks_genes(bench.model)
 
 
 def _features(bench: Workbench) -> tuple[AnnData, Lists]:

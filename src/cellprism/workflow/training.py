@@ -10,23 +10,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
 
 from cellprism.cells.read import read_cells
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.evaluate import evaluate_at
 from cellprism.features.train import train_sae
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import WEIGHTS
-from cellprism.models.aido_input import DEPTH_TOKENS
-from cellprism.models.memory import free_memory, plan_pass
+from cellprism.models.aido.files import WEIGHTS
+from cellprism.models.passes import free_memory
 from cellprism.models.registry import model_location
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.fit import Progress
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 from cellprism.store.run import digest
-from cellprism.types import CellModel
+from cellprism.types import CellModel, MovesToDevice, PlansPasses, StatesLimits
 from cellprism.workflow.config import RunConfig
 from cellprism.workflow.tracking import tracking
 from cellprism.workflow.workbench import Workbench
@@ -58,7 +56,7 @@ def prepare_cells(bench: Workbench) -> list[Path]:
     with replacing(paths[0]) as scratch:
         cells.write_h5ad(scratch, compression="gzip")
     model = bench.model  # only now: it may take its genes from the cells
-    card, limits = dict(model.card), getattr(model, "limits_on", lambda cells: [])(cells)
+    card, limits = dict(model.card), model.limits_on(cells) if isinstance(model, StatesLimits) else ()
     if limits:
         card["limits"] = [*card.get("limits", ()), *limits]
         bench.say("; ".join(limits))
@@ -91,8 +89,8 @@ def train(bench: Workbench) -> list[Path]:
     folder = bench.layer_folder("sae")
     some = bench.some_cells(CONTROL_CELLS)
     control = evaluate_at(bench.model, untrained_sae(sae, config.seed), some, config.layer)
-    if isinstance(bench.model, nn.Module):
-        bench.model.to("cpu")
+    if isinstance(bench.model, MovesToDevice):
+        bench.model.to(torch.device("cpu"))
     bench.run.update(device=str(bench.device))
     metrics = read_json(folder / "metrics.json")
     write_json(folder / "metrics.json", {**metrics, "controls": {"untrained": control.explained_variance}})
@@ -110,7 +108,7 @@ def trained(bench: Workbench, progress: Progress | None = None) -> SparseAutoenc
 
 def placed(bench: Workbench) -> CellModel:
     """The run's model, on the run's device."""
-    if isinstance(bench.model, nn.Module):
+    if isinstance(bench.model, MovesToDevice):
         bench.model.to(bench.device)
     return bench.model
 
@@ -118,14 +116,13 @@ def placed(bench: Workbench) -> CellModel:
 def cells_a_pass(bench: Workbench) -> int:
     """Cells that go through the model at once: as planned before for these cells, else for the memory that is free."""
     model = placed(bench)
-    if not isinstance(model, AidoCell):
+    if not isinstance(model, PlansPasses):
         return CELLS_A_PASS
     layer, identity = f"L{bench.config.layer}", digest(cells_settings(bench.config))
     plans: dict[str, Any] = bench.run.state.get("passes", {})
     if plans.get(layer, {}).get("identity") != identity:
-        tokens = (bench.cells.n_vars if model.config.gene_subset else model.config.n_genes) + DEPTH_TOKENS
         share = processes() if bench.device.type == "cpu" else 1  # of one memory for all
-        plan = plan_pass(model, tokens, free=free_memory(bench.device) // share)
+        plan = model.plan(bench.cells.n_vars, free=free_memory(bench.device) // share)
         plans = {**plans, layer: {"identity": identity, "cells": plan.cells, "plan": str(plan)}}
         bench.run.update(passes=plans)
         bench.say(str(plan))

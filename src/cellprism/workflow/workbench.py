@@ -17,7 +17,7 @@ from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.run import Run
-from cellprism.types import CellModel, Site
+from cellprism.types import CellModel, FitsToCells, Site
 from cellprism.workflow.config import RunConfig
 
 Say = Callable[[str], None]
@@ -78,8 +78,8 @@ class Workbench:
     @cached_property
     def model(self) -> CellModel:
         """The cell model; one that takes width and genes from cells has those of the run's."""
-        fitted = getattr(self.loaded, "fitted", None)
-        return self.loaded if fitted is None else fitted(self.cells)
+        loaded = self.loaded
+        return loaded.fitted(self.cells) if isinstance(loaded, FitsToCells) else loaded
 
     @cached_property
     def cells(self) -> AnnData:
