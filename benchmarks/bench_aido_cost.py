@@ -27,8 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.memory import cell_bytes, plan_pass
+from cellprism.models.aido.memory import cell_bytes
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import AidoConfig
 from cellprism.types import CellBatch
 
 HERE = Path(__file__).parent
@@ -154,7 +155,7 @@ def main(rounds: int) -> None:
                 "blocks": round((layer + 1) / SHAPE.layers, 3)} for s, layer in EXTRACTIONS.items()
         },
         "counted_mb": {s: round(counted(s), 1) for s in rows if s != PUBLISHED},
-        "plans": [str(plan_pass(model, TOKENS, SITE, gradient, free=int(8e9))) for gradient in (False, True)],
+        "plans": [str(model.plan(TOKENS - 2, layer=SITE, gradient=g, free=int(8e9))) for g in (False, True)],
         "largest_difference": same_numbers(),
     }  # fmt: skip
     out = HERE / "results" / "aido_cost.json"

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from cellprism.features.train import SaeJob as SaeJob
     from cellprism.features.train import train_sae as train_sae
     from cellprism.features.train import train_saes as train_saes
-    from cellprism.models.pretrain import PretrainConfig as PretrainConfig
-    from cellprism.models.pretrain import pretrain as pretrain
+    from cellprism.models.aido.pretrain import PretrainConfig as PretrainConfig
+    from cellprism.models.aido.pretrain import pretrain as pretrain
     from cellprism.models.registry import load_model as load_model
+    from cellprism.models.registry import save_model as save_model
     from cellprism.ontology.gmt import read_gmt as read_gmt
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
@@ -35,9 +36,10 @@ _HOME = {
     "SaeJob": "features.train",
     "train_sae": "features.train",
     "train_saes": "features.train",
-    "PretrainConfig": "models.pretrain",
-    "pretrain": "models.pretrain",
+    "PretrainConfig": "models.aido.pretrain",
+    "pretrain": "models.aido.pretrain",
     "load_model": "models.registry",
+    "save_model": "models.registry",
     "read_gmt": "ontology.gmt",
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",

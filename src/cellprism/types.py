@@ -6,7 +6,7 @@ input; models may have tokens that are no genes (depth, mask), whose gene index 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from anndata import AnnData
@@ -14,6 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cellprism.errors import ModelError
+
+TokenKind = Literal["genes", "cells"]
+OutputKind = Literal["expression", "token_logit", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -101,18 +104,46 @@ class SparseCode:
     n_features: int
 
 
+@dataclass(frozen=True)
+class PassPlan:
+    """How a model is to be run; ``str`` says it in one line."""
+
+    cells: int
+    """Cells a pass, at least 1."""
+    checkpointing: bool
+    """Whether blocks are to be calculated again when their gradient is asked for."""
+    tokens: int
+    """Tokens a cell."""
+    blocks: int
+    """Blocks under gradients; 0 without."""
+    cell_bytes: int
+    """Memory one cell is expected to need, weights and the process itself aside."""
+    free: int
+    """Bytes that were free."""
+    share: float = 0.8
+    """Share of the free memory that is used."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the pass is expected to fit into the share of free memory that is used."""
+        return self.cells * self.cell_bytes <= self.share * self.free
+
+    def __str__(self) -> str:
+        how = f", gradients through {self.blocks} blocks" if self.blocks else ""
+        how += ", each calculated twice to save memory" if self.checkpointing else ""
+        needed, free = self.cells * self.cell_bytes / 1e9, self.free / 1e9
+        cells = "1 cell" if self.cells == 1 else f"{self.cells} cells"
+        line = f"{cells} of {self.tokens:,} tokens a pass{how}: about {needed:.2g} GB of {free:.2g} GB free"
+        return line if self.fits else f"{line}; expect to run out of memory, or give fewer genes or more memory"
+
+
 @runtime_checkable
 class CellModel(Protocol):
     """A cell model cut in two: ``residual`` runs up to a site and stops, ``resume`` runs the rest.
 
     ``resume(batch, layer, residual(batch, layer))`` is the whole forward pass, bit for bit, at every layer.
 
-    Members that a model may have besides, used where they are there:
-
-    - ``residuals(batch, layers)``: the residual streams after several blocks from one pass, in the order asked.
-    - ``fitted(adata)``: for a model that takes width and genes from the cells, the model for these cells.
-    - ``reinitialised(seed)``: the same architecture with fresh random weights, the control for what training taught.
-    - ``limits_on(adata)``: sentences on what it cannot do with these cells, for the card among a run's results.
+    What else a model may be able to do is in protocols of its own, below: ``isinstance(model, HidesGenes)``.
     """
 
     name: str
@@ -122,6 +153,16 @@ class CellModel(Protocol):
     d_model: int
     gene_table: Any
     """``cellprism.cells.genes.GeneTable``: symbols, Ensembl ids, aliases; None where there is no gene list."""
+
+    @property
+    def tokens(self) -> TokenKind:
+        """What a present token stands for: a gene, or the cell as a whole (one token a cell)."""
+        ...
+
+    @property
+    def predicts(self) -> OutputKind:
+        """Which field of ``CellOutput`` speaks of genes; ``nothing`` where neither does."""
+        ...
 
     @property
     def card(self) -> Mapping[str, Any]:
@@ -143,6 +184,94 @@ class CellModel(Protocol):
 
     def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
         """The model's output when the residual stream after block ``layer`` is ``x``."""
+        ...
+
+
+@runtime_checkable
+class ReadsSeveralLayers(Protocol):
+    """A model that gives the residual streams after several blocks from one pass."""
+
+    def residuals(self, batch: CellBatch, layers: Sequence[int]) -> Sequence[Float[Tensor, "cell token d_model"]]:
+        """What ``residual`` gives at each of ``layers``, in the order asked."""
+        ...
+
+
+@runtime_checkable
+class HidesGenes(Protocol):
+    """A model that can be asked for genes it does not see: those that predict expression get a masked error."""
+
+    def mask(self, batch: CellBatch, hidden: Bool[Tensor, "cell token"]) -> CellBatch:
+        """The batch with the values of the tokens ``hidden`` replaced by what the model takes for unknown."""
+        ...
+
+
+@runtime_checkable
+class PredictsShares(CellModel, Protocol):
+    """A model of a cell's counts: its vector says which share of them each gene has."""
+
+    def log_shares(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, "cell gene"]:
+        """Natural logarithm of every gene's expected share of a cell's counts; shares add up to 1."""
+        ...
+
+
+@runtime_checkable
+class PlansPasses(Protocol):
+    """A model that knows what a pass costs; others are run with a fixed number of cells."""
+
+    def plan(self, n_genes: int, *, layer: int = 0, gradient: bool = False, free: int | None = None) -> PassPlan:
+        """How many cells of ``n_genes`` measured genes fit into a pass.
+
+        Args:
+            n_genes: genes of the cells, as ``read_cells`` returns them.
+            layer: the site that ``resume`` starts from, for gradients.
+            gradient: whether gradients are taken through ``resume``.
+            free: bytes to plan for; by default what is free where the model lies.
+        """
+        ...
+
+
+@runtime_checkable
+class MovesToDevice(Protocol):
+    """A model that can be computed elsewhere than on the processor; its batches are then made there."""
+
+    def to(self, device: torch.device) -> Any:
+        """The same object, with everything it computes with on ``device``."""
+        ...
+
+
+@runtime_checkable
+class FitsToCells(Protocol):
+    """A model that takes width and genes from the cells; before ``fitted`` it is known by name alone."""
+
+    def fitted(self, adata: AnnData) -> CellModel:
+        """The model for these cells."""
+        ...
+
+
+@runtime_checkable
+class StatesLimits(Protocol):
+    """A model that knows what it cannot do with some cells."""
+
+    def limits_on(self, adata: AnnData) -> Sequence[str]:
+        """Sentences for the card among a run's results; none where there is nothing to say."""
+        ...
+
+
+@runtime_checkable
+class Reinitialises(Protocol):
+    """A model with an untrained control."""
+
+    def reinitialised(self, seed: int) -> CellModel:
+        """The same architecture and genes with fresh random weights: what training taught is not in it."""
+        ...
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """A model whose weights can be told from others; those that have none are told by name and revision."""
+
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """Every tensor that decides what is computed, by name."""
         ...
 
 

@@ -26,7 +26,7 @@ def test_a_model_says_its_sizes_and_licence(capsys, asked):
     out = capsys.readouterr().out
     assert "tiny (seed 3), licence: none" in out
     assert "2 blocks, d_model 16, 60 genes" in out
-    assert "with prediction head" in out
+    assert "predicts expression" in out
 
 
 def test_a_check_of_cells_is_json_when_asked(capsys):

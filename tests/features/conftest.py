@@ -7,7 +7,7 @@ import torch
 from anndata import AnnData
 from torch.nn.functional import normalize
 
-from cellprism.models.aido import AidoCell
+from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
 
 CELLS, GENES, MODEL_GENES, D_MODEL, FEATURES, K, LAYER = 17, 29, 37, 22, 41, 5, 1

@@ -13,8 +13,8 @@ from steering.test_model_output import sparse_cells
 
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.footprint import participation_ratio
-from cellprism.errors import ConfigError, InputError, ModelError
-from cellprism.features.association import CHANCE, association_table, tokens_are_genes
+from cellprism.errors import ConfigError, ModelError
+from cellprism.features.association import CHANCE, association_table
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.classes import fit_by_class
 from cellprism.features.collect import feature_genes, feature_statistics
@@ -105,14 +105,6 @@ def test_tables_may_be_made_from_tokens_that_were_read_before(latent, many, sae,
         assert kept.residual == pytest.approx(fresh.residual)
         tails = [neuron_genes(network, adata, LAYER, batch_size=5, tokens=given).X for given in (tokens, None)]
         np.testing.assert_array_equal(*tails)
-
-
-def test_whether_tokens_are_genes_is_seen_from_one_cell(latent, many, cells):
-    assert not tokens_are_genes(latent, many)
-    assert tokens_are_genes(make_model(False), cells)
-    assert tokens_are_genes(PlantedRanks(), sparse_cells())
-    with pytest.raises(InputError, match="the AnnData has 0 rows"):
-        tokens_are_genes(latent, many[:0])
 
 
 def test_what_needs_genes_says_that_there_are_none(latent, many, sae):

@@ -9,7 +9,7 @@ import torch
 from anndata import AnnData
 from threadpoolctl import threadpool_limits
 
-from cellprism.models.aido import AidoCell
+from cellprism.models.aido.model import AidoCell
 
 CELLS, MODEL_GENES, DATA_GENES = 17, 29, 23
 REDUCED = Path(__file__).parents[1] / "golden"

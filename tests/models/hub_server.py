@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import torch
 from safetensors.torch import save_file
 
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.aido_files import published_name
+from cellprism.models.aido.files import published_name
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import AidoConfig
 
 LARGE = (".safetensors", ".bin")
 

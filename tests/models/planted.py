@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from cellprism.cells.genes import GeneTable
-from cellprism.models.pretrain import PretrainConfig
+from cellprism.models.aido.pretrain import PretrainConfig
 
 CELLS, GENES = 61, 37
 TABLE = GeneTable(tuple(f"G{i}" for i in range(GENES)), ("",) * GENES, {})

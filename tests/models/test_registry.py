@@ -134,7 +134,7 @@ def test_a_family_of_another_package_loads_and_holds(meanfield):
 
 def test_what_follows_a_familys_name_need_not_be_a_path(site):
     source = (
-        "from cellprism.models.aido import AidoCell\n"
+        "from cellprism.models.aido.model import AidoCell\n"
         "def recognises(path): return False\n"
         "def load(path, layers=2): return AidoCell.random(['A', 'B', 'C'], hidden=int(str(path)), layers=layers)\n"
     )

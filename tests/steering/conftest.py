@@ -9,7 +9,7 @@ import torch
 from anndata import AnnData
 from torch.nn.functional import normalize
 
-from cellprism.models.aido import AidoCell
+from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
 from steering.planted import PlantedModel, planted_sae
 

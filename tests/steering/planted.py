@@ -22,6 +22,7 @@ class PlantedModel:
 
     name, revision, licence, card = "planted", "1", "none", {}
     n_layers, d_model = 3, D_MODEL
+    tokens, predicts = "genes", "expression"
 
     def __init__(self, n_genes: int = GENES):
         self.genes = tuple(f"G{i}" for i in range(n_genes))
@@ -84,7 +85,7 @@ class PlantedRanks(PlantedModel):
     gene in place of expression. Cells are filled up with padding, whose value and residual are 0.
     """
 
-    name = "planted ranks"
+    name, predicts = "planted ranks", "token_logit"
 
     def batches(self, adata: AnnData, size: int):
         """Other genes in every cell; a batch is as wide as its fullest cell."""
@@ -107,11 +108,11 @@ class PlantedRanks(PlantedModel):
 class PlantedWhole(PlantedModel):
     """The same genes in one vector a cell, the sum of all v w_t; a decoder reads each gene off its own row."""
 
-    name = "planted whole"
+    name, tokens = "planted whole", "cells"
 
     def __init__(self, decodes: bool = True):
         super().__init__()
-        self.decodes = decodes
+        self.decodes, self.predicts = decodes, "expression" if decodes else "nothing"
 
     def batches(self, adata: AnnData, size: int):
         """One token a cell; what it is read from is in ``inputs``."""

@@ -10,7 +10,8 @@ from torch.nn.functional import normalize
 
 from cellprism.equations.steering import shifted
 from cellprism.errors import ConfigError, ModelError
-from cellprism.models.aido import AidoCell
+from cellprism.models.aido.files import load
+from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import edited, encode_site, read_site, steer, strength_vector
 from cellprism.types import CellBatch
@@ -23,7 +24,7 @@ TOLERANCE = 1e-4  # absolute, on logits
 def reference(golden):
     """The reference's arrays, the model with its weights, its autoencoder, and the batch it was run on."""
     io = load_file(golden / "aido_tiny_layernorm_io.safetensors")
-    model = AidoCell.load(golden / "aido_tiny_layernorm.safetensors")
+    model = load(golden / "aido_tiny_layernorm.safetensors")
     sae = SparseAutoencoder.with_two_biases(
         io["sae.encoder.weight"].T.contiguous(),
         io["sae.encoder.bias"],

@@ -12,7 +12,6 @@ from cellprism.steering.model_output import (
     gene_values,
     lacks_expression,
     lacks_genes,
-    output_kind,
     spoken_of,
 )
 from cellprism.types import CellBatch, CellOutput
@@ -52,9 +51,8 @@ def test_values_are_those_of_the_data_s_genes_in_its_order(kind):
     np.testing.assert_allclose(np.nan_to_num(values), counts, atol=1e-4)
 
 
-def test_the_output_kind_is_named():
-    adata = sparse_cells()
-    assert [output_kind(make(), adata, 1) for make in KINDS.values()] == [
+def test_the_quantity_is_stated_by_the_model():
+    assert [make().predicts for make in KINDS.values()] == [
         "expression", "token_logit", "expression", "nothing",
     ]  # fmt: skip
 
@@ -98,12 +96,10 @@ def test_moves_average_to_the_mean_move_of_the_expressing_cells():
 
 def test_what_is_missing_is_said_with_what_to_use_instead():
     ranks, bare = PlantedRanks(), PlantedWhole(decodes=False)
-    assert lacks_expression("expression", ranks) == lacks_genes("token_logit", ranks) == ""
-    assert "'planted ranks' predicts which gene stands at a place, not how much of it" in lacks_expression(
-        "token_logit", ranks
-    )
-    assert "use objective='latent'" in lacks_expression("token_logit", ranks)
-    for said in (lacks_expression("nothing", bare), lacks_genes("nothing", bare)):
+    assert lacks_expression(PlantedModel()) == lacks_genes(ranks) == ""
+    assert "'planted ranks' predicts which gene stands at a place, not how much of it" in lacks_expression(ranks)
+    assert "use objective='latent'" in lacks_expression(ranks)
+    for said in (lacks_expression(bare), lacks_genes(bare)):
         assert "has no decoder" in said
         assert "obsm:KEY+ridge" in said
         assert "objective='latent'" in said

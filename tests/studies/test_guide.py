@@ -1,4 +1,4 @@
-"""The study of the guide, installed from outside the package: a step, flags, claims and a part of the page of its own."""
+"""The study of the guide, installed from outside the package: a step, flags, claims and a place on the page."""
 
 import os
 import re

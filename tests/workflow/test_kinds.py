@@ -15,6 +15,7 @@ from cellprism.cells.genes import GeneTable
 from cellprism.cli.app import call
 from cellprism.errors import ModelError
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
+from cellprism.models.registry import save_model
 from cellprism.models.scgpt.files import published_name
 from cellprism.models.scgpt.model import ScGpt
 from cellprism.studies.study import studies
@@ -56,7 +57,7 @@ def ranks(asked, genes, tmp_path_factory) -> Path:
     from cellprism.models.geneformer.model import Geneformer
 
     folder = tmp_path_factory.mktemp("ranks")
-    Geneformer.random(genes, hidden=26, layers=2, heads=2, intermediate=19, input_size=32).save(folder / "model")
+    save_model(Geneformer.random(genes, hidden=26, layers=2, heads=2, intermediate=19, input_size=32), folder / "model")
     return run_of({**asked, "model": str(folder / "model")}, folder / "run")
 
 
@@ -76,7 +77,7 @@ def whole(asked, genes, tmp_path_factory) -> Path:
     """A run on a random scVI."""
     folder = tmp_path_factory.mktemp("whole")
     model = ScviModel.random(ScviSizes(N_GENES, 13, 17, 1), GeneTable.of(genes), 3)
-    model.save(folder / "model", {"name": "little scVI"})
+    save_model(model, folder / "model", {"name": "little scVI"})
     return run_of({**asked, "model": str(folder / "model")}, folder / "run", *WHOLE)
 
 

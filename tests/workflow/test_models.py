@@ -10,8 +10,8 @@ from sklearn.decomposition import PCA
 
 from cellprism.cli.app import call
 from cellprism.errors import ConfigError, ModelError
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import save
+from cellprism.models.aido.files import save
+from cellprism.models.aido.model import AidoCell
 from cellprism.models.hub import CACHE
 from cellprism.sae.files import load_sae
 from cellprism.store.atomic import read_json

@@ -11,8 +11,8 @@ from anndata import AnnData
 from pytest_socket import disable_socket, enable_socket
 
 from cellprism.cells.read import read_cells
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import save
+from cellprism.models.aido.files import save
+from cellprism.models.aido.model import AidoCell
 from cellprism.ontology.gmt import read_gmt
 from cellprism.studies.common import CommonConfig
 from cellprism.workflow.config import make_config

@@ -20,13 +20,13 @@ models = App(name="models", help="Cell models: list, info, fetch, check.")
 def list_() -> None:
     """Print the models that come with the package, and the families of models that are installed."""
     from cellprism.errors import ModelError
-    from cellprism.models.registry import BUNDLED, families, family
+    from cellprism.models.registry import BUNDLED, families, family, looks_for
 
     for name, description in BUNDLED.items():
         print(f"{name}\t{description}")
     for name in sorted(families()):
         try:
-            print(f"{name}:\t{getattr(family(name), 'LOOKS_FOR', 'a model family')}")
+            print(f"{name}:\t{looks_for(family(name))}")
         except ModelError as error:
             print(f"{name}:\tcannot be used: {error}")
 
@@ -138,15 +138,13 @@ def _print_facts(model: "CellModel") -> None:
     from torch.nn import Module
 
     from cellprism.cli.pretrain import card_table
-    from cellprism.models.aido import AidoCell
 
     print(f"{model.name} ({model.revision}), licence: {model.licence}")
     facts = [f"{model.n_layers} block{'s' if model.n_layers > 1 else ''}", f"d_model {model.d_model}",
              f"{len(model.genes):,} genes" if model.genes else "no gene list"]  # fmt: skip
     if isinstance(model, Module):
         facts.append(f"{sum(p.numel() for p in model.parameters()):,} parameters")
-    if isinstance(model, AidoCell):
-        facts.append(f"{'with' if model.head is not None else 'WITHOUT'} prediction head")
+    facts.append(f"predicts {model.predicts.replace('_', ' ')}")
     print(", ".join(facts))
     for limit in model.card.get("limits", ()):
         print(f"limit: {limit}")

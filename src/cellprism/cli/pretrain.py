@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from cellprism.errors import ConfigError
+from cellprism.models.aido.pretrain import PretrainConfig
 from cellprism.models.latent.dgd_train import DgdTraining
 from cellprism.models.latent.scvi_train import ScviTraining
-from cellprism.models.pretrain import PretrainConfig
 
 SCVI, DGD = ScviTraining(), DgdTraining()
 

@@ -20,23 +20,9 @@ from anndata import AnnData
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.footprint import participation_ratio
-from cellprism.errors import InputError
-from cellprism.features.tokens.residuals import all_are_genes
-from cellprism.types import CellModel
 
 CHANCE = 3.0
 """Shifts count from this many of their standard deviations among cells drawn at random."""
-
-
-def tokens_are_genes(model: CellModel, adata: AnnData) -> bool:
-    """Whether the tokens of a model are genes; else it reads a cell as a whole.
-
-    Raises:
-        InputError: there are no cells.
-    """
-    if not adata.n_obs:
-        raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
-    return all_are_genes(next(iter(model.batches(adata[:1], 1))))
 
 
 def association_table(z: sp.csr_matrix, adata: AnnData, names: pd.Index, recipe: dict[str, Any]) -> AnnData:

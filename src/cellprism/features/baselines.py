@@ -24,7 +24,7 @@ from torch import Tensor
 
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import ConfigError
-from cellprism.features.association import association_table, tokens_are_genes
+from cellprism.features.association import association_table
 from cellprism.features.collect import (
     BY_ACTIVATION,
     BY_ASSOCIATION,
@@ -81,7 +81,7 @@ def neuron_genes(
         "centring": centring_of(sae),
         "gene_filter": "none",
     }
-    if not tokens_are_genes(model, adata):
+    if model.tokens != "genes":
         values = _axis_values(model, adata, layer, tokens, sae)
         z = torch.cat([_tails(x - mean.to(x.device)).cpu() for x, _ in values])
         recipe |= {"tokens": "cells", "table": BY_ASSOCIATION}

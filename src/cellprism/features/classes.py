@@ -14,7 +14,6 @@ from anndata import AnnData
 from jaxtyping import Int
 
 from cellprism.errors import ModelError
-from cellprism.features.association import tokens_are_genes
 from cellprism.features.collect import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -65,7 +64,7 @@ def fit_by_class(
             reads a cell as a whole.
     """
     check_site(model, sae, layer)
-    if not tokens_are_genes(model, adata):
+    if model.tokens != "genes":
         raise ModelError(
             f"{model.name!r} reads a cell as a whole: no token is a gene, so there are no classes of genes"
         )

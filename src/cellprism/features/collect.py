@@ -24,7 +24,7 @@ from jaxtyping import Bool, Int
 from cellprism.equations.footprint import participation_ratio
 from cellprism.equations.variance import group_squares, two_way_shares
 from cellprism.errors import ModelError
-from cellprism.features.association import association_table, tokens_are_genes
+from cellprism.features.association import association_table
 from cellprism.features.tables import CellSums, GeneSums
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.features.train import source_of
@@ -80,7 +80,7 @@ def feature_statistics(
     by_cell = CellSums(adata.n_obs, sae.n_features)
     by_gene = residual = None
     device = sae.W_dec.device
-    if tokens_are_genes(model, adata):
+    if model.tokens == "genes":
         by_gene = GeneSums(sae.n_features, adata.n_vars, device)
         residual = ResidualSums(adata.n_vars, adata.n_obs, model.d_model, device)
         column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes))).to(device)

@@ -35,10 +35,9 @@ from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
 from cellprism.features.tokens.residuals import genes_of, residual_tokens
 from cellprism.models.latent.assess import both_counted, thinned
-from cellprism.models.latent.whole import CountsModel
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
-from cellprism.types import CellBatch, CellModel
+from cellprism.types import CellBatch, CellModel, HidesGenes, PredictsShares
 
 DRAWS = 1_000  # bootstrap draws of cells
 ABLATIONS = ("zero", "mean", "gene_mean")
@@ -96,32 +95,30 @@ def loss_recovered(
     """
     if any(sae.is_transcoder for sae in saes.values()):
         raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
-    if isinstance(model, CountsModel):
+    if isinstance(model, PredictsShares):
         return _summaries(NATS, saes, _nats_per_cell(model, saes, adata, share, seed, batch_size), share, seed)
-    mask_value = getattr(getattr(model, "config", None), "mask_value", None)
-    if mask_value is None:
+    if not isinstance(model, HidesGenes) or model.predicts != "expression":
+        lacks = "does not predict expression" if isinstance(model, HidesGenes) else "has no value for a hidden gene"
         raise ModelError(
-            f"{model.name!r} has no value for a hidden gene, so there is no masked error to recover; use the "
-            "explained variance instead"
+            f"{model.name!r} {lacks}, so there is no masked error to recover; use the explained variance instead"
         )
     replacements = _replacements(model, saes, adata, layer, batch_size)
     errors: dict[str, list[Float[np.ndarray, " cell"]]] = {name: [] for name in replacements}
     generator = torch.Generator().manual_seed(seed)
     for batch in model.batches(adata, batch_size):
         hidden = _hidden(batch, share, generator)
-        masked = CellBatch(batch.values.masked_fill(hidden, mask_value), batch.gene, batch.present, batch.cell)
+        masked = model.mask(batch, hidden)
         x = model.residual(masked, layer)
         for name, replaced in replacements.items():
             predicted = model.resume(masked, layer, replaced(x, masked)).expression
-            if predicted is None:
-                raise ModelError(f"{model.name!r} does not predict expression, so there is no masked error to recover")
+            assert predicted is not None, "a model that predicts expression gives it"
             errors[name].append(_error_per_cell(predicted, batch, hidden))
     per_cell = {name: np.concatenate(parts) for name, parts in errors.items()}
     return _summaries(MASKED, saes, per_cell, share, seed)
 
 
 def _nats_per_cell(
-    model: CountsModel,
+    model: PredictsShares,
     saes: Mapping[str, SparseAutoencoder],
     adata: AnnData,
     share: float,

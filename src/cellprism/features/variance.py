@@ -11,7 +11,6 @@ from torch import Tensor
 
 from cellprism.equations.variance import group_squares, pooled_shares
 from cellprism.errors import ModelError
-from cellprism.features.association import tokens_are_genes
 from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.types import CellModel
 
@@ -57,7 +56,7 @@ def residual_variance(model: CellModel, adata: AnnData, layer: int, batch_size: 
         ModelError: the layer does not exist, or the model reads a cell as a whole.
         InputError: there are no cells.
     """
-    if not tokens_are_genes(model, adata):
+    if model.tokens != "genes":
         raise ModelError(
             f"{model.name!r} reads a cell as a whole, so all variance of its residuals lies between cells and there is "
             "none to split"

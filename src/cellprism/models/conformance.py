@@ -20,8 +20,10 @@ from anndata import AnnData
 from cellprism.cells.genes import GeneTable
 from cellprism.cells.read import read_cells
 from cellprism.errors import CellsError, ModelError
+from cellprism.models import conformance_abilities as abilities
 from cellprism.models import conformance_checks as checks
 from cellprism.models.conformance_checks import Fails, HasNoMeaning, Subject
+from cellprism.types import CellModel, FitsToCells
 
 HOLDS, FAILS, MEANINGLESS = "holds", "FAILS", "not applicable"
 SLOPE_TOLERANCE = 0.05  # of a difference quotient in float32
@@ -83,14 +85,16 @@ def some_cells(source: str | Path, model: Any, count: int) -> AnnData:
         CellsError: the cells cannot be read, or share too few genes with the model.
         ModelError: the model is known by name alone and must be fitted to cells first.
     """
-    if getattr(model, "d_model", None) == 0 and hasattr(model, "fitted"):
+    if isinstance(model, FitsToCells) and isinstance(model, CellModel) and model.d_model == 0:
         raise ModelError(
             f"{model.name} takes its width and genes from the cells; check it from Python, on cells that hold the "
             "embedding: conformance(model.fitted(cells), cells)"
         )
-    genes = getattr(model, "gene_table", None)
-    if genes is None and getattr(model, "genes", ()):
-        genes = GeneTable.of(list(model.genes))
+    genes = None
+    if isinstance(model, CellModel):  # what is none is told so by the first check
+        genes = model.gene_table
+        if genes is None and model.genes:
+            genes = GeneTable.of(list(model.genes))
     cells = read_cells(source, genes=genes)
     read = np.flatnonzero(sp.csr_matrix(cells.X).getnnz(axis=1))
     return cells[read[np.linspace(0, len(read) - 1, min(count, len(read))).astype(int)]].copy()
@@ -125,6 +129,12 @@ CHECKS = (
         checks.members,
         "every member of cellprism.types.CellModel",
         "the protocol's docstrings; docs/adapter-guide.md has an example",
+    ),
+    Check(
+        "kind",
+        checks.kind,
+        "genes as present tokens, or one token a cell, as tokens says, and no other output than predicts says",
+        "the members tokens and predicts, and what batches and resume return",
     ),
     Check(
         "genes",
@@ -194,7 +204,27 @@ CHECKS = (
         "slope",
     ),
     Check(
-        "residuals", checks.several, "what residual gives at each layer, bit for bit", "the order of layers", "exact"
+        "residuals", abilities.several, "what residual gives at each layer, bit for bit", "the order of layers", "exact"
+    ),
+    Check(
+        "hidden genes",
+        abilities.masking,
+        "results in which a hidden gene's value has no part, bit for bit, and a batch otherwise as it was",
+        "what mask writes in place of the values, and what else of the batch holds them",
+        "exact",
+    ),
+    Check(
+        "memory plan",
+        abilities.planning,
+        "a pass of as many tokens as batches makes, and of more cells the more memory is free",
+        "how plan counts tokens and bytes",
+    ),
+    Check(
+        "device",
+        abilities.one_device,
+        "batches, residual stream and outputs where to(device) has put the model, and there the same results",
+        "tensors made without a device in batches, residual and resume, and what to moves",
+        "exact",
     ),
 )
 

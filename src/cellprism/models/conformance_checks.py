@@ -8,7 +8,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,11 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.errors import InputError
-from cellprism.types import CellBatch, CellModel, CellOutput
+from cellprism.types import CellBatch, CellModel, CellOutput, OutputKind, TokenKind
 
 ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 3e-3}
 STEP = 1e-3  # of difference quotients, relative to the norm of the residual stream
 OUTPUTS = ("expression", "embedding", "token", "token_logit")
+STATED = {"tokens": get_args(TokenKind), "predicts": get_args(OutputKind)}
 
 
 class Fails(Exception):
@@ -82,14 +83,29 @@ def members(subject: Subject) -> None:
     model = subject.model
     methods = ("batches", "residual", "resume")
     kinds = {"name": str, "revision": str, "licence": str, "n_layers": int, "d_model": int, "genes": Sequence,
-             "card": Mapping, "gene_table": object} | dict.fromkeys(methods, Callable)  # fmt: skip
+             "card": Mapping, "gene_table": object, "tokens": str, "predicts": str,
+             **dict.fromkeys(methods, Callable)}  # fmt: skip
     if missing := [name for name in kinds if not hasattr(model, name)]:
         raise Fails(f"no {', '.join(missing)}")
     wrong = [name for name, kind in kinds.items() if not isinstance(getattr(model, name), kind)]
     wrong += [name for name in ("n_layers", "d_model") if name not in wrong and getattr(model, name) < 1]
+    wrong += [name for name, kind in STATED.items() if name not in wrong and getattr(model, name) not in kind]
     if wrong:
         shown = ", ".join(f"{name} = {str(getattr(model, name))[:60]!r}" for name in wrong)
         raise Fails(f"of another kind: {shown}")
+
+
+def kind(subject: Subject) -> None:
+    """What the model states of its tokens and its predictions is what it does."""
+    model, batch, out = subject.model, subject.batch, subject.outputs[-1]
+    gene = batch.gene.expand(batch.values.shape)[batch.present]
+    if model.tokens == "genes" and bool((gene < 0).any()):
+        raise Fails(f"tokens is 'genes', and {int((gene < 0).sum())} present tokens are none")
+    if model.tokens == "cells" and (batch.values.shape[1] != 1 or bool((gene >= 0).any())):
+        raise Fails(f"tokens is 'cells', and a cell has {batch.values.shape[1]} tokens")
+    given = [name for name in ("expression", "token_logit") if getattr(out, name) is not None]
+    if given != [name for name in given if name == model.predicts] or (not given and model.predicts != "nothing"):
+        raise Fails(f"predicts is {model.predicts!r}, and the output has {' and '.join(given) or 'neither'}")
 
 
 def genes(subject: Subject) -> None:
@@ -184,7 +200,7 @@ def shapes(subject: Subject) -> float | None:
     if out.token is None:
         return None
     weight = batch.present.to(out.token.dtype)[..., None]
-    return _difference(out.embedding, (out.token * weight).sum(1) / weight.sum(1).clamp(min=1))
+    return difference(out.embedding, (out.token * weight).sum(1) / weight.sum(1).clamp(min=1))
 
 
 def cuts(subject: Subject) -> float:
@@ -213,7 +229,7 @@ def determinism(subject: Subject) -> float:
     with torch.no_grad():
         again = subject.model.residual(subject.batch, 0)
         out = subject.model.resume(subject.batch, 0, again)
-    return max(_difference(subject.residuals[0], again), _outputs_differ(subject.outputs[0], out))
+    return max(difference(subject.residuals[0], again), _outputs_differ(subject.outputs[0], out))
 
 
 def gene_order(subject: Subject) -> float:
@@ -236,7 +252,7 @@ def gradients(subject: Subject) -> float:
         x = model.residual(batch, 0)
         if x.requires_grad:
             raise Fails("residual keeps a graph")
-        if any(t is not None and t.requires_grad for t in _tensors(model.resume(batch, 0, x))):
+        if any(t is not None and t.requires_grad for t in tensors(model.resume(batch, 0, x))):
             raise Fails("resume keeps a graph of its own weights")
     for layer in subject.ends:
         with torch.enable_grad():
@@ -254,20 +270,7 @@ def gradients(subject: Subject) -> float:
     return largest
 
 
-def several(subject: Subject) -> float:
-    """``residuals``, where the model has it, is ``residual`` several times."""
-    together = getattr(subject.model, "residuals", None)
-    if together is None:
-        raise HasNoMeaning("this model has no residuals(batch, layers), which is optional")
-    layers = list(range(subject.model.n_layers))
-    with torch.no_grad():
-        found = list(together(subject.batch, layers))
-    if len(found) != len(layers):
-        raise Fails(f"{len(found)} residual streams for {len(layers)} layers")
-    return max(map(_difference, subject.residuals, found))
-
-
-def _difference(one: Tensor, other: Tensor) -> float:
+def difference(one: Tensor, other: Tensor) -> float:
     """max |one - other| / max |one|; infinite where one of them is not a number and the other is."""
     if one.shape != other.shape:
         raise Fails(f"shapes {tuple(one.shape)} and {tuple(other.shape)} where the same was expected")
@@ -277,21 +280,22 @@ def _difference(one: Tensor, other: Tensor) -> float:
     return difference if np.isfinite(difference) else float("inf")
 
 
-def _tensors(out: CellOutput) -> list[Tensor | None]:
+def tensors(out: CellOutput) -> list[Tensor | None]:
+    """Everything that an output holds."""
     return [getattr(out, name) for name in OUTPUTS]
 
 
 def _outputs_differ(one: CellOutput, other: CellOutput) -> float:
-    pairs = list(zip(_tensors(one), _tensors(other), strict=True))
+    pairs = list(zip(tensors(one), tensors(other), strict=True))
     if any((a is None) != (b is None) for a, b in pairs):
         raise Fails("some outputs are there at one time and missing at another")
-    return max(_difference(a, b) for a, b in pairs if a is not None and b is not None)
+    return max(difference(a, b) for a, b in pairs if a is not None and b is not None)
 
 
 def _summary(out: CellOutput) -> Float[Tensor, ""]:
     """One number that depends on every output, in float64 so that small steps show."""
     generator, total = torch.Generator().manual_seed(0), torch.zeros((), dtype=torch.float64)
-    for value in (t.double() for t in _tensors(out) if t is not None):
+    for value in (t.double() for t in tensors(out) if t is not None):
         weights = torch.rand(value.shape, generator=generator, dtype=torch.float64)
         total = total.to(value.device) + (value * weights.to(value.device)).mean()
     return total
@@ -308,7 +312,7 @@ def _readings_differ(subject: Subject, cells: AnnData, size: int) -> float:
     wanted, found = subject.readings, _sorted(parts)
     if not torch.equal(wanted["place"], found["place"]):
         raise Fails("other genes are present in the same cells")
-    return max(_difference(value, found[name]) for name, value in wanted.items() if name != "place")
+    return max(difference(value, found[name]) for name, value in wanted.items() if name != "place")
 
 
 def _reading(

@@ -8,6 +8,7 @@
 - Families are imported when they are first asked. One that lacks a library is told of only where it could matter.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from inspect import signature
@@ -29,10 +30,7 @@ SHOWN = 12  # names of a folder's files in a message
 class Family(Protocol):
     """What an entry point offers.
 
-    Members that a family may have besides:
-
-    - ``LOOKS_FOR``: what its models look like on disk, for messages, as in "a folder with args.json and vocab.json".
-    - ``fetch_extras(folder, offline, progress)``: fetch what the model in a fetched folder needs besides.
+    What else it may offer is in protocols of its own, below.
     """
 
     def recognises(self, path: Path) -> bool:
@@ -50,6 +48,40 @@ class StatesTokens(Protocol):
 
     TOKENS: str
     """``genes`` or ``cells``."""
+
+
+@runtime_checkable
+class SaysWhatItLooksFor(Protocol):
+    """A family that helps with messages."""
+
+    LOOKS_FOR: str
+    """What its models look like on disk, as in "a folder with args.json and vocab.json"."""
+
+
+@runtime_checkable
+class FetchesExtras(Protocol):
+    """A family whose published folders do not hold all that a model needs."""
+
+    def fetch_extras(self, folder: Path, offline: bool, progress: Progress | None) -> None:
+        """Fetch what the model in a fetched folder needs besides."""
+        ...
+
+
+@runtime_checkable
+class SavesModels(Protocol):
+    """A family that can write what it loads."""
+
+    def save(self, model: Any, folder: Path, card: Mapping[str, Any]) -> None:
+        """Write a model of the family into a folder that ``load`` reads, with its card."""
+        ...
+
+
+@runtime_checkable
+class OfFamily(Protocol):
+    """A model that says which family's ``save`` writes it."""
+
+    family: str
+    """The name of its family's entry point."""
 
 
 def families() -> dict[str, EntryPoint]:
@@ -166,9 +198,33 @@ def fetch_model(source: str, *, offline: bool = False, progress: Progress | None
     """
     path = hub.fetch(hub.parse(source), offline, progress=progress)
     one = family(recognised(path))
-    if hasattr(one, "fetch_extras"):
-        one.fetch_extras(path, offline, progress)  # pyright: ignore[reportAttributeAccessIssue] - optional
+    if isinstance(one, FetchesExtras):
+        one.fetch_extras(path, offline, progress)
     return path
+
+
+def save_model(model: CellModel, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
+    """Write a model into a folder that ``load_model`` reads.
+
+    Args:
+        model: a model of a family that writes what it loads.
+        folder: made if need be; files of the same names are replaced.
+        card: origin and measures in plain JSON values; by default the model's own card.
+
+    Raises:
+        ModelError: the model does not say of which family it is, or the family writes no models.
+    """
+    if not isinstance(model, OfFamily):
+        raise ModelError(f"{model.name!r} does not say of which family it is (member family): nothing can write it")
+    one = family(model.family)
+    if not isinstance(one, SavesModels):
+        raise ModelError(f"the family {model.family!r} writes no models; keep the files that {model.name!r} is from")
+    one.save(model, Path(folder), model.card if card is None else card)
+
+
+def looks_for(one: Family) -> str:
+    """What models of a family look like on disk."""
+    return one.LOOKS_FOR if isinstance(one, SaysWhatItLooksFor) else "it does not say"
 
 
 def recognised(path: Path) -> str:
@@ -184,7 +240,7 @@ def recognised(path: Path) -> str:
         except ModelError as error:
             looked.append(f"{name}: did not look ({error})")
             continue
-        looked.append(f"{name}: {getattr(one, 'LOOKS_FOR', 'it does not say')}")
+        looked.append(f"{name}: {looks_for(one)}")
         if one.recognises(path):
             claims.append(name)
     if len(claims) > 1:

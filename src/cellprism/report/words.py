@@ -101,7 +101,7 @@ _TOKENS: dict[str, dict[str, Any]] = {
         "after": "decoder",
     },
 }
-_QUANTITIES: dict[str, dict[str, Any]] = {
+_OUTPUT_KINDS: dict[str, dict[str, Any]] = {
     "expression": {
         "unit": "log(1 + counts per 10,000)",
         "alike": "expressed as highly",
@@ -136,6 +136,6 @@ _QUANTITIES: dict[str, dict[str, Any]] = {
 }
 
 
-def words_for(tokens: str = "genes", quantity: str = "expression") -> Words:
-    """The phrases for a model whose tokens are ``genes`` or ``cells``, and that speaks of genes in ``quantity``."""
-    return Words(**_TOKENS[tokens], **_QUANTITIES[quantity])
+def words_for(tokens: str = "genes", output_kind: str = "expression") -> Words:
+    """The phrases for a model whose tokens are ``genes`` or ``cells``, and whose output kind is ``output_kind``."""
+    return Words(**_TOKENS[tokens], **_OUTPUT_KINDS[output_kind])

@@ -34,7 +34,7 @@ from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.dose_nulls import null_table
 from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
 from cellprism.steering.intervene import check_steerable, strength_vector
-from cellprism.steering.model_output import lacks_genes, output_kind
+from cellprism.steering.model_output import lacks_genes
 from cellprism.steering.response import GeneGroup, positions_of
 from cellprism.steering.settings import DoseSettings
 from cellprism.steering.site_cache import MEMORY
@@ -105,8 +105,7 @@ def dose_sweep(
     settings = settings or DoseSettings()
     check_steerable(model, sae, layer)
     strength_vector(sae, dict.fromkeys(programs, 1.0))
-    said = output_kind(model, adata, layer)
-    if why := lacks_genes(said, model):
+    if why := lacks_genes(model):
         raise ModelError(why)
     own = {f: positions_of(genes, adata.var_names, f"programs[{f}]") for f, genes in programs.items()}
     held = {f: positions_of(genes, adata.var_names, f"held_out[{f}]") for f, genes in (held_out or {}).items() if genes}
@@ -143,7 +142,7 @@ def dose_sweep(
             if collection is not None
         ),
         summary=summary,
-        output_kind=said,
+        output_kind=model.predicts,
     )
 
 

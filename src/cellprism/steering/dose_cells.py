@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import weighted_shift
-from cellprism.features.tokens.residuals import all_are_genes, genes_of
+from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells
 from cellprism.steering.model_output import expressing_mean
@@ -160,7 +160,7 @@ def read_dose_cells(
             noted |= set(nearest_features(firing, squared_norm, feature, candidates, controls).tolist())
     fires, squares = [], []
     sums = _GeneActivations(cache, sorted(noted))
-    by_cell: list[sp.csr_matrix] | None = None if all_are_genes(cache.whole) else []
+    by_cell: list[sp.csr_matrix] | None = None if cache.model.tokens == "genes" else []
     for cells in cache.take(everything):
         fires.append(_fires(cells).cpu().numpy())
         residual = (cells.x * cells.batch.present[..., None]).flatten(1)

@@ -25,7 +25,7 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of, check_site
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.model_output import EXPRESSION, NOTHING, gene_columns, gene_values, output_kind_of
+from cellprism.steering.model_output import EXPRESSION, NOTHING, gene_columns, gene_values
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
 
 POSITIONS = ("present", "all")
@@ -178,11 +178,10 @@ def steer(
     """
     site = check_steerable(model, sae, layer)
     vector = strength_vector(sae, strengths)
-    parts, said = [], NOTHING
+    parts, said = [], model.predicts
     for cells in read_site(model, sae, adata, layer, batch_size, positions):
         changed = edited(cells.x, cells.code, vector, sae.W_dec)
-        part, said = _before_and_after(model, cells, layer, changed, positions, adata)
-        parts.append(part)
+        parts.append(_before_and_after(model, cells, layer, changed, positions, adata))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     obs = pd.DataFrame(adata.obs).assign(edit_norm=whole["edit_norm"], residual_norm=whole["residual_norm"])
     obs["edit_ratio"] = obs["edit_norm"] / obs["residual_norm"]
@@ -209,8 +208,8 @@ def _before_and_after(
     changed: Float[Tensor, "cell token d_model"],
     positions: str,
     adata: AnnData,
-) -> tuple[dict[str, np.ndarray], str]:
-    """Predictions of one batch without and with the edit, the sizes of edit and residual, and the output kind."""
+) -> dict[str, np.ndarray]:
+    """Predictions of one batch without and with the edit, and the sizes of edit and residual."""
     before = model.resume(cells.batch, layer, cells.x)
     after = model.resume(cells.batch, layer, changed)
     columns = gene_columns(model, cells.batch, before, adata.var_names)
@@ -223,4 +222,4 @@ def _before_and_after(
         "edit_norm": (changed - cells.x).flatten(1).norm(dim=1),
         "residual_norm": (cells.x * open_).flatten(1).norm(dim=1),
     }
-    return {name: value.float().cpu().numpy() for name, value in values.items()}, output_kind_of(before)
+    return {name: value.float().cpu().numpy() for name, value in values.items()}

@@ -11,7 +11,6 @@
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -22,28 +21,14 @@ from cellprism.types import CellBatch, CellModel, CellOutput
 EXPRESSION, TOKEN_LOGIT, NOTHING = "expression", "token_logit", "nothing"
 
 
-def output_kind_of(output: CellOutput) -> str:
-    """Which kind a model's output is."""
-    if output.expression is not None:
-        return EXPRESSION
-    return NOTHING if output.token_logit is None else TOKEN_LOGIT
-
-
-@torch.no_grad()
-def output_kind(model: CellModel, adata: AnnData, layer: int) -> str:
-    """Which kind of output a model has, from its output for the first cell."""
-    batch = next(iter(model.batches(adata[:1], 1)))
-    return output_kind_of(model.resume(batch, layer, model.residual(batch, layer)))
-
-
-def lacks_expression(found: str, model: CellModel) -> str:
-    """Why a model of an output kind has no expression, and what to do instead; empty where it has."""
-    if found == TOKEN_LOGIT:
+def lacks_expression(model: CellModel) -> str:
+    """Why a model has no expression, and what to do instead; empty where it has."""
+    if model.predicts == TOKEN_LOGIT:
         return (
             f"{model.name!r} predicts which gene stands at a place, not how much of it a cell has, so there is no "
             "expression to bring close; use objective='latent', which is reported on the genes' token logits too"
         )
-    if found == NOTHING:
+    if model.predicts == NOTHING:
         return (
             f"{model.name!r} has no decoder, so there is no expression to bring close; use objective='latent', or give "
             "it a decoder (for an embedding of the cells: obsm:KEY+ridge)"
@@ -51,9 +36,9 @@ def lacks_expression(found: str, model: CellModel) -> str:
     return ""
 
 
-def lacks_genes(found: str, model: CellModel) -> str:
+def lacks_genes(model: CellModel) -> str:
     """Why a model says nothing of genes, and what to do instead; empty where it does."""
-    if found == NOTHING:
+    if model.predicts == NOTHING:
         return (
             f"{model.name!r} has no decoder, so what an edit does to genes cannot be read from it; give it one (for an "
             "embedding of the cells: obsm:KEY+ridge), or move cell types with contrast and objective='latent'"
@@ -67,7 +52,7 @@ def gene_columns(model: CellModel, batch: CellBatch, output: CellOutput, genes: 
     Amounts are said at the tokens of a batch that are genes, where these are the same in all cells; all else of the
     model's genes. Models that fill in absent genes speak of more genes than the data set has.
     """
-    if output_kind_of(output) == NOTHING:
+    if model.predicts == NOTHING:
         return np.empty(0, dtype=np.int64)
     names, row = np.asarray(model.genes), batch.gene
     if output.expression is not None and row.ndim == 1 and bool((row >= 0).any()):

@@ -25,7 +25,7 @@ from torch.nn.functional import pad
 
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
-from cellprism.steering.model_output import gene_columns, gene_values, output_kind_of, spoken_of
+from cellprism.steering.model_output import gene_columns, gene_values, spoken_of
 from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
 
 MEMORY = 1 << 32  # bytes of residuals and codes that are kept
@@ -78,12 +78,15 @@ class SiteCache:
     """Genes that can be spoken of: those of the data set that enough of these cells express."""
     columns: Int[np.ndarray, " gene"]
     """Where these genes stand in the model's output, see ``model_output.gene_columns``."""
-    output_kind: str
-    """What is said of them, see ``model_output``."""
     baseline: Prediction
     """Unsteered predictions for all cells."""
     batch_size: int
     """Cells per forward pass."""
+
+    @property
+    def output_kind(self) -> str:
+        """What is said of these genes, see ``model_output``."""
+        return self.model.predicts
 
     @property
     def W_dec(self) -> Float[Tensor, "feature d_model"]:
@@ -185,12 +188,12 @@ def read_site_cache(
     whole = next(iter(model.batches(adata, adata.n_obs)))
     kept: list[SiteCells] = []
     parts: list[Prediction] = []
-    columns, said, place = np.empty(0, dtype=np.int64), "", None
+    columns, place = np.empty(0, dtype=np.int64), None
     for number, rows in enumerate(torch.arange(adata.n_obs, device=whole.values.device).split(batch_size)):
         cells = read_cells_at(model, sae, rows_of(whole, rows), layer)
         output = model.resume(cells.batch, layer, cells.x)
         if number == 0:
-            columns, said = gene_columns(model, whole, output, adata.var_names), output_kind_of(output)
+            columns = gene_columns(model, whole, output, adata.var_names)
             place = _place(cells, adata.n_obs, memory)
         if place is not None:
             kept.append(SiteCells(cells.batch, cells.x.to(place), _moved(cells.code, place)))
@@ -205,7 +208,6 @@ def read_site_cache(
         kept=_joined(kept, whole) if kept else None,
         genes=adata.var_names[: len(columns)][spoken],
         columns=columns[spoken],
-        output_kind=said,
         baseline=Prediction(
             np.concatenate([part.embedding for part in parts]), np.ascontiguousarray(values[:, spoken])
         ),

@@ -10,13 +10,10 @@ import anndata
 import numpy as np
 import torch
 from anndata import AnnData
-from torch import nn
 
 from cellprism.errors import ConfigError
 from cellprism.features.tokens.cell_tokens import CellTokens
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_input import DEPTH_TOKENS
-from cellprism.models.memory import free_memory, plan_pass
+from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.gmt import read_gmt
@@ -26,7 +23,7 @@ from cellprism.sae.files import load_sae
 from cellprism.store.run import Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
-from cellprism.types import CellModel, Site
+from cellprism.types import CellModel, FitsToCells, MovesToDevice, PlansPasses, Site
 
 Say = Callable[[str], None]
 CELLS_A_PASS = 32  # of models whose memory is not planned
@@ -88,9 +85,9 @@ class Workbench:
     @cached_property
     def model(self) -> CellModel:
         """The cell model, on the run's device; one that takes width and genes from cells has those of the run's."""
-        fitted = getattr(self.loaded, "fitted", None)
-        model = self.loaded if fitted is None else fitted(self.cells)
-        if isinstance(model, nn.Module):
+        loaded = self.loaded
+        model = loaded.fitted(self.cells) if isinstance(loaded, FitsToCells) else loaded
+        if isinstance(model, MovesToDevice):
             model.to(self.device)
         return model
 
@@ -123,14 +120,13 @@ class Workbench:
         The plan is kept in ``run.json``: a training that goes on later reads its cells in the same passes.
         """
         model = self.model
-        if not isinstance(model, AidoCell):
+        if not isinstance(model, PlansPasses):
             return CELLS_A_PASS
         layer, identity = f"L{self.config.layer}", self.run.state["steps"].get("cells", {}).get("identity", "")
         plans: dict[str, Any] = self.run.state.get("passes", {})
         if plans.get(layer, {}).get("identity") != identity:
-            tokens = (self.cells.n_vars if model.config.gene_subset else model.config.n_genes) + DEPTH_TOKENS
             share = processes() if self.device.type == "cpu" else 1  # of one memory for all
-            plan = plan_pass(model, tokens, free=free_memory(self.device) // share)
+            plan = model.plan(self.cells.n_vars, free=free_memory(self.device) // share)
             plans = {**plans, layer: {"identity": identity, "cells": plan.cells, "plan": str(plan)}}
             self.run.update(passes=plans)
             self.say(str(plan))

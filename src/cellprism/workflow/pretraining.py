@@ -13,13 +13,15 @@ from anndata import AnnData
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.cells.read import read_cells
-from cellprism.models.aido_files import WEIGHTS, save
-from cellprism.models.assess import assess
+from cellprism.models.aido.assess import assess
+from cellprism.models.aido.files import WEIGHTS
+from cellprism.models.aido.pretrain import Counts, PretrainConfig, fresh_model, pretrain
+from cellprism.models.aido.pretrain_state import history
+from cellprism.models.held_out import held_out_cells
 from cellprism.models.latent.assess import assess as assess_latent
 from cellprism.models.latent.dgd_train import DgdTraining, train_dgd
 from cellprism.models.latent.scvi_train import ScviTraining, train_scvi
-from cellprism.models.pretrain import Counts, PretrainConfig, fresh_model, held_out_cells, pretrain
-from cellprism.models.pretrain_state import history
+from cellprism.models.registry import save_model
 from cellprism.store.atomic import sha256
 from cellprism.store.inside import check_plain
 
@@ -89,9 +91,9 @@ def pretrain_model(
         "curve": history(out),
         "assessment": asdict(assessment),
     }
-    save(model, out, card)
+    save_model(model, out, card)
     card["revision"] = f"sha256:{sha256(out / WEIGHTS)[:16]}"
-    save(model, out, card)
+    save_model(model, out, card)
     return card
 
 
@@ -131,7 +133,7 @@ def pretrain_latent(
         "parameters": sum(p.numel() for p in model.parameters()),
         "assessment": assessment,
     }
-    model.save(out, card)
+    save_model(model, out, card)
     return {**card, "revision": model.revision}
 
 

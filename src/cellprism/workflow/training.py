@@ -14,16 +14,15 @@ from anndata import AnnData
 
 from cellprism.cells.read import read_cells
 from cellprism.enrich.labels import UNLABELLED
-from cellprism.features.association import tokens_are_genes
 from cellprism.features.train import train_sae
 from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.fit import Progress
-from cellprism.steering.model_output import output_kind
 from cellprism.store.atomic import replacing, write_json
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
+from cellprism.types import StatesLimits
 from cellprism.workflow.sources import cells_identity, model_identity, settings_identity
 from cellprism.workflow.tracking import tracking
 
@@ -54,15 +53,12 @@ def prepare_cells(bench: Workbench) -> list[Path]:
     with replacing(paths[0]) as scratch:
         cells.write_h5ad(scratch, compression="gzip")
     model = bench.model  # only now: it may take its genes from the cells
-    card, limits = dict(model.card), getattr(model, "limits_on", lambda cells: [])(cells)
+    card, limits = dict(model.card), model.limits_on(cells) if isinstance(model, StatesLimits) else ()
     if limits:
         card["limits"] = [*card.get("limits", ()), *limits]
         bench.say("; ".join(limits))
     facts = {name: getattr(model, name) for name in ("name", "revision", "licence", "n_layers", "d_model")}
-    said = {
-        "tokens": "genes" if tokens_are_genes(model, cells) else "cells",
-        "predicts": output_kind(model, cells, config.layer),
-    }
+    said = {"tokens": model.tokens, "predicts": model.predicts}
     write_json(paths[1], asdict(_cell_facts(cells)))
     write_json(paths[2], {**facts, "n_genes": len(model.genes), **said, "card": card})
     return paths

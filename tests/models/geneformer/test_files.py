@@ -20,7 +20,7 @@ from cellprism.models import geneformer, hub
 from cellprism.models.geneformer.dictionaries import CONVERTED, Dictionary, fetch_dictionaries
 from cellprism.models.geneformer.files import convert, load
 from cellprism.models.geneformer.model import Geneformer
-from cellprism.models.registry import fetch_model, load_model
+from cellprism.models.registry import fetch_model, load_model, save_model
 from models.conftest import same_weights
 from models.geneformer.conftest import IDS, NAMES, publish
 from models.hub_server import Hub, serving
@@ -60,7 +60,7 @@ def test_every_weight_is_the_one_that_the_library_loads(published):
 
 
 def test_what_we_save_is_what_the_library_and_we_load(model, cells, tmp_path):
-    model.save(tmp_path / "saved", {"name": "mine", "licence": "MIT"})
+    save_model(model, tmp_path / "saved", {"name": "mine", "licence": "MIT"})
     theirs, report = transformers.BertForMaskedLM.from_pretrained(tmp_path / "saved", output_loading_info=True)
     assert not any(report.values()), report
     assert same_weights(theirs, model.network)
@@ -74,7 +74,7 @@ def test_what_we_save_is_what_the_library_and_we_load(model, cells, tmp_path):
 
 
 def test_a_random_folder_remembers_that_it_is_one(tmp_path):
-    Geneformer.random(NAMES, hidden=26, layers=2, heads=2, input_size=13, seed=5).save(tmp_path)
+    save_model(Geneformer.random(NAMES, hidden=26, layers=2, heads=2, input_size=13, seed=5), tmp_path)
     found = load(tmp_path)
     assert (found.name, found.revision, found.licence) == ("Geneformer, random weights", "seed 5", "none")
     assert found.genes == tuple(NAMES)
@@ -94,7 +94,7 @@ def test_symbols_may_be_given(published, tmp_path):
     table = GeneTable.of(["MINE", "OTHER"], [IDS[4], IDS[-1]])
     write_gene_table(tmp_path / "genes.tsv", table)
     for genes in (table, tmp_path / "genes.tsv"):
-        found = Geneformer.load(published.folder, genes=genes)
+        found = load(published.folder, genes=genes)
         assert set(found.genes) == {"MINE", "OTHER", *IDS} - {IDS[4], IDS[-1]}
 
 
@@ -115,7 +115,7 @@ def test_an_output_layer_of_its_own_is_kept_apart(tmp_path, cells):
     assert same_weights(model.network, made.network())
     head, embeddings = model.network.cls.predictions.decoder, model.network.bert.embeddings.word_embeddings
     assert not torch.equal(head.weight, embeddings.weight)
-    model.save(tmp_path / "saved")
+    save_model(model, tmp_path / "saved")
     assert same_weights(load(tmp_path / "saved").network, model.network)
 
 
@@ -204,7 +204,7 @@ def test_a_model_of_v1s_real_size_reads_the_2048_highest_genes(tmp_path):
     """6 blocks of width 256 over 25,426 tokens, as published."""
     names = [f"ENSG{i:011d}" for i in range(25_424)]
     dictionary = Dictionary.of(GeneTable.of(names, names), np.ones(len(names)), special=False)
-    Geneformer.random(dictionary, hidden=256, layers=6, heads=4, intermediate=512).save(tmp_path)
+    save_model(Geneformer.random(dictionary, hidden=256, layers=6, heads=4, intermediate=512), tmp_path)
     model = load(tmp_path)
     embeddings = (25_426 + 2_048 + 2 + 2) * 256
     block = 4 * (256 * 256 + 256) + 2 * 256 * 512 + 512 + 256 + 4 * 256

@@ -13,6 +13,7 @@ from cellprism.cells.genes import GeneTable
 from cellprism.cells.read import read_cells
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.geneformer.dictionaries import Dictionary
+from cellprism.models.geneformer.files import load
 from cellprism.models.geneformer.model import Geneformer, one_by_one, together
 from cellprism.types import CellModel
 from models.conftest import same_weights
@@ -250,7 +251,7 @@ def test_a_hand_made_batch_that_the_network_cannot_read_is_refused(published, mo
 def test_attention_is_the_fused_one_whatever_the_configuration_says(published, cells):
     network = published.network()
     network.set_attn_implementation("eager")
-    dictionary = Geneformer.load(published.folder).dictionary
+    dictionary = load(published.folder).dictionary
     batch = next((eager := Geneformer(network, dictionary)).batches(cells, 5))
     found = eager.residual(batch, 2)
     for i, (hidden, _) in enumerate(library(published, batch)):

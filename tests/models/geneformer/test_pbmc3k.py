@@ -10,6 +10,7 @@ from cellprism.cells.read import read_cells
 from cellprism.models import geneformer
 from cellprism.models.geneformer.dictionaries import Dictionary
 from cellprism.models.geneformer.model import Geneformer
+from cellprism.models.registry import save_model
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def source(test_data):
 def folder(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("geneformer")
     dictionary = Dictionary.of_cells(read_cells(source))
-    Geneformer.random(dictionary, hidden=26, layers=2, heads=2, intermediate=19).save(folder)
+    save_model(Geneformer.random(dictionary, hidden=26, layers=2, heads=2, intermediate=19), folder)
     return folder
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from cellprism.models.aido.pretrain import held_out_cells
 from cellprism.models.latent.assess import assess, halves, latent_vectors
-from cellprism.models.pretrain import held_out_cells
 from models.latent.conftest import CELLS, planted_cells
 
 

@@ -9,11 +9,11 @@ import torch
 from cellprism.cells.genes import GeneTable
 from cellprism.equations.likelihood import mixture_density, negative_binomial
 from cellprism.errors import CellsError, ConfigError
+from cellprism.models.aido.pretrain import held_out_cells
 from cellprism.models.latent.assess import assess, latent_vectors
 from cellprism.models.latent.dgd import DgdModel, DgdSizes
 from cellprism.models.latent.dgd_train import DgdTraining, loss, train_dgd
-from cellprism.models.latent.files import save_model
-from cellprism.models.pretrain import held_out_cells
+from cellprism.models.registry import save_model
 from models.conftest import same_weights
 from models.latent.conftest import GENES, TYPES, WIDTH, planted_cells
 
@@ -147,8 +147,8 @@ def test_held_out_cells_have_no_part_in_training(brief, planted, table):
 
 def test_a_trained_model_comes_back_from_its_folder(brief, tmp_path, counts):
     model, _ = brief
-    save_model(tmp_path, "cellprism-dgd", model, model.card)
-    loaded = DgdModel.load(tmp_path)
+    save_model(model, tmp_path)
+    loaded = load(tmp_path)
     assert torch.equal(loaded.encode(counts), model.encode(counts))
     assert loaded.card["settings"] == model.card["settings"]
 

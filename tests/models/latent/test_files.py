@@ -9,7 +9,7 @@ from cellprism.errors import DamagedError, ModelError
 from cellprism.models.latent import dgd as dgd_family
 from cellprism.models.latent import scvi as scvi_family
 from cellprism.models.latent.files import CONFIG, GENES, WEIGHTS
-from cellprism.models.registry import load_model
+from cellprism.models.registry import load_model, save_model
 from cellprism.store.atomic import sha256
 
 FAMILIES = {"DgdModel": dgd_family, "ScviModel": scvi_family}
@@ -23,7 +23,7 @@ def family(counts_model):
 @pytest.fixture
 def folder(counts_model, tmp_path):
     path = tmp_path / "a model"
-    counts_model.save(path, {"licence": "CC-BY", "curve": [{"epoch": 1, "likelihood": -3.5}]})
+    save_model(counts_model, path, {"licence": "CC-BY", "curve": [{"epoch": 1, "likelihood": -3.5}]})
     return path
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from cellprism.errors import CellsError, ConfigError, ModelError
+from cellprism.models.aido.pretrain import held_out_cells
 from cellprism.models.latent.assess import assess
 from cellprism.models.latent.scvi_convert import from_scvi
 from cellprism.models.latent.scvi_train import ScviTraining, train_scvi
-from cellprism.models.pretrain import held_out_cells
 from models.latent.conftest import GENES, planted_cells
 
 BRIEF = ScviTraining(d_model=5, hidden=19, layers=2, epochs=7, batch_size=37)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.scgpt import ScGpt, load, recognises
+from cellprism.models.scgpt import load, recognises
 from cellprism.models.scgpt.files import published_name
 from models.conftest import same_weights
 from models.scgpt.published import ARGS, HIDDEN, SPECIAL, VOCABULARY, Published, write_folder
@@ -85,7 +85,7 @@ def test_a_file_of_weights_loads_with_what_lies_beside_it(folder):
     other = shutil.copy(folder / "best_model.pt", folder / "epoch_5.pt")
     assert recognises(folder / "epoch_5.pt")
     assert same_weights(load(folder), load(folder / "epoch_5.pt"))
-    assert same_weights(load(folder), ScGpt.load(str(other)))
+    assert same_weights(load(folder), load(other))
 
 
 def test_a_folder_is_recognised_by_its_settings_and_vocabulary(folder, tmp_path):

@@ -12,6 +12,7 @@ from cellprism.cells.read import read_cells
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.scgpt import ScGpt
 from cellprism.models.scgpt.bins import amounts, bin_levels, bin_values
+from cellprism.models.scgpt.files import load
 from cellprism.models.scgpt.model import ScGptConfig
 from cellprism.types import CellBatch, CellModel
 from models.conftest import DATA_GENES, MODEL_GENES, same_weights
@@ -21,7 +22,7 @@ from models.scgpt.published import BINS, LAYERS, SPECIAL, VOCABULARY, Published,
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> ScGpt:
     """29 genes, width 14, three blocks, two heads, eleven bins; loaded from a published folder."""
-    return ScGpt.load(write_folder(tmp_path_factory.mktemp("published")))
+    return load(write_folder(tmp_path_factory.mktemp("published")))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_it_is_a_cell_model(model):
 
 
 def test_every_residual_and_prediction_is_that_of_torchs_own_encoder_layers_in_double_precision(tmp_path, cells):
-    reference, double = Published().double(), ScGpt.load(write_folder(tmp_path)).double()
+    reference, double = Published().double(), load(write_folder(tmp_path)).double()
     batch = next(double.batches(cells, 17))
     batch = replace(batch, values=batch.values.double())
     token = torch.tensor([SPECIAL["<cls>"], *(VOCABULARY[gene] for gene in cells.var_names)]).expand(17, -1)

@@ -30,13 +30,13 @@ import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from cellprism.errors import ConfigError, InputError
 from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
 from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
-from cellprism.types import CellBatch, CellModel, Site
+from cellprism.types import CellBatch, CellModel, HasWeights, Site
 
 CELLS = 1024  # cells taken from the AnnData at once
 SLICE = 1 << 15  # kept tokens handed out at once
@@ -315,7 +315,7 @@ def _contents(part: AnnData) -> Iterator[bytes]:
 def _weights(model: CellModel) -> str:
     """Hash of a network's weights; '' for models that are none, which name and revision must tell apart."""
     content = hashlib.sha256()
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, HasWeights):
         return ""
     for name, value in model.state_dict().items():
         content.update(name.encode())

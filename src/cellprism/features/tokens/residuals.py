@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.errors import InputError
-from cellprism.types import CellBatch, CellModel, Site
+from cellprism.types import CellBatch, CellModel, ReadsSeveralLayers, Site
 
 
 class Tokens(NamedTuple):
@@ -61,20 +61,14 @@ def residuals_at(
     model: CellModel, batch: CellBatch, layers: Sequence[int]
 ) -> list[Float[Tensor, "cell token d_model"]]:
     """Residuals after several blocks, from one pass where the model can do that."""
-    together = getattr(model, "residuals", None)
-    if together is not None and len(layers) > 1:
-        return list(together(batch, layers))
+    if isinstance(model, ReadsSeveralLayers) and len(layers) > 1:
+        return list(model.residuals(batch, layers))
     return [model.residual(batch, layer) for layer in layers]
 
 
 def genes_of(batch: CellBatch) -> Int[Tensor, "cell token"]:
     """The gene of every token of every cell."""
     return batch.gene.expand(batch.values.shape)
-
-
-def all_are_genes(batch: CellBatch) -> bool:
-    """Whether every present token of a batch is a gene."""
-    return bool((genes_of(batch)[batch.present] >= 0).all())
 
 
 def cells_of(batch: CellBatch) -> Int[Tensor, "cell token"]:

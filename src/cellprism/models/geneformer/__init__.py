@@ -8,7 +8,9 @@
   package does not import transformers, which takes seconds.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cellprism.cells.genes import GeneTable
 from cellprism.store.atomic import read_json
@@ -49,3 +51,10 @@ def load(path: Path, genes: GeneTable | Path | str | None = None) -> CellModel:
     from cellprism.models.geneformer import files
 
     return files.load(path, genes)
+
+
+def save(model: Any, folder: Path, card: Mapping[str, Any]) -> None:
+    """Write a folder that ``load`` and the library itself read; see ``cellprism.models.geneformer.files.save``."""
+    from cellprism.models.geneformer import files
+
+    files.save(model, folder, card)

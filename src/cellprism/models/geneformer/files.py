@@ -6,6 +6,7 @@
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def load(path: Path, genes: GeneTable | Path | str | None = None) -> Geneformer:
     )  # fmt: skip
 
 
-def save(model: Geneformer, folder: Path, card: dict[str, Any]) -> None:
+def save(model: Geneformer, folder: Path, card: Mapping[str, Any]) -> None:
     """Write weights and configuration as the library does, and the gene dictionary; ``card`` joins the configuration.
 
     Name, revision and licence of the model are kept unless the card says otherwise.
@@ -69,7 +70,7 @@ def save(model: Geneformer, folder: Path, card: dict[str, Any]) -> None:
         save_file({name: t for name, t in tensors.items() if name not in shared}, scratch, metadata={"format": "pt"})
     known = {"name": model.name, "revision": model.revision, "licence": model.licence}
     settings = json.loads(model.network.config.to_json_string()) | {"architectures": ["BertForMaskedLM"]}
-    write_json(folder / CONFIG, settings | {"card": known | card})
+    write_json(folder / CONFIG, settings | {"card": {**known, **card}})
     model.dictionary.save(folder / CONVERTED)
 
 

@@ -17,8 +17,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,6 +43,10 @@ class Geneformer(Module):
     Of a cell it reads the expressed genes that it has a token for, from the one highest above its usual level down;
     those that do not fit into ``input_size`` tokens are not read.
     """
+
+    family = "geneformer"
+    tokens: Literal["genes"] = "genes"
+    predicts: Literal["token_logit"] = "token_logit"
 
     def __init__(
         self,
@@ -72,13 +75,6 @@ class Geneformer(Module):
         self.input_size: int = config.max_position_embeddings
         self._token = np.array([dictionary.tokens[gene] for gene in dictionary.genes])
         self._median = np.array([dictionary.medians[gene] for gene in dictionary.genes], dtype=np.float64)
-
-    @classmethod
-    def load(cls, path: str | Path, genes: GeneTable | Path | str | None = None) -> "Geneformer":
-        """Load a folder, published or ours; see ``cellprism.models.geneformer.files.load``."""
-        from cellprism.models.geneformer.files import load
-
-        return load(Path(path), genes)
 
     @classmethod
     def random(
@@ -123,12 +119,6 @@ class Geneformer(Module):
             _drawn(deepcopy(self.network.config), seed), self.dictionary,
             name=f"{self.name}, untrained", revision=f"seed {seed}", licence="none",
         )  # fmt: skip
-
-    def save(self, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
-        """Write a folder that ``load`` and the library itself read; see ``cellprism.models.geneformer.files.save``."""
-        from cellprism.models.geneformer.files import save
-
-        save(self, Path(folder), dict(self.card if card is None else card))
 
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).

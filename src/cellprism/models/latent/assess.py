@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.labels import UNLABELLED
 from cellprism.equations.likelihood import nats_per_count
-from cellprism.models.latent.whole import CountsModel
+from cellprism.models.latent.counts_model import CountsModel
 
 DRAWS = 2_000
 READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes

@@ -29,8 +29,8 @@ from torch.nn import functional as F
 from cellprism.cells.genes import GeneTable
 from cellprism.equations.likelihood import counts_given_mean, mixture_density
 from cellprism.errors import ConfigError
-from cellprism.models.latent.files import filled, is_kind, read_folder, save_model
-from cellprism.models.latent.whole import CountsModel
+from cellprism.models.latent.counts_model import CountsModel
+from cellprism.models.latent.files import filled, is_kind, read_folder, write_folder
 
 KIND = "cellprism-dgd"
 LOOKS_FOR = f"a folder whose config.json says model_type {KIND}"
@@ -81,6 +81,8 @@ class Mixture(nn.Module):
 class DgdModel(CountsModel):
     """A trained decoder and mixture behind the ``CellModel`` protocol."""
 
+    family = "dgd"
+
     def __init__(self, sizes: DgdSizes, gene_table: GeneTable, **about: Any):
         super().__init__(sizes, gene_table, **about)
         widths = [sizes.d_model, *[sizes.hidden] * sizes.layers]
@@ -88,15 +90,6 @@ class DgdModel(CountsModel):
         self.output = nn.Linear(sizes.hidden, sizes.n_genes)
         self.log_dispersion = nn.Parameter(torch.full((sizes.n_genes,), math.log(START_DISPERSION)))
         self.mixture = Mixture(sizes.components, sizes.d_model)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "DgdModel":
-        """Load a folder that ``save`` wrote; see ``read_folder`` for its errors."""
-        return load(Path(path))
-
-    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
-        """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
-        self.revision = save_model(folder, KIND, self, card)
 
     def log_shares(self, z: Float[Tensor, "cell d_model"]) -> Float[Tensor, "cell gene"]:
         """Log of each gene's expected share of a cell's counts."""
@@ -143,8 +136,13 @@ def recognises(path: Path) -> bool:
 
 
 def load(path: Path) -> DgdModel:
-    """Load a folder that ``DgdModel.save`` wrote; see ``read_folder`` for its errors."""
+    """Load a folder that ``save`` wrote; see ``read_folder`` for its errors."""
     sizes, stored = read_folder(path, KIND, DgdSizes)
     model = DgdModel.random(sizes, stored.genes, 0, **stored.about)
     filled(model, stored.tensors, path)
     return model
+
+
+def save(model: DgdModel, folder: Path, card: Mapping[str, Any]) -> None:
+    """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
+    write_folder(folder, KIND, model, card)

@@ -8,7 +8,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ from torch import Tensor
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, ModelError
-from cellprism.models.latent.whole import as_one_token, vectors_of
-from cellprism.types import CellBatch, CellOutput, Site
+from cellprism.models.latent.counts_model import as_one_token, vectors_of
+from cellprism.types import CellBatch, CellOutput, OutputKind, Site
 
 LOOKS_FOR = "nothing on disk: obsm:KEY names an embedding that the cells bring, obsm:KEY+ridge gives it a decoder"
 TOKENS = "cells"
@@ -45,6 +45,7 @@ class EmbeddingModel:
     """
 
     n_layers = 1
+    tokens: Literal["cells"] = "cells"
 
     def __init__(self, key: str, decoder: str | Decoder | None = None):
         if isinstance(decoder, str) and decoder != "ridge":
@@ -56,7 +57,18 @@ class EmbeddingModel:
         self.d_model = 0
         self.gene_table: GeneTable | None = None
         self.card: dict[str, Any] = {}
+        self.device = torch.device("cpu")
         self._decode: Decoder | None = None
+
+    @property
+    def predicts(self) -> OutputKind:
+        """Expression, where there is a decoder."""
+        return "nothing" if self.decoder is None else "expression"
+
+    def to(self, device: torch.device) -> "EmbeddingModel":
+        """Make batches on ``device``; a decoder of the user's own is called with vectors that lie there."""
+        self.device = device
+        return self
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -73,7 +85,7 @@ class EmbeddingModel:
             CellsError: no such embedding, or its values are not finite.
         """
         values = _embedding(adata, self.key)
-        model = EmbeddingModel(self.key, self.decoder)
+        model = EmbeddingModel(self.key, self.decoder).to(self.device)
         model.d_model = values.shape[1]
         ensembl = [str(e) for e in adata.var["ensembl"]] if "ensembl" in adata.var else None
         model.gene_table = GeneTable.of(list(adata.var_names), ensembl)
@@ -98,7 +110,7 @@ class EmbeddingModel:
             found = f"obsm[{self.key!r}] has {values.shape[1]} dimensions, but {self.name} was fitted on {self.d_model}"
             raise CellsError("the AnnData", [f"{found}; use cells embedded together with those it was fitted on"])
         for start in range(0, adata.n_obs, size):
-            yield as_one_token(values[start : start + size], start)
+            yield as_one_token(values[start : start + size], start).to(self.device)
 
     def residual(self, batch: CellBatch, layer: int) -> Float[Tensor, "cell token d_model"]:
         """The embedding itself; ``layer`` must be 0."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cellprism.cells.genes import GeneTable, read_gene_table, write_gene_table
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.latent.whole import CountsModel
+from cellprism.models.latent.counts_model import CountsModel
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 
 WEIGHTS, CONFIG, GENES = "model.safetensors", "config.json", "genes.tsv"
@@ -45,8 +45,8 @@ def is_kind(path: Path, kind: str) -> bool:
     return isinstance(config, dict) and config.get("model_type") == kind
 
 
-def save_model(folder: Path, kind: str, model: CountsModel, card: Mapping[str, Any]) -> str:
-    """Write a model's folder and return its revision, the beginning of the weights' SHA-256.
+def write_folder(folder: Path, kind: str, model: CountsModel, card: Mapping[str, Any]) -> None:
+    """Write a model's folder; its revision becomes the beginning of the weights' SHA-256.
 
     Args:
         folder: made if need be; files of the same names are replaced.
@@ -63,11 +63,11 @@ def save_model(folder: Path, kind: str, model: CountsModel, card: Mapping[str, A
     revision = f"sha256:{sums[WEIGHTS][:16]}"
     card = {"name": model.name, "licence": model.licence, **card, "revision": revision}
     write_json(folder / CONFIG, {"model_type": kind, "sizes": asdict(model.sizes), "sha256": sums, "card": card})
-    return revision
+    model.revision = revision
 
 
 def read_folder(path: Path, kind: str, sizes: type[Sizes]) -> tuple[Sizes, Stored]:
-    """Read what ``save_model`` wrote.
+    """Read what ``write_folder`` wrote.
 
     Raises:
         ModelError: the folder holds no model of this kind, or a file is missing.

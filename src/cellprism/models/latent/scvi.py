@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellprism.cells.genes import GeneTable
-from cellprism.models.latent.files import filled, is_kind, read_folder, save_model
-from cellprism.models.latent.whole import CountsModel
+from cellprism.models.latent.counts_model import CountsModel
+from cellprism.models.latent.files import filled, is_kind, read_folder, write_folder
 
 KIND = "cellprism-scvi"
 LOOKS_FOR = f"a folder whose config.json says model_type {KIND}"
@@ -44,19 +44,12 @@ class ScviSizes:
 class ScviModel(CountsModel):
     """A trained scVI behind the ``CellModel`` protocol."""
 
+    family = "scvi"
+
     def __init__(self, sizes: ScviSizes, gene_table: GeneTable, **about: Any):
         super().__init__(sizes, gene_table, **about)
         self.encoder = chain(sizes.n_genes, sizes.hidden, sizes.layers, sizes.d_model)
         self.decoder = chain(sizes.d_model, sizes.hidden, sizes.layers, sizes.n_genes)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "ScviModel":
-        """Load a folder that ``save`` wrote; see ``read_folder`` for its errors."""
-        return load(Path(path))
-
-    def save(self, folder: Path, card: Mapping[str, Any]) -> None:
-        """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
-        self.revision = save_model(folder, KIND, self, card)
 
     def encode(self, counts: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell d_model"]:
         """Mean of q(z | x), x being log1p of the counts; genes that were not measured count as zeros."""
@@ -73,11 +66,16 @@ def recognises(path: Path) -> bool:
 
 
 def load(path: Path) -> ScviModel:
-    """Load a folder that ``ScviModel.save`` wrote; see ``read_folder`` for its errors."""
+    """Load a folder that ``save`` wrote; see ``read_folder`` for its errors."""
     sizes, stored = read_folder(path, KIND, ScviSizes)
     model = ScviModel.random(sizes, stored.genes, 0, **stored.about)
     filled(model, stored.tensors, path)
     return model
+
+
+def save(model: ScviModel, folder: Path, card: Mapping[str, Any]) -> None:
+    """Write the model's folder; ``card`` goes with it, and the weights' checksum becomes the revision."""
+    write_folder(folder, KIND, model, card)
 
 
 def chain(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:

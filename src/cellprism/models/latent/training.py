@@ -12,7 +12,7 @@ from torch import Tensor
 from cellprism.cells.columns import refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ConfigError
-from cellprism.models.pretrain import held_out_cells
+from cellprism.models.held_out import held_out_cells
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import DamagedError, ModelError
+from cellprism.models.load_tensors import fill
 from cellprism.models.scgpt.model import ScGpt, ScGptConfig
-from cellprism.models.tensors import fill
 from cellprism.store.atomic import read_json
 
 PICKLED, SAFE, ARGS, VOCABULARY = "best_model.pt", "model.safetensors", "args.json", "vocab.json"

@@ -15,14 +15,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from anndata import AnnData
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -100,6 +99,9 @@ class Block(nn.Module):
 class ScGpt(nn.Module):
     """A cell model of the scGPT family behind the ``CellModel`` protocol."""
 
+    family = "scgpt"
+    tokens: Literal["genes"] = "genes"
+    predicts: Literal["expression"] = "expression"
     gene_token: Tensor
 
     def __init__(
@@ -142,13 +144,6 @@ class ScGpt(nn.Module):
         )  # fmt: skip
 
     @classmethod
-    def load(cls, path: str | Path) -> "ScGpt":
-        """Load a published folder; see ``cellprism.models.scgpt.files.load``."""
-        from cellprism.models.scgpt.files import load
-
-        return load(Path(path))
-
-    @classmethod
     def random(
         cls,
         genes: Sequence[str],
@@ -179,6 +174,10 @@ class ScGpt(nn.Module):
                 name=f"{self.name}, untrained", revision=f"seed {seed}", licence="none",
             )  # fmt: skip
         return fresh.eval().requires_grad_(False)
+
+    def mask(self, batch: CellBatch, hidden: Bool[Tensor, "cell token"]) -> CellBatch:
+        """The batch with the input value of a hidden gene at the tokens ``hidden``; bins are of the genes left."""
+        return replace(batch, values=batch.values.masked_fill(hidden, self.config.mask_value))
 
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).

@@ -152,7 +152,7 @@ def contrast(
         ModelError: no such layer, an autoencoder of another width or a transcoder, weights that came without their
             head, or an expression objective for a model that predicts no amounts.
     """
-    _check_objective(objective, model, None)
+    _check_objective(objective, model)
     read = read_contrast_cells(
         model, sae, adata, layer, source, target, label=label, split=split, settings=settings, seed=seed, memory=memory
     )
@@ -167,7 +167,7 @@ def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("
         ModelError: an expression objective for a model that predicts no amounts.
     """
     cache, parts, settings, seed = read.cache, read.parts, read.settings, read.seed
-    _check_objective(objective, cache.model, cache.output_kind)
+    _check_objective(objective, cache.model)
     found = search(cache, parts, objective, settings.effort(), seed)
     before, there = (cache.baseline.part(rows) for rows in (parts.test.source, parts.test.target))
     after = cache.predict(parts.test.source, found.strengths)
@@ -191,11 +191,11 @@ def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("
     )
 
 
-def _check_objective(objective: str, model: CellModel, output_kind: str | None) -> None:
-    """An objective must exist and mean something to the model, as far as the model's output is known yet."""
+def _check_objective(objective: str, model: CellModel) -> None:
+    """An objective must exist and mean something to the model."""
     if objective not in OBJECTIVES:
         raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
-    if objective == "expression" and output_kind is not None and (why := lacks_expression(output_kind, model)):
+    if objective == "expression" and (why := lacks_expression(model)):
         raise ModelError(why)
 
 

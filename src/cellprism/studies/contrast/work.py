@@ -2,7 +2,7 @@
 
 from cellprism.errors import ModelError
 from cellprism.steering.contrast.contrast import ContrastResult, contrast_read, read_contrast_cells
-from cellprism.steering.model_output import lacks_expression, output_kind
+from cellprism.steering.model_output import lacks_expression
 from cellprism.studies.contrast.settings import ContrastSection
 from cellprism.studies.contrast.tables import Contrasts, Recipe
 from cellprism.studies.workbench import Workbench
@@ -18,7 +18,7 @@ def work(bench: Workbench, settings: ContrastSection) -> Contrasts:
     """
     if not (settings.source and settings.target):
         return Contrasts()
-    why = lacks_expression(output_kind(bench.model, bench.cells, bench.config.layer), bench.model)
+    why = lacks_expression(bench.model)
     absent = {objective: why for objective in settings.objectives if objective == "expression" and why}
     if len(absent) == len(settings.objectives):
         raise ModelError(why)

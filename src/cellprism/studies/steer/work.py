@@ -11,7 +11,7 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.report.verdict import judge, not_significant
 from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.steering.intervene import check_steerable
-from cellprism.steering.model_output import lacks_genes, output_kind
+from cellprism.steering.model_output import lacks_genes
 from cellprism.studies.programs.tables import Programs, lists_of, read_genes
 from cellprism.studies.steer.settings import SteerSettings
 from cellprism.studies.steer.tables import JUDGED, PROGRAMS, Experiment, Steering
@@ -75,7 +75,7 @@ def cannot_steer(bench: Workbench) -> str:
         check_steerable(bench.model, bench.sae, bench.config.layer)
     except ModelError as error:
         return str(error)
-    return lacks_genes(output_kind(bench.model, bench.cells, bench.config.layer), bench.model)
+    return lacks_genes(bench.model)
 
 
 def together(rows: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellprism.models.aido_input import DEPTH_TOKENS, model_input
+from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
 
 
 def by_loop(counts: list[list[float]], totals: list[float]) -> torch.Tensor:

@@ -8,7 +8,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -58,6 +58,8 @@ class CountsModel(nn.Module, ABC):
     """
 
     n_layers = 1
+    tokens: Literal["cells"] = "cells"
+    predicts: Literal["expression"] = "expression"
 
     def __init__(
         self,

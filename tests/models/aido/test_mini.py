@@ -9,9 +9,9 @@ import pytest
 from anndata import read_h5ad
 
 from cellprism.cells.read import read_cells
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import CONFIG, GENES, WEIGHTS
-from cellprism.models.assess import expression_of, nearest_genes, predict_masked
+from cellprism.models.aido.assess import expression_of, nearest_genes, predict_masked
+from cellprism.models.aido.files import CONFIG, GENES, WEIGHTS
+from cellprism.models.aido.model import AidoCell
 from cellprism.models.registry import load_model, model_location
 
 MARKERS = """CD3D CD3E CD4 CD8A CD8B IL7R CCR7 LEF1 SELL FOXP3 IL2RA CTLA4 MS4A1 CD79A CD79B TCL1A CD19 NKG7 GNLY GZMB

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from cellprism.errors import CellprismError, DamagedError, ModelError
-from cellprism.models import aido_genes, hub
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import fetch_extras, load, recognises
+from cellprism.models import hub
+from cellprism.models.aido import gene_list as aido_genes
+from cellprism.models.aido.files import fetch_extras, load, recognises
 from cellprism.models.registry import load_model
 from cellprism.store.download import RemoteFile
 from cellprism.types import CellBatch
@@ -103,7 +103,7 @@ def test_a_hub_with_safetensors_gives_the_same_model(server, source, published):
 
 def test_a_local_folder_is_the_same_model_of_unsaid_origin(published):
     for kind in ("safetensors", "pickle"):
-        model = AidoCell.load(published[1] / kind)
+        model = load(published[1] / kind)
         assert same_weights(model, published[0])
         assert (model.name, model.revision) == (kind, "local")
         assert model.licence.startswith("not stated; published AIDO.Cell weights are under the GenBio AI Community")

@@ -10,7 +10,7 @@ LIMIT = 3.7e9 / 4  # what benchmarks/bench_aido_cost.py measures of the publishe
 FORWARD = """
 import numpy as np
 from anndata import AnnData
-from cellprism.models.aido import AidoCell
+from cellprism.models.aido.model import AidoCell
 
 genes = [f"G{i}" for i in range(19_264)]
 model = AidoCell.random(genes, hidden=128, layers=6, heads=4, intermediate=320, gene_subset=False)

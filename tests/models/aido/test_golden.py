@@ -7,8 +7,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_input import model_input
+from cellprism.models.aido.files import load
+from cellprism.models.aido.model_input import model_input
 from cellprism.types import CellBatch
 from models.conftest import REDUCED
 
@@ -34,12 +34,12 @@ def assert_same_logits(found: torch.Tensor, reference: torch.Tensor) -> None:
 
 @pytest.fixture(scope="module")
 def few():
-    return AidoCell.load(REDUCED / FEW_WEIGHTS), load_file(REDUCED / FEW_VALUES)
+    return load(REDUCED / FEW_WEIGHTS), load_file(REDUCED / FEW_VALUES)
 
 
 @pytest.fixture(scope="module")
 def all_values(golden):
-    return AidoCell.load(golden / WEIGHTS), load_file(golden / VALUES)
+    return load(golden / WEIGHTS), load_file(golden / VALUES)
 
 
 def test_the_committed_values_are_smaller_than_500_kB():
@@ -115,7 +115,7 @@ def test_every_residual_final_norm_and_logit_is_the_references(all_values, kind)
 def test_sizes_and_conventions_are_read_off_the_published_file(golden):
     with safe_open(golden / WEIGHTS, framework="pt") as opened:
         said = json.loads(opened.metadata()["config"])
-    config = AidoCell.load(golden / WEIGHTS).config
+    config = load(golden / WEIGHTS).config
     assert (config.n_genes, config.hidden, config.layers, config.heads, config.intermediate) == (97, 64, 5, 2, 88)
     assert (config.heads, config.eps, config.bins) == (
         said["num_attention_heads"], said["layer_norm_eps"], said["bin_num"],

@@ -5,7 +5,7 @@
   Drawing expressed genes more often would leak the prior: the model would learn that a gene it sees is expressed.
 - The subset's size varies from step to step at a constant number of tokens, so that a cell seen through all genes is
   nothing new when the model is used.
-- Where it starts from matters more than anything else: see ``cellprism.models.pretrain_start``.
+- Where it starts from matters more than anything else: see ``cellprism.models.aido.pretrain_start``.
 - A step's draws depend on (seed, step) alone, so a resumed run continues exactly where the killed one stopped.
 - The exponential moving average of the weights is what is kept: it has a lower held-out error than the last weights.
 """
@@ -27,10 +27,12 @@ from torch import Tensor
 from cellprism.cells.columns import refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ConfigError
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.aido_input import model_input
-from cellprism.models.pretrain_start import start
-from cellprism.models.pretrain_state import load_state, record, save_state
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.model_input import model_input
+from cellprism.models.aido.pretrain_start import start
+from cellprism.models.aido.pretrain_state import load_state, record, save_state
+from cellprism.models.aido.settings import AidoConfig
+from cellprism.models.held_out import held_out_cells
 from cellprism.types import CellBatch
 
 
@@ -85,13 +87,6 @@ class PretrainConfig:
             raise ConfigError(f"held_out is {self.held_out}: expected a share between 0 and 1, such as 0.1")
         if not 2 <= self.genes_low <= self.genes_high:
             raise ConfigError(f"genes_low {self.genes_low} must lie between 2 and genes_high {self.genes_high}")
-
-
-def held_out_cells(n_cells: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of training and of held-out cells, both sorted; the same for the same arguments."""
-    order = np.random.default_rng([seed, 0x5E1]).permutation(n_cells)
-    n_held = max(1, round(share * n_cells))
-    return np.sort(order[n_held:]), np.sort(order[:n_held])
 
 
 @dataclass(frozen=True)

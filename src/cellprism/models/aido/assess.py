@@ -18,9 +18,9 @@ from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch.nn import functional as F
 
-from cellprism.models.aido import AidoCell
-from cellprism.types import CellBatch
+from cellprism.models.aido.model import AidoCell
 
 READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes
 PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
@@ -41,7 +41,7 @@ class Assessment:
 
 def expression_of(model: AidoCell, adata: AnnData, size: int = 64) -> Matrix:
     """log1p(counts per ten thousand) exactly as the model reads it."""
-    return np.concatenate([batch.values[:, batch.gene >= 0].numpy() for batch in model.batches(adata, size)])
+    return np.concatenate([batch.values[:, batch.gene >= 0].cpu().numpy() for batch in model.batches(adata, size)])
 
 
 def assess(
@@ -117,12 +117,11 @@ def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: in
     last = model.n_layers - 1
     columns = torch.from_numpy(hidden)
     for batch in model.batches(adata, size):
-        values = batch.values.clone()
-        values[:, : len(hidden)][:, columns] = model.config.mask_value
-        masked = CellBatch(values, batch.gene, batch.present, batch.cell)
+        chosen = F.pad(columns.to(batch.values.device), (0, batch.values.shape[1] - len(columns)))
+        masked = model.mask(batch, chosen.expand(batch.values.shape))
         expression = model.resume(masked, last, model.residual(masked, last)).expression
         assert expression is not None, "resume of this family predicts expression or raises"
-        predicted.append(expression.numpy())
+        predicted.append(expression.cpu().numpy())
     return np.concatenate(predicted)
 
 
@@ -161,7 +160,7 @@ def _cell_type_readout(
     sources = {
         "residuals": pooled_residuals(model, adata, layer),
         "raw expression": expression_of(model, adata),
-        "untrained network": pooled_residuals(model.reinitialised(seed), adata, layer),
+        "untrained network": pooled_residuals(model.reinitialised(seed).to(model.device), adata, layer),
     }
     if start is not None:
         sources["start of training"] = pooled_residuals(start, adata, layer)
@@ -184,14 +183,14 @@ def pooled_residuals(model: AidoCell, adata: AnnData, layer: int, size: int = 32
     pooled = []
     for batch in model.batches(adata, size):
         weight = batch.present[..., None].float()
-        pooled.append(((model.residual(batch, layer) * weight).sum(1) / weight.sum(1)).numpy())
+        pooled.append(((model.residual(batch, layer) * weight).sum(1) / weight.sum(1)).cpu().numpy())
     return np.concatenate(pooled)
 
 
 def nearest_genes(model: AidoCell, markers: tuple[str, ...], count: int = 5) -> dict[str, list[str]]:
     """For each marker the genes with the most similar learned embedding: cosine after centring, nearest first."""
     table = model.position_embedding.weight[: len(model.genes)]
-    table = torch.nn.functional.normalize(table - table.mean(0), dim=1)
+    table = F.normalize(table - table.mean(0), dim=1)
     index = {gene: i for i, gene in enumerate(model.genes)}
     found = {}
     for marker in (m for m in markers if m in index):

@@ -11,9 +11,13 @@ import pytest
 import torch
 
 from cellprism.errors import ModelError
-from cellprism.models import memory
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.memory import PassPlan, cell_bytes, free_memory, plan_pass
+from cellprism.models import passes
+from cellprism.models.aido import memory
+from cellprism.models.aido.memory import cell_bytes
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import AidoConfig
+from cellprism.models.passes import free_memory
+from cellprism.types import PassPlan
 
 CPU = torch.device("cpu")
 LARGE = AidoConfig(n_genes=19_264, hidden=640, layers=18, heads=20, intermediate=1664)
@@ -21,50 +25,50 @@ LARGE = AidoConfig(n_genes=19_264, hidden=640, layers=18, heads=20, intermediate
 
 @pytest.fixture(scope="module")
 def model() -> AidoCell:
-    return AidoCell(AidoConfig(97, 26, 5, 2, 59)).requires_grad_(False)
+    return AidoCell(AidoConfig(97, 26, 5, 2, 59, gene_subset=True)).requires_grad_(False)
 
 
 def test_as_many_cells_as_fit_and_no_more(model):
-    one = plan_pass(model, 41, free=10**9).cell_bytes
+    one = model.plan(39, free=10**9).cell_bytes
     for cells in (1, 2, 17):
-        free = int(cells * one / memory.SHARE) + 2
-        assert plan_pass(model, 41, free=free).cells == cells
-        assert plan_pass(model, 41, free=free - int(one / 2)).cells == max(cells - 1, 1)
+        free = int(cells * one / PassPlan.share) + 2
+        assert model.plan(39, free=free).cells == cells
+        assert model.plan(39, free=free - int(one / 2)).cells == max(cells - 1, 1)
 
 
 def test_memory_is_not_filled_beyond_what_brings_speed(model):
-    plan = plan_pass(model, 41, free=10**15)
-    assert plan.cells == memory.ENOUGH["cpu"] // 41
-    assert plan_pass(model, 10 * memory.ENOUGH["cpu"], free=10**15).cells == 1
+    plan = model.plan(39, free=10**15)
+    assert plan.cells == passes.ENOUGH["cpu"] // 41
+    assert model.plan(10 * passes.ENOUGH["cpu"], free=10**15).cells == 1
 
 
 def test_blocks_are_calculated_twice_only_when_memory_asks_for_it(model):
     plain, saving = (cell_bytes(model.config, 99, 4, checkpointing) * 2 for checkpointing in (False, True))
     assert saving < plain
-    enough = plan_pass(model, 99, layer=0, gradient=True, free=int(plain / 0.8) + 99)
+    enough = model.plan(97, layer=0, gradient=True, free=int(plain / 0.8) + 99)
     assert (enough.checkpointing, enough.cells, enough.fits) == (False, 1, True)
-    scarce = plan_pass(model, 99, layer=0, gradient=True, free=int(plain / 0.8) - 99)
+    scarce = model.plan(97, layer=0, gradient=True, free=int(plain / 0.8) - 99)
     assert (scarce.checkpointing, scarce.fits) == (True, True)
-    hopeless = plan_pass(model, 99, layer=0, gradient=True, free=int(saving / 0.8) - 99)
+    hopeless = model.plan(97, layer=0, gradient=True, free=int(saving / 0.8) - 99)
     assert (hopeless.checkpointing, hopeless.cells, hopeless.fits) == (True, 1, False)
-    assert not plan_pass(model, 99, free=1000).checkpointing, "there is nothing to save without gradients"
+    assert not model.plan(97, free=1000).checkpointing, "there is nothing to save without gradients"
 
 
 def test_gradients_cost_by_the_blocks_after_the_site(model):
-    needed = [plan_pass(model, 41, layer=i, gradient=True, free=10**12).cell_bytes for i in range(5)]
+    needed = [model.plan(39, layer=i, gradient=True, free=10**12).cell_bytes for i in range(5)]
     steps = {needed[i] - needed[i + 1] for i in range(3)}
     assert len(steps) == 1
     assert min(steps) > 0
-    assert needed[4] == plan_pass(model, 41, free=10**12).cell_bytes, "after the last block nothing is kept"
+    assert needed[4] == model.plan(39, free=10**12).cell_bytes, "after the last block nothing is kept"
     with pytest.raises(ModelError, match="layer 5 does not exist"):
-        plan_pass(model, 41, layer=5, gradient=True)
+        model.plan(39, layer=5, gradient=True)
 
 
 def test_half_precision_halves_the_blocks_and_not_the_stream(model):
     half, whole = cell_bytes(LARGE, 19_266, size=2), cell_bytes(LARGE, 19_266)
     assert 0.5 < half / whole < 0.9
     model.compute_dtype = torch.bfloat16
-    assert plan_pass(model, 41, free=10**9).cell_bytes == int(2 * cell_bytes(model.config, 41, size=2))
+    assert model.plan(39, free=10**9).cell_bytes == int(2 * cell_bytes(model.config, 41, size=2))
     model.compute_dtype = None
 
 
@@ -84,17 +88,18 @@ def test_the_plan_is_said_in_one_line():
 def test_free_memory_is_what_the_system_says_within_the_limit_of_a_container(monkeypatch):
     free = free_memory(CPU)
     assert 10**8 < free < 10**15
-    monkeypatch.setattr(memory, "_container_memory", lambda: 12_345)
+    monkeypatch.setattr(passes, "_container_memory", lambda: 12_345)
     assert free_memory(CPU) == 12_345
-    plan = plan_pass(AidoCell(AidoConfig(97, 26, 5, 2, 59)), 41)
+    plan = AidoCell(AidoConfig(97, 26, 5, 2, 59)).plan(39)
     assert plan.free == 12_345
 
 
 PEAK = """
 import json, os
 import torch
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.memory import cell_bytes
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import AidoConfig
+from cellprism.models.aido.memory import cell_bytes
 from cellprism.types import CellBatch
 
 TOKENS, BLOCKS = 701, 4
@@ -135,7 +140,7 @@ def test_the_count_holds_against_the_peak_that_the_system_measures():
     """Per cell, from passes of 1 and 4; without the heap that keeps freed pieces, which ``SLACK`` is for.
 
     The count is of tensors, which are the same on every processor. What kernels lay aside besides is not known for all
-    of them in bfloat16, so there the plan, which has ``SLACK`` in it, is an upper bound and the count alone need not be.
+    of them in bfloat16: there the plan, which has ``SLACK`` in it, is an upper bound, and the count alone need not be.
     """
     status = Path("/proc/self/status")
     if not status.is_file() or "VmHWM" not in status.read_text():

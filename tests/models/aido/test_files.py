@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.aido import AidoCell, AidoConfig
-from cellprism.models.aido_files import CONFIG, GENES, PICKLED, WEIGHTS, published_name, recognises, save
+from cellprism.models.aido.files import CONFIG, GENES, PICKLED, WEIGHTS, load, published_name, recognises, save
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import AidoConfig
 from cellprism.types import CellBatch
 from models.conftest import REDUCED, same_weights
 
@@ -27,7 +28,7 @@ def tensors() -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def reference() -> AidoCell:
-    return AidoCell.load(FEW)
+    return load(FEW)
 
 
 def write_model(folder: Path, tensors: dict[str, torch.Tensor], settings: dict | None = SETTINGS, **metadata) -> Path:
@@ -40,7 +41,7 @@ def write_model(folder: Path, tensors: dict[str, torch.Tensor], settings: dict |
 
 def test_a_folder_and_the_file_in_it_are_the_same_model(tmp_path, tensors, reference):
     folder = write_model(tmp_path / "AIDO.Cell-tiny", tensors)
-    by_folder, by_file = AidoCell.load(folder), AidoCell.load(str(folder / WEIGHTS))
+    by_folder, by_file = load(folder), load(Path(folder / WEIGHTS))
     assert same_weights(by_folder, reference)
     assert same_weights(by_file, reference)
     assert by_folder.config == by_file.config == reference.config
@@ -50,7 +51,7 @@ def test_a_folder_and_the_file_in_it_are_the_same_model(tmp_path, tensors, refer
 
 def test_the_configuration_may_stand_in_the_files_metadata(tmp_path, tensors, reference):
     folder = write_model(tmp_path, tensors, settings=None, config=json.dumps(SETTINGS))
-    assert AidoCell.load(folder / WEIGHTS).config == reference.config
+    assert load(folder / WEIGHTS).config == reference.config
 
 
 def test_a_loaded_model_is_ready_to_run_and_asks_for_no_gradients(reference):
@@ -59,29 +60,30 @@ def test_a_loaded_model_is_ready_to_run_and_asks_for_no_gradients(reference):
 
 
 @pytest.mark.parametrize("prefix", ["", BODY])
-def test_a_bare_encoder_loads_with_a_loud_word_and_refuses_to_predict(tmp_path, tensors, reference, prefix):
+def test_a_bare_encoder_loads_with_a_loud_word_and_predicts_nothing(tmp_path, tensors, reference, prefix):
     body = {k.replace(BODY, prefix, 1): v for k, v in tensors.items() if not k.startswith(HEAD)}
     folder = write_model(tmp_path, body)
-    with pytest.warns(UserWarning, match=r"no prediction head \(cls.*nothing can be steered"):
-        model = AidoCell.load(folder)
+    with pytest.warns(UserWarning, match=r"no prediction head \(cls.*embeddings alone can be steered"):
+        model = load(folder)
     io = load_file(REDUCED / "aido_tiny_2blocks_io.safetensors")
     gene = torch.cat([torch.arange(97), torch.tensor([-1, -1])])
     batch = CellBatch(io["plain.input"], gene, (gene >= 0).expand(2, -1), torch.arange(2))
     x = model.residual(batch, 1)
     assert torch.equal(x, reference.residual(batch, 1)), "residuals do not need a head"
-    with pytest.raises(ModelError, match=r"no prediction head.*load the full published file"):
-        model.resume(batch, 1, x)
+    out, whole = model.resume(batch, 1, x), reference.resume(batch, 1, x)
+    assert (model.predicts, out.expression) == ("nothing", None)
+    assert torch.equal(out.embedding, whole.embedding)
 
 
 def test_the_decoders_bias_may_be_published_twice_or_under_either_name(tmp_path, tensors, reference):
     tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].clone()
-    assert same_weights(AidoCell.load(write_model(tmp_path / "both", tensors)), reference)
+    assert same_weights(load(write_model(tmp_path / "both", tensors)), reference)
     del tensors["cls.predictions.bias"]
-    assert same_weights(AidoCell.load(write_model(tmp_path / "other", tensors)), reference)
+    assert same_weights(load(write_model(tmp_path / "other", tensors)), reference)
 
 
 def test_weights_in_half_precision_are_run_in_single(tmp_path, tensors):
-    model = AidoCell.load(write_model(tmp_path, {k: v.bfloat16() for k, v in tensors.items()}))
+    model = load(write_model(tmp_path, {k: v.bfloat16() for k, v in tensors.items()}))
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
@@ -90,7 +92,7 @@ def test_root_mean_square_norms_are_told_by_their_missing_biases(tmp_path):
     model = AidoCell(AidoConfig(11, 14, 2, 2, 19, norm="rms"))
     assert not any("norm" in name and name.endswith("bias") for name in model.state_dict())
     save(model, tmp_path, {})
-    loaded = AidoCell.load(tmp_path)
+    loaded = load(tmp_path)
     assert loaded.config.norm == "rms"
     assert isinstance(loaded.final_norm, torch.nn.RMSNorm)
     assert same_weights(loaded, model)
@@ -101,50 +103,50 @@ def test_shards_of_a_folder_are_put_together(tmp_path, tensors, reference):
     for i, part in enumerate((names[:7], names[7:20], names[20:])):
         save_file({n: tensors[n] for n in part}, tmp_path / f"model-{i + 1:05}-of-00003.safetensors")
     (tmp_path / CONFIG).write_text(json.dumps(SETTINGS))
-    assert same_weights(AidoCell.load(tmp_path), reference)
+    assert same_weights(load(tmp_path), reference)
 
 
 def test_checkpoints_and_scratch_files_beside_the_weights_are_left_alone(tmp_path, tensors, reference):
     folder = write_model(tmp_path, tensors)
     save_file({"average.x": torch.zeros(3)}, folder / "checkpoint.safetensors")
     (folder / ".model.safetensors.abc.safetensors").write_bytes(b"half a file")
-    assert same_weights(AidoCell.load(folder), reference)
+    assert same_weights(load(folder), reference)
 
 
 def test_a_missing_tensor_is_named(tmp_path, tensors):
     del tensors["bert.encoder.layer.1.mlp.gate_proj.bias"]
     with pytest.raises(ModelError, match=r"1 missing \(such as \['bert.encoder.layer.1.mlp.gate_proj.bias'\]\)"):
-        AidoCell.load(write_model(tmp_path, tensors))
+        load(write_model(tmp_path, tensors))
 
 
 def test_a_head_of_which_only_a_part_is_there_is_no_head(tmp_path, tensors):
     del tensors["cls.predictions.transform.dense.weight"]
     with pytest.raises(ModelError, match="cls.predictions.transform.dense.weight"):
-        AidoCell.load(write_model(tmp_path, tensors))
+        load(write_model(tmp_path, tensors))
 
 
 def test_an_unknown_tensor_is_named(tmp_path, tensors):
     tensors["bert.pooler.weight"] = torch.zeros(3)
     with pytest.raises(ModelError, match=r"0 missing.*1 unknown \(such as \['bert.pooler.weight'\]\)"):
-        AidoCell.load(write_model(tmp_path, tensors))
+        load(write_model(tmp_path, tensors))
 
 
 def test_a_tensor_of_the_wrong_shape_is_named_with_both_shapes(tmp_path, tensors):
     name = "bert.encoder.layer.0.attention.self.key.weight"
     tensors[name] = tensors[name][:, :61].contiguous()
     with pytest.raises(ModelError, match=rf"{name} has shape \(64, 61\), expected \(64, 64\)"):
-        AidoCell.load(write_model(tmp_path, tensors))
+        load(write_model(tmp_path, tensors))
 
 
 def test_a_table_that_is_no_table_is_named(tmp_path, tensors):
     tensors["bert.position_embedding.weight"] = torch.zeros(99)
     with pytest.raises(ModelError, match=r"bert.position_embedding.weight has shape \(99,\), expected two axes"):
-        AidoCell.load(write_model(tmp_path, tensors))
+        load(write_model(tmp_path, tensors))
 
 
 def test_another_models_file_is_recognised_as_such(tmp_path):
     with pytest.raises(ModelError, match="lacks tensor bert.position_embedding.weight: not an AIDO.Cell model"):
-        AidoCell.load(write_model(tmp_path, {"transformer.h.0.weight": torch.zeros(3, 5)}))
+        load(write_model(tmp_path, {"transformer.h.0.weight": torch.zeros(3, 5)}))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
@@ -153,34 +155,34 @@ def test_a_truncated_file_is_damaged(tmp_path, tensors, share):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(DamagedError, match=r"model.safetensors is not a readable safetensors file"):
-        AidoCell.load(tmp_path)
+        load(tmp_path)
 
 
 def test_a_configuration_that_is_not_json_is_damaged(tmp_path, tensors):
     folder = write_model(tmp_path / "beside", tensors)
     (folder / CONFIG).write_text('{"num_attention_heads": ')
     with pytest.raises(DamagedError, match=r"config.json is not readable JSON"):
-        AidoCell.load(folder)
+        load(folder)
     folder = write_model(tmp_path / "inside", tensors, settings=None, config='{"num_attention')
     with pytest.raises(DamagedError, match="the configuration in the metadata .* is not JSON"):
-        AidoCell.load(folder)
+        load(folder)
 
 
 def test_a_configuration_without_the_number_of_heads_says_that_no_shape_can_tell(tmp_path, tensors):
     with pytest.raises(ModelError, match="does not say num_attention_heads"):
-        AidoCell.load(write_model(tmp_path, tensors, settings={"hidden_size": 64}))
+        load(write_model(tmp_path, tensors, settings={"hidden_size": 64}))
 
 
 def test_no_configuration_at_all_is_told_where_it_may_stand(tmp_path, tensors):
     with pytest.raises(ModelError, match=r"expected config.json beside it or a 'config' entry in its metadata"):
-        AidoCell.load(write_model(tmp_path, tensors, settings=None))
+        load(write_model(tmp_path, tensors, settings=None))
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty", "lost.safetensors"])
 def test_a_path_without_weights_is_told_what_was_expected(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match=r"no model at .*: expected a .safetensors file or a folder that holds one"):
-        AidoCell.load(tmp_path / name)
+        load(tmp_path / name)
 
 
 @pytest.fixture
@@ -197,7 +199,7 @@ def own(tmp_path) -> tuple[AidoCell, Path, dict]:
 def test_what_is_saved_comes_back_bit_for_bit_with_genes_and_card(own):
     model, folder, card = own
     for path in (folder, folder / WEIGHTS):
-        loaded = AidoCell.load(path)
+        loaded = load(path)
         assert same_weights(loaded, model)
         assert loaded.config == model.config
         assert loaded.gene_table == model.gene_table
@@ -207,9 +209,9 @@ def test_what_is_saved_comes_back_bit_for_bit_with_genes_and_card(own):
 def test_a_gene_list_may_be_given_and_must_fit(own):
     _, folder, _ = own
     other = GeneTable.of(["X1", "X2", "X3"])
-    assert AidoCell.load(folder, other).genes == ("X1", "X2", "X3")
+    assert load(folder, other).genes == ("X1", "X2", "X3")
     with pytest.raises(ModelError, match="2 genes but the model's position embedding has room for 3"):
-        AidoCell.load(folder, GeneTable.of(["X1", "X2"]))
+        load(folder, GeneTable.of(["X1", "X2"]))
 
 
 def test_saved_names_are_the_published_ones(own, tensors):
@@ -226,17 +228,17 @@ def test_saving_again_replaces_the_files_and_leaves_no_scratch(own):
     model, folder, card = own
     save(model.reinitialised(1), folder, {**card, "revision": "r8"})
     assert sorted(p.name for p in folder.iterdir()) == sorted([WEIGHTS, CONFIG, GENES])
-    assert AidoCell.load(folder).revision == "r8"
+    assert load(folder).revision == "r8"
 
 
 def test_the_published_pickle_loads_as_tensors_and_gives_way_to_safetensors(tmp_path, tensors, reference):
     (tmp_path / CONFIG).write_text(json.dumps(SETTINGS))
     torch.save(tensors, tmp_path / PICKLED)
-    assert same_weights(AidoCell.load(tmp_path), reference)
-    assert same_weights(AidoCell.load(tmp_path / PICKLED), reference)
+    assert same_weights(load(tmp_path), reference)
+    assert same_weights(load(tmp_path / PICKLED), reference)
     (tmp_path / PICKLED).write_bytes(b"never opened")
     save_file(tensors, tmp_path / WEIGHTS)
-    assert same_weights(AidoCell.load(tmp_path), reference)
+    assert same_weights(load(tmp_path), reference)
 
 
 def test_a_pickle_that_holds_more_than_tensors_is_not_loaded(tmp_path):
@@ -245,7 +247,7 @@ def test_a_pickle_that_holds_more_than_tensors_is_not_loaded(tmp_path):
     with pytest.raises(
         ModelError, match=r"pytorch_model.bin holds more than tensors .*could run code; use .*safetensors"
     ):
-        AidoCell.load(tmp_path)
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.99])
@@ -255,7 +257,7 @@ def test_a_truncated_pickle_is_damaged(tmp_path, tensors, share):
     whole = (tmp_path / PICKLED).read_bytes()
     (tmp_path / PICKLED).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(DamagedError, match=r"pytorch_model.bin is not a readable file of weights"):
-        AidoCell.load(tmp_path)
+        load(tmp_path)
 
 
 SAID = SETTINGS | {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 88, "bin_num": 100,
@@ -265,7 +267,7 @@ SAID = SETTINGS | {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size
 @pytest.mark.parametrize("positions", [97, 99])
 def test_sizes_that_are_stated_and_right_are_not_spoken_of(tmp_path, tensors, reference, positions):
     folder = write_model(tmp_path, tensors, SAID | {"max_position_embeddings": positions})
-    assert AidoCell.load(folder).config == reference.config
+    assert load(folder).config == reference.config
 
 
 @pytest.mark.parametrize(
@@ -282,20 +284,20 @@ def test_where_settings_and_tensors_disagree_both_are_said_and_the_tensors_count
 ):
     folder = write_model(tmp_path, tensors, SAID | wrong)
     with pytest.warns(UserWarning, match=rf"disagree \(.*{message}.*; the tensors count.*number of heads"):
-        assert AidoCell.load(folder).config == reference.config
+        assert load(folder).config == reference.config
 
 
 def test_the_licence_of_a_copy_is_read_from_its_readme(tmp_path, tensors):
     folder = write_model(tmp_path, tensors)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
-    assert AidoCell.load(folder).licence == "apache-2.0"
+    assert load(folder).licence == "apache-2.0"
 
 
 def test_the_gene_list_may_be_given_as_a_file(own, tmp_path):
     _, folder, _ = own
     path = tmp_path / "list.tsv"
     path.write_text("gene_name\tindex\nX3\t2\nX1\t0\nX2\t1\n")
-    assert AidoCell.load(folder, path).genes == AidoCell.load(folder, str(path)).genes == ("X1", "X2", "X3")
+    assert load(folder, path).genes == load(folder, str(path)).genes == ("X1", "X2", "X3")
 
 
 def test_a_model_is_recognised_by_its_configuration_or_its_tensors_names(tmp_path, tensors, own):
@@ -320,14 +322,14 @@ def test_what_is_no_model_of_this_family_is_not_recognised(tmp_path, tensors):
 
 def test_leaving_genes_out_of_a_published_model_is_an_option_that_marks_it(tmp_path, tensors):
     folder = write_model(tmp_path, tensors)
-    marked = AidoCell.load(folder, gene_subset=True)
+    marked = load(folder, gene_subset=True)
     assert marked.config.gene_subset
     assert marked.config.total == "cell"
     assert len(marked.card["limits"]) == 1
     assert "were left out, while the model was trained on all 97 at once" in marked.card["limits"][0]
-    assert "limits" not in AidoCell.load(folder).card
+    assert "limits" not in load(folder).card
 
 
 def test_a_model_trained_on_subsets_needs_no_mark(own):
     _, folder, card = own
-    assert AidoCell.load(folder, gene_subset=True).card == card
+    assert load(folder, gene_subset=True).card == card

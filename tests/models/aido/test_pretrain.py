@@ -10,9 +10,8 @@ from scipy.stats import chisquare, kstest
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, ConfigError, ModelError
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_files import save
-from cellprism.models.pretrain import (
+from cellprism.models.aido.files import load, save
+from cellprism.models.aido.pretrain import (
     Counts,
     PretrainConfig,
     draw,
@@ -22,7 +21,7 @@ from cellprism.models.pretrain import (
     masked_error,
     pretrain,
 )
-from cellprism.models.pretrain_state import history
+from cellprism.models.aido.pretrain_state import history
 from models.conftest import same_weights
 from models.planted import GENES, QUICK, TABLE, planted_cells
 
@@ -84,7 +83,7 @@ def test_the_reported_error_is_that_of_the_model_which_is_kept(counts, split, tr
 def test_the_trained_folder_loads_as_a_model_with_its_checkpoint_beside(trained, cells):
     model, folder, _ = trained
     save(model, folder, {"name": "planted"})
-    loaded = AidoCell.load(folder)
+    loaded = load(folder)
     assert same_weights(loaded, model)
     assert loaded.config.gene_subset
     assert loaded.config.total == "cell"

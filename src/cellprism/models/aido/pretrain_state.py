@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.models.aido import AidoCell
+from cellprism.models.aido.model import AidoCell
 from cellprism.store.atomic import replacing, write_text
 from cellprism.store.inside import appending, check_plain
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.models.pretrain import pretrain
-from cellprism.models.pretrain_state import CHECKPOINT, METRICS, history, record
+from cellprism.models.aido.pretrain import pretrain
+from cellprism.models.aido.pretrain_state import CHECKPOINT, METRICS, history, record
 from models.conftest import same_weights
 from models.planted import TABLE, TWENTY_THREE, planted_cells
 
@@ -21,7 +21,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from models.planted import TABLE, TWENTY_THREE, planted_cells
-from cellprism.models.pretrain import pretrain
+from cellprism.models.aido.pretrain import pretrain
 
 def kill(step, figures):
     if step == 17:

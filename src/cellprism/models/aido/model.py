@@ -11,15 +11,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -28,46 +27,10 @@ from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.cells.totals import totals_of
 from cellprism.errors import ModelError
-from cellprism.models.aido_input import DEPTH_TOKENS, model_input
-from cellprism.types import CellBatch, CellOutput, Site
-
-
-@dataclass(frozen=True)
-class AidoConfig:
-    """Sizes and input conventions of one model of the family."""
-
-    n_genes: int
-    """Genes in the model's list; the input has two more tokens, for depth."""
-    hidden: int
-    """Width of the residual stream (d_model)."""
-    layers: int
-    """Number of blocks."""
-    heads: int
-    """Attention heads; the head dimension is hidden / heads."""
-    intermediate: int
-    """Width of the SwiGLU feed-forward layer."""
-    norm: Literal["layer", "rms"] = "layer"
-    """LayerNorm or RMSNorm; read off the presence of norm biases when loading."""
-    bins: int = 100
-    """Value bins of the input embedding."""
-    bin_alpha: float = 1.0
-    """Weight of the residual path in the bin scores."""
-    eps: float = 1e-5
-    """Added to variances in the norms."""
-    mask_value: float = -1.0
-    """Input value that stands for a hidden token."""
-    pad_value: float = -2.0
-    """Input value that stands for no token."""
-    gene_subset: bool = False
-    """True: absent genes are left out (trained that way). False: absent genes are zeros, as in the published models."""
-    total: Literal["aligned", "cell"] = "aligned"
-    """Counts per ten thousand of what: the model's genes (published models) or all counts of the cell."""
-
-    def __post_init__(self):
-        if self.heads < 1 or self.hidden % self.heads:
-            raise ModelError(
-                f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json"
-            )
+from cellprism.models.aido.memory import plan_pass
+from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
+from cellprism.models.aido.settings import AidoConfig
+from cellprism.types import CellBatch, CellOutput, OutputKind, PassPlan, Site
 
 
 class ValueEmbedding(nn.Module):
@@ -143,8 +106,11 @@ class AidoCell(nn.Module):
     ``gene_table`` may be missing for weights that come without a gene list; such a model runs on batches made by
     hand but cannot read cells. ``compute_dtype`` is what the blocks calculate in: float32, bfloat16, or None for
     bfloat16 on a GPU and float32 elsewhere. With ``checkpointing``, gradients through ``resume`` keep one residual a
-    block and calculate the rest again: a third more time, a fraction of the memory (``models.memory`` decides).
+    block and calculate the rest again: a third more time, a fraction of the memory (``plan`` decides).
     """
+
+    family = "aido"
+    tokens: Literal["genes"] = "genes"
 
     def __init__(
         self,
@@ -175,15 +141,6 @@ class AidoCell(nn.Module):
         self.head = Head(config) if head else None
         self.compute_dtype: torch.dtype | None = None
         self.checkpointing = False
-
-    @classmethod
-    def load(
-        cls, path: str | Path, genes: GeneTable | Path | str | None = None, gene_subset: bool = False
-    ) -> "AidoCell":
-        """Load a folder or one file of weights, published or ours; see ``cellprism.models.aido_files.load``."""
-        from cellprism.models.aido_files import load
-
-        return load(Path(path), genes, gene_subset)
 
     @classmethod
     def random(
@@ -218,6 +175,25 @@ class AidoCell(nn.Module):
         fresh.compute_dtype = self.compute_dtype
         return fresh.eval().requires_grad_(False)
 
+    @property
+    def predicts(self) -> OutputKind:
+        """Expression, where the weights came with their prediction head."""
+        return "nothing" if self.head is None else "expression"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie, and everything is computed."""
+        return self.position_embedding.weight.device
+
+    def mask(self, batch: CellBatch, hidden: Bool[Tensor, "cell token"]) -> CellBatch:
+        """The batch with the input value of a hidden gene at the tokens ``hidden``."""
+        return replace(batch, values=batch.values.masked_fill(hidden, self.config.mask_value))
+
+    def plan(self, n_genes: int, *, layer: int = 0, gradient: bool = False, free: int | None = None) -> PassPlan:
+        """How many cells of ``n_genes`` measured genes fit into a pass; see ``aido.memory.plan_pass``."""
+        tokens = (n_genes if self.config.gene_subset else self.config.n_genes) + DEPTH_TOKENS
+        return plan_pass(self.config, self.block_dtype, self.device, tokens, layer, gradient, free)
+
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).
 
@@ -234,7 +210,7 @@ class AidoCell(nn.Module):
         counts = sp.csr_matrix(adata.X)
         totals = totals_of(adata, counts, own_genes=self.config.total == "aligned").astype(np.float32)
         refuse_empty(totals)
-        device = self.position_embedding.weight.device
+        device = self.device
         for start in range(0, adata.n_obs, size):
             rows = slice(start, min(start + size, adata.n_obs))
             dense = torch.from_numpy(counts[rows].toarray().astype(np.float32))
@@ -300,31 +276,21 @@ class AidoCell(nn.Module):
     @property
     def block_dtype(self) -> torch.dtype:
         """What the blocks calculate in where the model lies now."""
-        kind = self.position_embedding.weight.device.type
-        return self.compute_dtype or (torch.bfloat16 if kind == "cuda" else torch.float32)
+        return self.compute_dtype or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
 
     def _precision(self) -> AbstractContextManager:
         """For blocks only: under autocast a residual stream in float32 stays in float32, and so do its norms."""
         if self.block_dtype == torch.float32:
             return nullcontext()  # a caller's own autocast, as in pretraining, is left alone
-        return torch.autocast(self.position_embedding.weight.device.type, dtype=self.block_dtype)
+        return torch.autocast(self.device.type, dtype=self.block_dtype)
 
     def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
-        """The rest of the forward pass from the residual stream after block ``layer``.
-
-        Raises:
-            ModelError: the weights came without a head, so nothing can be predicted.
-        """
-        if self.head is None:
-            raise ModelError(
-                f"the weights of {self.name!r} have no prediction head (cls.*), so expression cannot be predicted and "
-                "nothing can be steered; load the full published file instead of the bare encoder"
-            )
+        """The rest of the forward pass from the residual stream after ``layer``; without a head, embeddings alone."""
         site = Site(layer, self.n_layers)
         x = self.final_norm(self._through(x, site.layer + 1, self.n_layers))
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
-        return CellOutput(self.head(x)[:, batch.gene >= 0], embedding, x)
+        return CellOutput(None if self.head is None else self.head(x)[:, batch.gene >= 0], embedding, x)
 
     def settings(self) -> dict[str, object]:
         """The configuration as plain JSON values."""

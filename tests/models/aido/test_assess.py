@@ -6,8 +6,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
-from cellprism.models.aido import AidoCell
-from cellprism.models.assess import (
+from cellprism.models.aido.assess import (
     PENALTIES,
     assess,
     expression_of,
@@ -15,7 +14,8 @@ from cellprism.models.assess import (
     pooled_residuals,
     predict_masked,
 )
-from cellprism.models.pretrain import held_out_cells
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.pretrain import held_out_cells
 from models.planted import CELLS, GENES, TABLE, planted_cells
 
 SHARE, SEED = 0.3, 5

@@ -1,7 +1,7 @@
 """AIDO.Cell weights on disk: the published tensor names, with or without prediction head, and our own folders.
 
 - A published file names its tensors ``bert.*`` and ``cls.*``; one saved from the base model has neither the ``bert.``
-  prefix nor a head. Both load; a missing head is said as a warning, since nothing can be steered without it.
+  prefix nor a head. Both load; a missing head is said as a warning, since nothing can be said of genes without it.
 - Sizes come from the tensors; ``config.json`` (or the file's metadata) supplies what shapes cannot tell: heads, eps.
   Where the two disagree, the tensors count and both are said.
 - The published repositories hold ``pytorch_model.bin``, a pickle. It is read by torch's loader for tensors alone, which
@@ -11,6 +11,7 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,10 +24,10 @@ from torch import Tensor
 
 from cellprism.cells.genes import GeneTable, read_gene_table, write_gene_table
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.aido import AidoCell
-from cellprism.models.aido_genes import cached_gene_list, fetch_gene_list
-from cellprism.models.aido_settings import CONFIG, config_of, published_card, read_settings
-from cellprism.models.tensors import fill
+from cellprism.models.aido.gene_list import cached_gene_list, fetch_gene_list
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import CONFIG, config_of, published_card, read_settings
+from cellprism.models.load_tensors import fill
 from cellprism.store.atomic import read_json, replacing, write_json
 from cellprism.store.download import Progress
 
@@ -139,19 +140,19 @@ def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: b
     fill(model, tensors, published_name, path)
     if not head:
         warnings.warn(
-            f"{path} has no prediction head (cls.*): residuals can be read, but expression cannot be predicted "
-            "and nothing can be steered",
+            f"{path} has no prediction head (cls.*): expression cannot be predicted, and embeddings alone can be "
+            "steered; load the full published file instead of the bare encoder",
             stacklevel=3,
         )
     return model.eval().requires_grad_(False)
 
 
-def save(model: AidoCell, folder: Path, card: dict[str, Any]) -> None:
+def save(model: AidoCell, folder: Path, card: Mapping[str, Any]) -> None:
     """Write weights (published names), ``config.json`` and ``genes.tsv`` into ``folder``; ``card`` joins the config."""
     tensors = {published_name(k): v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with replacing(folder / WEIGHTS) as scratch:
         save_file(tensors, scratch, metadata={"format": "pt"})
-    config = {"model_type": MODEL_TYPE, **model.settings(), "card": card}
+    config = {"model_type": MODEL_TYPE, **model.settings(), "card": dict(card)}
     write_json(folder / CONFIG, config)
     if model.gene_table is not None:
         with replacing(folder / GENES) as scratch:

@@ -7,15 +7,15 @@
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.aido import AidoConfig
-from cellprism.models.aido_input import DEPTH_TOKENS
+from cellprism.models.aido.model_input import DEPTH_TOKENS
 from cellprism.models.hub import KNOWN_LICENCES, licence_of, origin
 from cellprism.store.atomic import read_json
 
@@ -29,6 +29,44 @@ PUBLISHED_NAMES = {
     "norm": "normalization_type",
 }
 """Settings that tensors tell too: ours, and what the published configuration calls them."""
+
+
+@dataclass(frozen=True)
+class AidoConfig:
+    """Sizes and input conventions of one model of the family."""
+
+    n_genes: int
+    """Genes in the model's list; the input has two more tokens, for depth."""
+    hidden: int
+    """Width of the residual stream (d_model)."""
+    layers: int
+    """Number of blocks."""
+    heads: int
+    """Attention heads; the head dimension is hidden / heads."""
+    intermediate: int
+    """Width of the SwiGLU feed-forward layer."""
+    norm: Literal["layer", "rms"] = "layer"
+    """LayerNorm or RMSNorm; read off the presence of norm biases when loading."""
+    bins: int = 100
+    """Value bins of the input embedding."""
+    bin_alpha: float = 1.0
+    """Weight of the residual path in the bin scores."""
+    eps: float = 1e-5
+    """Added to variances in the norms."""
+    mask_value: float = -1.0
+    """Input value that stands for a hidden token."""
+    pad_value: float = -2.0
+    """Input value that stands for no token."""
+    gene_subset: bool = False
+    """True: absent genes are left out (trained that way). False: absent genes are zeros, as in the published models."""
+    total: Literal["aligned", "cell"] = "aligned"
+    """Counts per ten thousand of what: the model's genes (published models) or all counts of the cell."""
+
+    def __post_init__(self):
+        if self.heads < 1 or self.hidden % self.heads:
+            raise ModelError(
+                f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json"
+            )
 
 
 def read_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
