@@ -99,7 +99,8 @@ class PlainSteps:
 
 def firing(pairs: Pairs) -> Int[Tensor, " feature"]:
     """Tokens at which each feature has a value that is not zero."""
-    return torch.bincount(pairs.features[pairs.values != 0], minlength=pairs.n_features)
+    counts = torch.zeros(pairs.n_features, dtype=torch.long, device=pairs.features.device)
+    return counts.index_add_(0, pairs.features, (pairs.values != 0).long())
 
 
 def _within(pairs: Pairs, low: int, high: int) -> Pairs:
