@@ -151,7 +151,7 @@ def speed() -> dict:
 
 
 def floor(x, encoder, b_enc) -> dict[str, float]:
-    """Seconds of the encoder's product alone, which no step can do without: by torch (MKL) and by oneDNN, in float32."""
+    """Seconds of the encoder's product alone, which no step can do without: by torch (MKL) and by oneDNN."""
     import torch
 
     from cellprism.sae.kernels.product import Product, has_onednn

@@ -21,12 +21,13 @@ from cellprism.equations.sparse import (
 from cellprism.sae.kernels.product import Precision
 from cellprism.sae.step import Backward
 
-SLICE = 1 << 21  # pre-activations computed at once
+SLICE = 1 << 21  # pre-activations computed at once on a processor
+LARGE_SLICE = 1 << 27  # and elsewhere, where there is no cache to stay in
 
 
 def sliced(x: Float[Tensor, "token d_model"], n_features: int) -> tuple[Tensor, ...]:
     """Stretches of tokens whose pre-activations fit a processor's cache: faster, and memory stays flat."""
-    return x.split(max(256, SLICE // n_features))
+    return x.split(max(256, (SLICE if x.device.type == "cpu" else LARGE_SLICE) // n_features))
 
 
 class PlainSteps:
