@@ -4,6 +4,7 @@
 
 Peers are installed into an environment of their own (.venv-peers), where everything runs in one process, step about.
 Speed is at d 640, 5,120 features, k 32, batch 4,096; a ratio is the median over rounds of the two times in that round.
+The floor beside it is the encoder's product alone, by MKL or oneDNN, whichever is faster in that round.
 Quality is at equal tokens, width and k over three seeds, on residuals of the bundled model and a synthetic dictionary;
 each is shown at the best of three learning rates. Results go to benchmarks/results/sae.json.
 """
@@ -113,6 +114,7 @@ def speed() -> dict:
         "cellprism, plain torch": Ours(shape, sample, plain=True, weights=copied()),
     }
     times: dict[str, dict[str, list[float]]] = {kind: {name: [] for name in methods} for kind in ("train", "encode")}
+    floors: dict[str, list[float]] = {kind: [] for kind in times}
     for number in range(ROUNDS + 1):  # the first warms up
         order = list(methods)
         for name in order[number % len(order) :] + order[: number % len(order)]:
@@ -122,12 +124,19 @@ def speed() -> dict:
                 began = time.perf_counter()
                 work()
                 times[kind][name].append(time.perf_counter() - began)
+        for kind, x in (("train", batch), ("encode", held)):
+            floors[kind].append(min(floor(x, same["encoder"], same["b_enc"]).values()))
         print(f"round {number}", {n: round(BATCH / t[-1]) for n, t in times["train"].items()}, flush=True)
     found: dict = {"shape": {"d_model": 640, "features": 5120, "k": 32, "batch": BATCH, "rounds": ROUNDS}}
     for kind, tokens in (("train", BATCH), ("encode", len(held))):
         clean = {name: t[1:] for name, t in times[kind].items()}
         found[kind] = {
             "tokens_per_second": {name: round(tokens / statistics.median(t)) for name, t in clean.items()},
+            "encoder_product_alone_tokens_per_second": round(tokens / statistics.median(floors[kind][1:])),
+            "times_the_encoder_product_alone": {
+                name: round(statistics.median(o / f for o, f in zip(clean[name], floors[kind][1:], strict=True)), 2)
+                for name in methods
+            },
             "times_as_fast_as": {
                 peer: {
                     name: round(statistics.median(p / o for p, o in zip(clean[peer], clean[name], strict=True)), 2)
@@ -138,6 +147,22 @@ def speed() -> dict:
         }  # fmt: skip
     found["held_out_explained_variance"] = {name: round(explained(m, held), 4) for name, m in methods.items()}
     found["note"] = "dense autograd and cellprism start from the same weights and see the same batches"
+    return found
+
+
+def floor(x, encoder, b_enc) -> dict[str, float]:
+    """Seconds of the encoder's product alone, which no step can do without: by torch (MKL) and by oneDNN."""
+    import torch
+
+    from cellprism.sae.kernels.product import Product, has_onednn
+
+    found = {}
+    for name, onednn in (("torch", False), ("oneDNN", has_onednn(torch.float32))):
+        if onednn or name == "torch":
+            product = Product(encoder, b_enc, onednn)
+            began = time.perf_counter()
+            product(x)
+            found[name] = time.perf_counter() - began
     return found
 
 

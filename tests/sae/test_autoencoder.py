@@ -5,7 +5,7 @@ import torch
 
 from cellprism.equations.sparse import decode, preactivations, top_k
 from cellprism.errors import ConfigError, InputError
-from cellprism.sae import autoencoder, steps
+from cellprism.sae import autoencoder, plain_step
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import SparseCode
 from sae.conftest import D_MODEL, FEATURES, K
@@ -38,8 +38,8 @@ def test_encoding_and_decoding_are_the_equations(sae, vectors):
 def test_encoding_in_slices_changes_nothing(sae, monkeypatch):
     x = torch.randn(1031, D_MODEL, generator=torch.Generator().manual_seed(3))
     whole = sae.encode(x)
-    monkeypatch.setattr(steps, "SLICE", 1)
-    monkeypatch.setattr(autoencoder, "steps_for", lambda x: steps.PlainSteps())
+    monkeypatch.setattr(plain_step, "SLICE", 1)
+    monkeypatch.setattr(autoencoder, "steps_for", lambda x: plain_step.PlainSteps())
     torch.testing.assert_close(_dense(sae.encode(x)), _dense(whole))
 
 

@@ -15,6 +15,7 @@ Notable choices
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -109,14 +110,14 @@ def pairs_of(code: SparseCode) -> Pairs:
 
 def tokens_of(pairs: Pairs) -> Int[Tensor, " pair"]:
     """Token of each pair."""
-    ends = torch.cat([pairs.offsets[1:], pairs.offsets.new_tensor([len(pairs.features)])])
+    ends = torch.cat([pairs.offsets[1:], pairs.offsets.new_full((1,), len(pairs.features))])
     return torch.repeat_interleave(ends - pairs.offsets, output_size=len(pairs.features))
 
 
 def joined(parts: Sequence[Pairs]) -> Pairs:
     """Codes of consecutive stretches of tokens as one."""
-    starts = torch.tensor([len(p.features) for p in parts]).cumsum(0).tolist()
-    offsets = [p.offsets + start for p, start in zip(parts, (0, *starts), strict=False)]
+    starts = accumulate((len(p.features) for p in parts[:-1]), initial=0)
+    offsets = [p.offsets + start for p, start in zip(parts, starts, strict=True)]
     values, features = torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts])
     return Pairs(values, features, torch.cat(offsets), parts[0].n_features)
 

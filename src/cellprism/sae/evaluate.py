@@ -46,12 +46,12 @@ class SaeMeasures:
 class _Moments:
     """Sums that a total variance is made of."""
 
-    def __init__(self, d_model: int):
-        self.squares = torch.zeros((), dtype=torch.float64)
-        self.total = torch.zeros(d_model, dtype=torch.float64)
+    def __init__(self, d_model: int, device: torch.device):
+        self.squares = torch.zeros((), dtype=torch.float64, device=device)
+        self.total = torch.zeros(d_model, dtype=torch.float64, device=device)
 
     def add(self, x: Float[Tensor, "token d_model"]) -> None:
-        wide = x.double().cpu()
+        wide = x.double()
         self.squares += wide.square().sum()
         self.total += wide.sum(dim=0)
 
@@ -72,24 +72,25 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
     Raises:
         InputError: the stream is empty, or its vectors do not fit the autoencoder.
     """
-    plain, within = _Moments(sae.W_dec.shape[1]), _Moments(sae.W_dec.shape[1])
-    squared = torch.zeros((), dtype=torch.float64)
-    fired = torch.zeros(sae.n_features, dtype=torch.long)
+    device = sae.W_dec.device
+    plain, within = (_Moments(sae.W_dec.shape[1], device) for _ in range(2))
+    squared = torch.zeros((), dtype=torch.float64, device=device)
+    fired = torch.zeros(sae.n_features, dtype=torch.long, device=device)
     count = 0
     centre = sae.target_centre if sae.is_transcoder else sae.centre
     for batch in batches:
         vectors = as_vectors(batch)
         goal = _goal(vectors, sae)
         code = sae.encode(vectors.x.float(), vectors.group)
-        squared += (sae.decode(code, vectors.group) - goal).double().square().sum().cpu()
-        fired += torch.bincount(code.features[code.values != 0], minlength=sae.n_features).cpu()
+        squared += (sae.decode(code, vectors.group) - goal).double().square().sum()
+        fired += torch.bincount(code.features[code.values != 0], minlength=sae.n_features)
         plain.add(goal - sae.b_dec)  # variances do not change; the sums lose fewer digits near zero
         if centre is not None:
             within.add(goal - centre_of(centre, vectors.group))
         count += len(goal)
     if not count:
         raise InputError("there are no vectors to measure the autoencoder on; the stream of batches is empty")
-    rate = fired.double() / count
+    rate = fired.double().cpu() / count
     explained = explained_variance(squared, plain.squares, plain.total, count)
     zero = torch.zeros_like(within.total)  # the groups' means are already off, so nothing more is subtracted
     return SaeMeasures(

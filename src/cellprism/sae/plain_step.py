@@ -21,12 +21,13 @@ from cellprism.equations.sparse import (
 from cellprism.sae.kernels.product import Precision
 from cellprism.sae.step import Backward
 
-SLICE = 1 << 21  # pre-activations computed at once
+SLICE = 1 << 21  # pre-activations computed at once on a processor
+LARGE_SLICE = 1 << 27  # and elsewhere, where there is no cache to stay in
 
 
 def sliced(x: Float[Tensor, "token d_model"], n_features: int) -> tuple[Tensor, ...]:
     """Stretches of tokens whose pre-activations fit a processor's cache: faster, and memory stays flat."""
-    return x.split(max(256, SLICE // n_features))
+    return x.split(max(256, (SLICE if x.device.type == "cpu" else LARGE_SLICE) // n_features))
 
 
 class PlainSteps:
@@ -99,7 +100,8 @@ class PlainSteps:
 
 def firing(pairs: Pairs) -> Int[Tensor, " feature"]:
     """Tokens at which each feature has a value that is not zero."""
-    return torch.bincount(pairs.features[pairs.values != 0], minlength=pairs.n_features)
+    counts = torch.zeros(pairs.n_features, dtype=torch.long, device=pairs.features.device)
+    return counts.index_add_(0, pairs.features, (pairs.values != 0).long())
 
 
 def _within(pairs: Pairs, low: int, high: int) -> Pairs:

@@ -6,15 +6,18 @@ Notable choices
   Adam sees it, and rows are divided by their norm after the step.
 - The same batches, settings and seed give the same weights, bit for bit, on one machine with one number of threads.
   A step uses no random numbers, so everything that the next one depends on is in ``tensors``.
+- On a GPU the step of a TopK autoencoder is recorded as a CUDA graph at the first batch and replayed; batches of
+  another size are computed as they come. Where that fails the log says so, and steps are computed one by one.
 - Under ``torch.distributed`` every process brings its share of the batch. One all-reduce of one flat array makes
   gradients, dead counters and figures those of the whole batch.
 """
 
+import logging
 import math
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from cellprism.equations.sparse import bias_gradient, explained_variance, mean_squared_error, preactivations
@@ -22,10 +25,12 @@ from cellprism.errors import RunError
 from cellprism.sae.architectures import ARCHITECTURES, Counted, Penalised
 from cellprism.sae.auxiliary import auxiliary_gradients
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.distributed import reduced
+from cellprism.sae.cuda_graph import CudaGraph
+from cellprism.sae.distributed import processes, reduced
 from cellprism.sae.engine import steps_for
 from cellprism.sae.step import Steps
 
+log = logging.getLogger(__name__)
 Figures = dict[str, int | float]
 FROZEN = {"none": (), "frozen-decoder": ("decoder",), "frozen-encoder": ("encoder",)}
 
@@ -51,7 +56,11 @@ class Trainer:
         self.done = 0
         self.tokens = 0
         self.silent = torch.zeros_like(weights["b_enc"], dtype=torch.long)  # tokens since a feature last fired
-        self.optimiser = torch.optim.Adam(list(self.weights.values()), lr=config.learning_rate, fused=True)
+        on_gpu, rate = self.silent.is_cuda, config.learning_rate
+        lr = torch.tensor(rate, device=self.silent.device) if on_gpu else rate  # a graph reads it from a tensor
+        self.optimiser = torch.optim.Adam(list(self.weights.values()), lr=lr, fused=True, capturable=on_gpu)
+        self.graph: CudaGraph | None = None
+        self.records = on_gpu and self._is_recordable()
         for weight in self.weights.values():
             self.optimiser.state[weight] = {
                 "step": torch.zeros((), dtype=torch.float32, device=weight.device),
@@ -102,6 +111,45 @@ class Trainer:
             x: what is encoded.
             target: what is reconstructed, for a transcoder; else ``x``.
         """
+        rate = self.learning_rate()
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], Tensor) else rate
+        sums = self._on_device(x, target)
+        count = int(sums["tokens"])
+        self.tokens += count
+        figures = self._figures(sums, count)
+        if isinstance(self.architecture, Penalised):
+            figures["sparsity"] = float(self.architecture.state["sparsity"])
+            self.architecture.adjust(figures["l0"])
+        self.done += 1
+        return figures
+
+    def _is_recordable(self) -> bool:
+        """Whether a step reads nothing back from the device and exchanges nothing."""
+        return self.config.architecture == "topk" and self.config.auxiliary == 0 and processes() == 1
+
+    def _on_device(
+        self, x: Float[Tensor, "token d_model"], target: Float[Tensor, "token d_target"] | None
+    ) -> dict[str, Tensor]:
+        """Learn from a batch, by a graph where there is one; returns sums over it."""
+        inputs = (x,) if target is None else (x, target)
+        if self.records and self.graph is None:
+            moments = [t for weight in self.weights.values() for t in self.optimiser.state[weight].values()]
+            try:
+                self.graph = CudaGraph(self._learn, inputs, [*self.weights.values(), *moments, self.silent])
+                log.info("training steps are replayed from a CUDA graph")
+            except RuntimeError as error:
+                self.records = False
+                log.warning("training steps could not be recorded as a CUDA graph, so they are slower: %s", error)
+        if self.graph is not None and self.graph.fits(inputs):
+            return self.graph(*inputs)
+        return self._learn(*inputs)
+
+    @torch.no_grad()
+    def _learn(
+        self, x: Float[Tensor, "token d_model"], target: Float[Tensor, "token d_target"] | None = None
+    ) -> dict[str, Tensor]:
+        """Gradients, counters and the update; figures of the batch as sums over it."""
         goal = x if target is None else target
         near = goal - self.weights["b_dec"]
         read = x if self.is_transcoder else near
@@ -112,13 +160,9 @@ class Trainer:
         sums = {"error": error, "squares": squares, "total": near.sum(dim=0), "fired": fired}
         sums = {name: value.double() for name, value in sums.items()}
         gradients, sums, count = reduced(gradients, sums, len(x))
-        self._count(sums["fired"] > 0, count)
-        figures = self._figures(sums, count)
-        if isinstance(self.architecture, Penalised):
-            figures["sparsity"] = float(self.architecture.state["sparsity"])
-            self.architecture.adjust(figures["l0"])
+        self.silent.copy_(torch.where(sums["fired"] > 0, 0, self.silent + count))
         self._update(gradients)
-        return figures
+        return {**sums, "tokens": torch.full_like(sums["error"], count)}
 
     def _counted(
         self, read: Float[Tensor, "token d_model"], aim: Float[Tensor, "token d_target"]
@@ -173,15 +217,8 @@ class Trainer:
     def _update(self, gradients: dict[str, Tensor]) -> None:
         if self.config.null != "untrained":
             kept = {name: g for name, g in gradients.items() if name not in FROZEN[self.config.null]}
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.learning_rate()
             steps = self._steps(self.weights["encoder"])
             steps.update(self.optimiser, self.weights, kept, self.config.unit_norm)
-        self.done += 1
-
-    def _count(self, fired: Bool[Tensor, " feature"], count: int) -> None:
-        self.silent.copy_(torch.where(fired, 0, self.silent + count))
-        self.tokens += count
 
     def _figures(self, sums: Mapping[str, Tensor], count: int) -> Figures:
         explained = explained_variance(sums["error"], sums["squares"], sums["total"], count)
