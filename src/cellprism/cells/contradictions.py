@@ -62,9 +62,9 @@ def _disagreement(mapping: GeneMapping, genes: DataGenes, table: GeneTable) -> l
     row = mapping.disagree[0]
     means = table.symbol[int(mapping.place[row])]
     return [
-        f"ids and symbols name different genes in {n:,} of {mapping.both:,} rows, such as {genes.names[row][-1]!r} with "
-        f"the id of {means!r} ({genes.ensembl[row]}): one of the two was sorted or shifted alone; correct it, or leave the "
-        "wrong one out of var"
+        f"ids and symbols name different genes in {n:,} of {mapping.both:,} rows, such as {genes.names[row][-1]!r} "
+        f"with the id of {means!r} ({genes.ensembl[row]}): one of the two was sorted or shifted alone; correct it, or "
+        "leave the wrong one out of var"
     ]
 
 
@@ -74,8 +74,8 @@ def _second_rows(mapping: GeneMapping, genes: DataGenes) -> list[str]:
     if not rows:
         return []
     return [
-        f"{_some(rows, genes)} have no Ensembl id and are named like rows that have one: whether they are antibodies or "
-        f"guides cannot be known; {FIX}"
+        f"{_some(rows, genes)} have no Ensembl id and are named like rows that have one: whether they are antibodies "
+        f"or guides cannot be known; {FIX}"
     ]
 
 

@@ -58,8 +58,8 @@ def _no_types(obs: pd.DataFrame, column: str, types: pd.Series) -> str:
             return f"obs[{column!r}] holds measures, such as {values.iloc[0]:.4g}, and no cell types; {likely}"
         if dtype.itemsize == 1 or (values < 0).any():
             return (
-                f"obs[{column!r}] holds codes of categories ({values.min():.0f} to {values.max():.0f}) whose names were "
-                f"lost, so nobody can tell which cell type is which; {likely}, or write the names into the column"
+                f"obs[{column!r}] holds codes of categories ({values.min():.0f} to {values.max():.0f}) whose names "
+                f"were lost, so nobody can tell which cell type is which; {likely}, or write the names into the column"
             )
         if n > MOST_NUMBERS or 2 * n > len(obs) > MOST_NUMBERS:
             return f"obs[{column!r}] has {n:,} different numbers in {len(obs):,} cells, so it holds no types; {likely}"

@@ -24,7 +24,8 @@ GENES = (
 )  # fmt: skip
 OTHERS = (
     "antibodycapture", "antibody", "antibodies", "ab", "adt", "adts", "protein", "proteins", "proteinexpression",
-    "prot", "citeseq", "surfaceprotein", "isotypecontrol", "hto", "htos", "hashtag", "hashtags", "hashing", "cellhashing",
+    "prot", "citeseq", "surfaceprotein", "isotypecontrol", "hto", "htos", "hashtag", "hashtags", "hashing",
+    "cellhashing",
     "multiplexingcapture", "cmo", "crisprguidecapture", "crispr", "guide", "guides", "guidecapture", "grna", "sgrna",
     "peak", "peaks", "atac", "chromatinaccessibility", "chromatin", "antigencapture", "antigen", "custom", "vdj",
     "vdjt", "vdjb", "spikein", "spikeins", "ercc", "tag", "tags", "barcode", "barcodes",

@@ -190,8 +190,8 @@ def _lost_cells(raw: RawCells, mapping: GeneMapping) -> list[str]:
         return []
     return [
         f"{empty.size:,} of {len(raw.obs):,} cells have no counts in the model's genes, such as "
-        f"{str(raw.obs.index[empty[0]])!r}: empty barcodes, or cells of another kind; take the filtered matrix in place "
-        "of the raw one, or drop these cells"
+        f"{str(raw.obs.index[empty[0]])!r}: empty barcodes, or cells of another kind; take the filtered matrix in "
+        "place of the raw one, or drop these cells"
     ]
 
 
