@@ -50,13 +50,31 @@ def test_symbols_in_categories_with_missing_values_are_read():
     assert data_genes(var).shown == ("AAA", "ENSG00000000098")
 
 
-def test_a_name_made_unique_stands_for_the_name_without_its_number():
-    assert places(pd.DataFrame(index=["AAA", "AAA-1", "NKX2-1", "BBB-12"])) == [
-        (0, 1),
-        (0, 1),
-        (-1, -1),
-        (1, 1),
-    ]
+def test_a_name_made_unique_stands_for_the_name_without_its_number_only_in_rows_that_are_genes():
+    var = pd.DataFrame(index=["AAA", "AAA-1", "NKX2-1", "BBB-12", "CCC", "CCC.1"])
+    mapping = match_genes(data_genes(var), TABLE)
+    assert mapping.place.tolist() == [0, -1, -1, -1, 2, -1]
+    assert mapping.twins == (1, 5)
+    typed = match_genes(data_genes(var, typed=True), TABLE)
+    assert typed.place.tolist() == [0, 0, -1, -1, 2, 2]
+    assert typed.twins == ()
+    with_ids = var.assign(gene_ids=[f"ENSG{i:011d}" for i in range(90, 96)])
+    assert match_genes(data_genes(with_ids), TABLE).place.tolist() == [0, 0, -1, -1, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["HLA.DRA", "HLA_DRA", "HLA DRA"])
+def test_names_that_r_changed_are_found_and_counted(name):
+    table = GeneTable.of(["HLA-DRA", "MT-CO1", "7SK", "A-B", "A.B", "CD4"])
+    mapping = match_genes(data_genes(pd.DataFrame(index=[name, "MT.CO1", "X7SK", "A_B", "CD4", "CD.4"])), table)
+    assert mapping.place.tolist() == [0, 1, 2, -1, 5, -1]
+    assert mapping.mangled == (0, 1, 2)
+
+
+def test_a_row_of_another_species_is_no_gene_of_this_one_whatever_its_symbol():
+    var = pd.DataFrame({"gene_ids": ["ENSMUSG00000000001", "ENSG00000000099"]}, index=["AAA", "CCC"])
+    mapping = match_genes(data_genes(var), TABLE)
+    assert mapping.place.tolist() == [-1, 2]
+    assert mapping.foreign == (0,)
 
 
 def test_a_name_made_unique_that_the_table_knows_stands_for_itself():

@@ -35,8 +35,8 @@ def served(tmp_path):
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield replace(
-        DATASETS["pbmc3k"], name="some", filename="some.h5ad", sha256=hashlib.sha256(CONTENT).hexdigest(), size=len(CONTENT),
-        url=f"http://127.0.0.1:{server.server_port}/some.h5ad",
+        DATASETS["pbmc3k"], name="some", filename="some.h5ad", sha256=hashlib.sha256(CONTENT).hexdigest(),
+        size=len(CONTENT), url=f"http://127.0.0.1:{server.server_port}/some.h5ad",
     )  # fmt: skip
     server.shutdown()
     server.server_close()

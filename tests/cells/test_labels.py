@@ -87,3 +87,49 @@ def test_a_column_called_cell_type_needs_no_asking_and_is_replaced_only_with_a_n
     other = read_cells(cells, genes=table, labels="donor")
     assert other.obs["cell_type"].tolist() == cells.obs["donor"].tolist()
     assert "obs['cell_type'] as read was replaced by obs['donor']" in other.uns["cellprism"]["notes"]
+
+
+@pytest.mark.parametrize(
+    "blank", ["NaN", "nan", "N/A", "n/a", "NA", "<NA>", "None", "null", "#N/A", "", "  ", None, np.nan, pd.NA, pd.NaT]
+)
+def test_what_other_programs_write_for_nothing_is_no_type(cells, table, blank):
+    cells.obs["type"] = pd.Series(["B"] * 16 + [blank], dtype=object, index=cells.obs_names)
+    read = read_cells(cells, genes=table, labels="type")
+    assert read.obs["cell_type"].value_counts().to_dict() == {"B": 16, "unlabelled": 1}
+    assert "1 cells have no type in obs['type']" in str(read.uns["cellprism"]["notes"])
+
+
+@pytest.mark.parametrize("codes", [np.arange(17) % 7, np.arange(17) % 7 - 1], ids=["codes", "with a missing one"])
+@pytest.mark.parametrize("kind", [np.int8, pd.CategoricalDtype(np.arange(-1, 7, dtype=np.int8))])
+def test_codes_of_categories_that_lost_their_names_are_refused(cells, table, codes, kind):
+    cells.obs["type"] = pd.Series(codes.astype(np.int8), index=cells.obs_names).astype(kind)
+    with pytest.raises(
+        CellsError, match=r"obs\['type'\] holds codes of categories \(-?\d to \d\) whose names were lost"
+    ):
+        read_cells(cells, genes=table, labels="type")
+
+
+def test_clusters_by_number_are_types_with_a_note(cells, table):
+    for kind in (np.int64, np.float64, str, "category"):
+        cells.obs["type"] = pd.Series(np.arange(17) % 7, index=cells.obs_names).astype(kind)
+        read = read_cells(cells, genes=table, labels="type")
+        assert sorted(read.obs["cell_type"].cat.categories) == list("0123456")
+        assert "the types in obs['type'] are numbers: clusters, or codes" in str(read.uns["cellprism"]["notes"])
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.arange(400) * 3, "has 400 different numbers in 400 cells, so it holds no types"),
+        (np.arange(400) / 7, "holds measures, such as 0, and no cell types"),
+        ([f"AC{i}" for i in range(400)], "has 400 different values in 400 cells, so it holds no types"),
+        (np.arange(400) % 150, "has 150 different numbers in 400 cells, so it holds no types"),
+    ],
+    ids=["counts", "shares", "barcodes", "many"],
+)
+def test_columns_that_are_no_cell_types_are_refused_with_those_that_could_be(values, said):
+    obs = pd.DataFrame({"x": values, "louvain": np.array(["B", "T"])[np.arange(400) % 2]})
+    problems = label_problems(obs, "x", [])
+    assert len(problems) == 1
+    assert "there are 'louvain'" in problems[0]
+    assert said in problems[0]

@@ -146,7 +146,7 @@ def test_an_embedding_that_is_not_there_is_named_beside_those_that_are(cells, tm
     flat = Embedding(None)
     flat.key = "X_flat"
     assert f"obsm['X_flat'] has shape ({cells.n_obs}, 3, 2); expected one row of numbers" in refused(cells, flat)
-    assert "such a source holds counts alone; use an .h5ad file" in refused("bundled:pbmc68k", Embedding(None))
+    assert "there is no embedding 'X_mine' in obsm; there are none" in refused("bundled:pbmc68k", Embedding(None))
 
 
 def test_without_a_gene_list_a_repeated_id_stands_once(cells):
@@ -186,6 +186,7 @@ def test_repeated_gene_names_without_ids_are_refused_with_a_fix_that_works(cells
     said = refused(cells, genes=table)
     assert "1 gene names occur more than once, such as 'CD4' (3 times): no Ensembl id tells them apart" in said
     cells.var_names_make_unique()
+    cells.var["feature_types"] = "Gene Expression"
     read = read_cells(cells, genes=table)
     np.testing.assert_array_equal(read[:, "CD4"].X.toarray()[:, 0], counts[:, :3].sum(1))
 
@@ -295,12 +296,12 @@ def test_mouse_cells_without_a_model_are_pointed_out(cells):
     )
 
 
-def test_cells_that_lose_all_counts_are_pointed_out(cells, table, counts):
+def test_cells_that_lose_all_counts_are_refused_and_counted(cells, table, counts):
     counts[4, 1:] = 0
     cells.X = sp.csr_matrix(counts)
     cells.var_names = ["MALAT1", *SYMBOLS[1:]]
-    notes = read_cells(cells, genes=table).uns["cellprism"]["notes"]
-    assert "1 cells have no counts in the genes that were kept" in notes
+    said = refused(cells, genes=table)
+    assert "1 of 17 cells have no counts in the model's genes, such as 'cell4': empty barcodes, or cells of" in said
 
 
 def test_rounded_values_are_pointed_out(cells, table, counts):

@@ -1,9 +1,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse as sp
+from anndata import AnnData
 
-from cellprism.cells.read import read_cells
+from cellprism.cells.read import check_cells, read_cells
 from cellprism.cells.report import cells_report
 from cellprism.errors import CellsError
 
@@ -18,7 +21,8 @@ def read(cells, table):
 
 
 def test_the_report_reads_as_words(read):
-    lines = str(cells_report(read)).split("\n")
+    report = cells_report(read)
+    lines = str(report).split("\n")
     total = int(read.uns["cellprism"]["umi"])
     assert lines[0].startswith(
         f"the AnnData in memory: 17 cells x 29 genes, {total:,} counts in X; median total of a cell"
@@ -29,7 +33,9 @@ def test_the_report_reads_as_words(read):
     assert lines[4].startswith(f"  dropped  2 of the data's genes; largest: MALAT1 153 ({153 / total:.1%}), XIST ")
     assert lines[5] == "  absent   3 genes of the model were not measured: CD8A, CD4, CD3E"
     assert lines[6] == "cell types (obs['louvain']): B cells 5, CD4 T cells 4, CD8 T cells 4, NK cells 4"
-    assert len(lines) == 7
+    share = report.mapping.umi_share_kept
+    assert lines[7] == f"verdict: fits with losses: only {share:.0%} of the counts are kept"
+    assert len(lines) == 8
 
 
 def test_the_report_is_the_same_after_a_file(read, tmp_path):
@@ -62,3 +68,41 @@ def test_cells_not_read_by_us_have_no_report(cells):
         CellsError, match=r"uns\['cellprism'\] is missing or incomplete; read the cells with read_cells"
     ):
         cells_report(cells)
+
+
+def tissue(names: list[str], share: float) -> AnnData:
+    """Cells with the genes of the table and others, which hold ``share`` of the counts; depths differ."""
+    rng = np.random.default_rng(5)
+    known = rng.poisson(20, size=(31, len(SYMBOLS)))
+    other = rng.poisson(20 * len(SYMBOLS) / len(names) * share / (1 - share), size=(31, len(names)))
+    counts = np.hstack([known, other]) * rng.integers(1, 9, size=(31, 1))
+    counts[:, 0] += 1
+    return AnnData(sp.csr_matrix(counts + rng.poisson(1, counts.shape)), var=pd.DataFrame(index=[*SYMBOLS, *names]))
+
+
+def test_another_tissue_fits_with_losses_that_are_named(table):
+    report = check_cells(tissue(["INS", "GCG", "SST", "MALAT1"], 0.59), genes=table)
+    assert 0.38 < report.mapping.umi_share_kept < 0.44
+    share = f"{report.mapping.umi_share_kept:.0%}"
+    assert report.verdict.startswith(f"fits with losses: only {share} of the counts are kept; the model does not know ")
+    for gene in ("INS (beta cells)", "GCG (alpha cells)", "SST (delta cells)"):
+        assert gene in report.verdict
+    assert str(report).endswith(f"verdict: {report.verdict}")
+    assert report.to_json()["verdict"] == report.verdict
+
+
+def test_one_famous_gene_is_a_loss_however_few_its_counts(table):
+    report = check_cells(tissue(["INS", "Q1"], 0.02), genes=table)
+    assert report.verdict == "fits with losses: the model does not know INS (beta cells)"
+
+
+def test_cells_whose_counts_are_kept_fit(table, cells):
+    assert check_cells(cells, genes=table).verdict == "fits"
+    assert str(check_cells(cells, genes=table)).endswith("verdict: fits")
+    assert check_cells(cells).verdict == ""
+
+
+def test_cells_that_cannot_be_read_do_not_fit(table, cells):
+    cells.var_names = [f"Q{i}" for i in range(29)]
+    with pytest.raises(CellsError, match=r"no gene of the data is among the model's.*\n  - verdict: does not fit$"):
+        check_cells(cells, genes=table)

@@ -1,4 +1,5 @@
 import gzip
+import os
 
 import pytest
 
@@ -96,12 +97,59 @@ def test_a_web_page_saved_in_place_of_a_library_is_refused():
         parse(b"<!DOCTYPE html>\n<html></html>\n")
 
 
-def test_a_truncated_or_altered_gzip_file_is_refused():
+def test_a_truncated_or_altered_gzip_file_is_refused(tmp_path):
     packed = gzip.compress(GOOD * 50)
-    with pytest.raises(DamagedError, match=r"made_up.gmt is a damaged gzip file .*; fetch it again"):
-        parse(packed[:-12])
-    with pytest.raises(DamagedError, match=r"damaged gzip file"):
-        parse(packed[:30] + bytes([packed[30] ^ 0xFF]) + packed[31:])
+    path = tmp_path / "made_up.gmt"
+    for content in (packed[:-12], packed[:30] + bytes([packed[30] ^ 0xFF]) + packed[31:]):
+        path.write_bytes(content)
+        with pytest.raises(DamagedError, match=r"made_up.gmt is a damaged gzip file .*; fetch it again"):
+            read_gmt(path)
+
+
+def test_a_gzip_bomb_is_refused(tmp_path):
+    path = tmp_path / "bomb.gmt.gz"
+    path.write_bytes(gzip.compress(b"term\tsource\tCD4\n" * 5_000_000, 1))
+    with pytest.raises(DamagedError, match="is gzipped and becomes more than, over 100 times its size"):
+        read_gmt(path)
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a device"])
+def test_what_is_no_file_is_named_and_not_opened(tmp_path, folder, kind):
+    path = tmp_path / "sets.gmt"
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match=f"is {kind}.*; give a GMT file"):
+        read_gmt(path)
+    with pytest.raises(ConfigError, match="no collection 'sets'"):
+        read_gmt("sets")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"T\tCD3D\tCD3E\tCD8A\nB\tCD79A\tMS4A1\tCD19\nBeta\tINS\tIAPP\n",
+        b"a\tCD4\tCD3D\tCD3E\nb\tCD3D\tCD4\tCD8A\nc\tCD3E\tCD4\n",
+        b"one\tGZMB\tPRF1\tNKG7\ntwo\tNKG7\tGZMB\tGNLY\n",
+    ],
+)
+def test_a_file_without_its_second_column_is_refused_before_it_loses_genes(text):
+    with pytest.raises(DamagedError, match=r"second column holds genes \(\w+, .*put an empty column after the terms"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "sources", [("HGNC", "HGNC"), ("HGNC", "GO"), ("M5890", "M5891"), ("R-HSA-1", "R-HSA-29"), ("http://a/1", "x y"),
+                ("", ""), ("GO:0001", "GO:0002"), ("hsa04110", "hsa04115"), ("na", "na")]
+)  # fmt: skip
+def test_sources_are_no_genes(sources):
+    text = f"T cells\t{sources[0]}\tCD3D\tCD3E\nB cells\t{sources[1]}\tCD79A\tMS4A1\n".encode()
+    assert parse(text).terms == {"T cells": ("CD3D", "CD3E"), "B cells": ("CD79A", "MS4A1")}
+
+
+def test_remarks_are_skipped_and_quotes_taken_off():
+    assert parse(b"# made by hand\n\"T\"\t''\t\"CD3D\"\t'CD3E'\n").terms == {"T": ("CD3D", "CD3E")}
 
 
 def test_a_library_is_found_by_name_in_the_data_folder(folder):
@@ -131,7 +179,7 @@ def test_a_misspelt_name_gets_near_matches(folder):
 def test_a_wrong_path_and_a_folder_are_said_to_be_that(tmp_path):
     with pytest.raises(ConfigError, match=r"there is no file .*absent.gmt; check the path"):
         read_gmt(tmp_path / "absent.gmt")
-    with pytest.raises(ConfigError, match="is a folder; give the GMT file in it"):
+    with pytest.raises(ConfigError, match="is a folder; give a GMT file"):
         read_gmt(tmp_path)
 
 

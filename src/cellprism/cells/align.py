@@ -2,24 +2,29 @@
 
 - Nothing vanishes silently: the mapping knows what became of every row, and its record is kept with the
   cells.
-- A name that AnnData made unique (``TMBIM4-1`` beside ``TMBIM4``) stands for the name without its number,
-  unless the table knows it as it is. Of PBMC3K's 32,738 names none is misread by this rule.
+- A name that was made unique (``TMBIM4-1`` beside ``TMBIM4``) stands for the name without its number only where the
+  row is known to be a gene; beside a gene it may as well be an antibody.
+- A row with an id of another species is no gene of this one, whatever its symbol.
+- R writes ``HLA.DRA`` for HLA-DRA: such names are found where they mean one gene, and counted.
 - Only genes that the data measured become columns; a model that needs the others adds them itself.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cellprism.cells.genes import GeneTable, bare_ensembl
 
 WAYS = ("ensembl", "symbol", "alias")
-MADE_UNIQUE = re.compile(r"(.+)-\d+")
+MADE_UNIQUE = re.compile(r"(.+)[-.]\d+")
+MANGLED = re.compile(r"[^A-Za-z0-9]")
 SYMBOL_NAMES = (
     "gene_symbols", "gene_symbol", "symbol", "symbols", "gene_name", "gene_names", "feature_name",
     "gene_short_name", "hgnc_symbol", "name", "gene",
@@ -38,6 +43,8 @@ class DataGenes:
     """The name to show to people."""
     key: tuple[str, ...]
     """What tells one gene from another: the Ensembl id as it stands, else the name."""
+    sure: Bool[np.ndarray, " gene"]
+    """Which rows are known to be genes: by their id, or because the data says so."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,16 @@ class GeneMapping:
     """Index of the model's gene, -1 where dropped."""
     way: Int[np.ndarray, " gene"]
     """Index into ``WAYS``, -1 where dropped."""
+    mangled: tuple[int, ...] = ()
+    """Rows that were found with other characters for the punctuation of their names."""
+    twins: tuple[int, ...] = ()
+    """Rows that are named like another one with a number and may be an antibody, a guide or a gene; dropped."""
+    foreign: tuple[int, ...] = ()
+    """Rows that have an id of another species and a symbol of this one; dropped."""
+    disagree: tuple[int, ...] = ()
+    """Rows whose id is one gene of the model and whose symbol another."""
+    both: int = 0
+    """Rows whose id and whose symbol the model knows."""
 
     @property
     def kept(self) -> Int[np.ndarray, " measured"]:
@@ -55,8 +72,13 @@ class GeneMapping:
         return np.unique(self.place[self.place >= 0])
 
 
-def data_genes(var: pd.DataFrame) -> DataGenes:
-    """Find Ensembl ids (by their form) and symbols (by column name) among ``var`` and its index."""
+def data_genes(var: pd.DataFrame, typed: bool = False) -> DataGenes:
+    """Find Ensembl ids (by their form) and symbols (by column name) among ``var`` and its index.
+
+    Args:
+        var: one row a gene.
+        typed: the data says of every row that it is a gene.
+    """
     index = [str(name) for name in var.index]
     columns: dict[str, Any] = {str(c): var[c] for c in var.columns}
     texts = {name: _texts(column) for name, column in columns.items() if _is_text(column)}
@@ -67,25 +89,62 @@ def data_genes(var: pd.DataFrame) -> DataGenes:
     names = [(a,) if a == b else (a, b) for a, b in zip(index, symbols, strict=True)]
     shown = [b or a for a, b in zip(index, symbols, strict=True)] if written is index else index
     key = [w if i else name for w, i, name in zip(written or index, ids, index, strict=True)]
-    return DataGenes(tuple(ids), tuple(names), tuple(shown), tuple(key))
+    sure = np.array([typed or bool(i) for i in ids], dtype=bool)
+    return DataGenes(tuple(ids), tuple(names), tuple(shown), tuple(key), sure)
 
 
 def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
     """Look every gene of the data up in ``table``: by Ensembl id, by symbol, by alias, which may be a retired id."""
     place, way = np.full(len(genes.names), -1), np.full(len(genes.names), -1)
+    times = Counter(name for names in genes.names for name in set(names))
+    held = set(times)
+    species = {e[:-11] for e in table.ensembl if e}
+    punctuated = _punctuated(table.symbol)
+    mangled, twins, foreign, disagree, both = [], [], [], [], 0
     for row, (ensembl, names) in enumerate(zip(genes.ensembl, genes.names, strict=True)):
+        symbol = next((table.by_symbol[n] for n in names if n in table.by_symbol), None)
         if ensembl in table.by_ensembl:
             place[row], way[row] = table.by_ensembl[ensembl], 0
-            continue
-        bare = tuple(m[1] for m in map(MADE_UNIQUE.fullmatch, names) if m)
-        for name in names + bare:
-            if name in table.by_symbol:
-                place[row], way[row] = table.by_symbol[name], 1
-                break
-        else:
-            if hit := next((n for n in (*names, ensembl) if n in table.by_alias), None):
-                place[row], way[row] = table.by_alias[hit], 2
-    return GeneMapping(place, way)
+            both += symbol is not None
+            if symbol is not None and symbol != place[row] and times[names[-1]] == 1:
+                disagree.append(row)
+        elif ensembl and species and ensembl[:-11] not in species:
+            if symbol is not None:
+                foreign.append(row)
+        elif symbol is not None:
+            place[row], way[row] = symbol, 1
+        elif hit := next((n for n in (*names, ensembl) if n in table.by_alias), None):
+            place[row], way[row] = table.by_alias[hit], 2
+        elif (twin := _twin(names, held, table)) is not None:
+            if genes.sure[row]:
+                place[row], way[row] = twin, 1
+            else:
+                twins.append(row)
+        elif (meant := next((punctuated[k] for k in map(_plain, names) if k in punctuated), None)) is not None:
+            place[row], way[row] = meant, 1
+            mangled.append(row)
+    return GeneMapping(place, way, tuple(mangled), tuple(twins), tuple(foreign), tuple(disagree), both)
+
+
+def _twin(names: tuple[str, ...], held: set[str], table: GeneTable) -> int | None:
+    """The gene that a name made unique belongs to, if a row with the bare name is there too."""
+    bare = [m[1] for m in map(MADE_UNIQUE.fullmatch, names) if m and m[1] in held]
+    found = (places[name] for name in bare for places in (table.by_symbol, table.by_alias) if name in places)
+    return next(found, None)
+
+
+def _plain(name: str) -> str:
+    """A name as R may have left it: all punctuation made one, an X before a digit taken off."""
+    return MANGLED.sub(".", re.sub(r"^X(?=\d)", "", name))
+
+
+@lru_cache(maxsize=4)
+def _punctuated(symbols: tuple[str, ...]) -> dict[str, int]:
+    """Genes whose names R changes, by what it makes of them; those that become the same are left out."""
+    made = [_plain(symbol) for symbol in symbols]
+    times = Counter(made)
+    changed = ((i, m) for i, (m, s) in enumerate(zip(made, symbols, strict=True)) if m != s or s[0].isdigit())
+    return {m: i for i, m in changed if times[m] == 1}
 
 
 def align(matrix: sp.csr_matrix, mapping: GeneMapping) -> sp.csr_matrix:

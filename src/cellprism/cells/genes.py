@@ -8,6 +8,7 @@
   ``GeneTable.of``.
 """
 
+import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
-from zlib import error as ZlibError
 
 import pandas as pd
 
+from cellprism.cells.unpack import UNREADABLE, read_bytes, refuse_no_file
 from cellprism.errors import CellsError, DamagedError
 
 ENSEMBL_ID = re.compile(r"ENS([A-Z]*)G(\d{11})(?:\.\d+)?(?:_PAR_Y)?")
@@ -137,14 +138,13 @@ def read_gene_table(path: Path) -> GeneTable:
         CellsError: no such file, no column of symbols, or genes named twice.
         DamagedError: the file cannot be read to its end.
     """
-    if not path.is_file():
+    if not path.exists():
         raise CellsError(str(path), ["no such file; expected a tab-separated gene table with a column 'symbol'"])
+    refuse_no_file(path, str(path))
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(read_bytes(path)), sep="\t", dtype=str, keep_default_na=False)
     except (
-        OSError,
-        EOFError,
-        ZlibError,
+        *UNREADABLE,
         UnicodeDecodeError,
         pd.errors.ParserError,
         pd.errors.EmptyDataError,

@@ -10,6 +10,8 @@ from cellprism.cells.raw import suggestion
 CELL_TYPE = "cell_type"
 UNLABELLED = "unlabelled"
 MOST_TYPES = 200
+MOST_NUMBERS = 100
+"""Clusters that are still told by number."""
 MISSING = ("", "nan", "none", "na", "n/a", "n.a.", "#n/a", "<na>", "nat", "null", "nil")
 """How other programs write a value that is not there, in lower case."""
 
@@ -27,19 +29,43 @@ def label_problems(obs: pd.DataFrame, column: str | None, wanted: Sequence[str])
         asked = ", ".join(map(repr, wanted))
         hint = suggestion(CELL_TYPE, possible_columns(obs))
         return [
-            f"cell types {asked} were asked for, but no column that holds them; name it with labels = COLUMN (on the command line: --labels COLUMN); {hint}"
+            f"cell types {asked} were asked for, but no column that holds them; name it with labels = COLUMN (on the "
+            f"command line: --labels COLUMN); {hint}"
         ]
     if column not in obs:
         return [
             f"obs has no column {column!r} to take cell types from; {suggestion(column, list(map(str, obs.columns)))}"
         ]
     types = cell_types(obs, column)
+    if wrong := _no_types(obs, column, types):
+        return [wrong]
     if (types == UNLABELLED).all():
         return [f"obs[{column!r}] is empty: no cell has a type; {suggestion(column, possible_columns(obs))}"]
     known = [str(t) for t in types.value_counts().index if t != UNLABELLED]
     return [
         f"obs[{column!r}] has no cell type {name!r}; {suggestion(name, known)}" for name in wanted if name not in known
     ]
+
+
+def _no_types(obs: pd.DataFrame, column: str, types: pd.Series) -> str:
+    """Why a column cannot be one of cell types, '' if it can."""
+    dtype: Any = obs[column].dtype
+    dtype = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
+    n, likely = types.nunique(), suggestion(column, [c for c in possible_columns(obs) if c != column])
+    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
+        values = pd.to_numeric(pd.Series(obs[column]).astype(object), errors="coerce").dropna()
+        if (values % 1 != 0).any():
+            return f"obs[{column!r}] holds measures, such as {values.iloc[0]:.4g}, and no cell types; {likely}"
+        if dtype.itemsize == 1 or (values < 0).any():
+            return (
+                f"obs[{column!r}] holds codes of categories ({values.min():.0f} to {values.max():.0f}) whose names "
+                f"were lost, so nobody can tell which cell type is which; {likely}, or write the names into the column"
+            )
+        if n > MOST_NUMBERS or 2 * n > len(obs) > MOST_NUMBERS:
+            return f"obs[{column!r}] has {n:,} different numbers in {len(obs):,} cells, so it holds no types; {likely}"
+    if n > MOST_TYPES and 10 * n > len(obs):
+        return f"obs[{column!r}] has {n:,} different values in {len(obs):,} cells, so it holds no types; {likely}"
+    return ""
 
 
 def cell_types(obs: pd.DataFrame, name: str) -> pd.Series:

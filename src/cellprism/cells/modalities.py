@@ -23,11 +23,12 @@ GENES = (
     "scrna", "snrna", "rnaseq", "scrnaseq", "transcriptome", "transcriptomics", "cdna",
 )  # fmt: skip
 OTHERS = (
-    "antibodycapture", "antibody", "antibodies", "ab", "adt", "adts", "protein", "proteins", "proteinexpression", "prot",
-    "citeseq", "surfaceprotein", "isotypecontrol", "hto", "htos", "hashtag", "hashtags", "hashing", "cellhashing",
+    "antibodycapture", "antibody", "antibodies", "ab", "adt", "adts", "protein", "proteins", "proteinexpression",
+    "prot", "citeseq", "surfaceprotein", "isotypecontrol", "hto", "htos", "hashtag", "hashtags", "hashing",
+    "cellhashing",
     "multiplexingcapture", "cmo", "crisprguidecapture", "crispr", "guide", "guides", "guidecapture", "grna", "sgrna",
-    "peak", "peaks", "atac", "chromatinaccessibility", "chromatin", "antigencapture", "antigen", "custom", "vdj", "vdjt",
-    "vdjb", "spikein", "spikeins", "ercc", "tag", "tags", "barcode", "barcodes",
+    "peak", "peaks", "atac", "chromatinaccessibility", "chromatin", "antigencapture", "antigen", "custom", "vdj",
+    "vdjt", "vdjb", "spikein", "spikeins", "ercc", "tag", "tags", "barcode", "barcodes",
 )  # fmt: skip
 BIOTYPE = re.compile(
     r"(proteincoding|processedtranscript|tec|artifact|retainedintron|nonsensemediateddecay|\w*(rna|pseudogene|ribozyme)"
@@ -35,7 +36,7 @@ BIOTYPE = re.compile(
 )
 PEAK = re.compile(r"(chr)?(\d{1,2}|[XYM]|MT|[GK][IL]\d+\.\d|[KG]\d+\.\d)[:_-]\d+[-_]\d+")
 NO_GENE = re.compile(
-    r"(?i:.*totalseq.*|.*[_-]adt|adt[_-].*|prot[_:-].*|.*[_-]protein|anti[-_.].+|.*hashtag.*|hto[_-]?.*\d.*|.*[_-]hto"
+    r"(?i:.*totalseq.*|.*[_-]adt|adt[_-].*|prot[_:-].*|.*[_-]protein|anti[-_.].+|.*hashtag.*|hto[_-].*|hto\d+|.*[_-]hto"
     r"|.*isotype.*|.*igg?\d?[abc]?[_ -]*(control|ctrl).*|cmo\d{3}|.*[_-]?sgrna.*|grna[_-].*|.*[_-]grna\d*"
     r"|non[-_]?targeting.*)|sg[A-Z0-9].+|AB_.+"
 )
@@ -104,8 +105,8 @@ def _refuse_unknown(raw: RawCells, kinds: pd.Series, names: pd.Series, column: s
     counted = ", ".join(f"{word!r} ({n:,})" if word else f"nothing ({n:,})" for word, n in kinds.value_counts().items())
     raise CellsError(
         raw.source,
-        [f"var[{column!r}] says of {len(kinds):,} rows what is not known: {counted}, such as {names.iloc[0]!r}; whether "
-         f"they are genes decides which counts are read: {FIX}"],
+        [f"var[{column!r}] says of {len(kinds):,} rows what is not known: {counted}, such as {names.iloc[0]!r}; "
+         f"whether they are genes decides which counts are read: {FIX}"],
     )  # fmt: skip
 
 
@@ -116,6 +117,6 @@ def _refuse_unnamed(raw: RawCells, names: pd.Series) -> None:
         shown = ", ".join(map(repr, odd[:5]))
         raise CellsError(
             raw.source,
-            [f"{len(odd):,} rows are named like antibodies, hashtags or guides ({shown}), and no column of var says which "
-             f"rows are genes; other antibodies may bear the plain names of genes: {FIX}"],
+            [f"{len(odd):,} rows are named like antibodies, hashtags or guides ({shown}), and no column of var says "
+             f"which rows are genes; other antibodies may bear the plain names of genes: {FIX}"],
         )  # fmt: skip

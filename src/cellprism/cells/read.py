@@ -22,6 +22,7 @@ from anndata.utils import make_index_unique
 from jaxtyping import Float
 
 from cellprism.cells.align import DataGenes, GeneMapping, align, data_genes, mapping_record, match_genes
+from cellprism.cells.contradictions import contradictions, drop_notes
 from cellprism.cells.genes import GeneTable, HasGenes, ReadsEmbedding, bare_ensembl
 from cellprism.cells.labels import (
     CELL_TYPE,
@@ -40,9 +41,11 @@ from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
 from cellprism.cells.values import value_problems
 from cellprism.errors import CellsError, ModelError
 
+FEW_COUNTS, MANY_COUNTS = 10, 500
+"""A cell with fewer counts is none, where others have that many."""
 UNTOLD = (
-    "no Ensembl id tells them apart; add ids as var['gene_ids'], or, if their counts may be added up, call "
-    "adata.var_names_make_unique()"
+    "no Ensembl id tells them apart; add ids as var['gene_ids'], or, if all are genes and their counts may be added "
+    "up: adata.var_names_make_unique(); adata.var['feature_types'] = 'Gene Expression'"
 )
 
 
@@ -123,14 +126,19 @@ def read_cells(
 def check_cells(source: AnnData | str | Path, model: HasGenes | None = None, **options: Any) -> CellsReport:
     """Read cells as ``read_cells`` does, with its arguments, and return only the report, to be printed.
 
+    It ends in a verdict: the cells fit, or fit with losses, which it names; where they do not fit, that is the error.
+
     Raises:
         CellsError, DamagedError, ModelError: as ``read_cells``.
     """
-    return cells_report(read_cells(source, model, **options))
+    try:
+        return cells_report(read_cells(source, model, **options))
+    except CellsError as error:
+        raise CellsError(error.source, [*error.problems, "verdict: does not fit"]) from error
 
 
 def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
-    names = data_genes(raw.var)
+    names = data_genes(raw.var, raw.typed)
     column = label_column(raw.obs, raw.labels, wanted.labels)
     values = value_problems(raw.matrix, raw.obs.index, raw.where, raw.offers)
     countable = not values
@@ -149,6 +157,9 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
         few = overlap_problems(mapping, names, wanted.table, raw.obs.index, wanted.least_overlap)
         little = umi_problems(record["mapping"]["umi_share_kept"], wanted.least_umi) if countable else []
         problems += few or little
+        problems += contradictions(mapping, names, wanted.table, umi)
+        if countable and not few and not little:
+            problems += _lost_cells(raw, mapping)
     if problems:
         raise CellsError(raw.source, problems)
     x, var = _columns(raw, names, mapping, wanted.table)
@@ -156,6 +167,7 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
     notes = [
         *raw.notes,
         *_notes(raw, names, column, wanted.table, x),
+        *(drop_notes(mapping, names, umi) if mapping is not None else []),
         *([] if declared is not None else totals_hint(raw, sums)),
     ]
     about = {
@@ -169,6 +181,18 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
 
 def _sums(matrix: sp.csr_matrix, axis: int) -> Float[np.ndarray, " sums"]:
     return np.rint(np.asarray(matrix.sum(axis=axis, dtype=np.float64)).ravel())
+
+
+def _lost_cells(raw: RawCells, mapping: GeneMapping) -> list[str]:
+    """A sentence if cells have counts, but none in the genes of the model."""
+    empty = np.flatnonzero(_sums(sp.csr_matrix(raw.matrix[:, np.flatnonzero(mapping.place >= 0)]), 1) == 0)
+    if not empty.size:
+        return []
+    return [
+        f"{empty.size:,} of {len(raw.obs):,} cells have no counts in the model's genes, such as "
+        f"{str(raw.obs.index[empty[0]])!r}: empty barcodes, or cells of another kind; take the filtered matrix in "
+        "place of the raw one, or drop these cells"
+    ]
 
 
 def _repeated_genes(names: DataGenes) -> list[str]:
@@ -219,6 +243,11 @@ def _rows(obs: pd.DataFrame, column: str | None, totals: Float[np.ndarray, " cel
     return rows
 
 
+def _shallow(x: sp.csr_matrix) -> int:
+    sums = _sums(x, 1)
+    return int((sums < FEW_COUNTS).sum()) if sums.max(initial=0) >= MANY_COUNTS else 0
+
+
 def _notes(raw: RawCells, names: DataGenes, column: str | None, table: GeneTable | None, x: sp.csr_matrix) -> list[str]:
     notes = []
     repeated = raw.obs.index[raw.obs.index.duplicated()]
@@ -229,14 +258,18 @@ def _notes(raw: RawCells, names: DataGenes, column: str | None, table: GeneTable
         )
     if (off := float(np.abs(raw.matrix.data - np.rint(raw.matrix.data)).max(initial=0))) > 0:
         notes.append(f"values were up to {off:.2g} from whole numbers and were rounded")
-    if empty := int((np.diff(x.indptr) == 0).sum()):
-        notes.append(f"{empty:,} cells have no counts in the genes that were kept")
+    if shallow := _shallow(x):
+        notes.append(f"{shallow:,} cells have fewer than {FEW_COUNTS} counts and are hardly cells: empty barcodes?")
     if column is None:
         likely = ", ".join(map(repr, possible_columns(raw.obs))) or "none"
         how = "name their column with labels = COLUMN (on the command line: --labels COLUMN)"
         notes.append(f"no cell types: {how}; columns of obs that could hold them: {likely}")
     elif missing := int((cell_types(raw.obs, column) == UNLABELLED).sum()):
         notes.append(f"{missing:,} cells have no type in obs[{column!r}] and are called {UNLABELLED!r}")
+    if column is not None and all(str(t).isdecimal() for t in cell_types(raw.obs, column).unique() if t != UNLABELLED):
+        notes.append(
+            f"the types in obs[{column!r}] are numbers: clusters, or codes of categories that lost their names"
+        )
     if column not in (None, CELL_TYPE) and CELL_TYPE in raw.obs:
         notes.append(f"obs[{CELL_TYPE!r}] as read was replaced by obs[{column!r}]")
     species = species_of([e for e in names.ensembl if e] or names.shown)

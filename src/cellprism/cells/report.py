@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from cellprism.cells.famous import famous
 from cellprism.cells.labels import CELL_TYPE
 from cellprism.errors import CellsError
 
 SHOWN = 8
+GOOD_SHARE = 0.8
+"""Share of counts that a model should know; of PBMC3K the published gene list keeps 93 %."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class MappingReport:
     """The dropped genes with the most counts, and these counts."""
     absent_genes: list[str]
     """Their symbols."""
+    famous_dropped: list[str]
+    """Dropped genes with counts that define a cell type, each with the type; the first few by their counts."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,27 @@ class CellsReport:
     notes: list[str]
     """What else a user should know."""
 
+    @property
+    def losses(self) -> list[str]:
+        """What is lost of these cells between the data and the model, in words; none without a model."""
+        m = self.mapping
+        if m is None:
+            return []
+        share = [] if m.umi_share_kept >= GOOD_SHARE else [f"only {m.umi_share_kept:.0%} of the counts are kept"]
+        known = [f"the model does not know {', '.join(m.famous_dropped)}"] if m.famous_dropped else []
+        hardly = [note for note in self.notes if note.endswith("empty barcodes?")]
+        return [*share, *known, *hardly]
+
+    @property
+    def verdict(self) -> str:
+        """``fits``, or ``fits with losses`` and what they are; '' where no model was named."""
+        if self.mapping is None:
+            return ""
+        return f"fits with losses: {'; '.join(self.losses)}" if self.losses else "fits"
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values, the verdict included."""
+        return asdict(self) | {"verdict": self.verdict, "losses": self.losses}
 
     def __str__(self) -> str:
         lines = [
@@ -82,7 +105,8 @@ class CellsReport:
         if self.labels:
             types = ", ".join(f"{name} {n:,}" for name, n in self.labels.items())
             lines.append(f"cell types (obs[{self.label_column!r}]): {types}")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join([*lines, f"verdict: {self.verdict}"] if self.verdict else lines)
 
 
 def cells_report(adata: AnnData) -> CellsReport:
@@ -111,14 +135,15 @@ def _mapping(record: Mapping[str, Any]) -> MappingReport:
     whole = {
         name: int(record[name]) for name in ("n_read", "n_model", "n_found", "summed", "dropped", "absent_from_data")
     }
-    largest = zip(_texts(record["dropped_genes"]), np.asarray(record["dropped_umi"]).tolist(), strict=True)
+    largest = list(zip(_texts(record["dropped_genes"]), np.asarray(record["dropped_umi"]).tolist(), strict=True))
     return MappingReport(
         **whole,
         matched_by={str(way): int(n) for way, n in record["matched_by"].items()},
         umi_share_kept=float(record["umi_share_kept"]),
         summed_genes=_texts(record["summed_genes"]),
-        largest_dropped=list(largest)[:SHOWN],
+        largest_dropped=largest[:SHOWN],
         absent_genes=_texts(record["absent_genes"]),
+        famous_dropped=famous([name for name, n in largest if n]),
     )
 
 

@@ -15,6 +15,7 @@ from cellprism.cells.modalities import only_genes
 from cellprism.cells.names import plain_names
 from cellprism.cells.raw import RawCells, near
 from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
+from cellprism.cells.unpack import TooLarge, refuse_no_file
 from cellprism.errors import CellsError
 
 IN_MEMORY = "the AnnData in memory"
@@ -55,10 +56,17 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     name = str(source)
     path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
     _check_exists(path, name)
+    if not path.is_dir():
+        refuse_no_file(path, name)
     try:
         raw = plain_names(only_genes(_read_path(path, name, counts, embedding)))
         raw = _known(raw, DATASETS[name]) if name in DATASETS else raw
         return replace(raw, source=name, sha256=file_sha256(path))
+    except TooLarge as error:
+        raise CellsError(name, [str(error)]) from error
+    except PermissionError as error:
+        lying = error.filename or path
+        raise CellsError(name, [f"{lying} may not be read by this user (permission denied); ask its owner"]) from error
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
         wrong = f"it is truncated, damaged or not what its name says ({type(error).__name__}: {said})"
@@ -76,7 +84,9 @@ def file_sha256(path: Path) -> str:
 
 
 def _read_path(path: Path, name: str, counts: str | None, embedding: str | None) -> RawCells:
-    if path.suffix == ".h5ad" and not path.is_dir():
+    if path.is_dir() and path.suffix in (".h5ad", ".h5"):
+        raise CellsError(name, [f"{path.name} is a folder, not a file; expected a file of this name, or rename it"])
+    if path.suffix == ".h5ad":
         return read_h5ad_file(path, counts, embedding)
     if counts not in (None, "X"):
         raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])

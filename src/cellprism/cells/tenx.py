@@ -1,11 +1,11 @@
 """10x output: .h5 files and matrix folders, of Cell Ranger 2 (genes) and of 3 and newer (features).
 
-- Read here rather than by scanpy, which takes seconds to import and says little about a file that is not as
-  expected; the tests hold the two readers equal.
+- Read here, so that a file that is not as expected can be told what it is; tests hold scanpy's readers equal.
+- Sizes that a file announces are compared with its own size and with each other before it is read.
 - A folder may be plain or gzipped, file by file, and its three files may share a prefix, as they do on GEO.
 """
 
-import gzip
+import io
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,23 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.io import mmread
 
+from cellprism.cells.hdf5 import refuse_bombs, refuse_contradictions, refuse_foreign
 from cellprism.cells.raw import RawCells
+from cellprism.cells.unpack import Unpacked, most_bytes, read_bytes, refuse_no_file
 from cellprism.errors import CellsError
 
 MATRIX, BARCODES = "matrix.mtx", "barcodes.tsv"
 EXPECTED = "matrix.mtx, barcodes.tsv and features.tsv (or genes.tsv)"
 FEATURES = ("features.tsv", "genes.tsv")
+LEAST_LINE = 6
+"""Bytes of the shortest line of a matrix, ``1 1 1`` and its end."""
+LONGEST, MOST_COMMENTS = 100_000, 1000
 COLUMNS = ["gene_ids", "symbol", "feature_types"]
 NAMES_V2 = {"gene_ids": "genes", "symbol": "gene_names"}
-NAMES_V3 = {"gene_ids": "features/id", "symbol": "features/name", "feature_types": "features/feature_type"}
+NAMES_V3 = {
+    "gene_ids": "features/id", "symbol": "features/name", "feature_types": "features/feature_type",
+    "genome": "features/genome",
+}  # fmt: skip
 
 
 def read_10x_h5(path: Path) -> RawCells:
@@ -33,20 +41,42 @@ def read_10x_h5(path: Path) -> RawCells:
         CellsError: the file has another layout, or several genomes.
         OSError, KeyError, ValueError, RuntimeError: the file is damaged.
     """
+    source = str(path)
     with h5py.File(path, "r") as file:
+        refuse_foreign(file, source)
         held: dict[str, Any] = dict(file.items())
         groups = [name for name, group in held.items() if isinstance(group, h5py.Group) and "barcodes" in group]
         if len(groups) != 1:
-            raise CellsError(str(path), [_why_not_one(sorted(held), groups)])
+            raise CellsError(source, [_why_not_one(sorted(held), groups)])
         group = held[groups[0]]
         names = NAMES_V3 if "features" in group else NAMES_V2
-        columns = {column: group[place].asstr()[:] for column, place in names.items() if place in group}
+        columns, shape = _checked_parts(group, {c: place for c, place in names.items() if place in group}, source)
+        var = _var(pd.DataFrame({column: part.asstr()[:] for column, part in columns.items()}))
         barcodes = group["barcodes"].asstr()[:]
         stored = tuple(group[name][:] for name in ("data", "indices", "indptr"))
-    var = _var(pd.DataFrame(columns))
-    matrix = sp.csr_matrix(stored, shape=(len(barcodes), len(var)))  # stored by column of gene x cell
+    matrix = sp.csr_matrix(stored, shape=shape)  # stored by column of gene x cell
     matrix.check_format(full_check=True)
-    return RawCells(str(path), matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
+    return RawCells(source, matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
+
+
+def _checked_parts(
+    group: h5py.Group, columns: dict[str, str], source: str
+) -> tuple[dict[str, h5py.Dataset], tuple[int, int]]:
+    """Columns of the genes, and the shape [cell, gene]; everything is of one size, and none of it a bomb."""
+    parts: dict[str, Any] = {column: group[place] for column, place in columns.items()}
+    needed = {**parts, "barcodes": group["barcodes"], **{name: group[name] for name in ("data", "indices", "indptr")}}
+    refuse_bombs(needed.values(), source)
+    lengths = {name: len(part) for name, part in needed.items()}
+    shape = (lengths["barcodes"], lengths["gene_ids"])
+    wrong = [f"{name} has {lengths[name]:,} entries" for name in parts if lengths[name] != shape[1]]
+    if "shape" in group and tuple(int(n) for n in group["shape"][:2]) != shape[::-1]:
+        told = " x ".join(f"{int(n):,}" for n in group["shape"][:2])
+        wrong.append(f"its shape is said to be {told} (genes x cells)")
+    if wrong:
+        named = f"it names {shape[1]:,} genes and {shape[0]:,} cells"
+        raise CellsError(source, [f"{named}, but {'; '.join(wrong)}: it contradicts itself, copy it again"])
+    refuse_contradictions(group, shape, False, source)
+    return parts, shape
 
 
 def _why_not_one(held: list[str], groups: list[str]) -> str:
@@ -82,7 +112,7 @@ def matrix_files(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def _either(folder: Path, names: list[str]) -> Path | None:
-    return next((folder / (n + end) for n in names for end in ("", ".gz") if (folder / (n + end)).is_file()), None)
+    return next((folder / (n + end) for n in names for end in ("", ".gz") if (folder / (n + end)).exists()), None)
 
 
 def _why_no_matrix(folder: Path, matrices: list[Path]) -> str:
@@ -101,25 +131,45 @@ def read_10x_folder(folder: Path) -> RawCells:
         CellsError: a file is missing, or their lengths disagree.
         OSError, EOFError, ValueError: a file is damaged.
     """
+    source = str(folder)
     matrix_file, barcode_file, feature_file = matrix_files(folder)
+    for path in (matrix_file, barcode_file, feature_file):
+        refuse_no_file(path, source)
     barcodes = _table(barcode_file)[0]
     features = _table(feature_file)
-    var = _var(features.iloc[:, :3].set_axis(COLUMNS[: features.shape[1]], axis=1))
-    matrix = sp.csr_matrix(sp.coo_matrix(mmread(matrix_file)).T)  # the file is gene x cell
-    shape: Any = matrix.shape
-    n_cells, n_genes = shape
+    var = _var(features.iloc[:, :3].set_axis(COLUMNS[: min(3, features.shape[1])], axis=1))
+    n_genes, n_cells, stored = _header(matrix_file)
     if (n_cells, n_genes) != (len(barcodes), len(var)):
         named = f"{feature_file.name} names {len(var):,} genes and {barcode_file.name} {len(barcodes):,} cells"
-        wrong = f"{matrix_file.name} is {n_genes:,} genes x {n_cells:,} cells, but {named}: different samples"
-        raise CellsError(str(folder), [wrong])
-    return RawCells(str(folder), matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
+        turned = "it lies on its side" if (n_genes, n_cells) == (len(barcodes), len(var)) else "different samples"
+        wrong = f"{matrix_file.name} is {n_genes:,} genes x {n_cells:,} cells, but {named}: {turned}"
+        raise CellsError(source, [wrong])
+    if stored * LEAST_LINE > most_bytes(matrix_file):
+        wrong = f"{matrix_file.name} announces {stored:,} values, more than a file of its size can hold"
+        raise CellsError(source, [f"{wrong}; it is truncated or damaged, copy it again"])
+    with io.BufferedReader(Unpacked(matrix_file), 1 << 20) as stream:
+        matrix = sp.csr_matrix(sp.coo_matrix(mmread(stream)).T)  # the file is gene x cell
+    return RawCells(source, matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
+
+
+def _header(path: Path) -> tuple[int, int, int]:
+    """Rows, columns and stored values that a matrix announces."""
+    with io.BufferedReader(Unpacked(path), 1 << 16) as stream:
+        first = stream.readline(LONGEST).split()
+        if first[:3] != [b"%%MatrixMarket", b"matrix", b"coordinate"]:
+            raise ValueError(f"{path.name} does not begin with '%%MatrixMarket matrix coordinate'")
+        for _ in range(MOST_COMMENTS):
+            line = stream.readline(LONGEST)
+            if line.strip() and not line.startswith(b"%"):
+                rows, columns, stored = map(int, line.split())
+                return rows, columns, stored
+    raise ValueError(f"{path.name} does not say how large the matrix is")
 
 
 def _table(path: Path) -> pd.DataFrame:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as stream:
-        rows = [line.rstrip("\r\n").split("\t") for line in stream]
-    if not rows or len({len(row) for row in rows}) != 1:
+    lines = read_bytes(path).decode("utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
+    rows = [line.split("\t") for line in lines]
+    if rows == [[""]] or len({len(row) for row in rows}) != 1:
         raise ValueError(f"{path.name} is empty or its rows differ in length")
     return pd.DataFrame(rows, dtype=object)
 

@@ -4,6 +4,8 @@ Notable choices
 
 - Everything that is wrong with a file is listed at once, with line numbers; a damaged file is never half
   read.
+- A file without its second column would lose the first gene of each set: where that column holds genes, it is refused.
+- Lines that begin with # are remarks; quotes around names are taken off.
 - Enrichr's habits are understood: an empty second column, trailing tabs, weights as in ``GENE,1.0``.
 - A term given twice with the same genes counts once; with other genes it is an error, since one would be
   lost.
@@ -11,12 +13,12 @@ Notable choices
 """
 
 import difflib
-import gzip
 import os
-import zlib
+import re
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from cellprism.cells.unpack import UNREADABLE, TooLarge, read_bytes, what_it_is
 from cellprism.errors import ConfigError, DamagedError
 from cellprism.ontology.collection import Collection
 
@@ -25,6 +27,7 @@ DATA_DIR = "CELLPRISM_DATA_DIR"
 SUFFIXES = ("", ".gmt", ".gmt.gz", ".txt", ".txt.gz")
 ENRICHR = "https://maayanlab.cloud/Enrichr/geneSetLibrary?mode=text&libraryName="
 LISTED = 8
+GENE_SHAPED = re.compile(r"[A-Z][A-Z0-9]*[0-9-][A-Z0-9-]*|[A-Z]{2,7}[0-9]?")
 
 
 def read_gmt(source: str | Path) -> Collection:
@@ -43,7 +46,7 @@ def read_gmt(source: str | Path) -> Collection:
         with as_file(files("cellprism.ontology") / f"{source}.gmt") as path:
             return parse_gmt(path.read_bytes(), str(source), str(path))
     path = collection_file(source)
-    return parse_gmt(path.read_bytes(), _stem(path), str(path))
+    return parse_gmt(_unpacked(path), _stem(path), str(path))
 
 
 def collection_file(source: str | Path) -> Path:
@@ -58,7 +61,7 @@ def collection_file(source: str | Path) -> Path:
 
 
 def parse_gmt(content: bytes, name: str, place: str) -> Collection:
-    """Gene sets from the bytes of a GMT file, gzipped or not; ``place`` names them in messages.
+    """Gene sets from the bytes of a GMT file; ``place`` names them in messages.
 
     Raises:
         DamagedError: as ``read_gmt``.
@@ -69,7 +72,7 @@ def parse_gmt(content: bytes, name: str, place: str) -> Collection:
     problems: list[str] = []
     repeats = 0
     for number, line in enumerate(_text(content, place).split("\n"), start=1):
-        if not line.strip():
+        if not line.strip() or line.startswith("#"):
             continue
         found = _gene_set(line)
         if isinstance(found, str):
@@ -82,6 +85,11 @@ def parse_gmt(content: bytes, name: str, place: str) -> Collection:
             problems.append(f"line {number}: {term!r} was on line {first_line[term]} with other genes; rename one")
         elif term not in terms:
             terms[term], source[term], first_line[term] = members, origin, number
+    if genes := _genes_as_source(source, terms):
+        problems.append(
+            f"the second column holds genes ({', '.join(genes[:5])}), so these sets lack their column of sources and "
+            "would lose their first genes; put an empty column after the terms"
+        )
     if not terms and not problems:
         problems.append("it holds no gene sets")
     if problems:
@@ -96,7 +104,7 @@ def parse_gmt(content: bytes, name: str, place: str) -> Collection:
 
 def _gene_set(line: str) -> tuple[str, str, list[str]] | str:
     """Term, source and genes of a line, or what is wrong with it."""
-    columns = [column.strip() for column in line.split("\t")]
+    columns = [column.strip().strip("\"'").strip() for column in line.split("\t")]
     if len(columns) < 3:
         return f"expected at least 3 columns separated by tabs, found {len(columns)}: {line.strip()[:60]!r}"
     term, origin, *entries = columns
@@ -111,6 +119,25 @@ def _gene_set(line: str) -> tuple[str, str, list[str]] | str:
     return (term, origin, genes) if genes else f"{term!r} has no genes"
 
 
+def _genes_as_source(source: dict[str, str], terms: dict[str, tuple[str, ...]]) -> list[str]:
+    """What stands in place of the sources of most terms, if it looks like genes; else nothing.
+
+    Genes of other sets of the file are genes. Else, sources that all differ and are spelt as genes are, many with
+    digits, but not numbered identifiers of one kind, such as R-HSA-1 or M5890.
+    """
+    given = [text for text in source.values() if text]
+    if not given or 2 * len(given) < len(source):
+        return []
+    genes = {gene for members in terms.values() for gene in members}
+    if len(set(given)) > 1 and 2 * sum(text in genes for text in given) > len(given):
+        return given
+    spelt = all(GENE_SHAPED.fullmatch(text) for text in given)
+    spelt = spelt and 2 * sum(any(map(str.isdigit, text)) for text in given) >= len(given)
+    different = len(given) > 1 and len(set(given)) == len(given)
+    stems = {re.sub(r"[\d-]+$", "", text) for text in given}
+    return given if spelt and different and len(stems) > 1 else []
+
+
 def _is_weight(text: str) -> bool:
     try:
         float(text or 1)
@@ -119,12 +146,18 @@ def _is_weight(text: str) -> bool:
     return True
 
 
+def _unpacked(path: Path) -> bytes:
+    try:
+        return read_bytes(path)
+    except TooLarge as error:
+        raise DamagedError(f"{path}: {error}") from error
+    except PermissionError as error:
+        raise ConfigError(f"{path} may not be read by this user (permission denied); ask its owner") from error
+    except UNREADABLE as error:
+        raise DamagedError(f"{path} is a damaged gzip file ({error}); fetch it again") from error
+
+
 def _text(content: bytes, place: str) -> str:
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise DamagedError(f"{place} is a damaged gzip file ({error}); fetch it again") from error
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
@@ -136,14 +169,14 @@ def _found(source: Path) -> Path:
     """The file that a path or a library's name stands for."""
     if source.is_file():
         return source
-    if source.is_dir():
-        raise ConfigError(f"{source} is a folder; give the GMT file in it")
+    if source.exists():
+        raise ConfigError(f"{source} is {what_it_is(source)}; give a GMT file")
     if len(source.parts) > 1 or source.name.endswith((".gmt", ".gz")):
         raise ConfigError(f"there is no file {source}; check the path, or use the bundled collection 'blood'")
     folder = os.environ.get(DATA_DIR, "")
     held = sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else []
     for suffix in SUFFIXES:
-        if (path := Path(folder) / f"{source.name}{suffix}") in held:
+        if (path := Path(folder) / f"{source.name}{suffix}") in held and path.is_file():
             return path
     near = difflib.get_close_matches(source.name, [*BUNDLED, *map(_stem, held)], n=3)
     raise ConfigError(
