@@ -124,7 +124,7 @@ class _TailSums:
         self.total.index_add_(0, gene, tails.double())
         self.fired.index_add_(0, gene, (tails > 0).double())
         self.largest.scatter_reduce_(0, gene[:, None].expand_as(tails), tails, "amax")
-        self.cells += torch.bincount(gene, minlength=len(self.cells))
+        self.cells.index_add_(0, gene, torch.ones_like(gene, dtype=self.cells.dtype))
 
     def table(self, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
         """Tails x genes, as ``neuron_genes`` describes it."""

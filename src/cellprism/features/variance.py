@@ -31,8 +31,8 @@ class ResidualSums:
         self._squares += wide.square().sum(dim=0)
         self._by_gene.index_add_(0, gene, wide)
         self._by_cell.index_add_(0, cell, wide)
-        self._genes += torch.bincount(gene, minlength=len(self._genes))
-        self._cells += torch.bincount(cell, minlength=len(self._cells))
+        self._genes.index_add_(0, gene, torch.ones_like(gene))
+        self._cells.index_add_(0, cell, torch.ones_like(cell))
 
     def shares(self) -> dict[str, float]:
         """Shares of the total variance, all dimensions pooled: gene, cell, gene_by_cell."""

@@ -192,8 +192,9 @@ class _GeneActivations:
     def __init__(self, cache: SiteCache, features: Sequence[int]):
         self.cache, self.features = cache, features
         device = cache.W_dec.device
-        self.row = torch.full((cache.n_features,), -1, device=device)
-        self.row[torch.tensor(features, dtype=torch.long, device=device)] = torch.arange(len(features), device=device)
+        row = np.full(cache.n_features, -1)
+        row[list(features)] = np.arange(len(features))
+        self.row = torch.from_numpy(row).to(device)
         self.shape = (len(features), len(cache.model.genes))
         self.total = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.float64, device=device)
         self.fired = torch.zeros_like(self.total)
@@ -201,12 +202,11 @@ class _GeneActivations:
     def add(self, cells: SiteCells) -> None:
         """Count some cells in."""
         gene = genes_of(cells.batch).reshape(-1, 1)
-        row = self.row[cells.code.features]
+        row = self.row.index_select(0, cells.code.features.flatten()).view_as(cells.code.features)
         counted = (row >= 0) & (gene >= 0) & (cells.code.values != 0)
-        place = (row * self.shape[1] + gene)[counted]
-        values = cells.code.values[counted].double()
-        self.total.index_add_(0, place, values)
-        self.fired.index_add_(0, place, torch.ones_like(values))
+        place = torch.where(counted, row * self.shape[1] + gene, 0).flatten()
+        self.total.index_add_(0, place, torch.where(counted, cells.code.values, 0).double().flatten())
+        self.fired.index_add_(0, place, counted.double().flatten())
 
     def table(self) -> GeneActivation:
         """Means over the cells that express each gene of the cache."""

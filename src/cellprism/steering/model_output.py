@@ -69,14 +69,15 @@ def gene_values(output: CellOutput, batch: CellBatch, columns: Int[np.ndarray, "
         batch: the cells.
         columns: from ``gene_columns``.
     """
+    chosen = torch.from_numpy(columns).to(output.embedding.device)
     if output.expression is not None:
-        return output.expression[:, columns]
+        return output.expression.index_select(1, chosen)
     if output.token_logit is None:
         return output.embedding.new_empty(len(output.embedding), 0)
     logit, gene = output.token_logit, genes_of(batch)
     besides = 1 + max(int(gene.max()), int(columns.max(initial=-1)))  # a column for tokens that are no genes
     table = logit.new_full((len(logit), besides + 1), torch.nan)
-    return table.scatter(1, torch.where(gene >= 0, gene, besides), logit)[:, columns]
+    return table.scatter(1, torch.where(gene >= 0, gene, besides), logit).index_select(1, chosen)
 
 
 def spoken_of(values: Float[np.ndarray, "cell gene"]) -> Int[np.ndarray, " some"]:

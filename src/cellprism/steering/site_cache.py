@@ -59,7 +59,10 @@ class KeptCells:
     def take(self, rows: Int[Tensor, " some"], batch: CellBatch, n_features: int) -> SiteCells:
         """Some of the cells, where the model is."""
         device = batch.values.device
-        x, values, features = (t[rows.to(t.device)].to(device) for t in (self.x, self.code_values, self.code_features))
+        rows = rows.to(self.x.device)
+        x, values, features = (
+            t.index_select(0, rows).to(device) for t in (self.x, self.code_values, self.code_features)
+        )
         return SiteCells(batch, x, SparseCode(values.flatten(0, 1), features.flatten(0, 1), n_features))
 
 
@@ -156,9 +159,13 @@ class SiteCache:
 
 def rows_of(whole: CellBatch, rows: Int[Tensor, " some"]) -> CellBatch:
     """Some cells of a batch; they keep their numbers."""
-    gene = whole.gene if whole.gene.ndim == 1 else whole.gene[rows]
-    inputs = None if whole.inputs is None else whole.inputs[rows]
-    return CellBatch(whole.values[rows], gene, whole.present[rows], whole.cell[rows], inputs)
+
+    def some(of_cells: Tensor) -> Tensor:
+        return of_cells.index_select(0, rows)
+
+    gene = whole.gene if whole.gene.ndim == 1 else some(whole.gene)
+    inputs = None if whole.inputs is None else some(whole.inputs)
+    return CellBatch(some(whole.values), gene, some(whole.present), some(whole.cell), inputs)
 
 
 @torch.no_grad()

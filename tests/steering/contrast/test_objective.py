@@ -35,7 +35,7 @@ def targets(cache):
         "expression": ExpressionTarget(
             torch.randn(11, generator=rng, dtype=torch.float64),
             weight,
-            cache.columns[[0, 2, 3, 5, 7, 11, 13, 17, 19, 23, 28]],
+            torch.from_numpy(cache.columns[[0, 2, 3, 5, 7, 11, 13, 17, 19, 23, 28]]),
         ),
     }
 

@@ -43,13 +43,13 @@ class ExpressionTarget:
 
     mean: Float[Tensor, " gene"]
     weight: Float[Tensor, " gene"]
-    columns: Int[np.ndarray, " gene"]
+    columns: Int[Tensor, " gene"]
     """Columns of the model's predicted expression that ``mean`` and ``weight`` speak of."""
 
     def __call__(self, output: CellOutput) -> Float[Tensor, ""]:
         """Expression objective of some cells."""
         assert output.expression is not None, "contrast refuses models without amounts"
-        return expression_objective(output.expression[:, self.columns], self.mean, self.weight)
+        return expression_objective(output.expression.index_select(1, self.columns), self.mean, self.weight)
 
 
 @dataclass(frozen=True)

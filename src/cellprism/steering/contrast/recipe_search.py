@@ -115,4 +115,5 @@ def _target(cache: SiteCache, objective: str, base: BaselineValues) -> LatentTar
     if objective == "latent":
         return LatentTarget(tensor(base.target))
     used = np.flatnonzero(base.weight)
-    return ExpressionTarget(tensor(base.target_mean[used]), tensor(base.weight[used]), cache.columns[used])
+    columns = torch.from_numpy(cache.columns[used]).to(cache.W_dec.device)
+    return ExpressionTarget(tensor(base.target_mean[used]), tensor(base.weight[used]), columns)
