@@ -24,7 +24,8 @@ from cellprism.enrich.over_representation import annotated_rate, over_representa
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import feature_genes, survey
 from cellprism.features.source import CellTokens
-from cellprism.store.atomic import replacing, write_json
+from cellprism.store.atomic import write_json
+from cellprism.store.h5ad import write_h5ad
 from cellprism.store.tables import write_table
 from cellprism.workflow.config import RunConfig
 from cellprism.workflow.sources import collection_identity
@@ -137,9 +138,8 @@ def _write(
     rows: list[dict[str, Any]], n_background: int, variance: dict[str, float],
 ) -> list[Path]:  # fmt: skip
     settings, features, terms = bench.config.interpret, bench.layer_folder("features"), bench.layer_folder("terms")
-    for path, data in ((features / "genes.h5ad", genes), (features / "cells.h5ad", cells)):
-        with replacing(path) as scratch:
-            data.write_h5ad(scratch, compression="gzip")
+    write_h5ad(features / "genes.h5ad", genes)
+    write_h5ad(features / "cells.h5ad", cells)
     write_table(features / "features.parquet", feature_table(genes, cells, lists, table, settings.alpha))
     write_table(terms / "enrichment.parquet", table)
     write_table(terms / "nulls.parquet", nulls.summary)

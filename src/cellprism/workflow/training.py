@@ -22,7 +22,8 @@ from cellprism.models.memory import free_memory, plan_pass
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.fit import Progress
-from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.atomic import read_json, write_json
+from cellprism.store.h5ad import write_h5ad
 from cellprism.store.identity import identity_of_path
 from cellprism.store.run import digest
 from cellprism.types import CellModel
@@ -55,8 +56,7 @@ def prepare_cells(bench: Workbench) -> list[Path]:
         together = {label: name for name, labels in config.pool.items() for label in labels}
         cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")
     paths = [bench.folder / "cells.h5ad", bench.folder / "model.json"]
-    with replacing(paths[0]) as scratch:
-        cells.write_h5ad(scratch, compression="gzip")
+    write_h5ad(paths[0], cells)
     model = bench.model  # only now: it may take its genes from the cells
     card, limits = dict(model.card), getattr(model, "limits_on", lambda cells: [])(cells)
     if limits:
