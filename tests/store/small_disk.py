@@ -16,14 +16,14 @@ from anndata import AnnData
 
 from cellprism.errors import DiskError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.store.atomic import replacing, write_json
+from cellprism.store.atomic import write_json
+from cellprism.store.h5ad import write_h5ad
 from cellprism.store.tables import write_table
 
 
 def h5ad(folder: Path) -> None:
     cells = AnnData(np.random.default_rng(0).random((300, 211), dtype=np.float32))
-    with replacing(folder / "cells.h5ad") as scratch:
-        cells.write_h5ad(scratch)
+    write_h5ad(folder / "cells.h5ad", cells)
 
 
 def table(folder: Path) -> None:

@@ -63,7 +63,7 @@ def _clear(folders: Iterable[Path]) -> None:
     for folder in list(folders):
         if not folder.is_dir() or folder.is_symlink():
             continue
-        with suppress(FileNotFoundError, BlockingIOError), _held(folder):  # gone by now, or still being written
+        with suppress(FileNotFoundError, BlockingIOError, PermissionError), _held(folder):  # gone, or somebody's
             shutil.rmtree(folder)
 
 

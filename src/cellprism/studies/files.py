@@ -11,7 +11,7 @@ import dacite
 import pandas as pd
 
 from cellprism.errors import DamagedError
-from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.atomic import read_json, write_json
 from cellprism.store.tables import read_table
 
 Record = TypeVar("Record")
@@ -63,13 +63,6 @@ def there(path: Path) -> None:
     """Raise ``DamagedError`` where a file of a finished study is missing."""
     if not path.is_file():
         raise DamagedError(f"{path} is missing; rerun the step that writes it")
-
-
-def write_h5ad(path: Path, data: anndata.AnnData) -> Path:
-    """Write an h5ad file, whole or not at all; returns the path."""
-    with replacing(path) as scratch:
-        data.write_h5ad(scratch, compression="gzip")
-    return path
 
 
 def read_h5ad(path: Path) -> anndata.AnnData:

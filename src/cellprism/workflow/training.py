@@ -18,7 +18,8 @@ from cellprism.features.train import train_sae
 from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.fit import Progress
-from cellprism.store.atomic import replacing, write_json
+from cellprism.store.atomic import write_json
+from cellprism.store.h5ad import write_h5ad
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
@@ -50,8 +51,7 @@ def prepare_cells(bench: Workbench) -> list[Path]:
         together = {label: name for name, labels in config.pool.items() for label in labels}
         cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")
     paths = [bench.folder / "cells.h5ad", bench.folder / CELLS, bench.folder / MODEL]
-    with replacing(paths[0]) as scratch:
-        cells.write_h5ad(scratch, compression="gzip")
+    write_h5ad(paths[0], cells)
     model = bench.model  # only now: it may take its genes from the cells
     card, limits = dict(model.card), model.limits_on(cells) if isinstance(model, StatesLimits) else ()
     if limits:

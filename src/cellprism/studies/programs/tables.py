@@ -13,6 +13,7 @@ from anndata import AnnData
 from cellprism.errors import DamagedError
 from cellprism.report.verdict import Interval
 from cellprism.store.atomic import write_json
+from cellprism.store.h5ad import write_h5ad
 from cellprism.store.tables import write_table
 from cellprism.studies.files import (
     read_columns,
@@ -20,7 +21,6 @@ from cellprism.studies.files import (
     read_object,
     read_record,
     require,
-    write_h5ad,
     write_record,
 )
 
@@ -96,7 +96,9 @@ def write(folder: Path, found: Programs) -> list[Path]:
     if found.specificity is not None:
         files.append(write_record(folder / SPECIFICITY, found.specificity))
     if found.matrices is not None:
-        files += [write_h5ad(folder / n, data) for n, data in zip((GENES, CELLS), found.matrices, strict=True)]
+        for name, data in zip((GENES, CELLS), found.matrices, strict=True):
+            write_h5ad(folder / name, data)
+            files.append(folder / name)
     return files
 
 
