@@ -5,8 +5,9 @@ import torch
 
 from cellprism.errors import ConfigError
 from cellprism.sae.architectures import ARCHITECTURES
+from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
-from cellprism.simulate.equal_sparsity import fit_at_l0
+from cellprism.simulate.equal_sparsity import fit_at_l0, with_threshold
 from cellprism.simulate.leaderboard import Race, entries, leaderboard, recovered
 from cellprism.simulate.world import HiddenVariable
 
@@ -29,7 +30,7 @@ def world() -> tuple[torch.Tensor, list[HiddenVariable]]:
 def test_every_architecture_comes_out_at_the_same_sparsity(world, architecture):
     x = world[0]
     config = SaeConfig(architecture=architecture, n_features=37, learning_rate=3e-3, batch_size=101)
-    fitted = fit_at_l0(x[:1500], x[1500:], config, 3, 150, 0)
+    fitted = fit_at_l0(x[:1500], x[1500:], config, 3.0, 150, 0)
     codes = fitted.sae.encode(x[1500:])
     assert fitted.l0 == pytest.approx(float((codes.values != 0).sum() / (SAMPLES - 1500)))
     assert fitted.within == (abs(fitted.l0 / 3 - 1) <= 0.1)
@@ -39,9 +40,20 @@ def test_every_architecture_comes_out_at_the_same_sparsity(world, architecture):
 def test_a_single_try_says_whether_it_is_near_enough(world):
     x = world[0]
     config = SaeConfig(architecture="l1", n_features=37, batch_size=101)
-    fitted = fit_at_l0(x[:1500], x[1500:], config, 3, 2, 0, tolerance=0.0, tries=1)
+    fitted = fit_at_l0(x[:1500], x[1500:], config, 3.0, 2, 0, tolerance=0.0, tries=1)
     assert not fitted.within
     assert fitted.tries == 1
+
+
+def test_a_threshold_lets_as_many_features_fire_as_asked(world):
+    x, rng = world[0], torch.Generator().manual_seed(0)
+    rows = torch.nn.functional.normalize(torch.randn(37, D, generator=rng), dim=1)
+    plain = SparseAutoencoder(rows.T.contiguous(), torch.zeros(37), rows, x.mean(dim=0), threshold=torch.zeros(37))
+    for target in (1.0, 5.0):
+        code = with_threshold(plain, x, target).encode(x)
+        assert float((code.values != 0).sum()) / len(x) == pytest.approx(target, abs=1e-3)
+    most = (plain.encode(x).values != 0).sum()
+    assert (with_threshold(plain, x, 37.0).encode(x).values != 0).sum() == most
 
 
 def test_a_target_below_one_feature_is_refused(world):
@@ -51,7 +63,7 @@ def test_a_target_below_one_feature_is_refused(world):
 
 def test_sparse_autoencoders_win_where_the_truth_is_sparse(world):
     x, hidden = world
-    race = Race(n_features=37, l0=3, steps=300, batch_size=101, seeds=1, chance=2)
+    race = Race(n_features=37, l0=3.0, steps=300, batch_size=101, seeds=1, chance=2)
     rows = pd.concat([recovered(entry, hidden, race, 0) for entry in entries(x, hidden, race, 0)])
     table = leaderboard(rows).set_index("method")
     assert set(table["group"]) == {"architecture", "untrained", "dense", "supervised"}

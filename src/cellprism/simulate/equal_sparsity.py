@@ -4,16 +4,20 @@ Notable choices
 
 - L0, features that fire per vector, is measured on held-out vectors: thresholds learned from batches need not keep what
   they kept in training.
-- The first fit aims at L0 by itself. While it is off, the penalty's weight, or k where there is none, is searched:
-  by the ratio of L0 to the target until the target lies between two tries, then by halving the interval in logarithms.
+- The first fit aims at L0 by itself. While it is off, the penalty's weight is searched: by the ratio of L0 to the target
+  until the target lies between two tries, then by halving the interval in logarithms.
+- What counts features of a batch has one threshold afterwards, a number that training only estimates. Where it is off,
+  it is set on the training vectors, without another training.
 """
 
 import math
 from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cellprism.equations.sparse import preactivations
 from cellprism.errors import ConfigError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
@@ -21,6 +25,7 @@ from cellprism.sae.evaluate import evaluate
 from cellprism.sae.fit import fit_sae
 
 PENALISED = ("l1", "gated", "jumprelu")
+SAMPLE = 10_000  # vectors that a threshold is set on
 LARGEST_MOVE = 4.0  # factor by which a weight changes between two tries before the target is bracketed
 
 
@@ -70,39 +75,43 @@ def fit_at_l0(
     best: Fitted | None = None
     for number in range(1, tries + 1):
         sae = fit_sae(batches, config, train.shape[1], steps, seed)
+        if config.architecture not in PENALISED and sae.threshold is not None:
+            sae = with_threshold(sae, train[:SAMPLE], target)
         l0 = evaluate(sae, [held]).l0
         off = abs(l0 / target - 1)
         if best is None or off < abs(best.l0 / target - 1):
             best = Fitted(sae, l0, off <= tolerance, number)
         best = replace(best, tries=number)
-        if off <= tolerance:
+        if off <= tolerance or config.architecture not in PENALISED:
             break
         weight = _weight(config, sae)
         bracket[l0 > target] = weight
-        config = _moved(config, _next(weight, l0, target, bracket, config.architecture in PENALISED))
+        config = replace(config, sparsity=_next(weight, l0, target, bracket))
     assert best is not None, "there is at least one try"
     return best
 
 
+def with_threshold(sae: SparseAutoencoder, x: Float[Tensor, "sample d_model"], target: float) -> SparseAutoencoder:
+    """The same autoencoder with the one threshold above which ``target`` features fire per vector of ``x``.
+
+    It is not set below zero: features that would have negative values do not fire.
+    """
+    h = preactivations(sae.centred(x) - sae.b_dec, sae.W_enc, sae.b_enc).flatten()
+    kept = min(len(h) - 1, round(target * len(x)))
+    least = float(h.kthvalue(len(h) - kept).values.clamp_min(0))
+    return replace(sae, threshold=torch.full_like(sae.b_enc, least))
+
+
 def _weight(config: SaeConfig, sae: SparseAutoencoder) -> float:
-    """What was tried: the weight of the penalty as training left it, or k."""
-    if config.architecture not in PENALISED:
-        return float(config.k)
+    """The penalty's weight as training left it."""
     if config.sparsity is not None:
         return config.sparsity
     assert sae.history is not None, "it was fitted here"
     return float(sae.history["sparsity"].iloc[-1])
 
 
-def _next(weight: float, l0: float, target: float, bracket: dict[bool, float], penalised: bool) -> float:
+def _next(weight: float, l0: float, target: float, bracket: dict[bool, float]) -> float:
     """The next try: between too sparse and not sparse enough where both are known."""
     if len(bracket) == 2:
         return math.sqrt(bracket[True] * bracket[False])
-    ratio = min(LARGEST_MOVE, max(1 / LARGEST_MOVE, max(l0, 1e-3) / target))
-    return weight * ratio if penalised else weight / ratio
-
-
-def _moved(config: SaeConfig, weight: float) -> SaeConfig:
-    if config.architecture in PENALISED:
-        return replace(config, sparsity=weight)
-    return replace(config, k=max(1, round(weight)))
+    return weight * min(LARGEST_MOVE, max(1 / LARGEST_MOVE, l0 / target))

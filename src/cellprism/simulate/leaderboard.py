@@ -5,7 +5,7 @@ Notable choices
 - Every architecture sees the same vectors, the same number of times, and comes out at the same L0.
 - All methods are scored by one procedure, on samples that chose nothing; the supervised one is fitted on the choosing
   samples, as everything else is.
-- A row is one method at one seed. Its ``score`` is the mean one-to-one correlation over variables, each variable counting
+- A row is one method at one seed. Its ``score`` is the mean one-to-one correlation over variables, each counting
   once however many columns it has.
 """
 
