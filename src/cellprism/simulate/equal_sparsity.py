@@ -4,8 +4,8 @@ Notable choices
 
 - L0, features that fire per vector, is measured on held-out vectors: thresholds learned from batches need not keep what
   they kept in training.
-- The first fit aims at L0 by itself. While it is off, the penalty's weight is searched: by the ratio of L0 to the target
-  until the target lies between two tries, then by halving the interval in logarithms.
+- The first fit aims at L0 by itself. While it is off, the penalty's weight is searched: by the ratio of L0 to the
+  target until the target lies between two tries, then by halving the interval in logarithms.
 - What counts features of a batch has one threshold afterwards, a number that training only estimates. Where it is off,
   it is set on the training vectors, without another training.
 """

@@ -50,7 +50,7 @@ class ProgramTruth:
 
 def program_truth(
     profiles: Float[np.ndarray, "feature gene"],
-    members: Bool[np.ndarray, "program gene"],
+    members: Bool[np.ndarray, "program _"],
     names: Sequence[str],
     replicates: int = 39,
     seed: int = 0,
