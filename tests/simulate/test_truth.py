@@ -41,7 +41,7 @@ def test_planted_profiles_are_matched_exactly_with_their_signs(profiles, members
 
 def test_profiles_that_know_nothing_are_at_the_chance_of_permuted_names():
     p = []
-    for seed in range(60):
+    for seed in range(40):
         rng = np.random.default_rng([seed, 5])
         members = rng.random((3, 101)) < 0.15
         p.append(program_truth(rng.normal(size=(11, 101)), members, NAMES[:3], replicates=39, seed=seed).summary()["p"])
@@ -82,11 +82,11 @@ def test_the_right_recipe_has_full_precision_and_recall_and_the_wrong_signs_none
 def test_recipes_dealt_at_random_are_at_chance(profiles, members):
     truth = program_truth(profiles, members, NAMES)
     differing, p = {"program0": 1, "program1": -1, "program4": 1}, []
-    for seed in range(200):
+    for seed in range(120):
         rng = np.random.default_rng([seed, 3])
         dealt = dict(zip(rng.choice(11, 5, replace=False).tolist(), [2.0, 0.0, 3.0, 1.5, 0.5], strict=True))
         p.append(recipe_truth(dealt, truth, differing, range(11), replicates=99, seed=seed)["p_recall"])
-    assert np.mean(np.array(p) <= 0.05) < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    assert np.mean(np.array(p) <= 0.05) < 0.05 + 3 * (0.05 * 0.95 / 120) ** 0.5
 
 
 def test_an_empty_recipe_finds_nothing(profiles, members):

@@ -1,10 +1,10 @@
 """A cell model whose right recipe is known in closed form.
 
 A cell's expression y is a level and a sum of programs, y = b + z P. The model reads it as one vector x = y E, with
-orthonormal rows of E, and says y_hat = x E^T: it is linear from the residual stream to expression and knows everything. The features of its
-autoencoder are the programs as directions, W = P E scaled to norm 1, not orthogonal to each other; the encoder is the
-pseudo-inverse, so that codes are exact. A recipe then has a least-squares problem with a penalty behind it, whose
-solution with given signs is a linear system.
+orthonormal rows of E, and says y_hat = x E^T: it is linear from the residual stream to expression and knows everything.
+The features of its autoencoder are the programs as directions, W = P E scaled to norm 1, not orthogonal to each other;
+the encoder is the pseudo-inverse, so that codes are exact. A recipe then has a least-squares problem with a penalty
+behind it, whose solution with given signs is a linear system.
 """
 
 from collections.abc import Iterator

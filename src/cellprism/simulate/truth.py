@@ -50,7 +50,7 @@ class ProgramTruth:
 
 def program_truth(
     profiles: Float[np.ndarray, "feature gene"],
-    members: Bool[np.ndarray, "program gene"],
+    members: Bool[np.ndarray, "program _"],
     names: Sequence[str],
     replicates: int = 39,
     seed: int = 0,
@@ -176,15 +176,20 @@ def recipe_truth(
             f"a recipe of {len(moved)} features, {len(set(firing))} that fire and {len(differing)} differing programs "
             "cannot be scored; give all features that fire in the source cells, and two types that differ"
         )
-    turn = np.sign(np.array(list(moved.values())) - 1)
+    order = {program: number for number, program in enumerate(differing)}
     known = truth.features.set_index("feature")
-    found = _precision_recall(np.array(list(moved), dtype=int), turn, known, differing)
+    stands = known["program"].map(order).fillna(-1).to_numpy(dtype=int)
+    wanted = known["program"].map(dict(differing)).fillna(0).to_numpy() * known["sign"].to_numpy()
+    turn = np.sign(np.array(list(moved.values())) - 1)
+
+    def scored(features: Int[np.ndarray, " moved"]) -> tuple[float, float]:
+        hits = stands[features][(turn == wanted[features]) & (stands[features] >= 0)]
+        return len(hits) / max(len(features), 1), len(np.unique(hits)) / len(differing)
+
     rng = np.random.default_rng([seed, 19])
     pool = np.array(sorted(set(firing)))
-    dealt = [
-        _precision_recall(rng.choice(pool, len(moved), replace=False), turn, known, differing)
-        for _ in range(replicates)
-    ]
+    found = scored(np.array(list(moved), dtype=int))
+    dealt = [scored(rng.choice(pool, len(moved), replace=False)) for _ in range(replicates)]
     scores: dict[str, float] = {}
     for place, name in enumerate(("precision", "recall")):
         by_chance = np.array([each[place] for each in dealt])
@@ -192,18 +197,3 @@ def recipe_truth(
         scores[f"chance_{name}"] = float(by_chance.mean()) if replicates else np.nan
         scores[f"p_{name}"] = float((1 + (by_chance >= found[place]).sum()) / (1 + replicates))
     return scores
-
-
-def _precision_recall(
-    features: Int[np.ndarray, " moved"],
-    turn: Float[np.ndarray, " moved"],
-    known: pd.DataFrame,
-    differing: Mapping[str, int],
-) -> tuple[float, float]:
-    programs, signs = known.loc[features, "program"], known.loc[features, "sign"].to_numpy()
-    hits = [
-        program
-        for program, direction in zip(programs, turn * signs, strict=True)
-        if program in differing and differing[program] == direction
-    ]
-    return len(hits) / len(features) if len(features) else 0.0, len(set(hits)) / len(differing)
