@@ -1,7 +1,7 @@
 """``cellprism do``: one study of a run, built in or installed; its settings are its flags."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, make_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -17,7 +17,7 @@ do = App(name="do", help="Do one study of a run, with its settings as flags.")
 def _verb(study: Study) -> Callable[..., None]:
     flags = _flags(study.Settings)
 
-    def verb(run: Path, *, given: Annotated[flags | None, Parameter(name="*")] = None, set_: Changes = None) -> None:
+    def verb(run: Path, *, given: Annotated[flags, Parameter(name="*")] = flags(), set_: Changes = None) -> None:  # noqa: B008
         from cellprism.cli.talk import bar, say
         from cellprism.workflow.config import changed
         from cellprism.workflow.pipeline import continue_run
@@ -43,17 +43,21 @@ def _flags(settings: type) -> type:
     help_of = field_help(settings)
     parts = []
     for item in fields(settings):
-        kind: Any = _flags(item.type) if is_dataclass(item.type) else item.type  # pyright: ignore[reportArgumentType]
+        kind: Any = item.type
+        if is_dataclass(kind):
+            inner = _flags(kind)  # pyright: ignore[reportArgumentType]
+            parts.append((item.name, inner, field(default_factory=inner)))
+            continue
         if get_origin(kind) is tuple:
             kind = list[get_args(kind)[0]]
-        name = None if is_dataclass(kind) else Parameter(help=help_of.get(item.name, ""))
-        parts.append((item.name, Annotated[kind | None, name] if name else kind | None, None))
-    return make_dataclass(settings.__name__, parts, frozen=True)
+        parts.append((item.name, Annotated[kind | None, Parameter(help=help_of.get(item.name, ""))], None))
+    # Python 3.11 says that such a class is one of its own module ``types``, whose fields cyclopts does not look into
+    return make_dataclass(settings.__name__, parts, frozen=True, namespace={"__module__": __name__})
 
 
 def _given(flags: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Keys and values of what was given."""
-    for item in () if flags is None else fields(flags):
+    for item in fields(flags):
         value = getattr(flags, item.name)
         if is_dataclass(value):
             yield from _given(value, f"{prefix}{item.name}.")
