@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from cellprism.report.claims import read_claims
 from cellprism.errors import RunError
+from cellprism.report.claims import read_claims
 from cellprism.report.page import embedded_json, security_policy
 from cellprism.store.run import Run
 from cellprism.studies.study import studies

@@ -4,12 +4,12 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from studies.made_up import edit_json, shown
 
 from cellprism.report.context import place_in_words
 from cellprism.report.limits import limits_of
 from cellprism.report.summary import key_numbers, summary_sentences
 from cellprism.store.run import Run
-from studies.made_up import edit_json, shown
 
 
 def sentences(page) -> list[str]:
