@@ -37,7 +37,7 @@ def latent(run_folder):
         "model": (0.117, 0.012),
         "type mean": (0.124, 0.011),
         "untrained network": (-1.36, 0.03),
-        "gene mean": (0, 0),
+        "gene mean": (0.0, 0.0),
     }
     assessment = {
         "reconstruction": {n: {"gain": g, "interval": [g - h, g + h]} for n, (g, h) in gains.items()},

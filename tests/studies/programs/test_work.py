@@ -86,7 +86,7 @@ def matrices():
 
 TERMS = pd.DataFrame({
     "feature": pd.Series(dtype=str), "term": pd.Series(dtype=str), "padj": pd.Series(dtype=float),
-    "overlap": pd.Series(dtype=int),
+    "pvalue": pd.Series(dtype=float), "overlap": pd.Series(dtype=int),
 })  # fmt: skip
 
 
