@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from anndata import AnnData
 
 from cellprism.cli.app import VERBS, app, call
+from cellprism.studies.study import studies
 from cellprism.workflow.config import read_config
 
 REPOSITORY = Path(__file__).parents[1]
@@ -54,6 +56,22 @@ def test_the_table_of_keys_is_that_of_the_settings():
     spec.loader.exec_module(generate)
     text = generate.PAGE.read_text(encoding="utf-8")
     assert text == generate.page(text), "docs/configuration.md is out of date; run: python docs/generate.py"
+
+
+def keys_of(settings: type, section: str):
+    for item in fields(settings):
+        if is_dataclass(item.type):
+            yield from keys_of(item.type, f"{section}.{item.name}")
+        else:
+            yield section, item.name
+
+
+@pytest.mark.parametrize("study", list(studies()))
+def test_every_key_of_a_study_stands_in_the_page_of_keys_below_its_section(study):
+    text = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## `\[([\w.]+)\]`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    wanted = list(keys_of(studies()[study].Settings, study))
+    assert [key for key in wanted if f"| `{key[1]}` |" not in parts.get(key[0], "")] == []
 
 
 def test_the_example_configuration_is_valid(tmp_path):

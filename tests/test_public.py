@@ -52,7 +52,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def test_the_report_is_written_without_torch():
-    loaded = loaded_after("import cellprism.report.page")
+    loaded = loaded_after("import cellprism.report.page, cellprism.workflow.publish")
     assert "plotly" in loaded
     assert "torch" not in loaded
 

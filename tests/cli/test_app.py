@@ -84,8 +84,13 @@ def test_wrong_usage_is_exit_code_2_and_said_on_stderr(words, message, capsys, t
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["do", "programs"], ["steer"], ["steer", "--feature", "3"], ["contrast"],
-                                   ["report"], ["do", "fit", "--set", "fit.cells=7"], ["do", "programs", "--alpha", "0.1"]])  # fmt: skip
+NEEDS_A_RUN = [
+    ["do", "programs"], ["do", "fit", "--set", "fit.cells=7"], ["do", "programs", "--alpha", "0.1"], ["steer"],
+    ["steer", "--feature", "3"], ["contrast"], ["report"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", NEEDS_A_RUN)
 def test_a_folder_that_is_no_run_is_exit_code_2(words, capsys, tmp_path):
     flags = next((place for place, word in enumerate(words) if word.startswith("--")), len(words))
     assert call([*words[:flags], str(tmp_path), *words[flags:]]) == 2

@@ -21,7 +21,7 @@ def counted(activation, labels):
 
 
 def test_shuffled_labels_give_the_null_that_is_written_beside_the_share():
-    """Features that know nothing of the labels: their share is the null, and 95 % of such shares lie in its interval."""
+    """Features that know nothing of the labels: their share is the null, which holds 95 % of them."""
     rng = np.random.default_rng(5)
     labels = np.repeat(["a", "b", "c"], [53, 31, 17])
     shares = [counted(rng.normal(size=(101, 127)), rng.permutation(labels)) for _ in range(60)]
@@ -86,7 +86,7 @@ def matrices():
 
 TERMS = pd.DataFrame({
     "feature": pd.Series(dtype=str), "term": pd.Series(dtype=str), "padj": pd.Series(dtype=float),
-    "overlap": pd.Series(dtype=int),
+    "pvalue": pd.Series(dtype=float), "overlap": pd.Series(dtype=int),
 })  # fmt: skip
 
 

@@ -1,15 +1,16 @@
 """How many features beat random ones, beside how many random ones would; and which genes are held out."""
 
-from types import SimpleNamespace
-
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from workflow.tiny import bar
 
 from cellprism.enrich.programs import ProgramFeature
-from cellprism.ontology.collection import Collection
+from cellprism.ontology.gmt import read_gmt
+from cellprism.store.run import Run
 from cellprism.studies.steer.work import _others, together
+from cellprism.studies.workbench import Workbench
+from cellprism.workflow.steps import config_of
 
 
 def judged(value: float, drawn: np.ndarray) -> dict:
@@ -58,11 +59,20 @@ def test_few_random_features_are_no_evidence():
     assert together([judged(value, drawn)])["beat_random"] == 0
 
 
-def test_held_out_genes_are_the_programs_other_measured_genes():
-    cells = anndata.AnnData(np.ones((2, 4)), var=pd.DataFrame(index=["A", "B", "C", "D"]))
-    collection = Collection("made up", {"term": ("A", "B", "C", "X")})
-    bench = SimpleNamespace(
-        cells=cells, collection=lambda name: collection, settings=lambda study: SimpleNamespace(collection="made up")
-    )
-    found = ProgramFeature("ter", "7", "term", 0.01, ("B",), 0.5, pd.DataFrame(), "")
-    assert _others(bench, found, {"7": ("B", "D")}) == ("A", "C")
+def test_held_out_genes_are_the_programs_other_measured_genes(finished):
+    bench = Workbench(Run(finished), config_of(Run(finished)), bar)
+    blood, measured = read_gmt("blood"), set(bench.cells.var_names)
+    term = max(blood, key=lambda term: len(measured & set(blood[term])))
+    genes = [gene for gene in blood[term] if gene in measured]
+    assert len(genes) >= 5
+    found = ProgramFeature("some words", "7", term, 0.01, (), 0.5, pd.DataFrame(), "")
+    other = next(gene for gene in bench.cells.var_names if gene not in genes)
+    assert _others(bench, found, {"7": (genes[3], other, genes[0]), "8": tuple(genes)}) == (
+        *genes[1:3], *genes[4:],
+    )  # fmt: skip
+
+
+def test_held_out_genes_of_a_real_sweep_are_none_of_the_features_own(finished):
+    effects = pd.read_parquet(finished / "steer" / "programs" / "effects.parquet")
+    assert effects["held_out"].any()
+    assert not (effects["held_out"] & effects["on_target"]).any()

@@ -122,7 +122,7 @@ def _score(contrast: Contrast, name: str, against: str) -> Claim:
 def _named(contrast: Contrast, gene: str) -> Claim:
     named = contrast.named.get(gene)
     return judged(
-        f"contrast-{contrast.objective}-{gene.lower()}",
+        f"contrast-{contrast.objective}-{re.sub('[^a-z0-9]+', '-', gene.lower()).strip('-')}",
         SECTION,
         f"{gene} moves towards its level in {contrast.target}{contrast.words.within}, {contrast.objective} recipe",
         named.value if named else None,

@@ -1,0 +1,171 @@
+"""Claims and figures of a recipe: published numbers where they answer the same question, fair verdicts, named genes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cellprism.report.published import NUMBERS
+from cellprism.studies.contrast.claims import as_published, contrast_claims, longer_search
+from cellprism.studies.contrast.figures import axis_title, gap_title
+from cellprism.studies.contrast.scores import SCORE_LABELS, score_table
+from cellprism.studies.contrast.view import contrast_of
+from studies.made_up import edit_json, shown
+
+
+@pytest.fixture
+def latent(page):
+    return contrast_of(page.found["contrast"].recipes[0], page.context)
+
+
+def claims_of(contrast) -> dict:
+    return {claim.id: claim for claim in contrast_claims(contrast)}
+
+
+def test_a_longer_search_than_that_with_shuffled_labels_is_no_evidence(run_folder):
+    def shorten(summary):
+        summary["scores"]["latent_progress"]["shuffled_labels"]["observed"] = 0.07
+
+    edit_json(run_folder / "contrast" / "latent" / "summary.json", shorten)
+    found = shown(run_folder)
+    claim = found.claims["contrast-latent-latent-progress"]
+    assert claim.verdict == "cannot be told here"
+    assert "as short as those with shuffled ones reaches only 0.07" in claim.why
+    rows = {row[0]: row[-1] for row in found.sections["contrast"].tables[0].numbers.rows}
+    assert rows[SCORE_LABELS["latent_progress"]] == "cannot be told here"
+
+
+def test_a_short_search_that_is_above_shuffled_labels_too_is_evidence(latent):
+    assert longer_search(latent.scores["latent_progress"]) == ""
+    assert claims_of(latent)["contrast-latent-latent-progress"].verdict == "above chance"
+
+
+def test_the_length_of_the_search_does_not_matter_where_nothing_is_above_chance(latent):
+    score = replace(latent.scores["expression_progress"], short_search=-9.0)
+    assert longer_search(score) == ""
+    assert longer_search(replace(latent.scores["latent_progress"], short_search=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "same"),
+    [
+        ("CD4 T", "CD8 T", True),
+        ("CD4+/CD45RO+ Memory", "CD8+ Cytotoxic T", True),
+        ("CD8 T", "CD4 T", False),
+        ("B", "CD14 monocyte", False),
+        ("CD4 T", "CD14 monocyte", False),
+        ("CD4 T", "NK", False),
+        ("CD40 B", "CD80 B", False),
+        ("CD4 CD8 T", "CD8 T", False),
+    ],
+)
+def test_published_numbers_stand_only_beside_the_same_question(latent, source, target, same):
+    contrast = replace(latent, source=source, target=target)
+    number = NUMBERS["closer-latent"]
+    assert as_published(contrast, number) == (number if same else None)
+    published = [claim.id for claim in contrast_claims(contrast) if claim.published]
+    assert bool(published) == same
+    if same:
+        assert {"contrast-latent-cd8a", "contrast-latent-cd8b", "contrast-latent-recipe-03"} <= set(published)
+
+
+def test_b_cells_to_monocytes_carry_no_published_number_on_the_page(run_folder):
+    for objective in ("latent", "expression"):
+        path = run_folder / "contrast" / objective / "summary.json"
+        edit_json(path, lambda s: s.update(source="B", target="CD14 monocyte"))
+    claims = [c for c in shown(run_folder).claims.values() if c.id.startswith("contrast-")]
+    assert len(claims) > 12
+    assert [claim.id for claim in claims if claim.published] == []
+
+
+def test_only_genes_that_were_asked_for_become_claims(run_folder, page):
+    def ask(summary):
+        summary["named"] = {"CD8B": summary["named"]["CD8B"]}
+
+    edit_json(run_folder / "contrast" / "latent" / "summary.json", ask)
+    found = shown(run_folder).claims
+    assert {id for id in page.claims if id not in found} == {"contrast-latent-cd8a"}
+    edit_json(run_folder / "contrast" / "latent" / "summary.json", lambda s: s.update(named={}))
+    found = shown(run_folder)
+    assert not {"contrast-latent-cd8a", "contrast-latent-cd8b"} & set(found.claims)
+    assert "CD8A" not in found.figures["gap-latent"].title
+
+
+def test_a_gene_that_is_not_measured_says_so(run_folder):
+    edit_json(run_folder / "contrast/latent/summary.json", lambda s: s["named"].update(CD8A={"measured": False}))
+    found = shown(run_folder)
+    claim = found.claims["contrast-latent-cd8a"]
+    assert (claim.verdict, claim.value, claim.source) == ("cannot be told here", None, None)
+    assert "CD8A is not among the genes of this run" in claim.why
+    assert list(contrast_of(found.found["contrast"].recipes[0], found.context).named) == ["CD8B"]
+
+
+@pytest.mark.parametrize("gene", ["HLA.A", "MT_CO1", "RP11-34P13.7", "TRAC/TRBC"])
+def test_a_gene_of_any_name_can_be_asked_for(run_folder, gene):
+    def ask(summary):
+        summary["named"] = {gene: summary["named"]["CD8A"]}
+
+    edit_json(run_folder / "contrast/latent/summary.json", ask)
+    (claim,) = [c for c in shown(run_folder).claims.values() if c.statement.startswith(f"{gene} moves")]
+    assert claim.value == 0.04
+
+
+def test_recipe_sizes_are_those_of_the_recipe(page):
+    for recipe in page.found["contrast"].recipes:
+        moved = (recipe.recipe["strength"] - 1).abs()
+        objective = recipe.summary["objective"]
+        assert page.claims[f"contrast-{objective}-recipe-03"].value == (moved > 0.3).sum()
+        assert page.claims[f"contrast-{objective}-recipe-05"].value == (moved > 0.5).sum()
+
+
+def test_scores_without_a_value_are_left_out(run_folder):
+    path = run_folder / "contrast" / "latent" / "summary.json"
+    edit_json(path, lambda s: s["scores"]["up_correct"].update(value=None))
+    found = shown(run_folder)
+    assert "up_correct" not in contrast_of(found.found["contrast"].recipes[0], found.context).scores
+    assert "contrast-latent-up-correct" not in found.claims
+
+
+def test_titles_of_a_contrast_name_their_control(latent):
+    assert "with shuffled labels" in axis_title(latent)
+    assert "(shuffled labels: 52\u00a0% and 50\u00a0%)" in gap_title(latent)
+    assert "CD8A closes 4.0\u00a0% of its gap (random edits −4.0\u00a0% to 6.0\u00a0%)" in gap_title(latent)
+    wild = replace(latent.named["CD8A"], null=replace(latent.named["CD8A"].null, interval=(-3.0, 4.0)))
+    assert "CD8A cannot be told" in gap_title(replace(latent, named={"CD8A": wild}))
+    bare = replace(latent, scores={n: replace(s, nulls={}) for n, s in latent.scores.items()}, named={})
+    assert "no shuffled-label control" in axis_title(bare)
+    assert "(no control)" in gap_title(bare)
+
+
+def test_every_score_stands_beside_its_nulls(latent):
+    table = score_table(latent, claims_of(latent))
+    assert len(table.rows) == len(latent.scores)
+    assert all(len(row) == len(table.header) for row in table.rows)
+    assert all("not measured" not in row for row in table.rows)
+    bare = replace(latent, scores={"up_correct": replace(latent.scores["up_correct"], nulls={}, competitors={})})
+    assert score_table(bare, claims_of(bare)).rows[0][-1] == "cannot be told here"
+
+
+def test_no_verdict_is_given_where_neither_direction_is_better(latent):
+    verdicts = {row[0].split(" ")[0]: row[-1] for row in score_table(latent, claims_of(latent)).rows}
+    assert verdicts["drift"] == "–"
+    assert verdicts["cells"] == "above chance"
+
+
+def test_the_table_of_scores_says_what_the_claims_say(latent):
+    lucky = replace(latent.scores["latent_progress"], short_search=0.0)
+    contrast = replace(latent, scores={**latent.scores, "latent_progress": lucky})
+    claims = claims_of(contrast)
+    rows = {row[0]: row[-1] for row in score_table(contrast, claims).rows}
+    assert claims["contrast-latent-latent-progress"].verdict == "cannot be told here"
+    for name, label in SCORE_LABELS.items():
+        id = f"contrast-latent-{name.replace('_', '-')}"
+        if id in claims:
+            assert rows[label] == claims[id].verdict, name
+
+
+def test_points_of_the_gap_figure_stay_within_its_range(page):
+    plot = page.figures["gap-latent"].plot
+    low, high = plot.layout.yaxis.range
+    for trace in plot.data:
+        assert np.all((np.asarray(trace.y) >= low) & (np.asarray(trace.y) <= high))
