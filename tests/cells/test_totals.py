@@ -8,7 +8,8 @@ import torch
 import cellprism as cp
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.totals import totals_of
-from cellprism.models.aido import AidoCell, AidoConfig
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.settings import AidoConfig
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 
 import cellprism as cp
 from cellprism.simulate.linear_model import LAYER, LinearCell, linear_cells, linear_sae, penalised_recipe
-from cellprism.steering.contrast import ContrastSettings
+from cellprism.steering.settings import ContrastSettings
 
 GENES, FEATURES = 29, 11
 RECIPE = {2: 2.5, 5: 0.2, 7: -0.5}

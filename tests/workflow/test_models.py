@@ -19,7 +19,6 @@ from cellprism.store.run import Run
 from cellprism.studies.workbench import Workbench, device_of
 from cellprism.workflow.pipeline import start_run, steps
 from cellprism.workflow.steps import identity_of
-from cellprism.workflow.training import cells_a_pass
 from workflow.tiny import bar, config_of
 
 D_MODEL, STEPS = 5, steps()
@@ -103,15 +102,15 @@ def test_a_run_plans_its_passes_once_and_says_so(asked, tmp_path):
     start_run(config_of(asked), folder, bar, said.append, ["cells", "train"], device="cpu")
     (line,) = [text for text in said if "tokens a pass" in text]
     record = read_json(folder / "run.json")
-    assert record["device"] == "cpu"
+    assert record["steps"]["train"]["device"] == "cpu"
     plan = record["passes"]["L0"]
     assert plan["plan"] == line
     assert line.startswith(f"{plan['cells']} cells of 62 tokens a pass")
     bench = Workbench(Run(folder), config_of(asked), bar)
     bench.run.update(passes={"L0": {**plan, "cells": 7}})
-    assert cells_a_pass(bench) == 7, "a training that goes on reads in the same passes"
+    assert bench.cells_a_pass() == 7, "a training that goes on reads in the same passes"
     bench.run.update(passes={"L0": {**plan, "identity": "of other cells", "cells": 7}})
-    assert cells_a_pass(bench) == plan["cells"]
+    assert bench.cells_a_pass() == plan["cells"]
 
 
 def test_a_device_is_one_that_is_there():
