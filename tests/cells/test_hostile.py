@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata
 import h5py
@@ -162,8 +163,8 @@ EXPECTED = {
     "dense, more than its tables": "/X is 50,000,000 x 50,000, but the file names 17 cells and 29 genes",
     "dense, tables as long": "/obs/_index declares 50,000,000 values",
     "an index of 2e9 texts": "/obs/_index declares 2,000,000,000 values, 160 GB in all, but 464 bytes are stored",
-    "sparse, 1e12 values": "values, 12 TB in all, but",
-    "sparse, 5e8 values": "values, 6 GB in all, but",
+    "sparse, 1e12 values": "declares 1,000,000,000,000 values, 8 TB in all, but",
+    "sparse, 5e8 values": "declares 500,000,000 values, 4 GB in all, but",
 }
 
 
@@ -174,13 +175,17 @@ def test_what_a_header_declares_must_be_stored(tmp_path, name):
     assert EXPECTED[name] in refused(path)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak memory")
 def test_bombs_are_refused_within_a_gigabyte(tmp_path, counts, barcodes):
     """All of them, one after the other, in a process of their own."""
     paths = [BOMBS[name](tmp_path / f"{i}.h5ad") for i, name in enumerate(BOMBS)]
     folder = write_folder(tmp_path / "out", counts, ROWS, barcodes, gz=True)
-    (folder / "barcodes.tsv.gz").write_bytes(gzip.compress(b"ACGT-1\n" * 100_000_000, 1))
+    with gzip.open(folder / "barcodes.tsv.gz", "wb", 1) as stream:
+        for _ in range(100):
+            stream.write(b"ACGT-1\n" * 1_000_000)
     code = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from cellprism.cells.read import read_cells
 from cellprism.errors import CellsError
 for path in sys.argv[1:]:
@@ -188,7 +193,7 @@ for path in sys.argv[1:]:
         read_cells(path)
     except CellsError:
         print("refused")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
     run = [sys.executable, "-c", code, *map(str, paths), str(folder)]
     *said, peak = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
@@ -278,7 +283,7 @@ def test_more_values_than_a_matrix_announces_are_not_unpacked(tmp_path, counts, 
     folder = write_folder(tmp_path / "out", counts, ROWS, barcodes, gz=True)
     text = b"%%MatrixMarket matrix coordinate integer general\n29 17 9\n" + b"1 1 1\n" * 20_000_000
     (folder / "matrix.mtx.gz").write_bytes(gzip.compress(text, 1))
-    assert "Too many lines in file" in refused(folder)
+    assert "(ValueError: Line" in refused(folder)
 
 
 @pytest.mark.parametrize("name", ["barcodes.tsv.gz", "features.tsv.gz"])

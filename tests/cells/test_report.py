@@ -91,7 +91,7 @@ def test_another_tissue_fits_with_losses_that_are_named(table):
     assert report.to_json()["verdict"] == report.verdict
 
 
-def test_one_famous_gene_is_a_loss_however_few_its_counts(table):
+def test_one_famous_gene_is_a_loss_where_most_counts_are_kept(table):
     report = check_cells(tissue(["INS", "Q1"], 0.02), genes=table)
     assert report.verdict == "fits with losses: the model does not know INS (beta cells)"
 

@@ -42,6 +42,12 @@ def test_simulated_counts_are_counts(seed, depth):
     assert found(counts[:, ::7]) == ""
 
 
+def test_a_small_panel_of_abundant_genes_is_counts():
+    rng = np.random.default_rng(5)
+    assert found(rng.poisson(20, (31, 33)) * 1.0 + rng.poisson(30, (31, 1))) == ""
+    assert found(rng.poisson(rng.lognormal(3, 1, 37), (97, 37)) * rng.integers(1, 3, (97, 1)) * 1.0) == ""
+
+
 def test_real_counts_are_counts(test_data: Path):
     for name in ("pbmc3k_raw_labelled", "pbmc4k_raw_labelled", "citeseq_pbmc10k_200cells", "citeseq_pbmc5k_200cells"):
         assert whole_problem(sp.csr_matrix(anndata.read_h5ad(test_data / f"{name}.h5ad").X)) == ""

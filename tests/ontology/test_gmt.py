@@ -109,7 +109,7 @@ def test_a_truncated_or_altered_gzip_file_is_refused(tmp_path):
 def test_a_gzip_bomb_is_refused(tmp_path):
     path = tmp_path / "bomb.gmt.gz"
     path.write_bytes(gzip.compress(b"term\tsource\tCD4\n" * 5_000_000, 1))
-    with pytest.raises(DamagedError, match="is gzipped and becomes more than, over 100 times its size"):
+    with pytest.raises(DamagedError, match="is gzipped and becomes more than .* MB, over 100 times its size"):
         read_gmt(path)
 
 

@@ -12,6 +12,8 @@ from cellprism.cells.labels import CELL_TYPE
 from cellprism.errors import CellsError
 
 SHOWN = 8
+STRAY = 1e-4
+"""Share of all counts below which a gene says nothing of the tissue: strays and ambient RNA."""
 GOOD_SHARE = 0.8
 """Share of counts that a model should know; of PBMC3K the published gene list keeps 93 %."""
 
@@ -43,7 +45,7 @@ class MappingReport:
     absent_genes: list[str]
     """Their symbols."""
     famous_dropped: list[str]
-    """Dropped genes with counts that define a cell type, each with the type; the first few by their counts."""
+    """Dropped genes that define a cell type and hold more than stray counts, each with the type; the largest first."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def _mapping(record: Mapping[str, Any]) -> MappingReport:
         name: int(record[name]) for name in ("n_read", "n_model", "n_found", "summed", "dropped", "absent_from_data")
     }
     largest = list(zip(_texts(record["dropped_genes"]), np.asarray(record["dropped_umi"]).tolist(), strict=True))
+    total = sum(n for _, n in largest) / max(1 - float(record["umi_share_kept"]), 1e-12)
     return MappingReport(
         **whole,
         matched_by={str(way): int(n) for way, n in record["matched_by"].items()},
@@ -143,7 +146,7 @@ def _mapping(record: Mapping[str, Any]) -> MappingReport:
         summed_genes=_texts(record["summed_genes"]),
         largest_dropped=largest[:SHOWN],
         absent_genes=_texts(record["absent_genes"]),
-        famous_dropped=famous([name for name, n in largest if n]),
+        famous_dropped=famous([name for name, n in largest if n >= STRAY * total]),
     )
 
 

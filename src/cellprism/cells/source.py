@@ -107,7 +107,7 @@ def _known(raw: RawCells, dataset: DataSet) -> RawCells:
     """Cells of a data set, with what is known of it."""
     totals = None if dataset.totals is None else raw.obs[dataset.totals].to_numpy(np.float64)
     notes = (*raw.notes, dataset.note) if dataset.note else raw.notes
-    return replace(raw, labels=dataset.labels, totals=totals, totals_from=dataset.totals or "", notes=notes)
+    return replace(raw, typed=True, labels=dataset.labels, totals=totals, totals_from=dataset.totals or "", notes=notes)
 
 
 def _check_exists(path: Path, name: str) -> None:

@@ -6,7 +6,7 @@ Each is recognised by what chance would not do to counts:
   Poisson counts would be 2 or more in a share 1 - (1 - p)(1 - log(1 - p)) of cells. Real counts have more.
 - The largest value differs from cell to cell.
 - The totals of cells differ by more than sampling. Exactly equal totals are those of cells sampled down to one depth.
-- Every count from 1 on occurs in a cell with many genes; factors skip the first ones.
+- A gene that some cells lack is mostly seen once or twice in the others; factors skip the first counts.
 """
 
 from typing import Any
@@ -20,6 +20,8 @@ MOST_BINS = 300
 """No one puts counts into more bins."""
 GENES = 20
 """Genes of a cell, below which its smallest values tell nothing."""
+MOSTLY = 0.7
+"""A gene that more of the cells have is never seen just once where it is abundant."""
 
 
 def whole_problem(matrix: sp.csr_matrix) -> str:
@@ -36,7 +38,7 @@ def whole_problem(matrix: sp.csr_matrix) -> str:
         return ""
     cells = np.split(stored.data, stored.indptr[1:-1])
     full = [c for c in cells if c.size]
-    return _presence(stored, shape[0]) or _bins(full) or _factors(full) or _one_depth(full)
+    return _presence(stored, shape[0]) or _bins(full) or _factors(stored) or _one_depth(full)
 
 
 def _presence(stored: sp.csr_matrix, n_cells: int) -> str:
@@ -59,8 +61,11 @@ def _bins(full: list[np.ndarray]) -> str:
     return f"the largest value is {usual:.0f} in {same:,} of {len(full):,} cells, as in values put into bins"
 
 
-def _factors(full: list[np.ndarray]) -> str:
-    many = [c for c in full if c.size >= GENES]
+def _factors(stored: sp.csr_matrix) -> str:
+    shape: Any = stored.shape
+    often = np.bincount(stored.indices, minlength=shape[1]) > MOSTLY * shape[0]
+    lacked = sp.csr_matrix(stored[:, np.flatnonzero(~often)])
+    many = [c for c in np.split(lacked.data, lacked.indptr[1:-1]) if c.size >= GENES]
     if len(many) < FEW:
         return ""
     skipping = [c for c in many if c.min() > 1 or _skips_two(c)]
