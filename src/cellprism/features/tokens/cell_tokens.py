@@ -61,6 +61,11 @@ class Held(NamedTuple):
         times = None if self.times is None else self.times[place]
         return Held(tuple(x[place] for x in self.x), self.gene[place], self.cell[place], times)
 
+    def to(self, device: torch.device) -> "Held":
+        """The same tokens on another device."""
+        times = None if self.times is None else self.times.to(device)
+        return Held(tuple(x.to(device) for x in self.x), self.gene.to(device), self.cell.to(device), times)
+
     def tensors(self) -> list[Tensor]:
         """Everything that has a row per token."""
         return [t for t in (*self.x, self.gene, self.cell, self.times) if t is not None]
@@ -81,6 +86,8 @@ class TokenSource(ABC):
     """Hash of everything that decides the tokens."""
     are_genes: bool
     """Whether all tokens are genes, so that they can be told apart by gene."""
+    device = torch.device("cpu")
+    """Where tokens are handed out."""
 
     def __init__(self, memory: int, folder: Path | None = None):
         self.memory, self.disk = memory, folder
@@ -113,7 +120,7 @@ class TokenSource(ABC):
             return kept
         ends = np.cumsum(self.counts)[units]
         stretches = zip((ends - self.counts[units]).tolist(), ends.tolist(), strict=True)
-        return kept.take(np.concatenate([np.arange(start, end) for start, end in stretches]))
+        return kept.take(np.concatenate([np.arange(start, end) for start, end in stretches])).to(self.device)
 
     def in_order(self) -> Iterator[Held]:
         """All tokens once, unit after unit, in small parts."""
@@ -122,7 +129,7 @@ class TokenSource(ABC):
             yield from self._passes(np.arange(len(self.counts)))
             return
         for start in range(0, len(kept.gene), SLICE):
-            yield kept.take(slice(start, start + SLICE))
+            yield kept.take(slice(start, start + SLICE)).to(self.device)
 
     def _everything(self) -> Held | None:
         """All tokens, in memory or on disk; None where they are read again each time."""
@@ -208,6 +215,7 @@ class CellTokens(TokenSource):
             for piece in _contents(part):
                 content.update(piece)
             for batch in model.batches(part, batch_size):
+                self.device = batch.values.device
                 used = self.policy.used(batch, part)
                 self.counts[rows[batch.cell.cpu().numpy()]] = used.sum(dim=1).cpu().numpy()
                 self.are_genes &= bool((genes_of(batch)[used] >= 0).all())
@@ -247,7 +255,7 @@ class CellTokens(TokenSource):
         starts = np.concatenate([np.arange(0, len(self.counts), self.batch_size), [len(self.counts)]])
         ends = np.concatenate([[0], np.cumsum(self.counts)])[starts].tolist()
         for start, end in pairwise(ends):
-            yield kept.take(slice(start, end))
+            yield kept.take(slice(start, end)).to(self.device)
 
     @torch.no_grad()
     def _passes(self, units: Int[np.ndarray, " some"]) -> Iterator[Held]:
