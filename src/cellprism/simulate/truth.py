@@ -86,7 +86,7 @@ def program_truth(
     programs = table.assign(
         chance_auroc=by_program["auroc"].mean(), chance_f1=by_program["f1"].mean(), p=(1 + beyond) / (1 + replicates)
     )
-    programs.insert(0, "program", list(names))
+    programs.insert(0, "program", pd.Series(list(names)))
     programs.insert(1, "size", members.sum(axis=1))
     return ProgramTruth(programs, _known(area, names), null.groupby("replicate")[["auroc", "f1"]].mean().reset_index())
 
@@ -115,7 +115,7 @@ def _matched(
         sign = -1 if area[chosen, program] < 0.5 else 1
         genes = tails[0 if sign > 0 else 1][chosen]
         rows.append((chosen, sign, 0.5 + strength[chosen, program] / 2, f1(genes, members[program])))
-    return pd.DataFrame(rows, columns=["feature", "sign", "auroc", "f1"])
+    return pd.DataFrame(rows, columns=pd.Index(["feature", "sign", "auroc", "f1"]))
 
 
 def _known(area: Float[np.ndarray, "feature program"], names: Sequence[str]) -> pd.DataFrame:
@@ -178,8 +178,8 @@ def recipe_truth(
         )
     order = {program: number for number, program in enumerate(differing)}
     known = truth.features.set_index("feature")
-    stands = known["program"].map(order).fillna(-1).to_numpy(dtype=int)
-    wanted = known["program"].map(dict(differing)).fillna(0).to_numpy() * known["sign"].to_numpy()
+    stands = np.array([order.get(program, -1) for program in known["program"]])
+    wanted = np.array([differing.get(program, 0) for program in known["program"]]) * known["sign"].to_numpy()
     turn = np.sign(np.array(list(moved.values())) - 1)
 
     def scored(features: Int[np.ndarray, " moved"]) -> tuple[float, float]:
