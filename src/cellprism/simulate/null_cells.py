@@ -38,7 +38,7 @@ def renamed_cells(adata: AnnData, seed: int = 0) -> AnnData:
     """
     bare = without_answers(adata)
     order = np.random.default_rng([seed, 6]).permutation(adata.n_vars)
-    return AnnData(bare.X, obs=bare.obs, var=pd.DataFrame(bare.var).iloc[order], uns=dict(bare.uns))
+    return AnnData(bare.X, obs=pd.DataFrame(bare.obs), var=pd.DataFrame(bare.var).iloc[order], uns=dict(bare.uns))
 
 
 def _independent(adata: AnnData, seed: int, dispersion: Float[np.ndarray, " gene"] | None) -> AnnData:
