@@ -133,7 +133,9 @@ def gene_truth(entry, world: World) -> dict:
     members = world.fixed["members"] > 0
     alive = (entry.codes != 0).any(axis=0)
     profiles = correlations(entry.codes[:, alive], world.data.numpy())
-    truth = program_truth(profiles, members, [f"program{i}" for i in range(len(members))], replicates=19)
+    mean = world.data.numpy().mean(axis=0)
+    bins = np.digitize(mean, np.quantile(mean, np.linspace(0, 1, 11)[1:-1]))  # names change places within tenths
+    truth = program_truth(profiles, members, [f"program{i}" for i in range(len(members))], 39, alike=bins)
     return {"method": entry.method, "group": entry.group, "seed": entry.seed, **truth.summary()}
 
 

@@ -54,6 +54,7 @@ def program_truth(
     names: Sequence[str],
     replicates: int = 39,
     seed: int = 0,
+    alike: Int[np.ndarray, " _"] | None = None,
 ) -> ProgramTruth:
     """Match features to programs by their gene profiles.
 
@@ -63,6 +64,8 @@ def program_truth(
         names: of the programs.
         replicates: permutations of the gene names.
         seed: decides the permutations.
+        alike: groups of genes, such as bins of mean expression, within which names are permuted; all genes are one
+            group where None. A program raises the mean of its genes, and profiles may follow the mean alone.
 
     Raises:
         InputError: the genes or the names do not fit together.
@@ -78,7 +81,7 @@ def program_truth(
     rng = np.random.default_rng([seed, 17])
     nulls = []
     for replicate in range(replicates):
-        dealt = members[:, rng.permutation(members.shape[1])]
+        dealt = members[:, _permutation(alike, members.shape[1], rng)]
         nulls.append(_matched(auroc(profiles.T, dealt.T), tails, dealt).assign(replicate=replicate))
     null = pd.concat(nulls) if nulls else table.iloc[:0].assign(replicate=0)
     by_program = null.groupby(null.index)
@@ -89,6 +92,16 @@ def program_truth(
     programs.insert(0, "program", pd.Series(list(names)))
     programs.insert(1, "size", members.sum(axis=1))
     return ProgramTruth(programs, _known(area, names), null.groupby("replicate")[["auroc", "f1"]].mean().reset_index())
+
+
+def _permutation(alike: Int[np.ndarray, " _"] | None, n: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
+    """A random order of n genes in which every gene stays within its group."""
+    order = rng.permutation(n)
+    if alike is None:
+        return order
+    dealt = np.empty(n, dtype=int)
+    dealt[np.argsort(alike, kind="stable")] = order[np.argsort(alike[order], kind="stable")]
+    return dealt
 
 
 def _strongest(profiles: Float[np.ndarray, "feature gene"]) -> Bool[np.ndarray, "feature gene"]:
