@@ -37,12 +37,11 @@ def test_depth_counts_layers_and_wide_ones_are_as_wide_as_the_data_up_to_a_thous
 
 def test_training_lowers_the_error_and_the_same_seed_gives_the_same_network():
     simulation = LargeSimulation(LargeSettings(cells=601, genes=101, programs=11, types=5))
-    settings = AutoencoderSettings(latent=13, depth=4, wide=True, epochs=5)
+    settings = AutoencoderSettings(latent=13, depth=4, wide=True, epochs=30)
     world = simulation.world()
     first, again, other = (fit_autoencoder(simulation.data, settings, seed) for seed in (0, 0, 1))
     assert torch.equal(first.latents([world.data]), again.latents([world.data]))
     assert not torch.equal(first.latents([world.data]), other.latents([world.data]))
-    assert float(first.error(world.data)) < 0.5 * float(first.error(world.data[:1] * 0 + world.data.mean(dim=0))) + 0.5
     assert float(first.error(world.data)) < 0.5
 
 

@@ -30,7 +30,7 @@ def world() -> tuple[torch.Tensor, list[HiddenVariable]]:
 def test_every_architecture_comes_out_at_the_same_sparsity(world, architecture):
     x = world[0]
     config = SaeConfig(architecture=architecture, n_features=37, learning_rate=3e-3, batch_size=101)
-    fitted = fit_at_l0(x[:1500], x[1500:], config, 3.0, 150, 0)
+    fitted = fit_at_l0(x[:1500], x[1500:], config, 3.0, 120, 0)
     codes = fitted.sae.encode(x[1500:])
     assert fitted.l0 == pytest.approx(float((codes.values != 0).sum() / (SAMPLES - 1500)))
     assert fitted.within == (abs(fitted.l0 / 3 - 1) <= 0.1)
@@ -63,7 +63,7 @@ def test_a_target_below_one_feature_is_refused(world):
 
 def test_sparse_autoencoders_win_where_the_truth_is_sparse(world):
     x, hidden = world
-    race = Race(n_features=37, l0=3.0, steps=300, batch_size=101, seeds=1, chance=2)
+    race = Race(n_features=37, l0=3.0, steps=200, batch_size=101, seeds=1, chance=2)
     rows = pd.concat([recovered(entry, hidden, race, 0) for entry in entries(x, hidden, race, 0)])
     table = leaderboard(rows).set_index("method")
     assert set(table["group"]) == {"architecture", "untrained", "dense", "supervised"}

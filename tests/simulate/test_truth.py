@@ -41,11 +41,26 @@ def test_planted_profiles_are_matched_exactly_with_their_signs(profiles, members
 
 def test_profiles_that_know_nothing_are_at_the_chance_of_permuted_names():
     p = []
-    for seed in range(40):
+    for seed in range(25):
         rng = np.random.default_rng([seed, 5])
         members = rng.random((3, 101)) < 0.15
         p.append(program_truth(rng.normal(size=(11, 101)), members, NAMES[:3], replicates=39, seed=seed).summary()["p"])
     assert kstest(p, "uniform").pvalue > 1e-3
+
+
+def test_profiles_that_follow_expression_alone_are_at_chance_among_genes_expressed_alike():
+    p: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 7])
+        mean = rng.normal(size=101)
+        members = rng.random((3, 101)) < np.where(mean > 0.5, 0.5, 0.05)
+        profiles = mean + 0.3 * rng.normal(size=(5, 101))
+        bins = np.digitize(mean, np.quantile(mean, np.linspace(0, 1, 9)[1:-1]))
+        for matched in p:
+            alike = bins if matched else None
+            p[matched].append(program_truth(profiles, members, NAMES[:3], 19, seed, alike).summary()["p"])
+    assert np.mean(np.array(p[False]) <= 0.05) > 0.8
+    assert np.mean(np.array(p[True]) <= 0.05) < 0.4
 
 
 def test_with_fewer_features_than_programs_some_are_left_unmatched(profiles, members):

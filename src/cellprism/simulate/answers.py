@@ -93,10 +93,10 @@ def answers_of(adata: AnnData) -> Answers:
         lacks = f"no planted answers (uns[{SLOT!r}], obsm[{ACTIVITY!r}], varm[{PROGRAMS!r}])"
         raise CellsError("the AnnData", [f"{lacks}; use planted cells as they were made or written"])
     slot = adata.uns[SLOT]
-    programs, types = list(slot["programs"]), list(slot["types"])
+    programs, types = (pd.Index(np.asarray(slot[name]), dtype=str) for name in ("programs", "types"))
     return Answers(
-        programs=programs,
-        types=types,
+        programs=programs.tolist(),
+        types=types.tolist(),
         weights=pd.DataFrame(np.asarray(adata.varm[PROGRAMS]), index=adata.var_names, columns=programs),
         activity=pd.DataFrame(np.asarray(adata.obsm[ACTIVITY]), index=adata.obs_names, columns=programs),
         type_program=pd.DataFrame(np.asarray(slot["type_program"]), index=types, columns=programs),

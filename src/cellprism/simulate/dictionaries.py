@@ -11,6 +11,7 @@ Notable choices
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,9 @@ def dense_dictionary(kind: str, x: Float[Tensor, "sample latent"], n_features: i
     if kind not in DENSE:
         raise ConfigError(f"kind is {kind!r}: expected one of {', '.join(map(repr, DENSE))}")
     if kind == "NMF":
-        positive = NMF(n, init="nndsvda", max_iter=1000, tol=1e-3, random_state=seed).fit((x - low).double().numpy())
+        parts: Any = n  # scikit-learn takes a number; its annotations say otherwise
+        positive = NMF(parts, init="nndsvda", max_iter=1000, tol=1e-3, random_state=seed)
+        positive.fit((x - low).double().numpy())
         return lambda vectors: positive.transform((vectors - low).clamp_min(0).double().numpy())
     known = PCA(n, random_state=seed) if kind == "PCA" else FastICA(n, random_state=seed, max_iter=2000, tol=1e-3)
     known.fit(x.double().numpy())

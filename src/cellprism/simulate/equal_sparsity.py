@@ -6,8 +6,8 @@ Notable choices
   they kept in training.
 - The first fit aims at L0 by itself. While it is off, the penalty's weight is searched: by the ratio of L0 to the
   target until the target lies between two tries, then by halving the interval in logarithms.
-- What counts features of a batch has one threshold afterwards, a number that training only estimates. Where it is off,
-  it is set on the training vectors, without another training.
+- What counts features of a batch has one threshold afterwards, a number that training only estimates from its own
+  vectors. It is set on the held-out vectors, without another training; what is hidden behind them plays no part.
 """
 
 import math
@@ -76,7 +76,7 @@ def fit_at_l0(
     for number in range(1, tries + 1):
         sae = fit_sae(batches, config, train.shape[1], steps, seed)
         if config.architecture not in PENALISED and sae.threshold is not None:
-            sae = with_threshold(sae, train[:SAMPLE], target)
+            sae = with_threshold(sae, held[:SAMPLE], target)
         l0 = evaluate(sae, [held]).l0
         off = abs(l0 / target - 1)
         if best is None or off < abs(best.l0 / target - 1):

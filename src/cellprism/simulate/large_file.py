@@ -38,7 +38,7 @@ def write_large(simulation: LargeSimulation, path: Path) -> None:
             for block in simulation.blocks():
                 rows = slice(block.start, block.start + len(block.y))
                 for place, name in places.items():
-                    file[place][rows] = np.asarray(getattr(block, name))
+                    _dataset(file, place)[rows] = np.asarray(getattr(block, name))
 
 
 def _shell(simulation: LargeSimulation) -> AnnData:
@@ -47,9 +47,19 @@ def _shell(simulation: LargeSimulation) -> AnnData:
     groups = {name: np.zeros(s.cells, dtype=np.int64) for name in GROUPS}
     obs = pd.DataFrame(groups, index=pd.Index([f"cell{i}" for i in range(s.cells)], dtype=str))
     var = pd.DataFrame(index=pd.Index([f"gene{i}" for i in range(s.genes)], dtype=str))
-    room = {name: np.zeros((s.cells, s.programs), dtype=np.float32) for name in TABLES}
     uns = {"simulation": {"settings": json.dumps(asdict(s)), "type_program": simulation.type_program}}
-    return AnnData(obs=obs, var=var, obsm=room, varm={"programs": simulation.programs.T}, uns=uns)
+    shell = AnnData(obs=obs, var=var, uns=uns)
+    for name in TABLES:
+        shell.obsm[name] = np.zeros((s.cells, s.programs), dtype=np.float32)
+    shell.varm["programs"] = simulation.programs.T
+    return shell
+
+
+def _dataset(file: h5py.File, place: str) -> h5py.Dataset:
+    found = file[place]
+    if not isinstance(found, h5py.Dataset):
+        raise KeyError(f"{place} is no array")
+    return found
 
 
 def read_blocks(path: Path, size: int = BLOCK) -> Iterator[Float[Tensor, "cell gene"]]:
@@ -63,7 +73,7 @@ def read_blocks(path: Path, size: int = BLOCK) -> Iterator[Float[Tensor, "cell g
         raise InputError(f"there is no file {path}; write it with write_large")
     try:
         with h5py.File(path, "r") as file:
-            x = file["X"]
+            x = _dataset(file, "X")
             for start in range(0, x.shape[0], size):
                 yield torch.from_numpy(x[start : start + size])
     except (OSError, KeyError) as error:

@@ -10,7 +10,7 @@ Notable choices
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -71,12 +71,13 @@ def entries(
     choose, _ = halves(len(x), seed)
     train = x[torch.from_numpy(np.random.default_rng([seed, 37]).permutation(choose))]
     held = x[torch.from_numpy(np.setdiff1d(np.arange(len(x)), choose))]
+    plain = SaeConfig(
+        k=max(1, round(race.l0)), n_features=race.n_features, learning_rate=race.learning_rate,
+        batch_size=race.batch_size,
+    )  # fmt: skip
     for number in range(race.seeds):
         for name in ARCHITECTURES:
-            config = SaeConfig(
-                architecture=name, n_features=race.n_features, k=max(1, round(race.l0)),
-                learning_rate=race.learning_rate, batch_size=race.batch_size,
-            )  # fmt: skip
+            config = replace(plain, architecture=name)
             fitted = fit_at_l0(train, held, config, race.l0, race.steps, seed + number)
             codes = sae_encoder(fitted.sae)(x)
             yield Entry(name, "architecture", number, codes, fitted.l0, fitted.within, fitted.tries)

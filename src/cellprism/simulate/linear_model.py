@@ -42,9 +42,9 @@ class LinearCell:
 
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """One token a cell; its expression is in ``inputs``."""
-        columns = [self.genes.index(name) for name in adata.var_names]
+        columns, counts = [self.genes.index(name) for name in adata.var_names], sp.csr_matrix(adata.X)
         for start in range(0, adata.n_obs, size):
-            values = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray()).float()
+            values = torch.from_numpy(counts[start : start + size].toarray()).float()
             inputs = torch.zeros(len(values), len(self.genes)).index_copy_(1, torch.tensor(columns), values)
             cell = torch.arange(start, start + len(values))
             one = torch.ones(len(values), 1, dtype=torch.bool)

@@ -4,6 +4,7 @@ Each keeps what a lazy judge might take for a finding: the genes' means, the cel
 """
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from jaxtyping import Float
@@ -35,10 +36,9 @@ def renamed_cells(adata: AnnData, seed: int = 0) -> AnnData:
 
     What ``var`` says of a gene goes with its name, not with its counts.
     """
-    nulls = without_answers(adata)
+    bare = without_answers(adata)
     order = np.random.default_rng([seed, 6]).permutation(adata.n_vars)
-    nulls.var = nulls.var.iloc[order]
-    return nulls
+    return AnnData(bare.X, obs=pd.DataFrame(bare.obs), var=pd.DataFrame(bare.var).iloc[order], uns=dict(bare.uns))
 
 
 def _independent(adata: AnnData, seed: int, dispersion: Float[np.ndarray, " gene"] | None) -> AnnData:

@@ -104,7 +104,7 @@ def _programs(settings: PlantedSettings, rng: np.random.Generator) -> tuple[np.n
     weights = np.zeros((n, settings.genes))
     for program, genes in enumerate(members):
         weights[program, genes] = settings.effect * rng.uniform(0.5, 1.5, len(genes))
-    return weights, pd.DataFrame(relations, columns=["program", "other", "relation"])
+    return weights, pd.DataFrame(relations, columns=pd.Index(["program", "other", "relation"]))
 
 
 def _type_program(settings: PlantedSettings, rng: np.random.Generator) -> np.ndarray:
@@ -125,4 +125,4 @@ def _edges(settings: PlantedSettings, factors: tuple[int, ...], rng: np.random.G
         for target in [*rng.choice(plain, settings.targets, replace=False).tolist(), *onward]:
             sign = 1 if rng.random() < POSITIVE else -1
             rows.append((source, target, sign * settings.regulation * rng.uniform(0.5, 1.5), sign))
-    return pd.DataFrame(rows, columns=["source", "target", "weight", "sign"])
+    return pd.DataFrame(rows, columns=pd.Index(["source", "target", "weight", "sign"]))

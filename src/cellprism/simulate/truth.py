@@ -54,6 +54,7 @@ def program_truth(
     names: Sequence[str],
     replicates: int = 39,
     seed: int = 0,
+    alike: Int[np.ndarray, " _"] | None = None,
 ) -> ProgramTruth:
     """Match features to programs by their gene profiles.
 
@@ -63,6 +64,8 @@ def program_truth(
         names: of the programs.
         replicates: permutations of the gene names.
         seed: decides the permutations.
+        alike: groups of genes, such as bins of mean expression, within which names are permuted; all genes are one
+            group where None. A program raises the mean of its genes, and profiles may follow the mean alone.
 
     Raises:
         InputError: the genes or the names do not fit together.
@@ -78,7 +81,7 @@ def program_truth(
     rng = np.random.default_rng([seed, 17])
     nulls = []
     for replicate in range(replicates):
-        dealt = members[:, rng.permutation(members.shape[1])]
+        dealt = members[:, _permutation(alike, members.shape[1], rng)]
         nulls.append(_matched(auroc(profiles.T, dealt.T), tails, dealt).assign(replicate=replicate))
     null = pd.concat(nulls) if nulls else table.iloc[:0].assign(replicate=0)
     by_program = null.groupby(null.index)
@@ -86,9 +89,19 @@ def program_truth(
     programs = table.assign(
         chance_auroc=by_program["auroc"].mean(), chance_f1=by_program["f1"].mean(), p=(1 + beyond) / (1 + replicates)
     )
-    programs.insert(0, "program", list(names))
+    programs.insert(0, "program", pd.Series(list(names)))
     programs.insert(1, "size", members.sum(axis=1))
     return ProgramTruth(programs, _known(area, names), null.groupby("replicate")[["auroc", "f1"]].mean().reset_index())
+
+
+def _permutation(alike: Int[np.ndarray, " _"] | None, n: int, rng: np.random.Generator) -> Int[np.ndarray, " _"]:
+    """A random order of n genes in which every gene stays within its group."""
+    order = rng.permutation(n)
+    if alike is None:
+        return order
+    dealt = np.empty(n, dtype=int)
+    dealt[np.argsort(alike, kind="stable")] = order[np.argsort(alike[order], kind="stable")]
+    return dealt
 
 
 def _strongest(profiles: Float[np.ndarray, "feature gene"]) -> Bool[np.ndarray, "feature gene"]:
@@ -115,7 +128,7 @@ def _matched(
         sign = -1 if area[chosen, program] < 0.5 else 1
         genes = tails[0 if sign > 0 else 1][chosen]
         rows.append((chosen, sign, 0.5 + strength[chosen, program] / 2, f1(genes, members[program])))
-    return pd.DataFrame(rows, columns=["feature", "sign", "auroc", "f1"])
+    return pd.DataFrame(rows, columns=pd.Index(["feature", "sign", "auroc", "f1"]))
 
 
 def _known(area: Float[np.ndarray, "feature program"], names: Sequence[str]) -> pd.DataFrame:
@@ -178,8 +191,8 @@ def recipe_truth(
         )
     order = {program: number for number, program in enumerate(differing)}
     known = truth.features.set_index("feature")
-    stands = known["program"].map(order).fillna(-1).to_numpy(dtype=int)
-    wanted = known["program"].map(dict(differing)).fillna(0).to_numpy() * known["sign"].to_numpy()
+    stands = np.array([order.get(program, -1) for program in known["program"]])
+    wanted = np.array([differing.get(program, 0) for program in known["program"]]) * known["sign"].to_numpy()
     turn = np.sign(np.array(list(moved.values())) - 1)
 
     def scored(features: Int[np.ndarray, " moved"]) -> tuple[float, float]:
