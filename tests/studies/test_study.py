@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import EntryPoint
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -128,23 +130,18 @@ def test_the_settings_of_a_study_are_a_dataclass():
         made("mine", settings=dict)
 
 
-@dataclass
-class Entry:
-    """Stands in for an entry point of an installed package."""
-
-    name: str
-    found: object = field(default_factory=lambda: made("mine"))
-
-    def load(self) -> object:
-        return self.found
-
-
 @pytest.fixture
 def installed(monkeypatch):
-    """Installs entry points; returns the names of studies in their order."""
+    """Installs entry points, each a name with what it gives; returns the names of studies in their order."""
 
-    def install(*entries: Entry) -> list[str]:
-        monkeypatch.setattr(module, "entry_points", lambda group: list(entries))
+    def install(*given: tuple[str, object]) -> list[str]:
+        entries = []
+        for place, (name, found) in enumerate(given):
+            package = ModuleType(f"installed_{place}")
+            package.STUDY = found
+            monkeypatch.setitem(sys.modules, package.__name__, package)
+            entries.append(EntryPoint(name, f"{package.__name__}:STUDY", module.GROUP))
+        monkeypatch.setattr(module, "entry_points", lambda group: entries)
         return list(studies.__wrapped__())
 
     return install
@@ -152,19 +149,20 @@ def installed(monkeypatch):
 
 def test_studies_come_after_those_that_they_need_and_ours_first(installed):
     needs = {"zoo": ["late"], "late": ["steer"], "fit": [], "steer": ["train"], "abc": []}
-    found = installed(*(Entry(name, made(name, *those)) for name, those in needs.items()))
-    assert found == ["fit", "steer", "abc", "late", "zoo"]
+    assert installed(*((name, made(name, *those)) for name, those in needs.items())) == [
+        "fit", "steer", "abc", "late", "zoo",
+    ]  # fmt: skip
 
 
 def test_what_is_no_study_is_refused(installed):
     with pytest.raises(ConfigError, match="entry point 'mine' of cellprism.studies gives 3, expected a Study"):
-        installed(Entry("mine", 3))
+        installed(("mine", 3))
     with pytest.raises(ConfigError, match="two installed packages have a study called 'mine'"):
-        installed(Entry("mine"), Entry("other"))
+        installed(("mine", made("mine")), ("other", made("mine")))
     with pytest.raises(ConfigError, match="need what is not installed, or each other: mine needs nothing"):
-        installed(Entry("mine", made("mine", "nothing")))
+        installed(("mine", made("mine", "nothing")))
     with pytest.raises(ConfigError, match="a needs b; b needs a"):
-        installed(Entry("a", made("a", "b")), Entry("b", made("b", "a")))
+        installed(("a", made("a", "b")), ("b", made("b", "a")))
 
 
 def test_the_built_in_studies_are_installed_in_the_order_of_a_page():
