@@ -56,10 +56,10 @@ def test_a_name_made_unique_stands_for_the_name_without_its_number_only_in_rows_
     assert mapping.place.tolist() == [0, -1, -1, -1, 2, -1]
     assert mapping.twins == (1, 5)
     typed = match_genes(data_genes(var, typed=True), TABLE)
-    assert typed.place.tolist() == [0, 0, -1, -1, 2, 2]
+    assert typed.place.tolist() == [0, 0, -1, 1, 2, 2]
     assert typed.twins == ()
     with_ids = var.assign(gene_ids=[f"ENSG{i:011d}" for i in range(90, 96)])
-    assert match_genes(data_genes(with_ids), TABLE).place.tolist() == [0, 0, -1, -1, 2, 2]
+    assert match_genes(data_genes(with_ids), TABLE).place.tolist() == [0, 0, -1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("name", ["HLA.DRA", "HLA_DRA", "HLA DRA"])

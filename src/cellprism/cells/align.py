@@ -115,7 +115,7 @@ def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
             place[row], way[row] = symbol, 1
         elif hit := next((n for n in (*names, ensembl) if n in table.by_alias), None):
             place[row], way[row] = table.by_alias[hit], 2
-        elif (twin := _twin(names, held, table)) is not None:
+        elif (twin := _twin(names, None if genes.sure[row] else held, table)) is not None:
             if genes.sure[row]:
                 place[row], way[row] = twin, 1
             else:
@@ -126,9 +126,9 @@ def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
     return GeneMapping(place, way, tuple(mangled), tuple(twins), tuple(foreign), tuple(disagree), both)
 
 
-def _twin(names: tuple[str, ...], held: set[str], table: GeneTable) -> int | None:
-    """The gene that a name made unique belongs to, if a row with the bare name is there too."""
-    bare = [m[1] for m in map(MADE_UNIQUE.fullmatch, names) if m and m[1] in held]
+def _twin(names: tuple[str, ...], held: set[str] | None, table: GeneTable) -> int | None:
+    """The gene that a name made unique belongs to, if the bare name is among ``held`` (None: wherever it is)."""
+    bare = [m[1] for m in map(MADE_UNIQUE.fullmatch, names) if m and (held is None or m[1] in held)]
     found = (places[name] for name in bare for places in (table.by_symbol, table.by_alias) if name in places)
     return next(found, None)
 
