@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from cellprism.cli.options import Device
 from cellprism.cli.talk import console, say
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def check(
     cells: str = "bundled:pbmc68k",
     count: int = 5,
     offline: bool = False,
+    device: Device = "",
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Say whether a model keeps the promises that everything else relies on; exit code 1 if it breaks one.
@@ -111,9 +113,13 @@ def check(
     from cellprism.errors import CellprismError
     from cellprism.models.conformance import CHECKS, FAILS, conformance, some_cells, table, to_json
     from cellprism.models.registry import load_model
+    from cellprism.types import MovesToDevice
+    from cellprism.workflow.workbench import device_of
 
     with _download_bars() as told:
         loaded = load_model(model, offline=offline, progress=told)
+    if isinstance(loaded, MovesToDevice):
+        loaded.to(device_of(device))
     some = some_cells(cells, loaded, count)
     with bar("checking", len(CHECKS)) as advance:
         outcomes = conformance(loaded, some, advance)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cellprism.cli.options import Device
 from cellprism.errors import ConfigError
 from cellprism.models.aido.pretrain import PretrainConfig
 from cellprism.models.latent.dgd_train import DgdTraining
@@ -22,6 +23,7 @@ def pretrain(
     labels: str | None = None,
     name: str | None = None,
     data_licence: str = "not stated",
+    device: Device = "",
     settings: Annotated[PretrainConfig, Parameter(name="*")] = PretrainConfig(),
     scvi: ScviTraining = SCVI,
     dgd: DgdTraining = DGD,
@@ -51,6 +53,7 @@ def pretrain(
     """
     from cellprism.cli.talk import bar, say
     from cellprism.workflow.pretraining import pretrain_latent, pretrain_model
+    from cellprism.workflow.workbench import device_of
 
     settings_of: dict[str, Any] = {"aido": settings, "scvi": scvi, "dgd": dgd}
     for other, given in settings_of.items():
@@ -62,6 +65,7 @@ def pretrain(
     with bar("training", asked.steps if family == "aido" else asked.epochs) as advance:
         card = (pretrain_model if family == "aido" else pretrain_latent)(
             cells, out, asked, genes=genes, labels=labels, name=name or out.name, data_licence=data_licence,
+            device=device_of(device),
             progress=lambda step, figures: advance(step, "  ".join(f"{k} {v:.4f}" for k, v in figures.items())),
         )  # fmt: skip
     say(card_table(card))

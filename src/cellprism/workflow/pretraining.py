@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from anndata import AnnData
 
 from cellprism.cells.expression import log1p_cp10k
@@ -60,6 +61,7 @@ def pretrain_model(
     name: str,
     data_licence: str = "not stated",
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Train (or go on training) a model in ``out``, measure it on held-out cells, save it, and return its card.
 
@@ -72,6 +74,7 @@ def pretrain_model(
         name: the model's name.
         data_licence: licence and origin of the cells, for the card.
         progress: called after every step with its number and figures.
+        device: where to train and to measure.
 
     Raises:
         CellsError: the cells or the gene table cannot be used.
@@ -79,9 +82,9 @@ def pretrain_model(
     """
     check_plain(out)
     adata, table = _training_cells(cells, genes, labels)
-    model = pretrain(adata, table, settings, out, progress)
+    model = pretrain(adata, table, settings, out, progress, device)
     train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
-    start = fresh_model(settings, table, Counts.of(adata), train).eval().requires_grad_(False)
+    start = fresh_model(settings, table, Counts.of(adata), train).to(device).eval().requires_grad_(False)
     assessment = assess(model, adata, train, held_out, start=start, markers=MARKERS, seed=settings.seed)
     model.name, model.licence = name, data_licence
     card = {
@@ -107,6 +110,7 @@ def pretrain_latent(
     name: str,
     data_licence: str = "not stated",
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Train a model with one vector a cell, measure it on held-out cells, save it in ``out``, and return its card.
 
@@ -121,9 +125,9 @@ def pretrain_latent(
     check_plain(out)
     adata, table = _training_cells(cells, genes, labels)
     if isinstance(settings, ScviTraining):
-        model = train_scvi(adata, table, settings, progress)
+        model = train_scvi(adata, table, settings, progress, device)
     else:
-        model = train_dgd(adata, table, settings, progress)
+        model = train_dgd(adata, table, settings, progress, device)
     train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
     assessment = assess_latent(model, adata, train, held_out, seed=settings.seed)
     model.name, model.licence = name, data_licence

@@ -76,7 +76,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(cells, tmp_path, uninterrupted, stops
 
 @pytest.mark.slow
 def test_a_killed_process_goes_on_bit_for_bit(cells, tmp_path, uninterrupted):
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path)], cwd=tests, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )

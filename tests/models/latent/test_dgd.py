@@ -13,7 +13,7 @@ from cellprism.models.aido.pretrain import held_out_cells
 from cellprism.models.latent.assess import assess, latent_vectors
 from cellprism.models.latent.dgd import DgdModel, DgdSizes
 from cellprism.models.latent.dgd_train import DgdTraining, loss, train_dgd
-from cellprism.models.registry import save_model
+from cellprism.models.registry import load_model, save_model
 from models.conftest import same_weights
 from models.latent.conftest import GENES, TYPES, WIDTH, planted_cells
 
@@ -148,7 +148,7 @@ def test_held_out_cells_have_no_part_in_training(brief, planted, table):
 def test_a_trained_model_comes_back_from_its_folder(brief, tmp_path, counts):
     model, _ = brief
     save_model(model, tmp_path)
-    loaded = load(tmp_path)
+    loaded = load_model(tmp_path)
     assert torch.equal(loaded.encode(counts), model.encode(counts))
     assert loaded.card["settings"] == model.card["settings"]
 

@@ -40,7 +40,7 @@ def test_what_is_saved_comes_back(counts_model, family, folder, planted):
 
 
 def test_name_licence_and_revision_come_back(counts_model, family, folder):
-    loaded = type(counts_model).load(str(folder))
+    loaded = load_model(str(folder))
     assert (loaded.name, loaded.licence) == (counts_model.name, "CC-BY")
     assert loaded.revision == counts_model.revision == f"sha256:{sha256(folder / WEIGHTS)[:16]}"
     assert loaded.card["curve"] == [{"epoch": 1, "likelihood": -3.5}]

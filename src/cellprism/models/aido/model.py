@@ -252,7 +252,7 @@ class AidoCell(nn.Module):
         return [found[layer] for layer in wanted]
 
     def _embedded(self, batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
-        position = batch.gene.clone()
+        position = batch.gene
         extra = position < 0
         if position.ndim != 1 or int(extra.sum()) > DEPTH_TOKENS or int(position.max()) >= self.config.n_genes:
             raise ModelError(
@@ -260,7 +260,7 @@ class AidoCell(nn.Module):
                 f"batch, and at most {DEPTH_TOKENS} tokens that are no genes; found gene {tuple(position.shape)}, "
                 f"largest {int(position.max())}, {int(extra.sum())} without a gene; make batches with model.batches"
             )
-        position[extra] = torch.arange(int(extra.sum()), device=position.device) + self.config.n_genes
+        position = torch.where(extra, extra.cumsum(0) - 1 + self.config.n_genes, position)
         return self.value_embedding(batch.values) + self.position_embedding(position)
 
     def _through(

@@ -151,7 +151,8 @@ def draw(
 def masked_error(
     model: AidoCell, batch: CellBatch, hidden: Bool[Tensor, "cell token"], truth: Float[Tensor, "cell token"]
 ) -> Float[Tensor, ""]:
-    """Mean squared error of the predicted log1p expression at hidden tokens."""
+    """Mean squared error of the predicted log1p expression at hidden tokens, computed where the model lies."""
+    batch, hidden, truth = batch.to(model.device), hidden.to(model.device), truth.to(model.device)
     last = model.n_layers - 1
     predicted = model.resume(batch, last, model.residual(batch, last)).expression
     assert predicted is not None, "resume of this family predicts expression or raises"
@@ -173,11 +174,13 @@ def pretrain(
     config: PretrainConfig,
     folder: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> AidoCell:
     """Train on ``adata`` (raw counts; columns in the order of ``genes``), continuing from a checkpoint in ``folder``.
 
     Writes ``checkpoint.safetensors`` and ``metrics.jsonl`` into ``folder`` as it goes. ``progress``
-    is called after every step with the step's number and its latest figures.
+    is called after every step with the step's number and its latest figures. The model computes, and is returned, on
+    ``device``; start and draws are made on the processor and are the same for all devices.
 
     Raises:
         ConfigError: the columns are not the genes of the list.
@@ -189,7 +192,8 @@ def pretrain(
         raise ConfigError("the columns of the cells are not the genes of the list, in its order; subset them first")
     counts = Counts.of(adata)
     train, held_out = held_out_cells(adata.n_obs, config.held_out, config.seed)
-    model = fresh_model(config, genes, counts, train).train()
+    model = fresh_model(config, genes, counts, train).to(device).train()
+    model.compute_dtype = torch.float32  # what is left to ``bf16``, on a GPU too
     learned = [p for p in model.parameters() if p.requires_grad]
     matrices, others = [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -204,7 +208,7 @@ def pretrain(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
         batch, hidden, truth = draw(counts, train, config, step)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bf16):
+        with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=config.bf16):
             loss = masked_error(model, batch, hidden, truth)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -219,6 +223,7 @@ def pretrain(
         if progress is not None:
             progress(step + 1, figures)
     model.load_state_dict(average)
+    model.compute_dtype = None
     return model.eval().requires_grad_(False)
 
 

@@ -67,7 +67,9 @@ def load_state(
         average[name].copy_(tensors[f"average.{name}"])
     for name, parameter in _learned(model):
         prefix = f"adam.{name}."
-        optimiser.state[parameter] = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        optimiser.state[parameter] = {
+            k.removeprefix(prefix): v.to(parameter.device) for k, v in tensors.items() if k.startswith(prefix)
+        }
     step = int(metadata["step"])
     _cut(folder, step)
     return step

@@ -55,7 +55,7 @@ def assess(
     labels = np.asarray(adata.obs["cell_type"], dtype=str) if "cell_type" in adata.obs else None
     if labels is not None:
         train, test = (rows[labels[rows] != UNLABELLED] for rows in (train, test))
-    untrained = model.reinitialised(seed)
+    untrained = model.reinitialised(seed).to(model.device)
     types = {} if labels is None else _readout(model, untrained, adata, train, test, labels, seed, size)
     return {
         "reconstruction": _reconstruction(model, untrained, adata, train, test, labels, seed, size),
@@ -118,8 +118,8 @@ def _reconstruction(
 
 
 def _predicted(model: CountsModel, adata: AnnData, size: int) -> Shares:
-    vectors = torch.from_numpy(latent_vectors(model, adata, size))
-    return model.log_shares(vectors).double().exp().numpy()
+    vectors = torch.from_numpy(latent_vectors(model, adata, size)).to(model.device)
+    return model.log_shares(vectors).cpu().double().exp().numpy()
 
 
 def _type_means(

@@ -100,6 +100,11 @@ class CountsModel(nn.Module, ABC):
         about = {"name": f"{self.name}, untrained", "revision": f"seed {seed}", "licence": "none"}
         return self.random(self.sizes, self.gene_table, seed, **about)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie, and everything is computed."""
+        return next(self.parameters()).device
+
     def batches(self, adata: AnnData, size: int) -> Iterator[CellBatch]:
         """Cut cells with raw counts into batches; columns must be genes of the model (``read_cells`` sees to it).
 
@@ -109,7 +114,7 @@ class CountsModel(nn.Module, ABC):
         columns = torch.from_numpy(columns_of(adata, self.gene_table, self.name))
         counts = sp.csr_matrix(adata.X)
         refuse_empty(np.asarray(counts.sum(axis=1)).ravel())
-        device = next(self.parameters()).device
+        device = self.device
         for start in range(0, adata.n_obs, size):
             dense = torch.from_numpy(counts[start : start + size].toarray().astype(np.float32))
             inputs = torch.full((len(dense), len(self.genes)), NOT_MEASURED)

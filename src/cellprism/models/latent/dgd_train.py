@@ -75,6 +75,7 @@ def train_dgd(
     genes: GeneTable,
     settings: DgdTraining | None = None,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> DgdModel:
     """Train on ``adata`` (raw counts; columns in the order of ``genes``) but for a held-out share of the cells.
 
@@ -83,9 +84,10 @@ def train_dgd(
         genes: the genes to model.
         settings: the run; the defaults where not given.
         progress: called after every epoch with its number, from 1, and its figures (nats a cell).
+        device: where to compute; the start is made on the processor.
 
     Returns:
-        The model; ``card`` holds the settings and the curve.
+        The model, on ``device``; ``card`` holds the settings and the curve.
 
     Raises:
         ConfigError: the columns are not the genes, or there are too few cells or genes for ``d_model``.
@@ -100,6 +102,7 @@ def train_dgd(
     sizes = DgdSizes(len(genes), settings.d_model, settings.components, settings.hidden, settings.layers)
     model = DgdModel.random(sizes, genes, settings.seed).train().requires_grad_(True)
     vectors = nn.Embedding.from_pretrained(start(model, cells, settings.seed), freeze=False, sparse=True)
+    model, vectors = model.to(device), vectors.to(device)
     curve = _fit(model, vectors, cells, settings, progress)
     model.card = {"settings": asdict(settings), "curve": curve}
     return model.eval().requires_grad_(False)
@@ -156,7 +159,9 @@ def _fit(
         for rows in np.array_split(order, -(-len(order) // settings.batch_size)):
             for group in (*dense.param_groups, *sparse.param_groups):
                 group["lr"] = group["peak"] * _share(step, steps)
-            fit, prior = loss(model, vectors(torch.from_numpy(rows)), cells.dense(rows))
+            fit, prior = loss(
+                model, vectors(torch.from_numpy(rows).to(model.device)), cells.dense(rows).to(model.device)
+            )
             (fit + prior).mean().backward()
             for optimiser in (dense, sparse):
                 optimiser.step()

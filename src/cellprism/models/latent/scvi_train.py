@@ -60,6 +60,7 @@ def train_scvi(
     genes: GeneTable,
     settings: ScviTraining | None = None,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> ScviModel:
     """Train on ``adata`` (raw counts; columns in the order of ``genes``) but for a held-out share of the cells.
 
@@ -68,9 +69,10 @@ def train_scvi(
         genes: the genes to model.
         settings: the run; the defaults where not given.
         progress: called after every epoch with its number, from 1, and its figures (nats a cell).
+        device: where to compute.
 
     Returns:
-        The model, converted; ``card`` holds the settings and the curve.
+        The model, converted, on ``device``; ``card`` holds the settings and the curve.
 
     Raises:
         ModelError: scvi-tools is not installed.
@@ -88,11 +90,13 @@ def train_scvi(
 
     with _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        trained = _train(AnnData(cells.matrix), settings, note)
-    return from_scvi(trained, genes, card={"settings": asdict(settings), "curve": curve})
+        trained = _train(AnnData(cells.matrix), settings, note, torch.device(device))
+    return from_scvi(trained, genes, card={"settings": asdict(settings), "curve": curve}).to(device)
 
 
-def _train(cells: AnnData, settings: ScviTraining, note: Callable[[int, dict[str, float]], None]) -> Any:
+def _train(
+    cells: AnnData, settings: ScviTraining, note: Callable[[int, dict[str, float]], None], device: torch.device
+) -> Any:
     from lightning.pytorch.callbacks import LambdaCallback
     from scvi.model import SCVI
 
@@ -114,7 +118,8 @@ def _train(cells: AnnData, settings: ScviTraining, note: Callable[[int, dict[str
         train_size=1.0,
         shuffle_set_split=False,
         datasplitter_kwargs={"drop_last": cells.n_obs % settings.batch_size == 1},  # no batch norm over one cell
-        accelerator="cpu",
+        accelerator="cpu" if device.type == "cpu" else "gpu",
+        devices=1 if device.index is None else [device.index],
         enable_progress_bar=False,
         logger=False,
         callbacks=[LambdaCallback(on_train_epoch_end=after_epoch)],
