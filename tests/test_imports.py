@@ -4,10 +4,7 @@ import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1] / "src"
-FREE_OF_CYCLES = ["cellprism.sae"]
 
 
 def name_of(path: Path) -> str:
@@ -55,12 +52,9 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("package", FREE_OF_CYCLES)
-def test_modules_do_not_import_each_other_in_a_circle(package):
-    inside = {name: path for name, path in MODULES.items() if f"{name}.".startswith(f"{package}.")}
-    assert len(inside) > 3
-    graph = {name: imported(path.read_text(encoding="utf-8"), inside) - {name} for name, path in inside.items()}
-    assert any(graph.values())
+def test_modules_do_not_import_each_other_in_a_circle():
+    graph = {name: imported(path.read_text(encoding="utf-8"), MODULES) - {name} for name, path in MODULES.items()}
+    assert sum(map(len, graph.values())) > 500
     assert cycle(graph) == []
 
 
