@@ -38,6 +38,8 @@ class _Watched(TorchFunctionMode):
         if name == "__getitem__":
             key = args[1] if isinstance(args[1], tuple) else (args[1],)
             return _indexed(args[0], tuple(map(self._chosen, key)))
+        if name == "contiguous":
+            return torch.ops.aten.clone(args[0], memory_format=torch.contiguous_format)
         if name == "arange" and torch.device((kwargs or {}).get("device", "cpu")).type == "cuda":
             return on_gpu([len(range(*args))], kwargs.get("dtype", torch.long))
         return func(*args, **(kwargs or {}))
