@@ -24,7 +24,7 @@ def given(monkeypatch):
         asked["typed"] = [change for change in changes if isinstance(change, str)]
 
     monkeypatch.setattr("cellprism.workflow.config.changed", keep)
-    monkeypatch.setattr("cellprism.workflow.pipeline.continue_run", lambda *words: None)
+    monkeypatch.setattr("cellprism.workflow.pipeline.continue_run", lambda *words, **options: None)
 
     def run(*words: str) -> list:
         assert call(["do", words[0], "some-run", *words[1:]]) == 0

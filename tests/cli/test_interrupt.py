@@ -71,11 +71,11 @@ def test_in_the_training_the_step_and_the_finished_steps_are_kept(words, tmp_pat
 
 
 def test_in_another_step_the_finished_steps_are_kept(run, capfd):
-    words = ["interpret", str(run), "--set", "interpret.replicates=1000000"]
+    words = ["do", "programs", str(run), "--set", "programs.replicates=1000000"]
     before = read_json(run / "run.json")
     assert interrupted(words, lambda: is_held(run)) == 130
     last = capfd.readouterr().err.splitlines()[-1]
-    kept = "cells, train, measure, interpret, steer, contrast"
+    kept = "cells, train, assess, fit, programs, steer, contrast"
     assert last == f"interrupted: kept in {run}: {kept}; go on with: {shlex.join(['cellprism', *words])}"
     assert read_json(run / "run.json") == before
     assert call(["report", str(run)]) == 0

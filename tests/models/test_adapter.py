@@ -45,7 +45,7 @@ def test_it_has_the_abilities_that_the_guide_names(adapter):
 
 
 def test_a_masked_error_is_recovered_by_a_perfect_autoencoder(adapter, cells):
-    found = loss_recovered(adapter, exact(), cells, 1)
+    found = loss_recovered(adapter, {"exact": exact()}, cells, 1)["exact"]
     assert found.loss == MASKED
     assert found.spliced == pytest.approx(found.original, rel=1e-5)
     assert set(found.recovered) == {"zero", "mean", "gene_mean"}

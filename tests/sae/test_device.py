@@ -73,7 +73,7 @@ def test_equations_that_do_not_index_stay_on_a_gpu():
             sparse.mean_squared_error(x, x), sparse.tangential(w["encoder"], w["decoder"]),
             sparse.bias_gradient(w["b_dec"], w["b_enc"], w["encoder"]), sparse.least_squares_scale(x, x),
             penalties.l1_penalty(h, w["decoder"]), penalties.gated(h, w["b_enc"], w["b_enc"]),
-            steering.edit_energy(found, w["decoder"]), *sparse.pairs_of(found)[:3],
+            steering.squared_edit_norm(found, w["decoder"]), *sparse.pairs_of(found)[:3],
         )  # fmt: skip
         stays(results, "cuda")
 

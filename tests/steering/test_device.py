@@ -56,7 +56,7 @@ def fake_cache(on_gpu, place: str = "cuda") -> SiteCache:
     sae = replace(planted_sae(model), W_dec=on_gpu(FEATURES, WIDTH), W_enc=on_gpu(WIDTH, FEATURES), b_dec=on_gpu(WIDTH))
     nothing = Prediction(np.zeros((CELLS, WIDTH)), np.zeros((CELLS, GENES)))
     genes = planted_cells({}).var_names
-    return SiteCache(model, sae, 1, cells.batch, kept, genes, np.arange(GENES), "expression", nothing, 3)
+    return SiteCache(model, sae, 1, cells.batch, kept, genes, np.arange(GENES), nothing, 3)
 
 
 def test_a_mixture_of_devices_would_be_seen(on_gpu):

@@ -16,6 +16,7 @@ from anndata import AnnData
 
 from cellprism.errors import DiskError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import save_sae
 from cellprism.store.atomic import write_json
 from cellprism.store.h5ad import write_h5ad
 from cellprism.store.tables import write_table
@@ -37,7 +38,7 @@ def text(folder: Path) -> None:
 def sae(folder: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     shapes = [(113, 307), (307,), (307, 113), (113,)]
-    SparseAutoencoder(*(torch.randn(s, generator=generator) for s in shapes), k=5).save(folder / "sae")
+    save_sae(SparseAutoencoder(*(torch.randn(s, generator=generator) for s in shapes), k=5), folder / "sae")
 
 
 WAYS = {"h5ad": h5ad, "table": table, "text": text, "sae": sae}

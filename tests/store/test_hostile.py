@@ -12,10 +12,10 @@ import pytest
 
 from cellprism.cli.app import call
 
-VERBS = ("measure", "interpret", "steer", "contrast", "report", "run", "train")
+VERBS = ("do fit", "do programs", "steer", "contrast", "report", "run", "train")
 PLACES = (
     ".lock", "run.json", "run.toml", "cells.h5ad", "report.html", "claims.json", "sae", "sae/L0", "sae/L0/cfg.json",
-    "sae/L0/measures.json", "sae/L0/metrics.jsonl", "features", "features/L0", "terms/L0/rates.json", "steer",
+    "fit/measures.json", "sae/L0/metrics.jsonl", "programs", "assess", "programs/rates.json", "steer",
     "steer/programs", "contrast/latent", "contrast/absent.json", "sae/L0/checkpoint", "residuals", "notes/deep/more",
 )  # fmt: skip
 
@@ -54,7 +54,7 @@ def asked_of(verb: str, run: Path, toml: Path) -> int:
         return call(["run", str(toml), "--out", str(run)])
     if verb == "train":
         return call(["train", "bundled:pbmc68k", "--out", str(run)])
-    return call([verb, str(run)])
+    return call([*verb.split(), str(run)])
 
 
 def emptied(path: Path) -> Path:
@@ -139,7 +139,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused_by_every_verb(name, copy, ca
         assert "a folder where a file is expected" in assert_refused(verb, copy, canary, toml, capsys)
 
 
-@pytest.mark.parametrize("name", ["sae", "sae/L0", "features", "terms/L0", "steer", "contrast", "residuals"])
+@pytest.mark.parametrize("name", ["sae", "sae/L0", "programs", "fit", "steer", "contrast", "residuals"])
 def test_a_file_in_the_place_of_a_folder_is_refused_by_every_verb(name, copy, canary, toml, capsys):
     emptied(copy / name).write_text("a file")
     for verb in VERBS:
@@ -187,11 +187,11 @@ NO_SETTINGS = {
 @pytest.mark.parametrize("content", NO_SETTINGS.values(), ids=NO_SETTINGS)
 def test_settings_that_no_run_writes_are_refused_by_every_verb_that_reads_them(content, copy, canary, toml, capsys):
     (copy / "run.toml").write_bytes(content)
-    for verb in ("measure", "interpret", "steer", "contrast"):
+    for verb in ("do fit", "do programs", "steer", "contrast"):
         assert "run.toml" in assert_refused(verb, copy, canary, toml, capsys)
 
 
-@pytest.mark.parametrize("verb", ["measure", "contrast", "report", "run"])
+@pytest.mark.parametrize("verb", ["do fit", "contrast", "report", "run"])
 def test_other_names_of_the_same_files_elsewhere_keep_their_content(verb, copy, tmp_path, toml, monkeypatch):
     """Every file of the run is a hard link to one outside; what is done anew must not write through it."""
     outside = tmp_path / "outside"
@@ -199,8 +199,8 @@ def test_other_names_of_the_same_files_elsewhere_keep_their_content(verb, copy, 
     (outside / "seen").write_text("x")
     before = state_of(outside)
     changes = ["--set", "contrast.search.resamples=21"] if verb in ("contrast", "run") else []
-    changes = ["--set", "measure.cells=9"] if verb == "measure" else changes
-    words = ["run", str(toml), "--out", str(copy)] if verb == "run" else [verb, str(copy)]
+    changes = ["--set", "fit.cells=9"] if verb == "do fit" else changes
+    words = ["run", str(toml), "--out", str(copy)] if verb == "run" else [*verb.split(), str(copy)]
     assert call([*words, *changes]) == 0
     assert state_of(outside) == before
 

@@ -148,14 +148,14 @@ def test_unknown_types_are_refused_before_anything_is_trained(asked, tmp_path):
 def test_one_feature_can_be_steered_by_number(run):
     table = read_table(run / "programs" / "features.parquet")
     feature = int(table["firing_rate"].idxmax())
-    folder = steer_one(run, feature, None, bar)
+    folder = steer_one(run, feature, None, bar, lambda text: None)
     assert folder == run / "steer" / f"feature-{feature}"
     assert read_json(folder / "summary.json")["features"][0]["feature"] == feature
 
 
 def test_a_feature_that_does_not_exist_is_refused_with_the_range(run):
     with pytest.raises(ConfigError, match=r"feature 99999 does not exist or never fires .*; features run from 0 to 40"):
-        steer_one(run, 99999, None, bar)
+        steer_one(run, 99999, None, bar, lambda text: None)
 
 
 def test_a_run_knows_its_settings(asked, run):

@@ -113,8 +113,8 @@ def check(
     from cellprism.errors import CellprismError
     from cellprism.models.conformance import CHECKS, FAILS, conformance, some_cells, table, to_json
     from cellprism.models.registry import load_model
+    from cellprism.studies.workbench import device_of
     from cellprism.types import MovesToDevice
-    from cellprism.workflow.workbench import device_of
 
     with _download_bars() as told:
         loaded = load_model(model, offline=offline, progress=told)

@@ -52,8 +52,8 @@ def pretrain(
         Licence and origin of the cells, recorded in the card.
     """
     from cellprism.cli.talk import bar, say
+    from cellprism.studies.workbench import device_of
     from cellprism.workflow.pretraining import pretrain_latent, pretrain_model
-    from cellprism.workflow.workbench import device_of
 
     settings_of: dict[str, Any] = {"aido": settings, "scvi": scvi, "dgd": dgd}
     for other, given in settings_of.items():

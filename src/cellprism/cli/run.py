@@ -15,7 +15,7 @@ def run(
     device: Device = "",
     offline: Offline = False,
 ) -> None:
-    """Read cells, train, interpret, steer, contrast and report, as one TOML file says.
+    """Read cells, train, do every study and report, as one TOML file says.
 
     Steps that are already done under the same settings are skipped, so the same command goes on after an interruption.
     Started by ``torchrun``, all its processes train together; the first one does the rest.
@@ -23,7 +23,7 @@ def run(
     Parameters
     ----------
     config
-        TOML file; sections [train], [interpret], [steer], [contrast]. docs/configuration.md has all keys and defaults.
+        TOML file; sections [train], [fit], [programs], [steer], [contrast]. docs/configuration.md has all keys and defaults.
     out
         The run folder.
     set_

@@ -30,6 +30,7 @@ class LinearCell:
     """The model; see the module's docstring."""
 
     name, revision, licence = "linear", "1", "none"
+    tokens, predicts = "cells", "expression"
     card = MappingProxyType({})
     n_layers = 1
     gene_table = None

@@ -201,6 +201,8 @@ class _GeneActivations:
 
     def add(self, cells: SiteCells) -> None:
         """Count some cells in."""
+        if not self.features:
+            return
         gene = genes_of(cells.batch).reshape(-1, 1)
         row = self.row.index_select(0, cells.code.features.flatten()).view_as(cells.code.features)
         counted = (row >= 0) & (gene >= 0) & (cells.code.values != 0)

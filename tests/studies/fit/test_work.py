@@ -4,7 +4,7 @@ import pytest
 from workflow.tiny import N_FEATURES, bar
 
 from cellprism.report.context import read_context
-from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.files import load_sae
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
 from cellprism.studies.fit.work import _controls, firing_histogram
@@ -40,6 +40,6 @@ def test_what_is_measured_is_what_the_training_wrote(finished):
 
 
 def test_every_feature_is_in_the_histogram_of_firing_once(finished):
-    found = firing_histogram(SparseAutoencoder.load(finished / "sae" / "L0"))
+    found = firing_histogram(load_sae(finished / "sae" / "L0"))
     assert sum(found.features) + found.never == N_FEATURES
     assert len(found.log10_edges) == len(found.features) + 1
