@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INTEROP := .venv-interop
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+FAST := -m "not slow"
 # a processor with AVX2 alone, and the tests that ask what a processor can do
 LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 HANGS_ON_IT := tests/sae/kernels tests/models/aido
@@ -15,15 +16,15 @@ demo: $(VENV)/.core
 	$(BIN)/cellprism demo --out demo
 
 test: $(VENV)/.test
-	$(PYTEST)
+	$(PYTEST) $(FAST)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks dev
 	$(BIN)/ruff format --check src tests benchmarks dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(PYTEST)
-	$(LESSER) $(PYTEST) $(HANGS_ON_IT)
+	$(PYTEST) $(FAST)
+	$(LESSER) $(PYTEST) $(FAST) $(HANGS_ON_IT)
 
 # what takes too long for every change: the whole suite as a processor without AVX-512 runs it, then one without AVX
 check-slow: $(VENV)/.dev

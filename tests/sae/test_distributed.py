@@ -279,6 +279,7 @@ with started():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_torchrun_stops_on_ctrl_c_and_goes_on(tmp_path, halves):
     script, folder = tmp_path / "train.py", tmp_path / "kept"
     script.write_text(TORCHRUN)

@@ -22,6 +22,7 @@ def batches() -> list[torch.Tensor]:
     return list(planted(1009, D, 31, 3).x.split(101))
 
 
+@pytest.mark.slow
 def test_planted_directions_are_recovered_far_better_than_by_chance():
     data, unseen = planted(20_000, 31, 61, 3), planted(2_003, 31, 61, 3, seed=1)
     config = SaeConfig(k=3, n_features=61, learning_rate=3e-3)
@@ -176,6 +177,7 @@ def test_a_transcoder_learns_a_linear_map_of_its_input():
         fit_saes([data.x[:100]], [Job(config, 31, d_target=19)], steps=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["batchtopk", "matryoshka", "l1", "gated", "jumprelu"])
 def test_an_autoencoder_with_a_threshold_does_alone_what_it_did_in_training(architecture):
     data, unseen = planted(20_000, 31, 61, 3), planted(2_003, 31, 61, 3, seed=1)

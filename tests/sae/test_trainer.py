@@ -144,6 +144,7 @@ def test_dead_features_learn_from_what_the_others_left(batches):
         torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-12, msg=name)
 
 
+@pytest.mark.slow
 def test_the_auxiliary_loss_brings_features_back():
     data = planted(20_000, 31, 61, 3)
     batches = list(data.x.split(500))
@@ -178,6 +179,7 @@ def test_a_control_leaves_out_its_part_of_the_learning(null, stays, moves, batch
     assert stays | moves == set(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["l1", "gated", "jumprelu"])
 def test_the_penalty_finds_the_weight_at_which_k_features_fire(architecture):
     data = planted(20_000, 31, 61, 6)

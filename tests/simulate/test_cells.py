@@ -97,6 +97,7 @@ def test_types_use_the_programs_that_the_table_says(cells, answers):
         assert np.sign(mean.loc[second, program] - mean.loc[first, program]) == direction
 
 
+@pytest.mark.slow
 def test_a_simple_oracle_finds_the_programs_in_the_counts_and_none_in_null_cells(cells, answers):
     assert (oracle(cells, answers) <= 0.05).all()
     for null in (poisson_cells, independent_cells, renamed_cells):

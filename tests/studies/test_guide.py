@@ -63,6 +63,7 @@ def test_its_settings_have_help_and_are_checked(installed, run):
     assert (wrong.returncode, "did you mean depth.shuffles?" in wrong.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_without_it_the_rest_of_the_run_is_read_and_nothing_of_it_is_lost(installed, run, tmp_path):
     assert cellprism(installed, "do", "depth", str(run), "--shuffles", "19").returncode == 0
     elsewhere = tmp_path / "nothing"

@@ -27,6 +27,7 @@ def training(asked, folder) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_two_processes_make_the_run_that_one_makes(asked, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
@@ -57,6 +58,7 @@ def test_a_whole_run_is_done_by_the_first_of_them(asked, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_mistake_ends_all_processes(asked, tmp_path):
     program = tmp_path / "program.py"

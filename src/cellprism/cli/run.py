@@ -23,7 +23,7 @@ def run(
     Parameters
     ----------
     config
-        TOML file; sections [train], [fit], [programs], [steer], [contrast]. docs/configuration.md has all keys and defaults.
+        TOML file; docs/configuration.md has all sections, keys and defaults.
     out
         The run folder.
     set_

@@ -140,9 +140,9 @@ class Run:
                 raise RunError(
                     f"another process is working on {self.folder}; wait for it or choose another folder"
                 ) from None
-            _ = self.state  # a record that is none is refused before anything else is done
-            clear_scratch(self.folder)
             try:
+                _ = self.state  # a record that is none is refused before anything else is done
+                clear_scratch(self.folder)
                 yield
             except KeyboardInterrupt as stop:
                 raise KeyboardInterrupt("; ".join(filter(None, (str(stop), self._kept())))) from stop

@@ -111,6 +111,7 @@ def test_slices_fit_and_are_never_empty(features):
     assert size == 1 or size * features <= PREACTIVATIONS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "limits",
     [
