@@ -246,8 +246,9 @@ def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr
         )  # fmt: skip
     if dense:
         refuse_bombs([element], source, PACKED_DENSE)
-        step = max(1, PIECE // max(1, shape[1] * element.dtype.itemsize))
-        blocks = [sp.csr_matrix(_known(element[i : i + step])) for i in range(0, shape[0], step)]
+        n_cells, n_genes = expected
+        step = max(1, PIECE // max(1, n_genes * element.dtype.itemsize))
+        blocks = [sp.csr_matrix(_known(element[i : i + step])) for i in range(0, n_cells, step)]
         return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(shape)
     by_column = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csc")
     refuse_contradictions(element, expected, by_column, source)

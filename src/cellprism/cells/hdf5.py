@@ -8,9 +8,11 @@
 import math
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]
 
 from cellprism.errors import CellsError
 
@@ -39,13 +41,13 @@ def refuse_foreign(file: h5py.File, source: str) -> None:
         group = stack.pop()
         if len(group) + len(seen) > MOST_OBJECTS:
             raise CellsError(source, [f"it holds more than {MOST_OBJECTS:,} objects; expected a few dozen"])
-        for name in group:
+        for name in map(str, group):
             at = f"{str(group.name).rstrip('/')}/{name}"
             if link := _link(group, name):
                 found.append(f"{at} is {link}")
                 continue
             item = group[name]
-            address = h5py.h5o.get_info(item.id).addr
+            address = h5o.get_info(item.id).addr
             if address in seen:
                 continue
             seen.add(address)
@@ -60,11 +62,11 @@ def refuse_foreign(file: h5py.File, source: str) -> None:
 
 def _link(group: h5py.Group, name: str) -> str:
     kind = group.id.links.get_info(name.encode()).type
-    if kind == h5py.h5l.TYPE_HARD:
+    if kind == h5l.TYPE_HARD:
         return ""
-    if kind == h5py.h5l.TYPE_SOFT:
+    if kind == h5l.TYPE_SOFT:
         return f"a soft link to {group.id.links.get_val(name.encode()).decode(errors='replace')!r}"
-    if kind == h5py.h5l.TYPE_EXTERNAL:
+    if kind == h5l.TYPE_EXTERNAL:
         return f"a link to another file ({group.id.links.get_val(name.encode())[0].decode(errors='replace')!r})"
     return "a link of an unknown kind"
 
@@ -131,7 +133,8 @@ def refuse_contradictions(sparse: h5py.Group, shape: tuple[int, int], by_column:
             [f"{sparse.name} is {shape[0]:,} x {shape[1]:,}, but its indptr has {lengths['indptr']:,} entries "
              f"(expected {expected:,}): it contradicts itself, copy it again"],
         )  # fmt: skip
-    end = int(sparse["indptr"][-1])
+    indptr: Any = sparse["indptr"]
+    end = int(indptr[-1])
     if not lengths["data"] == lengths["indices"] == end:
         raise CellsError(
             source,
@@ -151,7 +154,7 @@ def _declared(part: h5py.Dataset) -> int:
     return math.prod(int(n) for n in part.shape) * width
 
 
-def _bytes(n: int) -> str:
+def _bytes(n: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:,.0f} {unit}"

@@ -53,7 +53,8 @@ def _no_types(obs: pd.DataFrame, column: str, types: pd.Series) -> str:
     dtype = dtype.categories.dtype if isinstance(dtype, pd.CategoricalDtype) else dtype
     n, likely = types.nunique(), suggestion(column, [c for c in possible_columns(obs) if c != column])
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype):
-        values = pd.to_numeric(pd.Series(obs[column]).astype(object), errors="coerce").dropna()
+        numbers: Any = pd.to_numeric(pd.Series(obs[column]).astype(object), errors="coerce")
+        values: Any = numbers.dropna()
         if (values % 1 != 0).any():
             return f"obs[{column!r}] holds measures, such as {values.iloc[0]:.4g}, and no cell types; {likely}"
         if dtype.itemsize == 1 or (values < 0).any():

@@ -9,6 +9,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -49,8 +50,8 @@ def only_genes(raw: RawCells) -> RawCells:
     Raises:
         CellsError: what some rows are cannot be known, or none is a gene; the message says how to tell.
     """
-    kinds, column = _stated(raw.var)
-    names = pd.Series(raw.var.index.astype(str))
+    kinds, column = cast(Any, _stated(raw.var))
+    names: Any = pd.Series(raw.var.index.astype(str))
     peaks = names.map(lambda n: bool(PEAK.fullmatch(n))).to_numpy(bool)
     if column is None:
         _refuse_unnamed(raw, names[~peaks])

@@ -31,7 +31,7 @@ def plain_names(raw: RawCells) -> RawCells:
     Raises:
         CellsError: rows of two genomes or species; the message says how many of each.
     """
-    texts = {str(c): raw.var[c] for c in raw.var.columns if _is_text(raw.var[c])}
+    texts = {str(c): raw.var[c] for c in raw.var.columns if _is_text(pd.Series(raw.var[c]))}
     _refuse_two(raw, "genome", _stated_genomes(raw.var))
     names = pd.Series(raw.var.index.astype(str))
     prefixes = Counter(m[1] for m in names.map(GENOME.match) if m)

@@ -6,6 +6,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def restricted(raw: RawCells, only: Mapping[str, Sequence[object]], labels: str 
     kept = replace(
         raw,
         matrix=raw.matrix[keep],
-        obs=_without_unused(raw.obs[keep]),
+        obs=_without_unused(cast(pd.DataFrame, raw.obs[keep])),
         totals=None if raw.totals is None else raw.totals[keep],
         embedding=None if raw.embedding is None else raw.embedding[keep],
         notes=(*raw.notes, note),

@@ -69,8 +69,9 @@ def _checked_parts(
     lengths = {name: len(part) for name, part in needed.items()}
     shape = (lengths["barcodes"], lengths["gene_ids"])
     wrong = [f"{name} has {lengths[name]:,} entries" for name in parts if lengths[name] != shape[1]]
-    if "shape" in group and tuple(int(n) for n in group["shape"][:2]) != shape[::-1]:
-        told = " x ".join(f"{int(n):,}" for n in group["shape"][:2])
+    said: Any = group["shape"][:2] if "shape" in group else shape[::-1]  # pyright: ignore[reportIndexIssue]
+    if tuple(int(n) for n in said) != shape[::-1]:
+        told = " x ".join(f"{int(n):,}" for n in said)
         wrong.append(f"its shape is said to be {told} (genes x cells)")
     if wrong:
         named = f"it names {shape[1]:,} genes and {shape[0]:,} cells"

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,12 @@ def is_whole(values: np.ndarray) -> np.ndarray:
 def are_counts(matrix: sp.csr_matrix) -> bool:
     """Whether a matrix [cell, gene] holds raw counts, as far as its values tell; cells without any do not matter."""
     values = matrix.data
-    if not min(matrix.shape) or values.dtype.kind not in "biuf" or not np.isfinite(values).all() or not values.any():
+    if (
+        0 in cast(Any, matrix.shape)
+        or values.dtype.kind not in "biuf"
+        or not np.isfinite(values).all()
+        or not values.any()
+    ):
         return False
     return not _not_counts(matrix, values, "", no_offers)
 

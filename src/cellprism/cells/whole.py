@@ -30,7 +30,7 @@ def whole_problem(matrix: sp.csr_matrix) -> str:
     Args:
         matrix: whole numbers, none negative.
     """
-    stored = sp.csr_matrix(matrix, copy=True).astype(np.float64)
+    stored: Any = sp.csr_matrix(matrix, copy=True).astype(np.float64)
     stored.data = np.rint(stored.data)
     stored.eliminate_zeros()
     shape: Any = stored.shape

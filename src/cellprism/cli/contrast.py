@@ -39,14 +39,14 @@ def contrast(
     from cellprism.cli.talk import bar, say
     from cellprism.errors import ConfigError
     from cellprism.store.run import Run
-    from cellprism.workflow.config import changed
+    from cellprism.workflow.config import changed, section
     from cellprism.workflow.pipeline import continue_run
     from cellprism.workflow.steps import config_of
 
     given = {"source": from_, "target": to, "objectives": objective, "named": named}
     changes = [*(set_ or ()), *((f"contrast.{key}", value) for key, value in given.items() if value)]
     config = changed(run, changes) or config_of(Run.existing(run))
-    if not config.contrast.source:
+    if not section(config, "contrast").source:
         raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")
     continue_run(run, "contrast", config, bar, say, device=device, offline=offline)
     say(f"recipes in {run / 'contrast'}; next: cellprism report {run}")

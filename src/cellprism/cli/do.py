@@ -21,7 +21,7 @@ def _verb(study: Study) -> Callable[..., None]:
     def verb(
         run: Path,
         *,
-        given: Annotated[flags, Parameter(name="*")] = none,
+        given: Annotated[flags, Parameter(name="*")] = none,  # pyright: ignore[reportInvalidTypeForm]
         set_: Changes = None,
         device: Device = "",
         offline: Offline = False,

@@ -13,11 +13,12 @@ from cellprism.types import HidesGenes, MovesToDevice, PlansPasses, ReadsSeveral
 
 def several(subject: Subject) -> float:
     """``residuals``, where the model has it, is ``residual`` several times."""
-    if not isinstance(subject.model, ReadsSeveralLayers):
+    model, n_layers = subject.model, subject.model.n_layers
+    if not isinstance(model, ReadsSeveralLayers):
         raise HasNoMeaning("this model has no residuals(batch, layers), which is optional")
-    layers = list(range(subject.model.n_layers))
+    layers = list(range(n_layers))
     with torch.no_grad():
-        found = list(subject.model.residuals(subject.batch, layers))
+        found = list(model.residuals(subject.batch, layers))
     if len(found) != len(layers):
         raise Fails(f"{len(found)} residual streams for {len(layers)} layers")
     return max(map(difference, subject.residuals, found))
@@ -37,8 +38,7 @@ def masking(subject: Subject) -> float:
     if not all(same) or not torch.equal(masked.values[~hidden], batch.values[~hidden]):
         raise Fails("mask changed more of the batch than the values of hidden tokens")
     with torch.no_grad():
-        seen = model.residual(batch, 0)
-        one, two = (model.residual(b, 0) for b in (masked, again))
+        seen, one, two = (subject.model.residual(b, 0) for b in (batch, masked, again))
     if torch.equal(one[hidden], seen[hidden]):
         raise Fails("hidden genes are read as before")
     return difference(one, two)
@@ -68,5 +68,5 @@ def one_device(subject: Subject) -> float:
     if model.to(batch.values.device) is not model:
         raise Fails("to(device) returns another object than the model")
     with torch.no_grad():
-        again = next(iter(model.batches(subject.cells, subject.cells.n_obs)))
-        return difference(subject.residuals[-1], model.residual(again, model.n_layers - 1))
+        again = next(iter(subject.model.batches(subject.cells, subject.cells.n_obs)))
+        return difference(subject.residuals[-1], subject.model.residual(again, subject.model.n_layers - 1))

@@ -118,8 +118,10 @@ class DoseCells:
 
     def strongest(self, feature: int, count: int) -> Int[np.ndarray, " some"]:
         """The genes that belong to a feature most in these cells, in their order."""
-        by_activation = self.association is None
-        value = self.activation.mean[self.activation.row[feature]] if by_activation else self.association[feature]
+        if self.association is None:
+            value = self.activation.mean[self.activation.row[feature]]
+        else:
+            value = self.association[feature]
         return np.sort(np.argsort(-value, kind="stable")[:count])
 
 

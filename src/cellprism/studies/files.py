@@ -1,6 +1,5 @@
 """Reading and writing what a study keeps, with a clear message: what is missing, in which file, what to do."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -77,11 +76,6 @@ def read_h5ad(path: Path) -> anndata.AnnData:
 def subfolders(folder: Path) -> list[Path]:
     """Folders inside a folder, sorted, but for scratch; none where it is not there."""
     return sorted(f for f in folder.iterdir() if f.is_dir() and f.name[0] != ".") if folder.is_dir() else []
-
-
-def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as plain JSON values."""
-    return json.loads(table.to_json(orient="records"))
 
 
 def _number(value: Any) -> Any:

@@ -111,6 +111,11 @@ def _filled(asked: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def section(config: CommonConfig, study: str) -> Any:
+    """The settings of one study."""
+    return getattr(config, study)
+
+
 def changed(folder: Path, changes: Changes) -> CommonConfig | None:
     """The configuration of an existing run with changes; None where nothing is changed.
 

@@ -327,5 +327,5 @@ def _weights(model: CellModel) -> str:
         return ""
     for name, value in model.state_dict().items():
         content.update(name.encode())
-        content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()

@@ -91,8 +91,8 @@ def _splice(bench: Workbench, settings: FitSettings, untrained: SparseAutoencode
     numbers = [n for one in (ours, theirs) for n in (one.recovered[ablation], *one.interval[ablation])]
     if not np.isfinite(numbers).all():
         return None, "taking the site away makes predictions no worse, so there is no loss to recover"
-    pair = [Recovered(one.recovered[ablation], one.interval[ablation]) for one in (ours, theirs)]
-    return Splice(*pair, ours.cells, ours.share_hidden, ablation), ""
+    trained, control = (Recovered(one.recovered[ablation], one.interval[ablation]) for one in (ours, theirs))
+    return Splice(trained, control, ours.cells, ours.share_hidden, ablation), ""
 
 
 def _fit_elsewhere(bench: Workbench, source: str, untrained: SparseAutoencoder) -> Elsewhere:

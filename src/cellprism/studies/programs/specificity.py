@@ -9,6 +9,7 @@ give.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,12 +67,11 @@ def type_contrast(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) ->
         spread = x.std(axis=0)
         scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
         parts.append(np.stack([(x[labels == name].mean(axis=0) - x.mean(axis=0)) * scale for name in names], axis=1))
-    return pd.DataFrame(np.concatenate(parts), columns=names)
+    return pd.DataFrame(np.concatenate(parts), columns=pd.Index(names))
 
 
 def _blocks(activation: sp.csr_matrix | np.ndarray) -> Iterator[np.ndarray]:
     """Some features at a time, dense, in double precision."""
-    columns = activation.tocsc() if sp.issparse(activation) else activation
-    for start in range(0, activation.shape[1], BLOCK):
-        part = columns[:, start : start + BLOCK]
-        yield np.asarray(part.toarray() if sp.issparse(part) else part, dtype=float)
+    columns: Any = sp.csc_matrix(activation)
+    for start in range(0, columns.shape[1], BLOCK):
+        yield columns[:, start : start + BLOCK].toarray().astype(float)

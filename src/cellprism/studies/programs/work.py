@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
 from scipy.stats import binom, binomtest
 
@@ -106,7 +107,7 @@ def _as_long(row: dict[str, Any], other: dict[str, Any]) -> bool:
 def list_table(lists: Lists) -> pd.DataFrame:
     """feature, rank, gene; strongest first."""
     rows = [(int(name), rank, gene) for name, genes in lists.items() for rank, gene in enumerate(genes)]
-    return pd.DataFrame(rows, columns=["feature", "rank", "gene"])
+    return pd.DataFrame(rows, columns=pd.Index(["feature", "rank", "gene"]))
 
 
 def list_background(F: AnnData, cells: AnnData, gene_filter: str) -> tuple[str, ...]:
@@ -201,7 +202,7 @@ def _types(cells: AnnData) -> tuple[tuple[Specificity, dict[str, int]] | None, p
     counts = {str(k): int(n) for k, n in pd.Series(labels[known]).value_counts().items()}
     if len(counts) < 2 or known.sum() <= len(counts):
         return None, pd.DataFrame()
-    activation, labels = cells.X[known], labels[known]
+    activation, labels = sp.csr_matrix(cast(Any, cells.X))[known], labels[known]
     return (between_types(activation, labels), counts), type_contrast(activation, labels)
 
 

@@ -72,8 +72,9 @@ def features_of(experiment: Experiment) -> list[tuple[int, SteeredFeature]]:
     for place, row in enumerate(experiment.summary["features"]):
         if row["status"] == JUDGED and row["response"]["value"] is not None:
             tables = (experiment.effects, experiment.doses, experiment.terms)
-            parts = (where(table, table["feature"] == row["feature"]) for table in tables)
-            found.append((place, _steered(row, *parts, f"{experiment.name}/{SUMMARY}, feature {row['feature']}")))
+            genes, doses, terms = (where(table, table["feature"] == row["feature"]) for table in tables)
+            at = f"{experiment.name}/{SUMMARY}, feature {row['feature']}"
+            found.append((place, _steered(row, genes, doses, terms, at)))
     return found
 
 
