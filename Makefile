@@ -34,19 +34,23 @@ check-slow: $(VENV)/.dev
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# torch first and by exact version, so that an installed CPU build is kept
+# torch first and by exact version, so that an installed CPU build is kept; then all at once, so that pip resolves once
+INSTALL := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
+
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	$(INSTALL) torch
+	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.core
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[test]"
-	touch $@
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) torch
+	$(INSTALL) -e ".[test]"
+	touch $(VENV)/.core $@
 
-$(VENV)/.dev: $(VENV)/.test
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	touch $@
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) torch
+	$(INSTALL) -e ".[dev]"
+	touch $(VENV)/.core $(VENV)/.test $@
 
 # the real SAELens, which needs an environment of its own
 interop: $(INTEROP)/.ready
