@@ -9,7 +9,8 @@ from cellprism.report.figure import log_axis, percent, plain, small, small_text,
 
 def test_every_figure_of_the_page_is_there(page):
     assert set(page.figures) == {
-        "held-out-error",
+        "hidden-gene-error",
+        "output-follows-counts",
         "cell-types-readable",
         "sae-training",
         "feature-firing",

@@ -26,7 +26,7 @@ def test_a_whole_run_is_read_whole(page):
     assert (context.cells.n_cells, context.cells.n_genes) == (N_CELLS, N_GENES)
     assert sum(context.cells.types.values()) == N_CELLS
     assert list(context.cells.types.values()) == sorted(context.cells.types.values(), reverse=True)
-    assert found["assess"].held_out["ridge"].value == pytest.approx(0.871)
+    assert found["assess"].hidden_genes.methods["ridge"].value == pytest.approx(0.871)
     assert len(found["programs"].features) == N_FEATURES
     assert found["programs"].types.shape == (N_FEATURES, 1 + 7)
     (experiment,) = found["steer"].experiments

@@ -42,6 +42,7 @@ def render_page(context: Context, sections: Sequence[Section], claims: Sequence[
         sections=sections,
         claims=claims,
         verdicts=VERDICTS,
+        banners=[section for section in sections if section.banner],
         keys=[key for section in sections for key in section.keys],
         summary=summary_sentences(context, sections, claims),
         limits=limits_of(context, sections, claims),

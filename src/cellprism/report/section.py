@@ -64,6 +64,8 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     absent: str = ""
     """Why it is empty, or not whole."""
+    banner: str = ""
+    """A warning that stands above everything else on the page: why nothing that follows may be read without it."""
     keys: list[KeyNumber] = field(default_factory=list)
     """Its large numbers at the top of the page."""
     summary: str = ""

@@ -92,6 +92,7 @@ def pretrain_model(
         "settings": asdict(settings),
         "parameters": sum(p.numel() for p in model.parameters()),
         "curve": history(out),
+        "gene_means": gene_means(adata, train),
         "assessment": asdict(assessment),
     }
     save_model(model, out, card)
@@ -139,6 +140,12 @@ def pretrain_latent(
     }
     save_model(model, out, card)
     return {**card, "revision": model.revision}
+
+
+def gene_means(adata: AnnData, rows: np.ndarray) -> list[float]:
+    """Each gene's mean log1p counts per ten thousand over the cells that a model was trained on: on other cells its
+    predictions stand beside these."""
+    return np.asarray(log1p_cp10k(adata[rows]).mean(axis=0)).ravel().round(5).tolist()
 
 
 def _origin(adata: AnnData, name: str, data_licence: str) -> dict[str, Any]:

@@ -7,15 +7,14 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from cellprism.models.aido.assess import (
-    PENALTIES,
     assess,
     expression_of,
     nearest_genes,
-    pooled_residuals,
     predict_masked,
 )
 from cellprism.models.aido.model import AidoCell
 from cellprism.models.aido.pretrain import held_out_cells
+from cellprism.models.simple_predictors import PENALTIES, pooled_residuals
 from models.planted import CELLS, GENES, TABLE, planted_cells
 
 SHARE, SEED = 0.3, 5

@@ -15,18 +15,14 @@ import numpy as np
 import torch
 from anndata import AnnData
 from jaxtyping import Float
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
 from cellprism.models.aido.model import AidoCell
+from cellprism.models.simple_predictors import pooled_residuals, ridge_prediction, type_means, types_read
 
 READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes
-PENALTIES = (30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
 UNLABELLED = "unlabelled"
 Matrix = Float[np.ndarray, "cell gene"]
-Predicted = Float[np.ndarray, "test_cell hidden_gene"]
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,11 @@ def _masked_errors(
         truth = expression[np.ix_(test, hidden)]
         predictions = {
             "model": predict_masked(model, adata[test], hidden)[:, hidden],
-            "ridge": _ridge(expression, train, test, hidden, rng),
+            "ridge": ridge_prediction(expression, train, test, hidden, rng),
             "gene mean": np.broadcast_to(expression[np.ix_(train, hidden)].mean(0), truth.shape),
         }
         if labels is not None:
-            predictions["type mean"] = _type_means(expression, train, test, hidden, labels)
+            predictions["type mean"] = type_means(expression, train, test, hidden, labels)
         for name, predicted in predictions.items():
             errors.setdefault(name, []).append((predicted - truth) ** 2)
         correlations.append(np.corrcoef(predictions["model"].ravel(), truth.ravel())[0, 1])
@@ -125,30 +121,6 @@ def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: in
     return np.concatenate(predicted)
 
 
-def _ridge(
-    expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: np.ndarray, rng: np.random.Generator
-) -> Predicted:
-    order = rng.permutation(train)
-    inner, validation = order[len(order) // 5 :], order[: len(order) // 5]
-    seen = expression[:, ~hidden]
-    target = expression[:, hidden]
-
-    def error(penalty: float) -> float:
-        fitted = Ridge(alpha=penalty).fit(seen[inner], target[inner])
-        return float(((fitted.predict(seen[validation]) - target[validation]) ** 2).mean())
-
-    best = min(PENALTIES, key=error)
-    return Ridge(alpha=best).fit(seen[train], target[train]).predict(seen[test])
-
-
-def _type_means(
-    expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: np.ndarray, labels: np.ndarray
-) -> Predicted:
-    overall = expression[np.ix_(train, hidden)].mean(0)
-    means = {t: expression[np.ix_(train[labels[train] == t], hidden)].mean(0) for t in np.unique(labels[train])}
-    return np.stack([means.get(t, overall) for t in labels[test]])
-
-
 def _cell_type_readout(
     model: AidoCell, start: AidoCell | None, adata: AnnData, train: np.ndarray, test: np.ndarray, labels: np.ndarray,
     seed: int,
@@ -164,27 +136,10 @@ def _cell_type_readout(
     }
     if start is not None:
         sources["start of training"] = pooled_residuals(start, adata, layer)
-    accuracy = {}
-    draws = np.random.default_rng([seed, 2]).integers(len(test), size=(2000, len(test)))
-    for name, x in sources.items():
-        reader = make_pipeline(StandardScaler(), LogisticRegression(C=0.05 if x.shape[1] > 500 else 1.0, max_iter=2000))
-        right = reader.fit(x[train], labels[train]).predict(x[test]) == labels[test]
-        accuracy[name] = {
-            "accuracy": float(right.mean()),
-            "interval": [float(q) for q in np.quantile(right[draws].mean(1), [0.025, 0.975])],
-        }
+    accuracy = types_read(sources, labels, train, test, np.random.default_rng([seed, 2]))
     majority = max(np.mean(labels[test] == t) for t in np.unique(labels[train]))
     return {"layer": layer, "readout": accuracy, "largest_type": float(majority), "test_cells": len(test),
             "train_cells": len(train)}  # fmt: skip
-
-
-def pooled_residuals(model: AidoCell, adata: AnnData, layer: int, size: int = 32) -> Float[np.ndarray, "cell d_model"]:
-    """Residual stream after block ``layer``, averaged over each cell's present genes."""
-    pooled = []
-    for batch in model.batches(adata, size):
-        weight = batch.present[..., None].float()
-        pooled.append(((model.residual(batch, layer) * weight).sum(1) / weight.sum(1)).cpu().numpy())
-    return np.concatenate(pooled)
 
 
 def nearest_genes(model: AidoCell, markers: tuple[str, ...], count: int = 5) -> dict[str, list[str]]:

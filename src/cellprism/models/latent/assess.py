@@ -18,14 +18,12 @@ import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Bool, Float
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.labels import UNLABELLED
 from cellprism.equations.likelihood import nats_per_count
 from cellprism.models.latent.counts_model import CountsModel
+from cellprism.models.simple_predictors import types_read
 
 DRAWS = 2_000
 READOUT_CELLS = 1_000  # training cells behind the cell-type readout; more change it little and take minutes
@@ -88,6 +86,23 @@ def both_counted(one: sp.csr_matrix, other: sp.csr_matrix) -> Bool[np.ndarray, "
     return np.minimum(*(np.asarray(part.sum(axis=1)).ravel() for part in (one, other))) > 0
 
 
+def type_shares(
+    counts: sp.csr_matrix,
+    train: np.ndarray,
+    wanted: np.ndarray,
+    labels: np.ndarray,
+    overall: Float[np.ndarray, " gene"],
+) -> Shares:
+    """Each gene's share of the counts of the rows ``train`` of the wanted types, a little of ``overall`` mixed in."""
+
+    def share(kind: str) -> np.ndarray:
+        total = np.asarray(counts[train[labels[train] == kind]].sum(axis=0)).ravel() + TYPE_PRIOR * overall
+        return total / total.sum()
+
+    means = {kind: share(kind) for kind in np.unique(wanted)}
+    return np.stack([means[kind] for kind in wanted])
+
+
 def _reconstruction(
     model: CountsModel, untrained: CountsModel, adata: AnnData, train: np.ndarray, test: np.ndarray,
     labels: np.ndarray | None, seed: int, size: int,
@@ -105,7 +120,7 @@ def _reconstruction(
         "gene mean": np.tile(overall, (len(test), 1)),
     }
     if labels is not None:
-        shares["type mean"] = _type_means(counts, train, labels[test], labels, overall)
+        shares["type mean"] = type_shares(counts, train, labels[test], labels, overall)
     truth = torch.from_numpy(kept.toarray()).double()
     nats = {name: nats_per_count(truth, torch.from_numpy(p).double().log()).numpy() for name, p in shares.items()}
     draws = np.random.default_rng([seed, 6]).integers(len(test), size=(DRAWS, len(test)))
@@ -122,21 +137,6 @@ def _predicted(model: CountsModel, adata: AnnData, size: int) -> Shares:
     return model.log_shares(vectors).cpu().double().exp().numpy()
 
 
-def _type_means(
-    counts: sp.csr_matrix,
-    train: np.ndarray,
-    wanted: np.ndarray,
-    labels: np.ndarray,
-    overall: Float[np.ndarray, " gene"],
-) -> Shares:
-    def share(kind: str) -> np.ndarray:
-        total = np.asarray(counts[train[labels[train] == kind]].sum(axis=0)).ravel() + TYPE_PRIOR * overall
-        return total / total.sum()
-
-    means = {kind: share(kind) for kind in np.unique(wanted)}
-    return np.stack([means[kind] for kind in wanted])
-
-
 def _readout(
     model: CountsModel, untrained: CountsModel, adata: AnnData, train: np.ndarray, test: np.ndarray,
     labels: np.ndarray, seed: int, size: int,
@@ -149,12 +149,6 @@ def _readout(
         "raw expression": log1p_cp10k(adata).toarray(),
         "untrained network": latent_vectors(untrained, adata, size),
     }
-    draws = np.random.default_rng([seed, 7]).integers(len(test), size=(DRAWS, len(test)))
-    accuracy = {}
-    for name, x in sources.items():
-        reader = make_pipeline(StandardScaler(), LogisticRegression(C=0.05 if x.shape[1] > 500 else 1.0, max_iter=2000))
-        right = reader.fit(x[train], labels[train]).predict(x[test]) == labels[test]
-        interval = [float(q) for q in np.quantile(right[draws].mean(axis=1), [0.025, 0.975])]
-        accuracy[name] = {"accuracy": float(right.mean()), "interval": interval}
+    accuracy = types_read(sources, labels, train, test, np.random.default_rng([seed, 7]))
     majority = max(float(np.mean(labels[test] == kind)) for kind in np.unique(labels[train]))
     return {"readout": accuracy, "largest_type": majority}

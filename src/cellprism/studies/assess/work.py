@@ -1,52 +1,49 @@
-"""From the model's card to the numbers of the page."""
+"""The model measured on the run's own cells, beside simpler methods that are fitted on other cells of the run."""
 
-from typing import Any
-
-from cellprism.errors import ModelError
+from cellprism.cells.noise import noise_cells
+from cellprism.studies.assess.card import card_scores
+from cellprism.studies.assess.counts import hidden_counts
+from cellprism.studies.assess.hidden import hidden_genes, lacks_hidden_genes
+from cellprism.studies.assess.reading import cell_types_read
 from cellprism.studies.assess.settings import AssessSettings
-from cellprism.studies.assess.tables import Assessment, MaskedError, Measure
+from cellprism.studies.assess.split import FEWEST, Split, split_of
+from cellprism.studies.assess.tables import Assessment, CardScores
 from cellprism.studies.workbench import Workbench
+from cellprism.types import CellModel, PredictsShares
+
+NOISE_MASKS = 1
+NO_TYPES = "The cells carry no types, or only one, so that none can be read from the model."
 
 
 def work(bench: Workbench, settings: AssessSettings) -> Assessment:
-    """What the model's card says that was measured on held-out cells.
+    """How good the model is on the run's cells.
 
     Raises:
         ModelError: the card lacks a number that it should hold.
     """
-    card: dict[str, Any] = dict(bench.model.card).get("assessment") or {}
-    try:
-        return from_card(card)
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"the card of {bench.model.name!r} holds scores without {error}; measure it again") from error
+    model, config = bench.model, bench.config
+    card = card_scores(model.name, model.card)
+    split = split_of(bench.cells, settings, config.seed)
+    if not split.enough:
+        few = f"{bench.cells.n_obs} cells are too few to measure the model: {FEWEST} are needed to fit simpler methods "
+        return Assessment(absent=[f"{few}on, and {FEWEST} others to judge."], card=card)
+    with bench.bar("measuring the model", None):
+        return measured(model, split, settings, config.layer, config.seed, bench.cells_a_pass(), card)
 
 
-def from_card(card: dict[str, Any]) -> Assessment:
-    """The assessment that a card holds (``models``' ``assess``); empty where it holds none."""
-    masked, types = card.get("masked", {}), card.get("cell_types", {})
-    readout = {name: _measure(row, "accuracy") for name, row in types.get("readout", {}).items()}
-    if readout and "largest_type" in types:
-        readout["largest type"] = Measure(float(types["largest_type"]))
-    return Assessment(
-        held_out={name: _masked_error(row) for name, row in masked.get("methods", {}).items()},
-        reconstruction={name: _measure(row, "gain") for name, row in card.get("reconstruction", {}).items()},
-        cells=masked.get("test_cells", card.get("test_cells")),
-        cell_types=readout,
-        neighbours=card.get("neighbours", {}),
-        neighbours_at_start=card.get("neighbours_at_start", {}),
-    )
-
-
-def _masked_error(row: dict[str, Any]) -> MaskedError:
-    unit = row["mse"] / row["of_gene_mean"]  # the gene means' own error, in which minus_model is not yet counted
-    low, high = row["minus_model"]
-    value = float(row["of_gene_mean"])
-    return MaskedError(value, _pair(row["interval"]), 1 - value, (low / unit, high / unit))
-
-
-def _measure(row: dict[str, Any], name: str) -> Measure:
-    return Measure(float(row[name]), _pair(row["interval"]))
-
-
-def _pair(interval: list[float]) -> tuple[float, float]:
-    return float(interval[0]), float(interval[1])
+def measured(
+    model: CellModel, split: Split, settings: AssessSettings, layer: int, seed: int, size: int, card: CardScores
+) -> Assessment:
+    """Everything that this kind of model can be measured by."""
+    absent, genes, noise, counts = [], None, None, {}
+    if isinstance(model, PredictsShares):
+        counts = hidden_counts(model, split, seed, size)
+    elif why := lacks_hidden_genes(model):
+        absent.append(why)
+    else:
+        genes = hidden_genes(model, split, settings, seed, size, settings.masks)
+        pure = Split(noise_cells(split.cells, seed), split.fit, split.asked, split.test, None)
+        noise = hidden_genes(model, pure, settings, seed, size, NOISE_MASKS)
+    if not (types := cell_types_read(model, split, layer, seed, size)):
+        absent.append(NO_TYPES)
+    return Assessment(len(split.test), len(split.fit), genes, noise, counts, types, absent, card)
