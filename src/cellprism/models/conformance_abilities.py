@@ -39,8 +39,11 @@ def masking(subject: Subject) -> float:
     with torch.no_grad():
         seen = model.residual(batch, 0)
         one, two = (model.residual(b, 0) for b in (masked, again))
+        narrowed = model.residual(replace(masked, present=batch.present & ~hidden), 0)
     if torch.equal(one[hidden], seen[hidden]):
         raise Fails("hidden genes are read as before")
+    if not torch.equal(narrowed, one):
+        raise Fails("the residual stream depends on which tokens a caller calls present")
     return difference(one, two)
 
 
