@@ -73,7 +73,7 @@ def test_without_random_features_there_is_no_band(page, features):
     bare = replace(strong, response=replace(strong.response, random_feature=null))
     claim = page.claims["steer-programs-12-genes"]
     assert len(dose_figure(bare, claim, 97, page.context.words, ()).plot.data) == 2
-    assert steering_table([bare]).rows[0][2] == "not measured"
+    assert steering_table([bare]).rows[0][3] == "not measured"
 
 
 def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(features):
