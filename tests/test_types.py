@@ -95,9 +95,10 @@ def test_a_batch_moves_as_a_whole(batch):
 
 def test_aido_cell_has_all_that_a_cell_model_needs():
     model = AidoCell.random(["A", "B", "C"], hidden=14, layers=2, heads=2, intermediate=19)
-    wanted = [*CellModel.__annotations__, "card", "genes", "tokens", "predicts", "batches", "residual", "resume"]
+    stated = ["card", "genes", "tokens", "predicts", "trained_at"]
+    wanted = [*CellModel.__annotations__, *stated, "batches", "residual", "resume"]
     assert [name for name in wanted if not hasattr(model, name)] == []
-    assert len(wanted) == 13
+    assert len(wanted) == 14
 
 
 def test_anything_that_takes_a_residual_stream_and_its_batch_is_an_edit():

@@ -17,6 +17,7 @@ from cellprism.errors import ModelError
 
 TokenKind = Literal["genes", "cells"]
 OutputKind = Literal["expression", "token_logit", "nothing"]
+TrainedAt = Literal["hidden", "visible"]
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,12 @@ class CellModel(Protocol):
         ...
 
     @property
+    def trained_at(self) -> TrainedAt:
+        """Where the output means something: at tokens that are hidden from the model (``HidesGenes``), or at those that
+        it sees; ``visible`` for models that read a cell as a whole."""
+        ...
+
+    @property
     def card(self) -> Mapping[str, Any]:
         """Origin, settings and measures in plain JSON values; empty where nothing is known."""
         ...
@@ -198,7 +205,10 @@ class ReadsSeveralLayers(Protocol):
 
 @runtime_checkable
 class HidesGenes(Protocol):
-    """A model that can be asked for genes it does not see: those that predict expression get a masked error."""
+    """A model that can be asked for genes it does not see: those that predict expression get a masked error.
+
+    What a caller calls ``present`` changes what the embedding is averaged over, never what the network computes.
+    """
 
     def mask(self, batch: CellBatch, hidden: Bool[Tensor, "cell token"]) -> CellBatch:
         """The batch with the values of the tokens ``hidden`` replaced by what the model takes for unknown."""

@@ -12,7 +12,7 @@ from features.conftest import D_MODEL
 
 class LatentModel:
     name, revision, licence, n_layers, d_model, gene_table, card = "latent", "1", "none", 2, D_MODEL, None, {}
-    tokens, predicts = "cells", "nothing"
+    tokens, predicts, trained_at = "cells", "nothing", "visible"
 
     def __init__(self, adata: AnnData):
         self.genes = tuple(adata.var_names)

@@ -60,7 +60,7 @@ class ExpressedGenes:
 
     name, revision, licence, card = "expressed genes", "seed 0", "none", {}
     n_layers, d_model, gene_table = LAYERS, WIDTH, None
-    tokens, predicts = "genes", "token_logit"
+    tokens, predicts, trained_at = "genes", "token_logit", "visible"
     own_tokens_only, ties_by_gene, room = True, True, GENES
 
     def __init__(self, cells: AnnData):
@@ -190,7 +190,7 @@ def test_a_member_of_another_kind_fails_and_nothing_else_runs(cells, members, wo
 def test_any_object_can_be_asked(cells):
     (outcome,) = conformance("mini", cells)
     assert (
-        "no name, revision, licence, n_layers, d_model, genes, card, gene_table, tokens, predicts, batches"
+        "no name, revision, licence, n_layers, d_model, genes, card, gene_table, tokens, predicts, trained_at, batches"
         in outcome.words
     )
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import cellprism as cp
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.simulate.linear_model import LAYER, LinearCell, linear_cells, linear_sae, penalised_recipe
 from cellprism.steering.settings import ContrastSettings
 
@@ -48,7 +49,8 @@ def test_the_contrast_finds_the_recipe_in_closed_form(programs, objective):
     size[z.features[0].numpy()] = z.values[0].numpy()
     edits = model.rows.numpy() @ (size[:, None] * sae.W_dec.numpy()).T
     if objective == "expression":
-        weight = np.sqrt(np.abs(gap))
+        scaled = log1p_cp10k(adata).toarray()
+        weight = np.sqrt(np.abs(scaled[53:].mean(axis=0) - scaled[:53].mean(axis=0)))
         edits, gap = edits * weight[:, None], gap * weight
     signs = np.array([np.sign(RECIPE.get(f, 1.0) - 1) for f in range(FEATURES)])
     expected = penalised_recipe(edits, gap, signs, chosen)

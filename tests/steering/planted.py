@@ -6,6 +6,8 @@ averaging: the embedding is the mean over present tokens, and a gene's predicted
 of its token on its own row. Turning feature f to alpha therefore multiplies gene f by alpha, exactly.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -15,6 +17,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import CellBatch, CellOutput
 
 GENES, D_MODEL, FEATURES, K = 29, 43, 41, 5
+PROGRAMS = 4
 
 
 class PlantedModel:
@@ -22,7 +25,7 @@ class PlantedModel:
 
     name, revision, licence, card = "planted", "1", "none", {}
     n_layers, d_model = 3, D_MODEL
-    tokens, predicts = "genes", "expression"
+    tokens, predicts, trained_at = "genes", "expression", "visible"
 
     def __init__(self, n_genes: int = GENES):
         self.genes = tuple(f"G{i}" for i in range(n_genes))
@@ -133,3 +136,41 @@ class PlantedWhole(PlantedModel):
         """Projections on the rows of all genes; nothing without a decoder."""
         z = x[:, 0]
         return CellOutput(z @ self.rows[: len(self.genes)].to(z.dtype).T if self.decodes else None, z)
+
+
+class PlantedHidden(PlantedModel):
+    """A model that learned to fill in hidden genes: right there, and the opposite of the truth at genes that it sees.
+
+    Genes fall into programs, gene g into program g % ``PROGRAMS``. A hidden gene is predicted as the mean over the
+    visible genes of its program (their projections); at a visible gene the output is minus its projection.
+    """
+
+    name, trained_at = "planted hidden", "hidden"
+
+    def mask(self, batch: CellBatch, hidden: torch.Tensor) -> CellBatch:
+        """A hidden token has the value 0, and so the residual 0."""
+        return replace(batch, values=batch.values.masked_fill(hidden, 0.0))
+
+    def resume(self, batch: CellBatch, layer: int, x: torch.Tensor) -> CellOutput:
+        """See the class."""
+        own = super().resume(batch, layer, x)
+        projected, gene = own.expression, batch.gene[batch.gene >= 0]
+        seen = (batch.values[:, batch.gene >= 0] != 0).to(x.dtype)
+        together = (gene[:, None] % PROGRAMS == gene % PROGRAMS).to(x.dtype)
+        filled = (projected * seen) @ together / (seen @ together).clamp(min=1)
+        return CellOutput(torch.where(seen > 0, -projected, filled), own.embedding)
+
+
+def program_cells(recipe: dict[int, float], n_source: int = 53, n_target: int = 59, noise: float = 0.05, seed: int = 0):
+    """Source cells, and target cells in which all genes of program p are ``recipe[p]`` times as strong; the genes of a
+    program have one level."""
+    rng = np.random.default_rng(seed)
+    program = np.arange(GENES) % PROGRAMS
+    counts = np.linspace(1, 3, PROGRAMS)[program] * np.exp(noise * rng.standard_normal((n_source + n_target, GENES)))
+    for number, strength in recipe.items():
+        counts[n_source:, program == number] *= strength
+    adata = AnnData(sp.csr_matrix(counts.astype(np.float32)))
+    adata.var_names = [f"G{i}" for i in range(GENES)]
+    adata.obs["cell_type"] = ["helper"] * n_source + ["killer"] * n_target
+    adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]
+    return adata

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -18,8 +19,9 @@ from cellprism.steering.dose import DoseSettings, dose_sweep
 from cellprism.steering.dose_cells import _fires, _GeneActivations, _per_cell
 from cellprism.steering.intervene import SiteCells
 from cellprism.steering.nulls import feature_activation, feature_counts
-from cellprism.steering.site_cache import KeptCells, Prediction, SiteCache, read_site_cache, rows_of
-from cellprism.types import CellBatch, CellOutput, SparseCode
+from cellprism.steering.reading import Reading, rows_of
+from cellprism.steering.site_cache import KeptCells, Prediction, SiteCache, read_site_cache
+from cellprism.types import CellBatch, SparseCode
 from steering.planted import FEATURES, GENES, PlantedModel, planted_cells, planted_sae
 
 CELLS, TOKENS, WIDTH, K = 7, 11, 13, 5
@@ -56,7 +58,8 @@ def fake_cache(on_gpu, place: str = "cuda") -> SiteCache:
     sae = replace(planted_sae(model), W_dec=on_gpu(FEATURES, WIDTH), W_enc=on_gpu(WIDTH, FEATURES), b_dec=on_gpu(WIDTH))
     nothing = Prediction(np.zeros((CELLS, WIDTH)), np.zeros((CELLS, GENES)))
     genes = planted_cells({}).var_names
-    return SiteCache(model, sae, 1, cells.batch, kept, genes, np.arange(GENES), nothing, 3)
+    counts = sp.csr_matrix((CELLS, GENES))
+    return SiteCache(model, sae, 1, cells.batch, 1, None, kept, genes, np.arange(GENES), counts, nothing, 3)
 
 
 def test_a_mixture_of_devices_would_be_seen(on_gpu):
@@ -89,9 +92,9 @@ def test_sums_over_cells_stay_on_the_device(on_gpu):
 
 
 def test_objectives_are_computed_on_the_device(on_gpu):
-    output = CellOutput(on_gpu(CELLS, GENES), on_gpu(CELLS, WIDTH))
+    said = Reading(on_gpu(CELLS, WIDTH), on_gpu(CELLS, GENES), None)
     targets = (LatentTarget(on_gpu(WIDTH)), ExpressionTarget(on_gpu(3), on_gpu(3), on_gpu(3, dtype=torch.long)))
-    assert {target(output).device.type for target in targets} == {"cuda"}
+    assert {target(said).device.type for target in targets} == {"cuda"}
 
 
 def test_what_is_not_kept_is_computed_again_to_the_same_result(real_model, real_sae, cells):

@@ -95,8 +95,8 @@ def test_tables_go_to_parquet_and_the_summary_to_json(swept, tmp_path):
 
 
 def test_random_edits_have_the_norm_of_the_edit_they_are_matched_to(real_model, real_sae, cells):
-    feature = int(np.argmax(read_dose_cells(real_model, real_sae, cells, 1, 5, []).squared_norm))
-    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5, [feature])
+    feature = int(np.argmax(read_dose_cells(real_model, real_sae, cells, 1, 5, [], read="visible").squared_norm))
+    dose_cells = read_dose_cells(real_model, real_sae, cells, 1, 5, [feature], read="visible")
     rows = dose_cells.rows(feature)
     assert dose_cells.edit_norm(feature, -2.0) == pytest.approx(3 * np.sqrt(dose_cells.squared_norm[feature]))
     assert (dose_cells.fires[:, feature] == np.isin(np.arange(17), rows)).all()
@@ -116,7 +116,7 @@ def test_effects_on_the_cells_that_fire_are_those_of_steering_all_cells(real_mod
     feature = int(np.argsort(dose_cells.fires.sum(axis=0))[20])
     out = steer(real_model, real_sae, cells, 1, {feature: 5.0})
     expected = (out.layers["steered"] - out.layers["baseline"]).mean(axis=0)
-    np.testing.assert_allclose(dose_cells.feature_effect(feature, 5.0), expected, atol=1e-5)
+    np.testing.assert_allclose(dose_cells.feature_effect(feature, 5.0).read, expected, atol=1e-5)
 
 
 def test_a_sweep_of_a_transformer_is_reproducible(real_model, real_sae, cells):

@@ -89,6 +89,7 @@ def test_neutral_strengths_change_no_bit_of_the_prediction(real_model, real_sae,
     out = steer(real_model, real_sae, cells, 1, firing)
     assert np.array_equal(out.layers["baseline"], out.layers["steered"])
     assert np.array_equal(out.obsm["embedding_baseline"], out.obsm["embedding_steered"])
+    assert (out.layers["direct"] == 0).all()
     assert (out.obs["edit_norm"] == 0).all()
 
 
@@ -125,8 +126,8 @@ def test_a_model_that_fills_in_absent_genes_predicts_the_data_genes_in_their_ord
 
 
 def test_depth_tokens_are_left_alone_unless_asked_for(real_model, real_sae, cells):
-    chunk = next(read_site(real_model, real_sae, cells, 1, 17))
-    everywhere = next(read_site(real_model, real_sae, cells, 1, 17, "all"))
+    chunk, _ = next(read_site(real_model, real_sae, cells, 1, 17))
+    everywhere, _ = next(read_site(real_model, real_sae, cells, 1, 17, "all"))
     strengths = torch.full((41,), 3.0)
     present = edited(chunk.x, chunk.code, strengths, real_sae.W_dec)
     assert torch.equal(present[:, 29:], chunk.x[:, 29:])

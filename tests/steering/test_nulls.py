@@ -22,20 +22,23 @@ from cellprism.steering.site_cache import read_site_cache
 ROWS = np.arange(0, 17, 2)
 
 
-@pytest.fixture(scope="module")
-def cache(real_model, real_sae, cells):
-    return read_site_cache(real_model, real_sae, cells, 1, 5)
+@pytest.fixture(scope="module", params=["visible", "hidden"])
+def cache(real_model, real_sae, cells, request):
+    return read_site_cache(real_model, real_sae, cells, 1, 5, read=request.param)
 
 
 def total_norm(cache, rows, residuals) -> float:
     moved = torch.cat([x for _, x in residuals])
-    return float((moved - cache.kept.x[rows]).norm())
+    return float((moved - cache.kept.x[cache.rows(rows)]).norm())
 
 
 def test_firing_and_edit_norms_are_loops_over_tokens(cache):
     firing, squared_norm = firing_and_edit_norms(cache, ROWS)
-    z = torch.zeros(*cache.kept.x.shape[:2], 41).scatter_(2, cache.kept.code_features, cache.kept.code_values)[ROWS]
-    np.testing.assert_allclose(firing, (z != 0).float().sum(dim=(0, 1)) / cache.present[ROWS].sum(), atol=1e-6)
+    z = torch.zeros(*cache.kept.x.shape[:2], 41).scatter_(2, cache.kept.code_features, cache.kept.code_values)
+    z = z[cache.rows(ROWS)]
+    np.testing.assert_allclose(
+        firing, (z != 0).float().sum(dim=(0, 1)) / cache.present[cache.rows(ROWS)].sum(), atol=1e-6
+    )
     np.testing.assert_allclose(squared_norm, z.square().sum(dim=(0, 1)), rtol=1e-4)
 
 
@@ -55,7 +58,7 @@ def test_a_random_direction_edits_the_same_tokens_by_as_much(cache):
 def read_whole(cache):
     from dataclasses import replace
 
-    return list(replace(cache, batch_size=17).take(np.arange(17)))
+    return list(replace(cache, batch_size=68).take(np.arange(17)))
 
 
 def test_activations_are_those_of_one_feature(cache):
@@ -77,7 +80,8 @@ def test_the_difference_of_means_is_a_loop_over_tokens(cache):
     source, target = np.array([0, 3, 5]), np.array([1, 2, 8, 13])
     found = difference_of_means(cache, source, target)
     for t in range(29):
-        expected = cache.kept.x[target, t].mean(dim=0) - cache.kept.x[source, t].mean(dim=0)
+        seen = [rows[cache.present[rows, t]] for rows in (cache.rows(target), cache.rows(source))]
+        expected = cache.kept.x[seen[0], t].mean(dim=0) - cache.kept.x[seen[1], t].mean(dim=0)
         torch.testing.assert_close(found[t], expected, atol=1e-5, rtol=1e-4)
     assert (found[29:] == 0).all()
 
@@ -113,9 +117,10 @@ def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(cache):
     strengths = torch.full((41,), 2.5)
     edit, residual = edit_norms(cache, ROWS, strengths)
     (cells,) = read_whole(cache)
-    change = (edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x)[ROWS]
+    change = (edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x)[cache.rows(ROWS)]
     assert edit == pytest.approx(float(change.norm()), rel=1e-4)
-    assert residual == pytest.approx(float(cache.kept.x[ROWS][:, :29].norm()), rel=1e-4)
+    seen = cache.kept.x * cache.present[..., None]
+    assert residual == pytest.approx(float(seen[cache.rows(ROWS)].norm()), rel=1e-4)
 
 
 def test_a_null_is_summed_up_without_its_missing_replicates():

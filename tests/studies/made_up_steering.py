@@ -39,7 +39,8 @@ def experiment(name: str, rng: np.random.Generator) -> Experiment:
         rows.append(_judged(feature, term, 4 * strength))
     rows.append({"feature": 71, "program": "Erythrocyte", "status": "no effect possible", "firing_rate": 0.0})
     return Experiment(
-        name, {"n_cells": 97, "features": rows, "together": together(rows)}, pd.concat(effects, ignore_index=True),
+        name, {"n_cells": 97, "read": "hidden", "passes": 4, "features": rows, "together": together(rows)},
+        pd.concat(effects, ignore_index=True),
         pd.DataFrame(doses), pd.DataFrame({"feature": [12], "kind": ["random_feature"], "value": [0.01]}),
         pd.DataFrame(terms),
     )  # fmt: skip
@@ -51,7 +52,7 @@ def _effects(feature: int, own: np.ndarray, strength: float, rng: np.random.Gene
     slope = np.where(own, strength, 0) * rng.uniform(0.6, 1.4, n) + rng.normal(0, 0.003, n)
     parts = [
         {"feature": feature, "alpha": alpha, "gene": gene_names(), "baseline": baseline, "on_target": own,
-         "effect": (alpha - 1) * slope * (1.03 - 0.03 * alpha)}
+         "effect": (alpha - 1) * slope * (1.03 - 0.03 * alpha), "direct": -(alpha - 1) * slope}
         for alpha in STRENGTHS
     ]  # fmt: skip
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
@@ -69,6 +70,7 @@ def _judged(feature: int, term: str, value: float) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "feature": feature, "program": term, "status": "judged", "judged_at": 4.0, "edit_ratio": 0.083,
+        "direct": -value,
         "response": {**entry, "its_own": {**null, "low": 0.01, "mean": 0.09, "high": 0.2}},
         "held_out": {**entry, "value": value / 4}, "antisymmetry": mirror,
     }  # fmt: skip
@@ -125,6 +127,8 @@ def _summary(objective: str, reach: float, closer: float, sizes: dict[str, int])
     }  # fmt: skip
     return {
         "objective": objective, "quantity": "expression", "source": "CD4 T", "target": "CD8 T", "lambda": 0.0048,
+        "read": "hidden", "passes": 4, "gaps": {"correlation": 0.71, "low": 0.6, "high": 0.8, "sign_right": 0.9,
+        "genes": 61, "cells": {"source": N_TEST, "target": 37}}, "gaps_direct": None,
         "seed": 0, "n_cells": {name: {"source": n, "target": n - 6} for name, n in counts}, "recipe_sizes": sizes,
         "scores": {
             "fraction_closer": _score(closer, 0.0 if closer == 1 else min(0.09, 1 - closer), 0.55, 0.13),

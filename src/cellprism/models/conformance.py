@@ -133,8 +133,9 @@ CHECKS = (
     Check(
         "kind",
         checks.kind,
-        "genes as present tokens, or one token a cell, as tokens says, and no other output than predicts says",
-        "the members tokens and predicts, and what batches and resume return",
+        "genes as present tokens, or one token a cell, as tokens says, no other output than predicts says, and mask "
+        "where trained_at is 'hidden'",
+        "the members tokens, predicts and trained_at, and what batches and resume return",
     ),
     Check(
         "genes",

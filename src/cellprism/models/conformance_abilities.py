@@ -38,9 +38,12 @@ def masking(subject: Subject) -> float:
     if not all(same) or not torch.equal(masked.values[~hidden], batch.values[~hidden]):
         raise Fails("mask changed more of the batch than the values of hidden tokens")
     with torch.no_grad():
-        seen, one, two = (subject.model.residual(b, 0) for b in (batch, masked, again))
+        narrow = replace(masked, present=batch.present & ~hidden)
+        seen, one, two, narrowed = (subject.model.residual(b, 0) for b in (batch, masked, again, narrow))
     if torch.equal(one[hidden], seen[hidden]):
         raise Fails("hidden genes are read as before")
+    if not torch.equal(narrowed, one):
+        raise Fails("the residual stream depends on which tokens a caller calls present")
     return difference(one, two)
 
 

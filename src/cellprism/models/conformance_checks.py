@@ -18,12 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.errors import InputError
-from cellprism.types import CellBatch, CellModel, CellOutput, OutputKind, TokenKind
+from cellprism.types import CellBatch, CellModel, CellOutput, HidesGenes, OutputKind, TokenKind, TrainedAt
 
 ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 3e-3}
 STEP = 1e-3  # of difference quotients, relative to the norm of the residual stream
 OUTPUTS = ("expression", "embedding", "token", "token_logit")
-STATED = {"tokens": get_args(TokenKind), "predicts": get_args(OutputKind)}
+STATED = {"tokens": get_args(TokenKind), "predicts": get_args(OutputKind), "trained_at": get_args(TrainedAt)}
 
 
 class Fails(Exception):
@@ -83,7 +83,7 @@ def members(subject: Subject) -> None:
     model = subject.model
     methods = ("batches", "residual", "resume")
     kinds = {"name": str, "revision": str, "licence": str, "n_layers": int, "d_model": int, "genes": Sequence,
-             "card": Mapping, "gene_table": object, "tokens": str, "predicts": str,
+             "card": Mapping, "gene_table": object, "tokens": str, "predicts": str, "trained_at": str,
              **dict.fromkeys(methods, Callable)}  # fmt: skip
     if missing := [name for name in kinds if not hasattr(model, name)]:
         raise Fails(f"no {', '.join(missing)}")
@@ -103,6 +103,10 @@ def kind(subject: Subject) -> None:
         raise Fails(f"tokens is 'genes', and {int((gene < 0).sum())} present tokens are none")
     if model.tokens == "cells" and (batch.values.shape[1] != 1 or bool((gene >= 0).any())):
         raise Fails(f"tokens is 'cells', and a cell has {batch.values.shape[1]} tokens")
+    if model.trained_at == "hidden" and not isinstance(model, HidesGenes):
+        raise Fails("trained_at is 'hidden', and there is no mask(batch, hidden) to hide genes with")
+    if model.trained_at == "hidden" and model.tokens == "cells":
+        raise Fails("trained_at is 'hidden', and a cell read as a whole has no token to hide")
     given = [name for name in ("expression", "token_logit") if getattr(out, name) is not None]
     if given != [name for name in given if name == model.predicts] or (not given and model.predicts != "nothing"):
         raise Fails(f"predicts is {model.predicts!r}, and the output has {' and '.join(given) or 'neither'}")

@@ -9,6 +9,7 @@ behind it, whose solution with given signs is a linear system.
 
 from collections.abc import Iterator
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,6 +35,9 @@ class LinearCell:
     card = MappingProxyType({})
     n_layers = 1
     gene_table = None
+    tokens: Literal["cells"] = "cells"
+    predicts: Literal["expression"] = "expression"
+    trained_at: Literal["visible"] = "visible"
 
     def __init__(self, genes: int = 29, d_model: int = 37, seed: int = 0):
         self.genes = tuple(f"G{i}" for i in range(genes))

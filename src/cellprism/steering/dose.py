@@ -8,12 +8,13 @@ Notable choices
   "highly expressed genes respond" cannot pass for an effect of the feature.
 - Effects are on what the model predicts of genes (``model_output``): expression, or the logit of each gene's own
   token, over the cells that express it. Genes that too few of the cells express are left out.
-- Its program was defined by where it fires, and that is where it is edited: an effect on these genes is
-  partly built in. Hence the same statistic on genes of the program that are not among the feature's own,
-  where the caller names them, and genes whose own token is edited are told apart from genes that feel the
-  edit only through other tokens.
-- All tokens of present genes are open to the edit; a feature changes those at which it fires. A model that reads a cell
-  as a whole has no token of a gene: all its genes feel the edit through the cell's one vector.
+- Genes are read where the model was trained (``reading``). Where that is at hidden genes, an effect on a feature's
+  own genes came from other tokens; what the edit does to their own tokens stands apart as ``direct``.
+- Elsewhere a feature is edited where it fires, at its own genes, and an effect on these is partly built in. Hence the
+  same statistic on genes of the program that are not among the feature's own, where the caller names them, and genes
+  whose own token is edited are told apart from genes that feel the edit only through other tokens.
+- All visible tokens of present genes are open to the edit; a feature changes those at which it fires. A model that
+  reads a cell as a whole has no token of a gene: all its genes feel the edit through the cell's one vector.
 - The effect is ranked among random features that fire alike, scaled to edits of equal norm, among random
   directions at the same tokens with the same sizes, and beside the difference of means. No test over cells:
   the model is deterministic.
@@ -30,7 +31,7 @@ from jaxtyping import Bool, Int
 
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.dose_cells import DoseCells, read_dose_cells
+from cellprism.steering.dose_cells import DoseCells, Effect, read_dose_cells
 from cellprism.steering.dose_nulls import null_table
 from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
 from cellprism.steering.intervene import check_steerable, strength_vector
@@ -49,11 +50,13 @@ class DoseResult:
     """What a sweep found. The tables are ready for parquet, ``summary`` for JSON."""
 
     effects: pd.DataFrame
-    """feature, alpha, gene, effect (mean change of ``output_kind`` over the cells that express the gene), baseline,
-    on_target, held_out, edited (share of these cells in which the gene's own token is edited)."""
+    """feature, alpha, gene, effect (mean change of ``output_kind`` over the cells that express the gene), direct (the
+    same read where the model sees the gene), baseline, on_target, held_out, edited (share of these cells in which the
+    gene's own token is edited where it is seen)."""
     doses: pd.DataFrame
     """feature, alpha, on_target, off_target (means over the program's and the matched genes), response (their
-    difference), held_out (the response of the held-out genes), edit_ratio (edit norm over residual norm)."""
+    difference), direct (that difference, read where the model sees the genes), held_out (the response of the held-out
+    genes), edit_ratio (edit norm over residual norm)."""
     nulls: pd.DataFrame
     """See ``dose_nulls.null_table``."""
     terms: pd.DataFrame
@@ -64,6 +67,10 @@ class DoseResult:
     possible`` where it fires in none of the cells, or that too few of them express its genes."""
     output_kind: str
     """What the predicted values are, see ``model_output``."""
+    read: str
+    """Where genes were read: ``hidden`` or ``visible``."""
+    passes: int
+    """Passes of each cell through the model for one edit."""
 
 
 def dose_sweep(
@@ -97,6 +104,9 @@ def dose_sweep(
         memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
             those of all cells take more.
 
+    Cost: for each edit one pass over the cells in which the feature fires, ``reading.FOLDS`` passes where genes are
+    read hidden.
+
     Raises:
         ConfigError: a feature does not exist, or none of its genes is among the cells'.
         ModelError: no such layer, an autoencoder of another width or a transcoder, or a model that says nothing of
@@ -113,7 +123,7 @@ def dose_sweep(
         if np.intersect1d(own[f], held[f]).size:
             raise ConfigError(f"held_out[{f}] shares genes with programs[{f}]; hold out genes that are not its own")
     dose_cells = read_dose_cells(
-        model, sae, adata, layer, settings.batch_size, list(programs), settings.random_edits, memory
+        model, sae, adata, layer, settings.batch_size, list(programs), settings.random_edits, memory, settings.read
     )
     genes, at = dose_cells.cache.genes, settings.judged_at
     place = genes.get_indexer(adata.var_names)
@@ -143,6 +153,8 @@ def dose_sweep(
         ),
         summary=summary,
         output_kind=model.predicts,
+        read=dose_cells.cache.read,
+        passes=dose_cells.cache.folds,
     )
 
 
@@ -155,12 +167,13 @@ def _sweep(
 ) -> Sweep:
     """Effects of one feature at every strength, and its genes with their matches."""
     known = own if other is None else np.union1d(own, other)
-    still = np.zeros_like(dose_cells.level)
+    still = Effect(np.zeros_like(dose_cells.level), np.zeros_like(dose_cells.level))
     effects = [still if s == 1 else dose_cells.feature_effect(feature, s) for s in settings.strengths]
     return Sweep(
         feature,
         np.array(settings.strengths),
-        np.stack(effects),
+        np.stack([effect.read for effect in effects]),
+        np.stack([effect.direct for effect in effects]),
         GeneGroup.of(own, known, dose_cells.level, settings.matched_genes),
         None if other is None else GeneGroup.of(other, known, dose_cells.level, settings.matched_genes),
     )

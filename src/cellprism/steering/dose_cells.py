@@ -19,7 +19,6 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.association import weighted_shift
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -43,6 +42,16 @@ class GeneActivation:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """Mean change of each gene over all cells that express it."""
+
+    read: Float[np.ndarray, " gene"]
+    """Where the model is read."""
+    direct: Float[np.ndarray, " gene"]
+    """Where it sees the gene, whose own token may be edited; the same where it is read there."""
+
+
+@dataclass(frozen=True)
 class DoseCells:
     """Cells at a site, and how each feature fires on them.
 
@@ -55,9 +64,9 @@ class DoseCells:
     firing: Float[np.ndarray, " feature"]
     """Share of present tokens at which a feature fires."""
     squared_norm: Float[np.ndarray, " feature"]
-    """Squared edit per unit of strength, over all cells."""
+    """Squared edit per unit of strength, over all rows."""
     residual_squares: Float[np.ndarray, " cell"]
-    """Squared norm of each cell's residuals at present tokens."""
+    """Squared norm of each cell's residuals at present tokens, over its rows."""
     activation: GeneActivation
     """Of the features asked for and of their matched controls."""
     association: Float[np.ndarray, "feature gene"] | None
@@ -83,28 +92,28 @@ class DoseCells:
         """Predicted value of each gene without an edit, mean over the cells that express it."""
         return expressing_mean(self.cache.baseline.values)
 
-    def effect(self, residuals: Residuals) -> Float[np.ndarray, " gene"]:
+    def effect(self, residuals: Residuals) -> Effect:
         """Mean change of each gene over all cells that express it, when only some cells were edited."""
-        total = np.zeros(len(self.cache.genes))
-        for rows, after in self.cache.predictions(residuals):
-            change = after.values - self.cache.baseline.values[rows]
-            total += np.where(np.isnan(change), 0, change).sum(axis=0)
-        return total / self.expressing
+        total, direct, before = np.zeros(len(self.cache.genes)), np.zeros(len(self.cache.genes)), self.cache.baseline
+        for cells, after in self.cache.predictions(residuals):
+            total += np.nan_to_num(after.values - before.values[cells]).sum(axis=0)
+            if after.direct is not None and before.direct is not None:
+                direct += np.nan_to_num(after.direct - before.direct[cells]).sum(axis=0)
+        read = total / self.expressing
+        return Effect(read, read if before.direct is None else direct / self.expressing)
 
-    def feature_effect(self, feature: int, strength: float) -> Float[np.ndarray, " gene"]:
+    def feature_effect(self, feature: int, strength: float) -> Effect:
         """Mean effect of one feature at one strength."""
         strengths = self.cache.W_dec.new_ones(self.cache.n_features)
         strengths[feature] = strength
         return self.effect(self.cache.steered(self.rows(feature), strengths))
 
-    def direction_effect(
-        self, feature: int, strength: float, direction: Float[Tensor, " d_model"]
-    ) -> Float[np.ndarray, " gene"]:
+    def direction_effect(self, feature: int, strength: float, direction: Float[Tensor, " d_model"]) -> Effect:
         """Mean effect of the same edit along another direction."""
         return self.effect(moved_as_feature(self.cache, self.rows(feature), feature, strength, direction))
 
     def edit_norm(self, feature: int, strength: float) -> float:
-        """Frobenius norm of an edit over all cells."""
+        """Frobenius norm of an edit over all rows of the cells."""
         return abs(strength - 1) * float(np.sqrt(self.squared_norm[feature]))
 
     def edit_ratio(self, feature: int, strength: float) -> float:
@@ -113,7 +122,7 @@ class DoseCells:
         return self.edit_norm(feature, strength) / float(np.sqrt(self.residual_squares[self.fires[:, feature]].sum()))
 
     def edited_share(self, feature: int) -> Float[np.ndarray, " gene"]:
-        """Share of the cells that express a gene in which the feature fires at it."""
+        """Share of the cells that express a gene in which the feature fires at it where it is seen."""
         return self.activation.share[self.activation.row[feature]]
 
     def strongest(self, feature: int, count: int) -> Int[np.ndarray, " some"]:
@@ -139,6 +148,7 @@ def read_dose_cells(
     features: Sequence[int],
     controls: int = 0,
     memory: int = MEMORY,
+    read: str = "",
 ) -> DoseCells:
     """Read cells up to a site and note how features fire on them.
 
@@ -151,8 +161,9 @@ def read_dose_cells(
         features: features that are turned up and down.
         controls: matched controls of each of them.
         memory: see ``read_site_cache``.
+        read: see ``read_site_cache``.
     """
-    cache = read_site_cache(model, sae, adata, layer, batch_size, memory)
+    cache = read_site_cache(model, sae, adata, layer, batch_size, memory, read)
     everything = np.arange(cache.n_cells)
     firing, squared_norm = firing_and_edit_norms(cache, everything)
     candidates = np.arange(cache.n_features)
@@ -164,19 +175,19 @@ def read_dose_cells(
     sums = _GeneActivations(cache, sorted(noted))
     by_cell: list[sp.csr_matrix] | None = None if cache.model.tokens == "genes" else []
     for cells in cache.take(everything):
-        fires.append(_fires(cells).cpu().numpy())
+        fires.append(_fires(cells).unflatten(0, (-1, cache.folds)).any(dim=1).cpu().numpy())
         residual = (cells.x * cells.batch.present[..., None]).flatten(1)
-        squares.append(residual.double().square().sum(dim=1).cpu().numpy())
+        squares.append(residual.double().square().sum(dim=1).unflatten(0, (-1, cache.folds)).sum(dim=1).cpu().numpy())
         sums.add(cells)
         if by_cell is not None:
             by_cell.append(sp.csr_matrix(_per_cell(cells).cpu().numpy()))
-    association = None if by_cell is None else _association(cache, adata, by_cell)
+    association = None if by_cell is None else weighted_shift(sp.csr_matrix(sp.vstack(by_cell)), cache.observed)
     found = sums.table()
     return DoseCells(cache, np.concatenate(fires), firing, squared_norm, np.concatenate(squares), found, association)
 
 
-def _fires(cells: SiteCells) -> Bool[Tensor, "cell feature"]:
-    """Whether each feature fires anywhere in a cell."""
+def _fires(cells: SiteCells) -> Bool[Tensor, "row feature"]:
+    """Whether each feature fires anywhere in a row."""
     fired = (cells.code.values != 0).float().view(len(cells.x), -1)
     features = cells.code.features.view(len(cells.x), -1)
     return fired.new_zeros(len(cells.x), cells.code.n_features).scatter_reduce_(1, features, fired, "amax").bool()
@@ -215,13 +226,6 @@ class _GeneActivations:
     def table(self) -> GeneActivation:
         """Means over the cells that express each gene of the cache."""
         column = pd.Index(self.cache.model.genes).get_indexer(self.cache.genes)
-        count = expressing_cells(self.cache)
+        count = expressing_cells(self.cache) * max(1, self.cache.folds - 1)  # rows in which the gene is seen
         mean, share = (t.view(self.shape).cpu().numpy()[:, column] / count for t in (self.total, self.fired))
         return GeneActivation({feature: row for row, feature in enumerate(self.features)}, mean, share)
-
-
-def _association(
-    cache: SiteCache, adata: AnnData, by_cell: Sequence[sp.csr_matrix]
-) -> Float[np.ndarray, "feature gene"]:
-    column = adata.var_names.get_indexer(cache.genes)
-    return weighted_shift(sp.csr_matrix(sp.vstack(by_cell)), log1p_cp10k(adata)[:, column])

@@ -17,7 +17,7 @@ DIFFERENCE = "difference of means"
 
 def feature_mirror(dose_cells: DoseCells, feature: int, distance: float) -> Mirror:
     """Effects of one feature at strengths 1 + d and 1 - d."""
-    return Mirror(dose_cells.feature_effect(feature, 1 + distance), dose_cells.feature_effect(feature, 1 - distance))
+    return Mirror(*(dose_cells.feature_effect(feature, 1 + sign * distance).read for sign in (1, -1)))
 
 
 def null_table(
@@ -77,7 +77,7 @@ def _edits(
         yield RANDOM_FEATURE, i, int(other), feature_mirror(dose_cells, int(other), scaled)
     for i in range(replicates):
         direction = random_direction(dose_cells.cache, rng)
-        ends = (dose_cells.direction_effect(feature, 1 + sign * distance, direction) for sign in (1, -1))
+        ends = (dose_cells.direction_effect(feature, 1 + sign * distance, direction).read for sign in (1, -1))
         yield RANDOM_DIRECTION, i, -1, Mirror(*ends)
     if group is not None:
         yield DIFFERENCE, 0, -1, _difference_mirror(dose_cells, group, dose_cells.edit_norm(feature, 1 + distance))
@@ -89,5 +89,5 @@ def _difference_mirror(dose_cells: DoseCells, group: Bool[np.ndarray, " cell"], 
     rows = np.arange(dose_cells.n_cells)
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
     vectors = shared_vector(dose_cells.cache, per_gene, rows)
-    ends = (dose_cells.effect(moved_along(dose_cells.cache, rows, sign * vectors, norm)) for sign in (1, -1))
+    ends = (dose_cells.effect(moved_along(dose_cells.cache, rows, sign * vectors, norm)).read for sign in (1, -1))
     return Mirror(*ends)

@@ -26,13 +26,14 @@ def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.Dat
                 "alpha": strength,
                 "gene": genes.astype(str),
                 "effect": effect,
+                "direct": direct,
                 "baseline": dose_cells.level,
                 "on_target": np.isin(place, sweep.own.chosen),
                 "held_out": np.isin(place, held),
                 "edited": edited,
             }
         )
-        for strength, effect in zip(sweep.strengths.tolist(), sweep.effects, strict=True)
+        for strength, effect, direct in zip(sweep.strengths.tolist(), sweep.effects, sweep.direct, strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -46,6 +47,7 @@ def dose_table(dose_cells: DoseCells, sweep: Sweep) -> pd.DataFrame:
             "on_target": sweep.effects[:, sweep.own.chosen].mean(axis=1),
             "off_target": sweep.effects[:, sweep.own.matched].mean(axis=1),
             "response": sweep.responses(sweep.own),
+            "direct": [sweep.own.response(effect) for effect in sweep.direct],
             "held_out": sweep.responses(sweep.held_out) if sweep.held_out else np.nan,
             "edit_ratio": [dose_cells.edit_ratio(sweep.feature, strength) for strength in sweep.strengths],
         }
@@ -90,11 +92,12 @@ def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, di
 
     ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each beside
     random_feature, random_direction (mean, low, high, p, n) and difference_of_means; ``its_own`` is what
-    random features do to their own strongest genes. Their p compare sizes, since a feature may lower its
+    random features do to their own strongest genes; ``direct`` is the same response read where the model sees
+    the genes. Their p compare sizes, since a feature may lower its
     genes. ``antisymmetry``: 1 means exact mirror images, beside the same of random edits. ``slope`` per unit
     of strength, ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and
-    ``effect_elsewhere``: mean absolute effect at 1 + d on genes whose own token is edited in some cell, and
-    on the others.
+    ``effect_elsewhere``: mean absolute effect at 1 + d on genes whose own token is edited in some row, and
+    on the others (where genes are read hidden, never in the row in which they are read).
     """
     mirror = sweep.mirror(distance)
     edited = dose_cells.edited_share(sweep.feature)
@@ -112,6 +115,7 @@ def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, di
         "genes_edited": int((edited > 0).sum()),
         "edit_ratio": dose_cells.edit_ratio(sweep.feature, 1 + distance),
         "response": _beside(mirror.response(sweep.own), nulls, "response", two_sided=True),
+        "direct": plain(sweep.direct_mirror(distance).response(sweep.own)),
         "antisymmetry": _beside(mirror.antisymmetry(), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),
         "monotonicity": plain(monotonicity(sweep.strengths, response)),

@@ -5,7 +5,9 @@ Notable choices
 - Only tokens of present genes are edited. Depth tokens and genes that the data set did not measure stay as
   they are; ``positions="all"`` edits every token but padding, as the public code of Yanovsky and Chernomoretz 2026
   does. A model that reads a cell as a whole has one token a cell, which is edited.
-- A cell is read up to the site once; each further strength costs only the blocks after it.
+- The model is read where it was trained (``reading``): where that is at hidden genes, each cell passes several times
+  with other genes hidden, visible tokens are edited and hidden genes are read.
+- A cell is read up to the site once a pass; each further strength costs only the blocks after it.
 - Beside every effect stands how large the edit was in units of the residual stream: a model pushed far out of
   its distribution says little about cells.
 """
@@ -25,7 +27,8 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of, check_site
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.model_output import EXPRESSION, NOTHING, gene_columns, gene_values
+from cellprism.steering.model_output import EXPRESSION, NOTHING
+from cellprism.steering.reading import FOLDS, Passes, passes_of, reads_at
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
 
 POSITIONS = ("present", "all")
@@ -133,11 +136,17 @@ def read_site(
     layer: int,
     batch_size: int,
     positions: str = "present",
-) -> Iterator[SiteCells]:
-    """Run the cells up to the site, batch by batch, and encode them there."""
-    for batch in model.batches(adata, batch_size):
-        x = model.residual(batch, layer)
-        yield SiteCells(batch, x, encode_site(sae, x, batch, positions))
+    where: str = "visible",
+) -> Iterator[tuple[SiteCells, Passes]]:
+    """Run all passes of the cells up to the site, batch by batch, and encode them there.
+
+    ``where``: from ``reading.reads_at``.
+    """
+    cells = batch_size if where == "visible" else max(1, batch_size // FOLDS)
+    for batch in model.batches(adata, cells):
+        passes = passes_of(model, batch, where)
+        x = model.residual(passes.batch, layer)
+        yield SiteCells(passes.batch, x, encode_site(sae, x, passes.batch, positions)), passes
 
 
 @torch.no_grad()
@@ -149,6 +158,7 @@ def steer(
     strengths: Mapping[int, float],
     positions: str = "present",
     batch_size: int = 32,
+    read: str = "",
 ) -> AnnData:
     """What the model predicts of every cell as it is and with some features turned up or down.
 
@@ -159,29 +169,40 @@ def steer(
         layer: block whose output is edited, from 0.
         strengths: strength alpha per feature; 1 does nothing, 0 removes the feature, negative turns it
             around.
-        positions: ``present`` (default) edits tokens of measured genes only, ``all`` every token.
-        batch_size: cells per forward pass; the result does not depend on it beyond rounding.
+        positions: ``present`` (default) edits tokens of measured genes only, ``all`` every token, which leaves none to
+            be read hidden.
+        batch_size: cells per forward pass, or passes where a cell needs several; the result does not depend on it
+            beyond rounding.
+        read: where to read genes, ``hidden`` or ``visible``; empty: where the model was trained. At hidden genes every
+            cell passes ``reading.FOLDS`` times, and costs as much more.
 
     Returns:
         AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per ten
         thousand), obsm ``embedding_baseline`` and ``embedding_steered``, and per cell ``edit_norm``,
         ``residual_norm`` (Frobenius, over the tokens open to the edit) and ``edit_ratio``, the first over the
-        second. A model that predicts which gene stands at a place, not how much of it, has the layers
-        ``token_logit_baseline`` and ``token_logit_steered`` instead (logit of each gene's own token, NaN where a cell
-        does not express the gene), a model without a decoder none. ``uns["cellprism"]["steer"]["output_kind"]`` says
-        which.
+        second. Where genes are read hidden there is one more layer, ``direct``: the change, steered minus baseline, of
+        each gene where the model sees it and the edit may act on its own token; norms are then root mean squares over
+        a cell's passes, embeddings means. A model that predicts which gene stands at a place, not how much of it, has
+        ``token_logit_`` before the names of its layers (logit of each gene's own token, NaN where a cell does not
+        express the gene), a model without a decoder has none. ``uns["cellprism"]["steer"]`` says which, in
+        ``output_kind``, and where genes were read, in ``read``.
 
     Raises:
         ModelError: the layer does not exist, the autoencoder has another width or is a transcoder, or the model came
-            without its head.
-        ConfigError: a feature does not exist or a strength is not finite.
+            without its head, or cannot hide genes.
+        ConfigError: a feature does not exist or a strength is not finite, or no token is left to be read.
     """
     site = check_steerable(model, sae, layer)
     vector = strength_vector(sae, strengths)
-    parts, said = [], model.predicts
-    for cells in read_site(model, sae, adata, layer, batch_size, positions):
+    parts, said, where = [], model.predicts, reads_at(model, read)
+    if positions == "all" and where == "hidden":
+        raise ConfigError(
+            f"positions='all' edits every token, and {model.name!r} is read at tokens that are hidden and never "
+            "edited; use positions='present', or read='visible' to do as the public code does"
+        )
+    for cells, passes in read_site(model, sae, adata, layer, batch_size, positions, where):
         changed = edited(cells.x, cells.code, vector, sae.W_dec)
-        parts.append(_before_and_after(model, cells, layer, changed, positions, adata))
+        parts.append(_before_and_after(model, cells, passes, layer, changed, positions, adata))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     obs = pd.DataFrame(adata.obs).assign(edit_norm=whole["edit_norm"], residual_norm=whole["residual_norm"])
     obs["edit_ratio"] = obs["edit_norm"] / obs["residual_norm"]
@@ -191,35 +212,45 @@ def steer(
         "site": str(site),
         "positions": positions,
         "output_kind": said,
+        "read": where,
         "strengths": {str(feature): float(strength) for feature, strength in strengths.items()},
     }
     out = AnnData(obs=obs, var=pd.DataFrame(adata.var), uns={"cellprism": {"steer": recipe}})
-    for name in ("baseline", "steered"):
-        if said != NOTHING:
+    for name in ("baseline", "steered", "direct"):
+        if said != NOTHING and name in whole:
             out.layers[name if said == EXPRESSION else f"{said}_{name}"] = whole[name]
-        out.obsm[f"embedding_{name}"] = whole[f"embedding_{name}"]
+        if f"embedding_{name}" in whole:
+            out.obsm[f"embedding_{name}"] = whole[f"embedding_{name}"]
     return out
 
 
 def _before_and_after(
     model: CellModel,
     cells: SiteCells,
+    passes: Passes,
     layer: int,
     changed: Float[Tensor, "cell token d_model"],
     positions: str,
     adata: AnnData,
 ) -> dict[str, np.ndarray]:
     """Predictions of one batch without and with the edit, and the sizes of edit and residual."""
-    before = model.resume(cells.batch, layer, cells.x)
-    after = model.resume(cells.batch, layer, changed)
-    columns = gene_columns(model, cells.batch, before, adata.var_names)
+    before, after = (
+        passes.said(model, model.resume(cells.batch, layer, x), adata.var_names) for x in (cells.x, changed)
+    )
     open_ = open_tokens(cells.batch, positions, cells.x)[..., None]
     values = {
-        "baseline": gene_values(before, cells.batch, columns),
-        "steered": gene_values(after, cells.batch, columns),
+        "baseline": before.values,
+        "steered": after.values,
         "embedding_baseline": before.embedding,
         "embedding_steered": after.embedding,
-        "edit_norm": (changed - cells.x).flatten(1).norm(dim=1),
-        "residual_norm": (cells.x * open_).flatten(1).norm(dim=1),
+        "edit_norm": _norm(changed - cells.x, passes.folds),
+        "residual_norm": _norm(cells.x * open_, passes.folds),
     }
+    if before.direct is not None and after.direct is not None:
+        values["direct"] = after.direct - before.direct
     return {name: value.float().cpu().numpy() for name, value in values.items()}
+
+
+def _norm(x: Float[Tensor, "row token d_model"], folds: int) -> Float[Tensor, " cell"]:
+    """Frobenius norm, root mean square over the rows of each cell."""
+    return x.flatten(1).norm(dim=1).unflatten(0, (-1, folds)).square().mean(dim=1).sqrt()

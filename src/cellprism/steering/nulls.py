@@ -30,13 +30,13 @@ def firing_and_edit_norms(
     cache: SiteCache, rows: Int[np.ndarray, " some"]
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
     """Per feature: share of present tokens at which it fires, and squared edit per unit of strength over all
-    cells."""
+    rows of the cells."""
     fires = torch.zeros(cache.n_features, dtype=torch.float64, device=cache.W_dec.device)
     squared_norm = torch.zeros_like(fires)
     for cells in cache.take(rows):
         fires += feature_counts(cells.code)
         squared_norm += squared_edit_norm(cells.code, cache.W_dec).double()
-    tokens = int(cache.present[torch.as_tensor(rows, device=cache.present.device)].sum())
+    tokens = int(cache.present[cache.rows(rows)].sum())
     return (fires / max(tokens, 1)).cpu().numpy(), squared_norm.cpu().numpy()
 
 
@@ -111,16 +111,16 @@ def difference_of_means(
 
 
 def tokens_at(cache: SiteCache, rows: Int[np.ndarray, " some"]) -> Float[Tensor, " place"]:
-    """Cells that have a present token at each place."""
-    cells = torch.as_tensor(rows, device=cache.present.device)
-    count = torch.bincount(cache.places(cells)[cache.present[cells]], minlength=cache.n_places)
+    """Rows of some cells that have a present token at each place."""
+    every = cache.rows(rows)
+    count = torch.bincount(cache.places(every)[cache.present[every]], minlength=cache.n_places)
     return count.to(cache.W_dec)
 
 
 def shared_vector(
     cache: SiteCache, vectors: Float[Tensor, "place d_model"], rows: Int[np.ndarray, " some"]
 ) -> Float[Tensor, "place d_model"]:
-    """The mean of the vectors at every place, each counting by the cells that have a present token there."""
+    """The mean of the vectors at every place, each counting by the rows that have a present token there."""
     weight = tokens_at(cache, rows)
     return torch.ones_like(vectors) * (weight @ vectors / weight.sum())
 

@@ -62,6 +62,8 @@ class Sweep:
     strengths: Float[np.ndarray, " dose"]
     effects: Float[np.ndarray, "dose gene"]
     """Mean change of each gene's predicted value, over the cells that express it."""
+    direct: Float[np.ndarray, "dose gene"]
+    """The same read where the model sees the gene, whose own token may be edited."""
     own: GeneGroup
     """The feature's program."""
     held_out: GeneGroup | None
@@ -69,11 +71,18 @@ class Sweep:
 
     def at(self, strength: float) -> Float[np.ndarray, " gene"]:
         """Effects at one of the strengths."""
-        return self.effects[np.flatnonzero(self.strengths == strength)[0]]
+        return self.effects[self._place(strength)]
 
     def mirror(self, distance: float) -> Mirror:
         """Effects at 1 + d and 1 - d."""
         return Mirror(self.at(1 + distance), self.at(1 - distance))
+
+    def direct_mirror(self, distance: float) -> Mirror:
+        """Direct effects at 1 + d and 1 - d."""
+        return Mirror(self.direct[self._place(1 + distance)], self.direct[self._place(1 - distance)])
+
+    def _place(self, strength: float) -> int:
+        return int(np.flatnonzero(self.strengths == strength)[0])
 
     def responses(self, group: GeneGroup) -> Float[np.ndarray, " dose"]:
         """Response of a group at every strength."""

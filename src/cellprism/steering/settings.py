@@ -10,6 +10,20 @@ OBJECTIVES = ("latent", "expression")
 """What a recipe can bring close to the target: the mean embedding, or the expression of differential genes."""
 
 
+READS = ("", "hidden", "visible")
+"""Where genes can be read; empty: where the model was trained."""
+
+
+def check_read(read: str) -> None:
+    """Refuse a place to read that there is not.
+
+    Raises:
+        ConfigError: it is none of ``READS``.
+    """
+    if read not in READS:
+        raise ConfigError(f"read is {read!r}; expected one of {list(READS)}, empty for where the model was trained")
+
+
 @dataclass(frozen=True)
 class DoseSettings:
     """Doses, and how much chance to sample."""
@@ -29,7 +43,9 @@ class DoseSettings:
     least_effect: float = 1e-3
     """Smallest effect that counts as moved there, in log1p counts per ten thousand (or in logits)."""
     batch_size: int = 16
-    """Cells per forward pass."""
+    """Cells per forward pass; where genes are read hidden, rows, of which a cell has four."""
+    read: str = ""
+    """Where genes are read: ``hidden``, ``visible``, or empty for where the model was trained."""
 
     def __post_init__(self):
         ends = (1 + self.judged_at, 1 - self.judged_at)
@@ -39,6 +55,7 @@ class DoseSettings:
                 f"judged_at is {self.judged_at}, so strengths must hold {ends[0]:g} and {ends[1]:g}; "
                 f"found {', '.join(f'{s:g}' for s in self.strengths)}"
             )
+        check_read(self.read)
         if not np.isfinite(self.strengths).all():
             raise ConfigError(f"strengths must be finite; found {self.strengths}")
         if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
@@ -96,7 +113,9 @@ class ContrastSettings:
     moved_at: float = 0.1
     """Gap fraction from which a named gene can be called moved."""
     batch_size: int = 16
-    """Cells per forward pass."""
+    """Cells per forward pass; where genes are read hidden, rows, of which a cell has four."""
+    read: str = ""
+    """Where genes are read: ``hidden``, ``visible``, or empty for where the model was trained."""
 
     def __post_init__(self):
         positive = (
@@ -110,6 +129,7 @@ class ContrastSettings:
         for name in (*positive, "resamples", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        check_read(self.read)
         if self.n_genes < 2:
             raise ConfigError(f"n_genes is {self.n_genes}; it must be at least 2, one for each direction")
         if self.bound <= 0:

@@ -1,9 +1,11 @@
 """Cells read up to a site once: residuals, sparse codes and the model's unsteered predictions.
 
+- Where the model is read at hidden genes (``reading``), a cell has several rows, one for each pass; each row is read,
+  encoded, kept and edited like a cell of its own, and what is predicted of a cell comes from all its rows.
 - Every strength that a solver tries and every null label starts from here. Where residuals and codes fit into memory
   the blocks before the site run once per cell; else they run again for each batch that is asked for, and the memory
   taken is that of one batch.
-- Cells x tokens x (4 d_model + 12 k) bytes are kept on the model's device where that has room, else beside it in the
+- Rows x tokens x (4 d_model + 12 k) bytes are kept on the model's device where that has room, else beside it in the
   host's memory, and only up to the bytes given. What the model reads and predicts, which is cells x tokens and
   cells x genes, is always kept.
 - All cells are one batch of the model's, of which parts are taken: where cells have other genes each, separate batches
@@ -17,15 +19,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
-from cellprism.steering.model_output import gene_columns, gene_values, spoken_of
+from cellprism.steering.model_output import gene_columns, spoken_of
+from cellprism.steering.reading import Reading, joined, passes_of, reads_at, rows_of
 from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
 
 MEMORY = 1 << 32  # bytes of residuals and codes that are kept
@@ -42,15 +47,35 @@ class Prediction:
     embedding: Float[np.ndarray, "cell d_model"]
     values: Float[np.ndarray, "cell gene"]
     """NaN where a cell does not express a gene; no columns where the model says nothing of genes."""
+    direct: Float[np.ndarray, "cell gene"] | None = None
+    """The same read where the model sees the genes; None where ``values`` are."""
 
     def part(self, rows: Int[np.ndarray, " some"]) -> "Prediction":
         """The same for some of the cells."""
-        return Prediction(self.embedding[rows], self.values[rows])
+        return Prediction(self.embedding[rows], self.values[rows], None if self.direct is None else self.direct[rows])
+
+    def of_genes(self, columns: Int[np.ndarray, " some"]) -> "Prediction":
+        """The same of some of the genes."""
+        direct = None if self.direct is None else np.ascontiguousarray(self.direct[:, columns])
+        return Prediction(self.embedding, np.ascontiguousarray(self.values[:, columns]), direct)
+
+    @classmethod
+    def of(cls, said: Reading) -> "Prediction":
+        """On the host, in double precision."""
+        embedding, values = (t.double().cpu().numpy() for t in (said.embedding, said.values))
+        return cls(embedding, values, None if said.direct is None else said.direct.double().cpu().numpy())
+
+    @classmethod
+    def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
+        """Of all cells, one part after the other."""
+        direct = [part.direct for part in parts if part.direct is not None]
+        embedding, values = (np.concatenate([getattr(p, name) for p in parts]) for name in ("embedding", "values"))
+        return cls(embedding, values, np.concatenate(direct) if direct else None)
 
 
 @dataclass(frozen=True)
 class KeptCells:
-    """Residuals and sparse codes of all cells, in memory."""
+    """Residuals and sparse codes of all rows, in memory."""
 
     x: Float[Tensor, "cell token d_model"]
     code_values: Float[Tensor, "cell token k"]
@@ -74,17 +99,28 @@ class SiteCache:
     sae: SparseAutoencoder
     layer: int
     whole: CellBatch
-    """All cells, as the model reads them."""
+    """All cells, as the model reads them: ``folds`` rows a cell, of which the visible tokens are present."""
+    folds: int
+    """Rows, and so passes, of a cell."""
+    fold: Int[Tensor, "cell gene"] | None
+    """The pass in which each gene of the cache is hidden; None where nothing is."""
     kept: KeptCells | None
     """Their residuals and codes; None where they do not fit into memory and are computed again."""
     genes: pd.Index
     """Genes that can be spoken of: those of the data set that enough of these cells express."""
     columns: Int[np.ndarray, " gene"]
     """Where these genes stand in the model's output, see ``model_output.gene_columns``."""
+    observed: sp.csr_matrix
+    """Log1p counts per ten thousand of these genes in all cells."""
     baseline: Prediction
     """Unsteered predictions for all cells."""
     batch_size: int
-    """Cells per forward pass."""
+    """Rows per forward pass; all rows of a cell go together."""
+
+    @property
+    def read(self) -> str:
+        """Where the genes are read: ``hidden`` or ``visible``."""
+        return "visible" if self.fold is None else "hidden"
 
     @property
     def output_kind(self) -> str:
@@ -104,10 +140,10 @@ class SiteCache:
     @property
     def n_cells(self) -> int:
         """Cells that were read."""
-        return len(self.whole.cell)
+        return len(self.whole.cell) // self.folds
 
     @property
-    def present(self) -> Bool[Tensor, "cell token"]:
+    def present(self) -> Bool[Tensor, "row token"]:
         """Tokens that are open to edits."""
         return self.whole.present
 
@@ -116,17 +152,22 @@ class SiteCache:
         """Places that there are; the last is for tokens that are no genes, where places are genes."""
         return self.whole.values.shape[1] if self.whole.gene.ndim == 1 else len(self.model.genes) + 1
 
-    def places(self, cells: Int[Tensor, " some"]) -> Int[Tensor, "some token"]:
-        """Place of every token of some cells."""
+    def places(self, rows: Int[Tensor, " some"]) -> Int[Tensor, "some token"]:
+        """Place of every token of some rows."""
         gene = self.whole.gene
         if gene.ndim == 1:
-            return torch.arange(len(gene), device=gene.device).expand(len(cells), -1)
-        return torch.where(gene[cells] >= 0, gene[cells], len(self.model.genes))
+            return torch.arange(len(gene), device=gene.device).expand(len(rows), -1)
+        return torch.where(gene[rows] >= 0, gene[rows], len(self.model.genes))
 
-    def take(self, rows: Sequence[int] | Int[np.ndarray, " some"]) -> Iterator[SiteCells]:
-        """Some of the cells, ``batch_size`` at a time."""
-        chosen = torch.as_tensor(np.asarray(rows), dtype=torch.long, device=self.whole.values.device)
-        for part in chosen.split(self.batch_size):
+    def rows(self, cells: Sequence[int] | Int[np.ndarray, " some"]) -> Int[Tensor, " row"]:
+        """All rows of some cells, those of a cell one after the other."""
+        device = self.whole.values.device
+        chosen = torch.as_tensor(np.asarray(cells), dtype=torch.long, device=device)
+        return (chosen[:, None] * self.folds + torch.arange(self.folds, device=device)).flatten()
+
+    def take(self, cells: Sequence[int] | Int[np.ndarray, " some"]) -> Iterator[SiteCells]:
+        """All rows of some cells, about ``batch_size`` at a time; rows of one cell stay together."""
+        for part in self.rows(cells).split(rows_a_pass(self.batch_size, self.folds)):
             batch = rows_of(self.whole, part)
             if self.kept is None:
                 yield read_cells_at(self.model, self.sae, batch, self.layer)
@@ -145,27 +186,28 @@ class SiteCache:
     def predict_from(self, residuals: Residuals) -> Prediction:
         """The model's predictions from given residual streams at the site."""
         parts = [part for _, part in self.predictions(residuals)]
-        return Prediction(
-            *(np.concatenate(part) for part in zip(*((p.embedding, p.values) for p in parts), strict=True))
-        )
+        return Prediction.joined(parts)
 
     @torch.no_grad()
     def predictions(self, residuals: Residuals) -> Iterator[tuple[Int[np.ndarray, " some"], Prediction]]:
         """Predictions batch by batch, with the rows of the cells; each batch is copied to the host once."""
         for batch, x in residuals:
             output = self.model.resume(batch, self.layer, x)
-            yield batch.cell.cpu().numpy(), _prediction(batch, output, self.columns)
+            yield self.cells_of(batch).cpu().numpy(), Prediction.of(self.said(batch, output))
+
+    def cells_of(self, batch: CellBatch) -> Int[Tensor, " cell"]:
+        """The cells whose rows a batch from ``take`` has."""
+        return batch.cell[:: self.folds] // self.folds
+
+    def said(self, batch: CellBatch, output: CellOutput) -> Reading:
+        """What the model says of the cells of a batch from ``take``; gradients pass through."""
+        fold = None if self.fold is None else self.fold[self.cells_of(batch)]
+        return joined(output, batch, self.columns, self.folds, fold)
 
 
-def rows_of(whole: CellBatch, rows: Int[Tensor, " some"]) -> CellBatch:
-    """Some cells of a batch; they keep their numbers."""
-
-    def some(of_cells: Tensor) -> Tensor:
-        return of_cells.index_select(0, rows)
-
-    gene = whole.gene if whole.gene.ndim == 1 else some(whole.gene)
-    inputs = None if whole.inputs is None else some(whole.inputs)
-    return CellBatch(some(whole.values), gene, some(whole.present), some(whole.cell), inputs)
+def rows_a_pass(batch_size: int, folds: int) -> int:
+    """Rows that go through the model at once: about ``batch_size``, and all of a cell."""
+    return max(1, batch_size // folds) * folds
 
 
 @torch.no_grad()
@@ -177,7 +219,13 @@ def read_cells_at(model: CellModel, sae: SparseAutoencoder, batch: CellBatch, la
 
 @torch.no_grad()
 def read_site_cache(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int, memory: int = MEMORY
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    batch_size: int,
+    memory: int = MEMORY,
+    read: str = "",
 ) -> SiteCache:
     """Run all cells up to the site, encode them, and predict them unsteered.
 
@@ -186,46 +234,52 @@ def read_site_cache(
         sae: autoencoder trained at this site.
         adata: cells as ``read_cells`` returns them.
         layer: block whose output is read, from 0.
-        batch_size: cells per forward pass.
-        memory: bytes of residuals and codes that may be kept; where all cells' take more, none are.
+        batch_size: rows per forward pass; where the model is read at hidden genes a cell has ``reading.FOLDS`` of them.
+        memory: bytes of residuals and codes that may be kept; where all rows' take more, none are.
+        read: where to read genes, ``hidden`` or ``visible``; empty: where the model was trained.
 
     Raises:
-        ModelError: the model came without its head.
+        ModelError: the model came without its head, or cannot hide genes.
+        ConfigError: ``read`` is no place to read.
     """
-    whole = next(iter(model.batches(adata, adata.n_obs)))
+    passes = passes_of(model, next(iter(model.batches(adata, adata.n_obs))), reads_at(model, read))
+    whole, fold = passes.batch, passes.fold_of(model, adata.var_names)
     kept: list[SiteCells] = []
     parts: list[Prediction] = []
     columns, place = np.empty(0, dtype=np.int64), None
-    for number, rows in enumerate(torch.arange(adata.n_obs, device=whole.values.device).split(batch_size)):
+    for rows in whole.cell.split(rows_a_pass(batch_size, passes.folds)):
         cells = read_cells_at(model, sae, rows_of(whole, rows), layer)
         output = model.resume(cells.batch, layer, cells.x)
-        if number == 0:
+        if not parts:
             columns = gene_columns(model, whole, output, adata.var_names)
-            place = _place(cells, adata.n_obs, memory)
+            place = _place(cells, len(whole.cell), memory)
+            fold = None if fold is None else fold[:, : len(columns)]
         if place is not None:
             kept.append(SiteCells(cells.batch, cells.x.to(place), _moved(cells.code, place)))
-        parts.append(_prediction(cells.batch, output, columns))
-    values = np.concatenate([part.values for part in parts])
-    spoken = spoken_of(values)
+        own = None if fold is None else fold[rows[:: passes.folds] // passes.folds]
+        parts.append(Prediction.of(joined(output, cells.batch, columns, passes.folds, own)))
+    unsteered = Prediction.joined(parts)
+    spoken = spoken_of(unsteered.values)
     return SiteCache(
         model=model,
         sae=sae,
         layer=layer,
         whole=whole,
         kept=_joined(kept, whole) if kept else None,
+        folds=passes.folds,
+        fold=None if fold is None else fold[:, spoken],
         genes=adata.var_names[: len(columns)][spoken],
         columns=columns[spoken],
-        baseline=Prediction(
-            np.concatenate([part.embedding for part in parts]), np.ascontiguousarray(values[:, spoken])
-        ),
+        observed=sp.csr_matrix(log1p_cp10k(adata)[:, spoken]),
+        baseline=unsteered.of_genes(spoken),
         batch_size=batch_size,
     )
 
 
-def _place(first: SiteCells, n_cells: int, memory: int) -> torch.device | None:
-    """Where residuals and codes of all cells are kept, told from the first of them: on the device, on the host, or
+def _place(first: SiteCells, n_rows: int, memory: int) -> torch.device | None:
+    """Where residuals and codes of all rows are kept, told from the first of them: on the device, on the host, or
     nowhere."""
-    tokens = first.code.values.shape[0] / len(first.x) * n_cells
+    tokens = first.code.values.shape[0] / len(first.x) * n_rows
     needed = tokens * (first.x.element_size() * first.x.shape[-1] + CODE_BYTES * first.code.values.shape[1])
     if needed > memory:
         return None
@@ -237,11 +291,6 @@ def _place(first: SiteCells, n_cells: int, memory: int) -> torch.device | None:
 
 def _moved(code: SparseCode, place: torch.device) -> SparseCode:
     return SparseCode(code.values.to(place), code.features.to(place), code.n_features)
-
-
-def _prediction(batch: CellBatch, output: CellOutput, columns: Int[np.ndarray, " gene"]) -> Prediction:
-    values = gene_values(output, batch, columns)
-    return Prediction(*(t.double().cpu().numpy() for t in (output.embedding, values)))
 
 
 def _joined(parts: Sequence[SiteCells], whole: CellBatch) -> KeptCells:

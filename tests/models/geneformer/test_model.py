@@ -47,6 +47,18 @@ def test_residual_and_resume_are_the_librarys_forward_pass_bit_for_bit(published
             assert not out.token_logit[i][~gene].any()
 
 
+def test_a_hidden_gene_is_the_librarys_mask_and_its_logit_is_that_of_the_gene_that_stood_there(published, model, cells):
+    batch = next(model.batches(cells, 5))
+    hidden = batch.present & (torch.arange(batch.values.shape[1]) % 3 == 0)
+    masked = model.mask(batch, hidden)
+    assert (masked.values[hidden] == published.tokens["<mask>"]).all()
+    out = model.resume(masked, 1, model.residual(masked, 1))
+    for i, (_, logits) in enumerate(library(published, masked)):
+        own = logits.gather(1, batch.values[i, : len(logits), None].long())[:, 0]
+        gene = batch.present[i, : len(logits)]
+        torch.testing.assert_close(out.token_logit[i, : len(logits)][gene], own[gene], rtol=1e-5, atol=1e-5)
+
+
 def test_cells_side_by_side_are_what_the_library_makes_of_a_padded_batch_bit_for_bit(published, model, cells):
     """The way of other devices, which runs on a CPU as well."""
     network = published.network()

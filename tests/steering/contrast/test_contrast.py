@@ -171,7 +171,8 @@ def test_shuffled_labels_give_uniform_p_values_where_the_types_do_not_differ():
 def test_the_observed_gap_is_in_log_counts_per_ten_thousand(cells):
     _, parts = split_types(_doubled(cells), "helper", "killer", "cell_type", None, 400, 0)
     twice = _doubled(cells)
-    found = observed_gap(twice, parts)
+    model = PlantedModel(n_genes=31)
+    found = observed_gap(read_site_cache(model, planted_sae(model), twice, 1, 50), parts)
     scaled = np.log1p(twice.X.toarray() / twice.obs["total_counts"].to_numpy()[:, None] * 1e4)
     expected = scaled[parts.test.target].mean(axis=0) - scaled[parts.test.source].mean(axis=0)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

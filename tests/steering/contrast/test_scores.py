@@ -27,7 +27,7 @@ def case():
     source_mean, target_mean = rng.uniform(1, 2, GENES), rng.uniform(1, 2, GENES)
     gap = target_mean - source_mean
     weight = np.where(np.abs(gap) > 0.3, np.abs(gap), 0)
-    baseline_values = BaselineValues(source, target, source_mean, target_mean, weight)
+    baseline_values = BaselineValues(source, target, source_mean, target_mean, weight, gap)
     before = Prediction(
         source + 0.1 * rng.standard_normal((CELLS, D_MODEL)),
         source_mean + 0.1 * rng.standard_normal((CELLS, GENES)),

@@ -169,3 +169,39 @@ def test_points_of_the_gap_figure_stay_within_its_range(page):
     low, high = plot.layout.yaxis.range
     for trace in plot.data:
         assert np.all((np.asarray(trace.y) >= low) & (np.asarray(trace.y) <= high))
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [
+        ({"correlation": 0.12, "low": -0.05, "high": 0.3}, "do not follow those in the counts (correlation 0.12"),
+        ({"correlation": -0.6, "low": -0.7, "high": -0.5}, "do not follow those in the counts (correlation −0.60"),
+        ({"correlation": None, "low": None, "high": None}, "cannot be told: too few genes or cells"),
+    ],
+)
+def test_where_predicted_gaps_miss_the_counts_the_page_warns_and_claims_about_genes_are_left_open(
+    run_folder, gaps, words
+):
+    for objective in ("latent", "expression"):
+        edit_json(run_folder / "contrast" / objective / "summary.json", lambda summary: summary["gaps"].update(gaps))
+    found = shown(run_folder)
+    section = found.sections["contrast"]
+    assert words in section.absent
+    assert "Claims about genes are left open" in section.absent
+    for objective in ("latent", "expression"):
+        for name in ("expression-progress", "up-correct", "down-correct", "cd8a"):
+            claim = found.claims[f"contrast-{objective}-{name}"]
+            assert claim.verdict == "cannot be told here"
+            assert words in claim.why
+    assert "cannot be told here" not in found.claims["contrast-latent-latent-progress"].verdict
+    assert found.figures["gap-latent"].title.startswith("Nothing can be told of these genes")
+    assert "CD8A" not in section.summary
+    assert found.claims["contrast-gaps-follow-counts"].verdict != "above chance"
+
+
+def test_where_predicted_gaps_follow_the_counts_nothing_warns(page):
+    claim = page.claims["contrast-gaps-follow-counts"]
+    assert (claim.verdict, claim.value, claim.interval) == ("above chance", 0.71, (0.6, 0.8))
+    assert page.sections["contrast"].absent == ""
+    assert page.claims["contrast-latent-up-correct"].verdict != "cannot be told here"
+    assert "each time with other genes hidden" in page.sections["contrast"].lead

@@ -73,7 +73,7 @@ def test_without_random_features_there_is_no_band(page, features):
     bare = replace(strong, response=replace(strong.response, random_feature=null))
     claim = page.claims["steer-programs-12-genes"]
     assert len(dose_figure(bare, claim, 97, page.context.words, ()).plot.data) == 2
-    assert steering_table([bare]).rows[0][2] == "not measured"
+    assert steering_table([bare]).rows[0][3] == "not measured"
 
 
 def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(features):
@@ -123,3 +123,15 @@ def test_a_step_that_does_not_apply_gives_its_reason_in_place_of_a_verb(page):
     found = Steering(absent="there is no decoder; give it one")
     drawn = section(found, claims_of(found, page.context), page.context)
     assert (drawn.rows, drawn.absent) == ([], "Programs: there is no decoder; give it one.")
+
+
+def test_direct_effects_stand_apart_and_the_page_says_where_genes_are_read(run_folder, page, features):
+    header, first = steering_table(features).header, steering_table(features).rows[0]
+    assert first[header.index("the same, where seen (direct)")] == "−0.22"
+    section = page.sections["steering"]
+    assert "each cell passes 4 times" in section.lead
+    assert "the edit never acts on them" in section.tables[0].caption
+    edit_json(run_folder / "steer/programs/summary.json", lambda summary: summary.update(read="visible", passes=1))
+    seen = shown(run_folder).sections["steering"]
+    assert "passes" not in seen.lead
+    assert "partly built in" in seen.tables[0].caption

@@ -12,7 +12,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -30,7 +30,7 @@ from cellprism.errors import ModelError
 from cellprism.models.aido.memory import plan_pass
 from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
 from cellprism.models.aido.settings import AidoConfig
-from cellprism.types import CellBatch, CellOutput, OutputKind, PassPlan, Site
+from cellprism.types import CellBatch, CellOutput, OutputKind, PassPlan, Site, TrainedAt
 
 
 class ValueEmbedding(nn.Module):
@@ -100,6 +100,14 @@ class Head(nn.Module):
         return self.decoder(self.norm(F.gelu(self.dense(x))))[..., 0]
 
 
+def _trained_at(card: Mapping[str, Any], name: str) -> TrainedAt:
+    """At hidden genes, as this family is pretrained, unless the card of the weights says otherwise."""
+    said = card.get("trained_at", "hidden")
+    if said not in get_args(TrainedAt):
+        raise ModelError(f"the card of {name!r} says trained_at {said!r}; expected one of {list(get_args(TrainedAt))}")
+    return said
+
+
 class AidoCell(nn.Module):
     """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
 
@@ -132,6 +140,7 @@ class AidoCell(nn.Module):
         self.config, self.gene_table = config, gene_table
         self.name, self.revision, self.licence = name, revision, licence
         self.card = dict(card or {})
+        self.trained_at: TrainedAt = _trained_at(self.card, name)
         self.genes: tuple[str, ...] = gene_table.symbol if gene_table is not None else ()
         self.n_layers, self.d_model = config.layers, config.hidden
         self.value_embedding = ValueEmbedding(config)
@@ -171,6 +180,7 @@ class AidoCell(nn.Module):
             fresh = AidoCell(
                 replace(self.config), self.gene_table, name=f"{self.name}, untrained", revision=f"seed {seed}",
                 licence="none", head=self.head is not None,
+                card={name: said for name, said in self.card.items() if name == "trained_at"},
             )  # fmt: skip
         fresh.compute_dtype = self.compute_dtype
         return fresh.eval().requires_grad_(False)

@@ -17,13 +17,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import Module
 from torch.nn import functional as F
@@ -32,7 +33,7 @@ from transformers import BertConfig, BertForMaskedLM
 from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
-from cellprism.models.geneformer.dictionaries import CLS, EOS, PAD, Dictionary
+from cellprism.models.geneformer.dictionaries import CLS, EOS, MASK, PAD, Dictionary
 from cellprism.models.geneformer.tokens import ranked_columns
 from cellprism.types import CellBatch, CellOutput, Site
 
@@ -47,6 +48,7 @@ class Geneformer(Module):
     family = "geneformer"
     tokens: Literal["genes"] = "genes"
     predicts: Literal["token_logit"] = "token_logit"
+    trained_at: Literal["hidden"] = "hidden"
 
     def __init__(
         self,
@@ -134,6 +136,16 @@ class Geneformer(Module):
         for start in range(0, adata.n_obs, size):
             yield self._batch(counts[start : start + size], gene, start).to(self.network.device)
 
+    def mask(self, batch: CellBatch, hidden: Bool[Tensor, "cell token"]) -> CellBatch:
+        """The batch with ``<mask>`` at the tokens ``hidden``: that a gene stands there is known, not which.
+
+        Raises:
+            ModelError: the dictionary has no such token.
+        """
+        if MASK not in self.dictionary.tokens:
+            raise ModelError(f"the gene dictionary of {self.name!r} has no token {MASK!r}, so no gene can be hidden")
+        return replace(batch, values=batch.values.masked_fill(hidden, self.dictionary.tokens[MASK]))
+
     def limits_on(self, adata: AnnData) -> list[str]:
         """How many of the cells' expressed genes do not fit into ``input_size`` tokens, where there are such."""
         room = self.input_size - 2 * self.dictionary.special
@@ -183,8 +195,8 @@ class Geneformer(Module):
     def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
         """The rest of the forward pass from the residual stream after block ``layer``.
 
-        ``expression`` is None. ``token_logit`` is the logit of each token's own gene where it stands, the cell given
-        as it is, nothing masked; 0 at tokens that are no genes.
+        ``expression`` is None. ``token_logit`` is the logit of each token's own gene where it stands, hidden by
+        ``mask`` or not; 0 at tokens that are no genes.
         """
         site, ids = Site(layer, self.n_layers), self._ids(batch)
         lengths = self._lengths(ids)
@@ -193,8 +205,10 @@ class Geneformer(Module):
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
         head = self.network.cls.predictions
-        own = F.embedding(ids, head.decoder.weight)
-        logit = (head.transform(x) * own).sum(-1) + head.decoder.bias[ids]
+        gene_ids = torch.from_numpy(self._token).to(ids.device)[batch.gene.clamp(min=0)]
+        own_ids = torch.where(batch.gene >= 0, gene_ids, ids)
+        own = F.embedding(own_ids, head.decoder.weight)
+        logit = (head.transform(x) * own).sum(-1) + head.decoder.bias[own_ids]
         return CellOutput(None, embedding, x, logit.masked_fill(batch.gene < 0, 0.0))
 
     def _block(

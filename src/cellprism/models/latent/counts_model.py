@@ -60,6 +60,7 @@ class CountsModel(nn.Module, ABC):
     n_layers = 1
     tokens: Literal["cells"] = "cells"
     predicts: Literal["expression"] = "expression"
+    trained_at: Literal["visible"] = "visible"
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ class EmbeddingModel:
 
     n_layers = 1
     tokens: Literal["cells"] = "cells"
+    trained_at: Literal["visible"] = "visible"
 
     def __init__(self, key: str, decoder: str | Decoder | None = None):
         if isinstance(decoder, str) and decoder != "ridge":

@@ -102,6 +102,7 @@ class ScGpt(nn.Module):
     family = "scgpt"
     tokens: Literal["genes"] = "genes"
     predicts: Literal["expression"] = "expression"
+    trained_at: Literal["hidden"] = "hidden"
     gene_token: Tensor
 
     def __init__(

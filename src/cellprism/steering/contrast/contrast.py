@@ -4,6 +4,9 @@ Notable choices
 
 - Source and target cells are split 60/20/20. Centroids, differential genes and strengths come from the first
   part, the penalty from the second, every score from the third.
+- The model is read where it was trained (``reading``). Differential genes come from the counts, and whether the
+  predicted gaps follow the observed ones is measured on test cells (``agreement``): where they do not, nothing that
+  the model says of these genes can be believed.
 - The search is repeated with the two labels shuffled among the same cells. Any target can be approached a
   little, and cells that shrink to their own mean also come closer: only what exceeds this is about the two
   types. These searches are shorter, so they are compared with one of the same effort with the true labels.
@@ -25,14 +28,14 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.cells.expression import log1p_cp10k
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
 from cellprism.steering.contrast.baselines import MATCHED, SHUFFLED, edit_norms, trial_table, try_baselines
 from cellprism.steering.contrast.cell_split import CellSplit, split_types
 from cellprism.steering.contrast.contrast_summary import named_summary, score_summary
 from cellprism.steering.contrast.recipe_search import Search, recipe_sizes, search
-from cellprism.steering.contrast.scores import cell_table, gene_table, score
+from cellprism.steering.contrast.scores import BaselineValues, cell_table, gene_table, score
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import firing_and_edit_norms
@@ -64,7 +67,9 @@ class ContrastResult:
     the recipe) and every score of ``scores.score``. ``true labels`` is a search as short as those with
     shuffled ones."""
     summary: dict[str, Any]
-    """Settings, sizes, ``output_kind`` (see ``model_output``), ``scores`` and ``named``: see
+    """Settings, sizes, ``output_kind`` (see ``model_output``), ``read`` (``hidden`` or ``visible``), ``passes`` (of a
+    cell through the model), ``gaps`` and ``gaps_direct`` (see ``agreement.gap_agreement``: where the model is read, and
+    where it sees the genes; None where nothing, or nothing else, is said of genes), ``scores`` and ``named``: see
     ``contrast_summary.score_summary`` and ``contrast_summary.named_summary``."""
 
 
@@ -105,9 +110,10 @@ def read_contrast_cells(
     settings = settings or ContrastSettings()
     site = check_steerable(model, sae, layer)
     kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
-    cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory)
+    cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory, settings.read)
     origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
-    origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind, "n_cells": parts.sizes()}
+    origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind}
+    origin |= {"read": cache.read, "passes": cache.folds, "n_cells": parts.sizes()}
     return ContrastCells(adata[kept], cache, parts, origin, settings, seed)
 
 
@@ -146,6 +152,8 @@ def contrast(
         memory: bytes of residuals and codes that may be kept; where the cells' take more, the blocks before the site
             run again for each edit.
 
+    Cost: one pass of each cell that takes part per loss or edit, ``reading.FOLDS`` passes where genes are read hidden.
+
     Raises:
         CellsError: no such label or type, or too few cells of a type.
         ConfigError: source and target are the same, or a setting is out of range.
@@ -175,8 +183,7 @@ def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("
     trials = try_baselines(cache, parts, found, after, columns, settings.random_edits, seed)
     matched, shuffled = _label_scores(cache, parts, found, settings, seed)
     base, sampling = found.baseline_values, (settings.resamples, seed)
-    gap = observed_gap(read.cells, parts)[read.cells.var_names.get_indexer(cache.genes)]
-    genes = gene_table(base, cache.genes, before, after, there, gap)
+    genes = gene_table(base, cache.genes, before, after, there, observed_gap(cache, parts))
     scores = score_summary(base, trials, matched, shuffled, before, after, there, *sampling)
     movers = named_summary(named, genes, trials, settings.moved_at, *sampling)
     return ContrastResult(
@@ -187,6 +194,7 @@ def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("
         recipe=_recipe_table(cache, parts, found.strengths),
         trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),
         summary={"objective": objective, **read.origin, **_recipe_summary(cache, parts, found)}
+        | _gap_summary(cache, parts, base, sampling)
         | {"scores": scores, "named": movers},
     )
 
@@ -251,8 +259,22 @@ def _recipe_summary(cache: SiteCache, parts: CellSplit, found: Search) -> dict[s
     }
 
 
-def observed_gap(cells: AnnData, parts: CellSplit) -> Float[np.ndarray, " gene"]:
+def _gap_summary(cache: SiteCache, parts: CellSplit, base: BaselineValues, sampling: tuple[int, int]) -> dict[str, Any]:
+    """Whether predicted gaps follow the observed ones on test cells, where the model is read and where it sees."""
+    used, rows = np.flatnonzero(base.weight), (parts.test.source, parts.test.target)
+    observed = [cache.observed[cells][:, used].toarray() for cells in rows]
+
+    def agreement(predicted: Float[np.ndarray, "cell gene"] | None) -> dict[str, Any] | None:
+        if predicted is None or not used.size:
+            return None
+        sides = (TypeValues(predicted[cells][:, used], o) for cells, o in zip(rows, observed, strict=True))
+        return gap_agreement(*sides, *sampling)
+
+    return {"gaps": agreement(cache.baseline.values), "gaps_direct": agreement(cache.baseline.direct)}
+
+
+def observed_gap(cache: SiteCache, parts: CellSplit) -> Float[np.ndarray, " gene"]:
     """Difference, target minus source, of the test cells' own mean log1p counts per ten thousand."""
-    observed = log1p_cp10k(cells)
-    means = [np.asarray(observed[rows].mean(axis=0)).ravel() for rows in (parts.test.target, parts.test.source)]
+    sides = (parts.test.target, parts.test.source)
+    means = [np.asarray(cache.observed[rows].mean(axis=0)).ravel() for rows in sides]
     return means[0] - means[1]

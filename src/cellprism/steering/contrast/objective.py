@@ -8,6 +8,8 @@ Notable choices
 - Gradients run only through the blocks after the site: one automatic derivative with respect to the edited
   residuals, then one sparse contraction over the features that fire
   (``equations.steering.strength_gradient``).
+- Where genes are read hidden, all passes of a cell are edited and its loss is of all of them together; gradients run
+  through each.
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
@@ -22,8 +24,9 @@ from torch import Tensor
 from cellprism.equations.objectives import expression_objective, latent_objective
 from cellprism.equations.steering import squared_edit_norm, strength_gradient
 from cellprism.steering.intervene import edited
+from cellprism.steering.reading import Reading
 from cellprism.steering.site_cache import Residuals, SiteCache
-from cellprism.types import CellBatch, CellOutput
+from cellprism.types import CellBatch
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class LatentTarget:
 
     centroid: Float[Tensor, " d_model"]
 
-    def __call__(self, output: CellOutput) -> Float[Tensor, ""]:
+    def __call__(self, said: Reading) -> Float[Tensor, ""]:
         """Latent objective of some cells."""
-        return latent_objective(output.embedding, self.centroid)
+        return latent_objective(said.embedding, self.centroid)
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,11 @@ class ExpressionTarget:
     mean: Float[Tensor, " gene"]
     weight: Float[Tensor, " gene"]
     columns: Int[Tensor, " gene"]
-    """Columns of the model's predicted expression that ``mean`` and ``weight`` speak of."""
+    """Genes of the cache that ``mean`` and ``weight`` speak of."""
 
-    def __call__(self, output: CellOutput) -> Float[Tensor, ""]:
+    def __call__(self, said: Reading) -> Float[Tensor, ""]:
         """Expression objective of some cells."""
-        assert output.expression is not None, "contrast refuses models without amounts"
-        return expression_objective(output.expression.index_select(1, self.columns), self.mean, self.weight)
+        return expression_objective(said.values.index_select(1, self.columns), self.mean, self.weight)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class ContrastProblem:
     cache: SiteCache
     rows: Int[np.ndarray, " some"]
     """Cells of the cache that are steered."""
-    target: Callable[[CellOutput], Float[Tensor, ""]]
+    target: Callable[[Reading], Float[Tensor, ""]]
     """Objective of some cells, a mean over them."""
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
@@ -69,7 +71,8 @@ class ContrastProblem:
     def loss_from(self, residuals: Residuals) -> float:
         """Mean objective over the cells, from given residual streams at the site."""
         with torch.no_grad():
-            return sum(self._value(batch, x).item() * len(x) for batch, x in residuals) / len(self.rows)
+            parts = (self._value(batch, x).item() * self._cells(x) for batch, x in residuals)
+            return sum(parts) / len(self.rows)
 
     def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
         """Mean objective over the cells and its gradient with respect to the strengths."""
@@ -79,14 +82,17 @@ class ContrastProblem:
             with torch.enable_grad():
                 value = self._value(cells.batch, x)
             (upstream,) = torch.autograd.grad(value, x)
-            gradient += strength_gradient(cells.code, self.cache.W_dec, upstream.flatten(0, 1)) * len(x)
-            total += value.item() * len(x)
+            gradient += strength_gradient(cells.code, self.cache.W_dec, upstream.flatten(0, 1)) * self._cells(x)
+            total += value.item() * self._cells(x)
         return total / len(self.rows), gradient / len(self.rows)
 
     def squared_edit_norm(self) -> Float[Tensor, " feature"]:
-        """Mean squared edit per unit of strength and cell; 0 for features that never fire on these cells."""
+        """Mean squared edit per unit of strength, over all rows of a cell; 0 for features that never fire here."""
         parts = [squared_edit_norm(cells.code, self.cache.W_dec) for cells in self.cache.take(self.rows)]
         return torch.stack(parts).sum(dim=0) / len(self.rows)
 
     def _value(self, batch: CellBatch, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, ""]:
-        return self.target(self.cache.model.resume(batch, self.cache.layer, x))
+        return self.target(self.cache.said(batch, self.cache.model.resume(batch, self.cache.layer, x)))
+
+    def _cells(self, x: Float[Tensor, "row token d_model"]) -> int:
+        return len(x) // self.cache.folds

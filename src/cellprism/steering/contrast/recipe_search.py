@@ -73,17 +73,20 @@ def recipe_sizes(strengths: Float[Tensor, " feature"]) -> dict[str, int]:
 
 
 def measure(cache: SiteCache, parts: CellSplit, n_genes: int) -> BaselineValues:
-    """Centroids and differential genes of the training cells, as the unsteered model sees them."""
-    source, target = (cache.baseline.part(rows) for rows in (parts.train.source, parts.train.target))
+    """Centroids of the training cells as the unsteered model sees them, and their differential genes, which come from
+    the counts: a model must not choose the genes that it is judged on."""
+    sides = (parts.train.source, parts.train.target)
+    source, target = (cache.baseline.part(rows) for rows in sides)
     means = [expressing_mean(p.values) for p in (source, target)]
     known = np.isfinite(means[0] + means[1])  # genes that too few cells express differ by nothing that can be told
-    there = [torch.from_numpy(np.where(known, mean, 0)) for mean in means]
+    observed = [np.where(known, np.asarray(cache.observed[rows].mean(axis=0)).ravel(), 0) for rows in sides]
     return BaselineValues(
         source=source.embedding.mean(axis=0),
         target=target.embedding.mean(axis=0),
         source_mean=means[0],
         target_mean=means[1],
-        weight=gap_weights(there[0], there[1], n_genes).numpy(),
+        weight=gap_weights(torch.from_numpy(observed[0]), torch.from_numpy(observed[1]), n_genes).numpy(),
+        observed_gap=observed[1] - observed[0],
         output_kind=cache.output_kind,
     )
 
@@ -115,5 +118,5 @@ def _target(cache: SiteCache, objective: str, base: BaselineValues) -> LatentTar
     if objective == "latent":
         return LatentTarget(tensor(base.target))
     used = np.flatnonzero(base.weight)
-    columns = torch.from_numpy(cache.columns[used]).to(cache.W_dec.device)
+    columns = torch.from_numpy(used).to(cache.W_dec.device)
     return ExpressionTarget(tensor(base.target_mean[used]), tensor(base.weight[used]), columns)

@@ -2,7 +2,8 @@
 
 Notable choices
 
-- Centroids, differential genes and their weights come from training cells; every score from test cells.
+- Centroids, differential genes, their directions and weights come from training cells, genes from their counts; every
+  score from test cells.
 - "Closer to the target" is reported with what could fake it: closeness to the own centroid, drift across the
   axis and the variance kept.
 - Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types. The gap of
@@ -59,24 +60,26 @@ class BaselineValues:
     target_mean: Float[np.ndarray, " gene"]
     """The same of the target type."""
     weight: Float[np.ndarray, " gene"]
-    """|gap| on the differential genes, 0 elsewhere."""
+    """|observed gap| on the differential genes, 0 elsewhere."""
+    observed_gap: Float[np.ndarray, " gene"]
+    """Target minus source in mean log1p counts per ten thousand; 0 where nothing is predicted."""
     output_kind: str = EXPRESSION
     """What the predicted values are, see ``model_output``."""
 
     @property
     def gap(self) -> Float[np.ndarray, " gene"]:
-        """Target minus source."""
+        """Target minus source, as the model predicts them."""
         return self.target_mean - self.source_mean
 
     @property
     def up(self) -> Int[np.ndarray, " some"]:
         """Differential genes that are higher in the target."""
-        return np.flatnonzero((self.weight > 0) & (self.gap > 0))
+        return np.flatnonzero((self.weight > 0) & (self.observed_gap > 0))
 
     @property
     def down(self) -> Int[np.ndarray, " some"]:
         """Differential genes that are lower in the target."""
-        return np.flatnonzero((self.weight > 0) & (self.gap < 0))
+        return np.flatnonzero((self.weight > 0) & (self.observed_gap < 0))
 
 
 def score(base: BaselineValues, before: Prediction, after: Prediction, target: Prediction) -> dict[str, float]:
@@ -139,7 +142,7 @@ def _filled(cells: Prediction, base: BaselineValues) -> Float[np.ndarray, "cell 
 
 
 def _along(base: BaselineValues) -> Float[np.ndarray, " gene"]:
-    """The weighted gap."""
+    """The weighted predicted gap."""
     return base.weight * np.nan_to_num(base.gap)
 
 
@@ -236,14 +239,14 @@ def gene_table(
 ) -> pd.DataFrame:
     """Every gene as test cells show it, differential ones first.
 
-    Columns: gene; direction ``up`` or ``down`` in the target, by training cells; source_mean, target_mean,
-    steered_mean (what the model predicts of the gene, see ``model_output``, over the cells that express it);
-    gap_fraction (0 not moved, 1 arrived; NaN without a gap, or where too few test cells express the gene); correct
+    Columns: gene; direction ``up`` or ``down`` in the target, by the counts of training cells; source_mean,
+    target_mean, steered_mean (what the model predicts of the gene, see ``model_output``, over the cells that express
+    it); gap_fraction (0 not moved, 1 arrived; NaN without a gap, or where too few test cells express the gene); correct
     (moved in ``direction``); observed_gap (the same two types' difference in log1p counts per ten thousand); weight
     (0: not differential).
     """
     means = [expressing_mean(p.values) for p in (before, target, after)]
-    up = base.gap > 0
+    up = base.observed_gap > 0
     move = means[2] - means[0]
     table = pd.DataFrame(
         {

@@ -2,12 +2,12 @@
 
 import re
 
-from cellprism.report.claims import Claim, Published, Source, Test, judged
+from cellprism.report.claims import Claim, Null, Published, Source, Test, judged
 from cellprism.report.context import Context, cells_of
 from cellprism.report.published import AIDO_100M, NUMBERS
 from cellprism.report.verdict import SHARE_MATTERS, judge
 from cellprism.studies.contrast.tables import SUMMARY, Contrasts
-from cellprism.studies.contrast.view import Contrast, Score, contrast_of
+from cellprism.studies.contrast.view import Contrast, Gaps, Score, contrast_of
 
 SECTION = "From one cell type to another"
 SCORES = {
@@ -35,6 +35,8 @@ SCORES = {
     "down_correct": ("Genes lower in {target} fall{within}", "of differential genes", ".0%"),
 }
 """Scores that become claims: statement, unit, format."""
+OF_GENES = ("expression_progress", "token_logit_progress", "up_correct", "down_correct")
+"""Those of what the model says of genes: they mean nothing where its gaps do not follow the counts."""
 
 FARTHER = Published("83 % of cells end farther from CD8 in latent space (17 % closer)", AIDO_100M, 0.17)
 PUBLISHED = {
@@ -53,8 +55,11 @@ RECIPES = {
 
 
 def claims(found: Contrasts, context: Context) -> list[Claim]:
-    """Every score of each recipe against shuffled labels and random recipes, the named genes, the recipe's size."""
-    return [claim for recipe in found.recipes for claim in contrast_claims(contrast_of(recipe, context))]
+    """Whether predicted gaps follow the counts; every score of each recipe against shuffled labels and random recipes,
+    the named genes, the recipe's size."""
+    contrasts = [contrast_of(recipe, context) for recipe in found.recipes]
+    said = [_gaps(contrasts[0], contrasts[0].gaps)] if contrasts and contrasts[0].gaps else []
+    return said + [claim for contrast in contrasts for claim in contrast_claims(contrast)]
 
 
 def contrast_claims(contrast: Contrast) -> list[Claim]:
@@ -115,7 +120,37 @@ def _score(contrast: Contrast, name: str, against: str) -> Claim:
             matters=SHARE_MATTERS,
         ),
         source=_summary(contrast, f"scores.{name}.value"),
-        barred=longer_search(score, form) if against == "shuffled_labels" else "",
+        barred=_barred(contrast, name, against),
+    )
+
+
+def _barred(contrast: Contrast, name: str, against: str) -> str:
+    if name in OF_GENES and contrast.doubt:
+        return contrast.doubt
+    return longer_search(contrast.scores[name], SCORES[name][2]) if against == "shuffled_labels" else ""
+
+
+def _gaps(contrast: Contrast, gaps: Gaps) -> Claim:
+    """The same for all recipes: it is about the model."""
+    return judged(
+        "contrast-gaps-follow-counts",
+        SECTION,
+        f"Gaps that the model predicts between {contrast.source_cells} and {cells_of(contrast.target)} follow those in "
+        "the counts",
+        gaps.value,
+        unit="correlation over genes",
+        format=".2f",
+        interval=gaps.interval,
+        null=Null("no relation", 0.0, (0.0, 0.0)),
+        test=Test(
+            "correlation of predicted and observed gaps of the genes that differ most in other cells, bootstrap over "
+            "cells",
+            "greater",
+            f"{gaps.genes} genes, read {contrast.read}",
+            unit_of_inference="cells of one data set, not donors",
+            n=contrast.n_test,
+        ),
+        source=_summary(contrast, "gaps.correlation"),
     )
 
 
@@ -140,6 +175,7 @@ def _named(contrast: Contrast, gene: str) -> Claim:
         ),
         source=_summary(contrast, f"named.{gene}.gap_fraction") if named else None,
         why="" if named else f"{gene} is not among the genes of this run, or does not differ between the two types",
+        barred=contrast.doubt if named else "",
     )
 
 

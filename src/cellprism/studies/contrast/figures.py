@@ -166,6 +166,8 @@ def _gene_notes(named: pd.DataFrame, limit: tuple[float, float]) -> list[dict]:
 
 def gap_title(contrast: Contrast) -> str:
     """The finding: which share moves the right way, and what becomes of the markers."""
+    if contrast.doubt:
+        return "Nothing can be told of these genes: the gaps that the model predicts do not follow the counts"
     ways = {"up_correct": "higher in {} rise", "down_correct": "lower in {} fall"}
     scores = {name: contrast.scores[name] for name in ways if name in contrast.scores}
     parts = [f"{percent(s.value)} of genes {ways[name].format(contrast.target)}" for name, s in scores.items()]

@@ -14,6 +14,7 @@ from cellprism.studies.contrast.figures import axis_figure, gap_figure, marker_w
 from cellprism.studies.contrast.scores import progress_figure, score_table
 from cellprism.studies.contrast.tables import SUMMARY, Contrasts
 from cellprism.studies.contrast.view import Contrast, contrast_of
+from cellprism.studies.reading import where_read
 
 STEPLESS = "This run has no contrast step; `cellprism contrast RUN --from TYPE --to TYPE` adds one."
 
@@ -28,15 +29,16 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         else "one cell type be steered towards another"
     )
     absent = " ".join(f"{what.capitalize()}: {why}." for what, why in (found.absent if found else {}).items())
+    said = [_pulls(contrasts), *_reading(contrasts), context.words.note]
     return Section(
         "contrast",
         f"How far can {types}?",
         "Type to type",
         "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
-        f"part that it has never seen. {_pulls(contrasts)} {context.words.note}",
+        f"part that it has never seen. {' '.join(filter(None, said))}",
         folded(_rows(contrasts), len(contrasts)),
         [Table(_caption(c), score_table(c, by_id)) for c in contrasts],
-        absent or ("" if contrasts else STEPLESS),
+        " ".join(filter(None, [_banner(contrasts), absent])) or ("" if contrasts else STEPLESS),
         keys=key_numbers(claims, "contrast-latent-fraction-closer", "of steered cells end closer to the target"),
         summary=_summary(contrasts, by_id),
         can=[
@@ -46,6 +48,20 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         if contrasts
         else [],
     )
+
+
+def _reading(contrasts: list[Contrast]) -> list[str]:
+    """How genes were read, and how they were chosen."""
+    if not contrasts or contrasts[0].gaps is None:
+        return []
+    chosen = "Genes that differ between the types were chosen by their counts in the cells of the fit."
+    return [where_read(contrasts[0].read, contrasts[0].passes), chosen]
+
+
+def _banner(contrasts: list[Contrast]) -> str:
+    """A warning on top where what the model says of the types' genes does not follow the counts."""
+    doubt = contrasts[0].doubt if contrasts else ""
+    return f"{doubt[0].upper()}{doubt[1:]}. Claims about genes are left open." if doubt else ""
 
 
 def _rows(contrasts: list[Contrast]) -> list[tuple]:
@@ -88,7 +104,7 @@ def _summary(contrasts: list[Contrast], by_id: dict[str, Claim]) -> str:
             null = f"{claim.show(claim.null.value)} with {claim.null.name}" if claim.null else "no control"
             words = f"{claim.show(claim.value)} with the {contrast.objective} recipe"
             parts.append(f"{words} ({null}: {claim.verdict})")
-    genes = ", ".join(marker_words(named) for named in first.named.values())
+    genes = "" if first.doubt else ", ".join(marker_words(named) for named in first.named.values())
     return (
         f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end closer to it in "
         "the model's inner state: " + " and ".join(parts) + (f"; {genes}{first.words.within}." if genes else ".")

@@ -12,7 +12,19 @@ from cellprism.store.tables import write_table
 from cellprism.studies.files import read_columns, read_object, require, subfolders
 
 ABSENT, SUMMARY = "absent.json", "summary.json"
-FIELDS = ["objective", "source", "target", "lambda", "n_cells", "recipe_sizes", "scores", "named"]
+FIELDS = [
+    "objective",
+    "source",
+    "target",
+    "lambda",
+    "n_cells",
+    "recipe_sizes",
+    "read",
+    "passes",
+    "gaps",
+    "scores",
+    "named",
+]
 COLUMNS = {
     "path": ["lambda", "n_above_0", "n_above_0.1", "n_above_0.3", "n_above_0.5", "validation_loss"],
     "genes": ["gene", "source_mean", "target_mean", "steered_mean", "gap_fraction", "direction"],

@@ -47,6 +47,18 @@ class NamedGene:
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """Whether predicted gaps between the types follow those in the counts, on test cells."""
+
+    value: float | None
+    """Their correlation over genes."""
+    interval: Interval | None
+    sign_right: float | None
+    """Share of the genes whose predicted gap has the observed sign."""
+    genes: int
+
+
+@dataclass(frozen=True)
 class Contrast:
     """Source cells steered towards a target type with one objective, judged on cells kept aside."""
 
@@ -71,6 +83,29 @@ class Contrast:
     """What the model says of genes."""
     words: Words
     """What the page calls it."""
+    read: str
+    """Where genes were read: ``hidden`` or ``visible``."""
+    passes: int
+    """Passes of each cell through the model."""
+    gaps: Gaps | None
+    """None where nothing is said of genes."""
+
+    @property
+    def doubt(self) -> str:
+        """Why nothing that is said of these genes can be believed; empty where it can, or nothing is said."""
+        if self.gaps is None:
+            return ""
+        start = f"whether the gaps that the model predicts between {self.source} and {self.target} follow those in the"
+        if self.gaps.value is None or self.gaps.interval is None:
+            return f"{start} counts cannot be told: too few genes or cells"
+        low, high = self.gaps.interval
+        if low > 0:
+            return ""
+        found = f"{self.gaps.value:.2f} [{low:.2f}, {high:.2f}] over {self.gaps.genes} genes".replace("-", "−")
+        return (
+            f"on test cells the gaps that the model predicts between {self.source} and {self.target} do not follow "
+            f"those in the counts (correlation {found}), so what it says of these genes cannot be believed"
+        )
 
     @property
     def source_cells(self) -> str:
@@ -107,7 +142,14 @@ def contrast_of(recipe: Recipe, context: Context) -> Contrast:
         asked=tuple(summary["named"]),
         predicts=context.model.predicts if context.model else "expression",
         words=context.words,
+        read=summary["read"],
+        passes=summary["passes"],
+        gaps=_gaps(summary["gaps"]),
     )
+
+
+def _gaps(row: dict[str, Any] | None) -> Gaps | None:
+    return row and Gaps(_number(row["correlation"]), _span(row), _number(row["sign_right"]), int(row["genes"]))
 
 
 def _score(row: dict[str, Any]) -> Score:

@@ -130,6 +130,7 @@ def steering_table(features: Sequence[SteeredFeature]) -> NumberTable:
     header = (
         "feature",
         "its genes, against matched",
+        "the same, where seen (direct)",
         "random features",
         "random directions",
         "random features, own genes",
@@ -147,6 +148,7 @@ def steering_table(features: Sequence[SteeredFeature]) -> NumberTable:
             (
                 f"{s.feature} ({s.program})",
                 signed(own.value),
+                _value(s.direct),
                 _range(own.random_feature),
                 _range(own.random_direction),
                 _range(s.its_own),

@@ -8,6 +8,7 @@ from cellprism.report.context import Context
 from cellprism.report.section import Section, Table, folded
 from cellprism.report.summary import key_numbers
 from cellprism.report.words import Words
+from cellprism.studies.reading import where_read
 from cellprism.studies.steer.claims import id_of
 from cellprism.studies.steer.figures import dose_figure, gene_figure, signed, steering_table, term_table
 from cellprism.studies.steer.tables import PROGRAMS, SUMMARY, Experiment, Steering
@@ -39,7 +40,7 @@ def section(found: Steering | None, claims: Sequence[Claim], context: Context) -
         "Steering",
         "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
         "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
-        f"makes it five times as strong. {words.note}",
+        f"makes it five times as strong. {' '.join([*_readings(found), words.note])}".strip(),
         folded(rows, len(rows)),
         tables,
         _absent(found),
@@ -61,6 +62,12 @@ def _absent(found: Steering | None) -> str:
     return f"Programs: {found.absent}." if found.absent else ""
 
 
+def _readings(found: Steering | None) -> list[str]:
+    """How genes were read, each way once."""
+    said = [where_read(e.summary["read"], e.summary["passes"]) for e in (found.experiments if found else ())]
+    return [words for words in dict.fromkeys(said) if words]
+
+
 def _cannot(found: Steering | None) -> list[str]:
     drawn = [s.response.n for e in (found.experiments if found else ()) for _, s in features_of(e) if s.response.n]
     if not drawn:
@@ -74,10 +81,16 @@ def _cannot(found: Steering | None) -> list[str]:
 def _tables(experiment: Experiment, features: list[SteeredFeature], words: Words) -> list[Table]:
     if not features:
         return []
-    silent = silent_of(experiment)
+    silent, built_in = silent_of(experiment), words.built_in
+    if experiment.summary["read"] == "hidden":
+        built_in = (
+            "Its genes are read while they are hidden, so the edit never acts on them and what moves them came from "
+            "other genes. Direct is the same response where they are seen and their own tokens are edited, which this "
+            "model was not trained to answer. Random features are measured on the same genes"
+        )
     caption = (
         f"Mean change, {words.unit}, half of turned up minus turned down, with the range of 95 "
-        f"% of each control. {words.built_in}, and so is what random features do to "
+        f"% of each control. {built_in}, and so is what random features do to "
         "genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up."
         + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
     )

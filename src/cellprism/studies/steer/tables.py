@@ -16,7 +16,7 @@ from cellprism.studies.files import read_columns, read_object, require, subfolde
 ABSENT, SUMMARY, PROGRAMS = "absent.json", "summary.json", "programs"
 JUDGED = "judged"
 COLUMNS = {
-    "effects": ["feature", "alpha", "gene", "effect", "baseline", "on_target"],
+    "effects": ["feature", "alpha", "gene", "effect", "direct", "baseline", "on_target"],
     "doses": ["feature", "alpha", "on_target", "off_target", "response"],
     "nulls": [],
     "terms": ["feature", "alpha", "direction", "genes", "term", "padj"],
@@ -30,8 +30,9 @@ class Experiment:
 
     name: str
     summary: dict[str, Any]
-    """n_cells; features: the entries of ``DoseResult.summary``, each with its program; together: how many of them move
-    their genes beyond random features (``work.together``), or None where none was judged."""
+    """n_cells; read (``hidden`` or ``visible``: where genes were read); passes (of a cell through the model); features:
+    the entries of ``DoseResult.summary``, each with its program; together: how many of them move their genes beyond
+    random features (``work.together``), or None where none was judged."""
     effects: pd.DataFrame
     doses: pd.DataFrame
     nulls: pd.DataFrame
@@ -72,7 +73,7 @@ def read(folder: Path) -> Steering:
 
 def _experiment(folder: Path) -> Experiment:
     path = folder / SUMMARY
-    summary = read_object(path, ["n_cells", "features", "together"])
+    summary = read_object(path, ["n_cells", "read", "passes", "features", "together"])
     for row in summary["features"]:
         require(row, ["feature", "program", "status"], f"{path}, features")
         require(row, ["response"] if row["status"] == JUDGED else [], f"{path}, feature {row['feature']}")

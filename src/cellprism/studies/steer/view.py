@@ -39,6 +39,8 @@ class SteeredFeature:
     """Distance d from the neutral 1: the feature is judged at 1 + d and 1 - d."""
     response: Ranked
     """Effect on its genes minus that on others of which the model says as much, half of up minus down."""
+    direct: float | None
+    """The same read where the model sees the genes, whose own tokens may be edited."""
     its_own: Null
     """The same for what random features do to their own strongest genes."""
     held_out: Ranked | None
@@ -92,7 +94,7 @@ def silent_of(experiment: Experiment) -> list[str]:
 def _steered(
     row: dict[str, Any], genes: pd.DataFrame, doses: pd.DataFrame, terms: pd.DataFrame, place: str
 ) -> SteeredFeature:
-    require(row, ["judged_at", "edit_ratio", "response", "antisymmetry"], place)
+    require(row, ["judged_at", "edit_ratio", "response", "direct", "antisymmetry"], place)
     response = _ranked(row["response"], place)
     assert response is not None, "features without a response are not judged"
     own = row["response"].get("its_own") or {"mean": None, "low": None, "high": None}
@@ -101,6 +103,7 @@ def _steered(
         program=row["program"],
         judged_at=float(row["judged_at"]),
         response=response,
+        direct=_number(row["direct"]),
         its_own=_drawn("random features on their own genes", own),
         held_out=_ranked(row.get("held_out"), place),
         antisymmetry=_ranked(row["antisymmetry"], place),

@@ -105,7 +105,8 @@ def _experiment(
     bench: Workbench, settings: SteerSettings, name: str, result: DoseResult, rows: list[dict[str, Any]]
 ) -> Experiment:
     summary = {
-        "n_cells": min(settings.cells, bench.cells.n_obs), "features": rows,
+        "n_cells": min(settings.cells, bench.cells.n_obs), "read": result.read, "passes": result.passes,
+        "features": rows,
         "together": together(rows) if name == PROGRAMS else None,
     }  # fmt: skip
     return Experiment(name, summary, result.effects, result.doses, result.nulls, result.terms)
