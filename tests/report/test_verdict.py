@@ -3,7 +3,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cellprism.report.verdict import VERDICTS, judge, not_significant
+from cellprism.report.verdict import FEWEST_DRAWS, VERDICTS, judge, judge_draws, not_significant, permutation_p
 
 number = st.floats(-50, 50)
 width = st.floats(0, 20)
@@ -133,3 +133,68 @@ def test_a_value_beyond_few_random_edits_needs_its_p_value_too():
     assert not_significant(0.1, (-0.1, 0.2), 0.6, 20) == ""
     assert not_significant(0.3, None, 0.6, 20) == ""
     assert not_significant(0.3, (-0.1, 0.2), None, 20) == ""
+
+
+def test_p_values_of_draws_are_uniform_under_the_null():
+    """The value is one more draw, of a skewed distribution: P(p <= a) is a where a is a step of p."""
+    rng = np.random.default_rng(11)
+    draws = 199
+    p = np.array([permutation_p(row[0], row[1:]) for row in rng.lognormal(size=(4001, 1 + draws))])
+    for level in (0.01, 0.05, 0.2, 0.5):
+        assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 4001))
+
+
+def test_ties_make_p_larger_never_smaller():
+    rng = np.random.default_rng(12)
+    p = np.array([permutation_p(row[0], row[1:]) for row in rng.binomial(4, 0.3, size=(2003, 100)).astype(float)])
+    assert (p <= 0.05).mean() <= 0.06
+    assert permutation_p(0.0, np.zeros(99)) == 1.0
+    assert permutation_p(1.0, np.full(99, 1.0 + 1e-9)) == 1.0  # rounding is no difference
+
+
+def test_p_is_two_sided_by_doubling():
+    drawn = np.arange(1.0, 40.0)
+    assert permutation_p(100.0, drawn) == permutation_p(-100.0, drawn) == pytest.approx(2 / 40)
+    assert permutation_p(38.5, drawn) == pytest.approx(4 / 40)
+    assert permutation_p(20.0, drawn) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "draws", "verdict"),
+    [
+        pytest.param(5.0, FEWEST_DRAWS, "above chance", id="beyond 39 draws is above"),
+        pytest.param(-5.0, FEWEST_DRAWS, "below chance", id="and on the other side below"),
+        pytest.param(5.0, FEWEST_DRAWS - 1, "cannot be told here", id="38 draws are too few"),
+        pytest.param(0.1, 199, "at chance", id="among the draws is at chance"),
+        pytest.param(None, 199, "cannot be told here", id="nothing measured tells nothing"),
+    ],
+)
+def test_the_verdict_of_draws(value, draws, verdict):
+    drawn = np.random.default_rng(3).normal(size=draws)
+    interval = tuple(np.percentile(drawn, [2.5, 97.5]).tolist())
+    p = 1.0 if value is None else permutation_p(value, drawn)
+    found = judge_draws(value, p, draws, interval)
+    assert found.verdict == verdict
+    assert bool(found.why) == (verdict == "cannot be told here")
+
+
+def test_draws_of_chance_are_called_beyond_chance_once_in_twenty():
+    rng = np.random.default_rng(9)
+    verdicts = []
+    for row in rng.gamma(0.5, size=(2003, 1 + FEWEST_DRAWS)):
+        low, high = np.percentile(row[1:], [2.5, 97.5])
+        p = permutation_p(row[0], row[1:])
+        verdicts.append(judge_draws(float(row[0]), p, FEWEST_DRAWS, (float(low), float(high))).verdict)
+    beyond = np.isin(verdicts, ["above chance", "below chance"]).mean()
+    assert beyond == pytest.approx(0.05, abs=0.015)
+    for side in ("above chance", "below chance"):
+        assert verdicts.count(side) / len(verdicts) == pytest.approx(0.025, abs=0.012)
+
+
+def test_wide_draws_are_no_evidence_of_chance():
+    assert judge_draws(0.1, 0.8, 99, (-1.0, 1.0), matters=0.1).verdict == "cannot be told here"
+
+
+def test_a_value_at_the_edge_without_its_p_is_not_called():
+    found = judge_draws(0.21, 0.06, 99, (-0.2, 0.2))
+    assert (found.verdict, "p = 0.06" in found.why) == ("cannot be told here", True)

@@ -24,7 +24,7 @@ from studies.made_up_steering import contrasts, steering
 
 __all__ = ["LAYER", "N_CELLS", "N_FEATURES", "N_GENES"]
 WORDS = {"revision", "licence", "data", "program", "source", "target", "collection", "family"}
-COLUMNS = {"gene", "top_genes", "best_term", "top_cell_type", "term", "cell"}
+COLUMNS = {"gene", "top_genes", "best_term", "top_cell_type", "high_in", "low_in", "term", "cell"}
 
 
 def make_run(folder: Path, seed: int = 3) -> Path:

@@ -183,7 +183,7 @@ def untrained_sae(sae: SparseAutoencoder, seed: int) -> SparseAutoencoder:
         W_enc=directions.T.contiguous(),
         b_enc=torch.zeros_like(sae.b_enc),
         W_dec=written,
-        k=sae.k or _mean_l0(sae),
+        k=features_a_token(sae),
         threshold=None,
         slope=None,
         shift=None,
@@ -194,7 +194,14 @@ def untrained_sae(sae: SparseAutoencoder, seed: int) -> SparseAutoencoder:
     )
 
 
-def _mean_l0(sae: SparseAutoencoder) -> int:
+def features_a_token(sae: SparseAutoencoder) -> int:
+    """How many features fire at a token: k, or the mean number where it is not fixed, rounded.
+
+    Raises:
+        ConfigError: the autoencoder selects by a threshold, and how often its features fire was never measured.
+    """
+    if sae.k is not None:
+        return sae.k
     if sae.firing_rate is None:
         raise ConfigError(
             f"this {sae.architecture} autoencoder selects by a threshold, and how often its features fire was not "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge
+from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge, judge_draws
 from cellprism.store.atomic import read_json, write_json
 
 
@@ -40,6 +40,10 @@ class Null:
     """Its mean."""
     interval: Interval | None
     """Where 95 % of its replicates lie; both ends equal when the control is one exact number."""
+    p: float | None = None
+    """Two-sided p-value of ours among its draws, ``verdict.permutation_p``; None where it has none."""
+    draws: int | None = None
+    """How many draws."""
 
 
 @dataclass(frozen=True)
@@ -126,12 +130,13 @@ def judged(
     why: str = "",
     barred: str = "",
 ) -> Claim:
-    """A claim whose verdict follows from its numbers by ``verdict.judge``.
+    """A claim whose verdict follows from its numbers: by ``verdict.judge_draws`` where the null has draws, else by
+    ``verdict.judge``.
 
     ``why`` replaces the rule's own reason where it cannot be told. ``barred`` is a reason for which it cannot
     be told whatever the numbers are, such as an unfair control.
     """
-    found = judge(value, interval, null.interval if null else None, format, test.matters)
+    found = judgement(value, interval, null, format, test.matters)
     if barred:
         found = Judgement("cannot be told here", barred)
     reason = (why or found.why) if found.verdict == "cannot be told here" else ""
@@ -150,6 +155,15 @@ def judged(
         reason,
         source,
     )
+
+
+def judgement(
+    value: float | None, interval: Interval | None, null: Null | None, form: str = ".3g", matters: float | None = None
+) -> Judgement:
+    """What the numbers of a claim say."""
+    if null is not None and null.p is not None and null.draws is not None:
+        return judge_draws(value, null.p, null.draws, null.interval, form, matters)
+    return judge(value, interval, null.interval if null else None, form, matters)
 
 
 def write_claims(path: Path, claims: Sequence[Claim]) -> None:

@@ -4,10 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from cellprism.report.claims import Claim
+from cellprism.report.claims import Claim, judgement
 from cellprism.report.context import Context
 from cellprism.report.section import KeyNumber, Section
-from cellprism.report.verdict import VERDICTS, judge
+from cellprism.report.verdict import VERDICTS
 
 
 def key_numbers(claims: Sequence[Claim], part: str, words: str) -> list[KeyNumber]:
@@ -30,8 +30,7 @@ def hardest(claims: Sequence[Claim]) -> Claim:
 
 def _is_fair(claim: Claim) -> bool:
     """Whether the verdict is what the numbers say, so that nothing else forbids the comparison."""
-    null = claim.null.interval if claim.null else None
-    return judge(claim.value, claim.interval, null, matters=claim.test.matters).verdict == claim.verdict
+    return judgement(claim.value, claim.interval, claim.null, matters=claim.test.matters).verdict == claim.verdict
 
 
 def _control(claim: Claim) -> float:

@@ -1,4 +1,9 @@
-"""May a number be believed? One rule for every claim: the value and its interval against chance's interval.
+"""May a number be believed? One rule where chance was drawn again and again, one where there are only intervals.
+
+Where the null has draws, the verdict is that of a permutation test: p = (1 + b) / (1 + n), doubled for both sides. The
+value's own interval plays no part, since the draws hold that noise already. Fewer than 39 draws cannot reach p = .05.
+
+Else the value and its interval stand against the null's interval:
 
 - *above chance*, *below chance*: the whole interval lies beyond the null's.
 - *at chance* is itself a finding and needs precision, as in an equivalence test. The whole interval lies
@@ -6,19 +11,25 @@
   have shown.
 - *cannot be told here*: everything else, with the reason and the smallest difference that would have shown.
 
-A null interval says what a p-value says and can be drawn beside the number. Where few random edits stand behind it, its
-edges lie inside the range of what was drawn; a value beyond them with p >= 0.05 is not called beyond chance.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Float
 
 Interval = tuple[float, float]
 Verdict = Literal["above chance", "at chance", "below chance", "cannot be told here"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
-
+LEVEL = 0.05
+FEWEST_DRAWS = 39
+"""The least number of draws whose smallest two-sided p, 2 / (1 + n), is ``LEVEL``."""
+ROUNDING = 1e-6
+"""Of the largest number at hand: draws this near to the value are as extreme as it is."""
 SHARE_MATTERS = 0.1
 """Ten points of a share (of lists, cells, genes), or a tenth of a gap, is a difference that matters."""
 ACCURACY_MATTERS = 0.05
@@ -76,6 +87,47 @@ def judge(
         f"only a difference of about {seen:{plain}} would have shown"
     )
     return Judgement("cannot be told here", why.replace("%", "\u00a0%").replace(" -", " −"))
+
+
+def permutation_p(value: float, drawn: Sequence[float] | Float[np.ndarray, " draw"]) -> float:
+    """Two-sided p-value of a number among what chance gave.
+
+    Formula: p = min(1, 2 (1 + min(b, c)) / (1 + n)) with b of n draws at least as large as the value and c at most as
+    large. Under the null hypothesis P(p <= a) <= a for every a, whatever the distribution of the draws.
+    """
+    chance = np.asarray(drawn, dtype=np.float64)
+    close = ROUNDING * max(abs(value), float(np.abs(chance).max(initial=0.0)))
+    above, below = int((chance >= value - close).sum()), int((chance <= value + close).sum())
+    return min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))
+
+
+def judge_draws(
+    value: float | None,
+    p: float,
+    draws: int,
+    null_interval: Interval | None,
+    form: str = ".3g",
+    matters: float | None = None,
+) -> Judgement:
+    """Judge one number against ``draws`` of chance, among which it has the two-sided ``p`` of ``permutation_p``.
+
+    ``null_interval`` holds 95 % of the draws. A value that is not beyond them is at chance where it lies within that
+    interval, and where half of its width is at most the difference that ``matters``.
+    """
+    if value is None or not math.isfinite(value) or null_interval is None:
+        return judge(value, None, null_interval, form, matters)
+    if draws < FEWEST_DRAWS:
+        return Judgement(
+            "cannot be told here",
+            f"chance was drawn {draws} times; reaching p = .05 takes at least {FEWEST_DRAWS}",
+        )
+    low, high = null_interval
+    if p <= LEVEL:
+        return Judgement("above chance" if value > (low + high) / 2 else "below chance")
+    found = judge(value, None, null_interval, form, matters)
+    if found.verdict in ("above chance", "below chance"):
+        return Judgement("cannot be told here", f"at the edge of what chance gives: p = {p:.2g} among {draws} draws")
+    return found
 
 
 def not_significant(value: float, null_interval: Interval | None, p: float | None, n: int) -> str:

@@ -38,25 +38,28 @@ def test_the_heat_map_shows_one_feature_for_each_program(page):
 
 
 @pytest.mark.parametrize(
-    ("rate", "ending"),
+    ("rate", "p", "ending"),
     [
-        (0.59, "not clearly more than the 57\u00a0% of co-expression modules (E3)"),
-        (0.15, "fewer than the 57\u00a0% of co-expression modules (E3)"),
-        (0.9, "more than any control with lists as long"),
+        (0.43, 0.3, "not clearly more than the 41\u00a0% of popularity-matched lists (E1)"),
+        (0.15, 0.02, "fewer than the 41\u00a0% of popularity-matched lists (E1)"),
+        (0.9, 0.02, "more than any control with lists as long"),
     ],
 )
-def test_the_title_of_the_rates_follows_the_claims(run_folder, rate, ending):
-    changed = {"rate": rate, "interval": [rate - 0.04, rate + 0.04]}
-    edit_json(run_folder / "programs" / "rates.json", lambda r: r["rows"][0].update(changed))
+def test_the_title_of_the_rates_follows_the_claims(run_folder, rate, p, ending):
+    def change(rates):
+        rates["rows"][0].update({"rate": rate, "interval": [rate - 0.04, rate + 0.04]})
+        rates["rows"][2]["p_value"] = p
+
+    edit_json(run_folder / "programs" / "rates.json", change)
     assert shown(run_folder).figures["annotated-rate"].title.endswith(ending)
 
 
 def test_controls_with_lists_of_another_length_are_told_apart(page, programs):
     drawn = {trace.name: len(trace.x) for trace in page.figures["annotated-rate"].plot.data}
     assert drawn["SAE features"] == 1
-    assert drawn["SAE features, lists of fixed length"] == 1
-    assert drawn["controls"] == 5
-    assert drawn["controls with longer or shorter lists"] == 1
+    assert drawn["SAE features, lists of fixed length"] == 2
+    assert drawn["controls"] == 4
+    assert drawn["controls with other lists"] == 3
     bare = {**programs.rates, "rows": programs.rates["rows"][:1], "hardest_control": None}
     assert rate_title(bare, {}).endswith("(no control was measured)")
 
@@ -72,11 +75,20 @@ def test_lists_of_another_length_allow_no_verdict(page):
     assert claim.why == "lists of 21 and of 189 genes on average: long lists match more easily"
 
 
+def test_lists_made_by_another_rule_allow_no_verdict_and_those_by_the_same_do(page):
+    assert "compare lists by correlation" in page.claims["annotated-against-coexpression"].why
+    claim = page.claims["annotated-against-coexpression-20"]
+    assert (claim.value, claim.null.value, claim.null.p, claim.null.draws) == (0.88, 0.66, 0.0198, 100)
+    assert claim.null.name == "co-expression modules (E3), top 20 by correlation"
+
+
 def test_features_beyond_shuffled_labels_are_counted_among_those_that_fire(page, programs):
     fires = programs.features[programs.features["firing_rate"] > 0]
     claim = page.claims["features-tell-types-apart"]
     assert claim.value == pytest.approx((fires["type_share"] > programs.specificity.chance_share).mean())
-    assert claim.test.n == len(fires) == 124
+    assert f"{len(fires)} firing features" in claim.test.background
+    assert (claim.null.p, claim.null.draws) == (0.02, 99)
+    assert claim.interval is None
 
 
 def test_the_table_lists_features_that_fire_the_most_certain_program_first(page, programs):
@@ -88,6 +100,11 @@ def test_the_table_lists_features_that_fire_the_most_certain_program_first(page,
     assert values == sorted(values)
     assert table.rows[0][program].text != "–"
     assert all(row[program].text == "–" for row in table.rows if row[q].value >= 0.05)
+    sign = header.index("Sign")
+    low = [row for row in table.rows if row[sign].text.startswith("low")]
+    assert low
+    assert all((row[program].text.startswith("low: ")) == (row in low) for row in table.rows if row[q].value < 0.05)
+    assert all(row[header.index("Its genes high in")].text == "–" for row in low)
     assert page.sections["features"].long[0].rows == table.rows
 
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.stats import f, f_oneway, false_discovery_control, kstest
 
-from cellprism.studies.programs.specificity import between_types, type_contrast
+from cellprism.studies.programs import specificity
+from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
 
 
 @pytest.fixture
@@ -47,6 +49,18 @@ def test_shuffled_labels_give_uniform_p_and_pass_the_limit_once_in_twenty():
     assert (found.share > found.chance).mean() == pytest.approx(0.05, abs=0.015)
     statistic = found.share / 2 / ((1 - found.share) / 98)
     assert kstest(f.sf(statistic, 2, 98), "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("at_once", [1, 250, 1 << 22])
+def test_shuffled_shares_are_those_of_an_analysis_of_variance_with_the_same_labels(cells, monkeypatch, at_once):
+    activation, labels = cells
+    monkeypatch.setattr(specificity, "AT_ONCE", at_once)
+    monkeypatch.setattr(specificity, "BLOCK", 16)
+    found = shuffled_shares_apart(sp.csr_matrix(activation), labels, 0.04, 5, seed=3)
+    rng = np.random.default_rng([3, 17])
+    kinds, code = np.unique(labels, return_inverse=True)
+    for share in found:
+        assert share == pytest.approx((between_types(activation, kinds[rng.permutation(code)]).share > 0.04).mean())
 
 
 def test_types_without_any_spread_inside_explain_everything():

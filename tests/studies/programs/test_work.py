@@ -5,39 +5,56 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
+from scipy.stats import binom
 
-from cellprism.studies.programs.specificity import between_types
+from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart
 from cellprism.studies.programs.tables import lists_of
 from cellprism.studies.programs.work import compared, feature_table, hardest_control, type_specificity
 
-N = 2003
 
-
-def counted(activation, labels):
+def counted(activation, labels, permutations=99, seed=0):
     found = between_types(activation, labels)
     table = pd.DataFrame({"firing_rate": np.ones(activation.shape[1]), "type_share": found.share})
     kinds = {str(k): int(n) for k, n in pd.Series(labels).value_counts().items()}
-    return type_specificity(table, found, kinds)
+    shuffled = shuffled_shares_apart(activation, labels, found.chance, permutations, seed)
+    return type_specificity(table, found, kinds, shuffled)
 
 
-def test_shuffled_labels_give_the_null_that_is_written_beside_the_share():
-    """Features that know nothing of the labels: their share is the null, which holds 95 % of them."""
+def dependent(rng, cells=61, features=67):
+    """Features in eight families: those of one are the same but for a little noise."""
+    return rng.normal(size=(cells, 8))[:, np.arange(features) % 8] + 0.1 * rng.normal(size=(cells, features))
+
+
+def test_labels_that_mean_nothing_are_called_once_in_twenty_though_features_depend_on_each_other():
+    """With features kept together; a binomial over the features would call far more."""
     rng = np.random.default_rng(5)
-    labels = np.repeat(["a", "b", "c"], [53, 31, 17])
-    shares = [counted(rng.normal(size=(101, 127)), rng.permutation(labels)) for _ in range(60)]
-    observed = np.array([one.share_apart for one in shares])
-    assert shares[0].null == pytest.approx(observed.mean(), abs=0.01)
-    low, high = shares[0].null_interval
-    assert (low, high) == pytest.approx(np.quantile(observed, [0.025, 0.975]), abs=0.02)
-    assert ((observed >= low) & (observed <= high)).mean() >= 0.9
+    labels = np.repeat(["a", "b", "c"], [31, 19, 11])
+    found = [counted(dependent(rng), rng.permutation(labels), seed=i) for i in range(300)]
+    called = np.mean([one.p <= 0.05 for one in found])
+    assert called <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+    low, high = np.array(binom.interval(0.95, 67, 0.05)) / 67
+    by_binomial = np.mean([not low <= one.share_apart <= high for one in found])
+    assert by_binomial > 0.2
+    assert np.mean([one.null_interval[1] for one in found]) > 1.5 * high
+
+
+def test_features_that_know_the_types_are_called():
+    rng = np.random.default_rng(6)
+    labels = np.repeat(["a", "b", "c"], [31, 19, 11])
+    activation = dependent(rng)
+    activation[:, :30] += 2.0 * (labels == "b")[:, None]
+    found = counted(activation, labels)
+    assert found.share_apart > 0.4
+    assert found.p == pytest.approx(0.02)
+    assert found.permutations == 99
 
 
 def test_only_features_that_fire_are_counted():
     found = between_types(np.random.default_rng(0).normal(size=(101, 3)), np.repeat(["a", "b"], [50, 51]))
     table = pd.DataFrame({"firing_rate": [0.1, 0.0, 0.2], "type_share": [1.0, 1.0, 0.0]})
-    counts = type_specificity(table, found, {"a": 50, "b": 51})
-    assert (counts.firing, counts.share_apart) == (2, 0.5)
-    assert counts.interval[0] < 0.5 < counts.interval[1]
+    counts = type_specificity(table, found, {"a": 50, "b": 51}, np.linspace(0, 1, 41))
+    assert (counts.firing, counts.share_apart, counts.null) == (2, 0.5, pytest.approx(0.5))
+    assert counts.p == 1.0
 
 
 def row(name: str, rate: float, size: float) -> dict:
@@ -47,7 +64,8 @@ def row(name: str, rate: float, size: float) -> dict:
 ROWS = [
     row("features", 0.5, 20.0), row("popularity", 0.4, 20.0), row("neurons", 0.9, 70.0), row("untrained", 0.45, 11.0),
     row("features, 20 genes each", 0.6, 20.0), row("neurons, 20 genes each", 0.8, 20.0),
-    row("neurons, gene means removed", 0.7, 31.0),
+    row("neurons, gene means removed", 0.7, 31.0), row("coexpression", 0.99, 20.0),
+    row("features, 20 genes by correlation", 0.9, 20.0), row("coexpression, 20 genes by correlation", 0.7, 20.0),
 ]  # fmt: skip
 
 
@@ -61,7 +79,15 @@ def test_a_row_is_compared_with_features_of_the_same_rule_where_lists_are_about_
         "features, 20 genes each": ("features, 20 genes each", True),
         "neurons, 20 genes each": ("features, 20 genes each", True),
         "neurons, gene means removed": ("features", False),
+        "coexpression": ("features", False),
+        "features, 20 genes by correlation": ("features, 20 genes by correlation", True),
+        "coexpression, 20 genes by correlation": ("features, 20 genes by correlation", True),
     }
+
+
+def test_own_lists_stand_beside_modules_only_where_both_are_made_over_cells():
+    found = {one["name"]: one["comparable"] for one in compared(ROWS, by_cell=True)}
+    assert found["coexpression"]
 
 
 def test_the_hardest_control_is_one_of_those_that_are_fair():
@@ -84,6 +110,7 @@ def matrices():
     return genes, cells
 
 
+COUNTS = AnnData(sp.csr_matrix(np.random.default_rng(4).poisson(2.0, size=(29, 3)).astype(np.float32)))
 TERMS = pd.DataFrame({
     "feature": pd.Series(dtype=str), "term": pd.Series(dtype=str), "padj": pd.Series(dtype=float),
     "pvalue": pd.Series(dtype=float), "overlap": pd.Series(dtype=int),
@@ -91,7 +118,7 @@ TERMS = pd.DataFrame({
 
 
 def test_unlabelled_cells_take_no_part_in_the_comparison_of_types(matrices):
-    table, counts, types = feature_table(*matrices, {}, TERMS, 0.05)
+    table, counts, types = feature_table(*matrices, COUNTS, {}, TERMS, 0.05)
     assert counts.types == {"B": 14, "NK": 8}
     assert list(types.columns) == ["feature", "B", "NK"]
     assert list(table["feature"]) == list(types["feature"]) == list(range(7))
@@ -109,7 +136,7 @@ def test_one_type_alone_cannot_be_compared(matrices, labels):
         del cells.obs["cell_type"]
     else:
         cells.obs["cell_type"] = labels
-    table, counts, types = feature_table(genes, cells, {}, TERMS, 0.05)
+    table, counts, types = feature_table(genes, cells, COUNTS, {}, TERMS, 0.05)
     assert counts is None
     assert list(types.columns) == ["feature"]
     assert table["type_share"].isna().all()

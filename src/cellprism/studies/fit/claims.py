@@ -16,8 +16,12 @@ def claims(found: Fit, context: Context) -> list[Claim]:
 
 
 def _splice(measures: Measures, context: Context) -> Claim:
-    """Loss recovered, beside an untrained autoencoder."""
-    splice = measures.splice
+    """Loss recovered, beside the better of an untrained autoencoder and the hardest fair dictionary."""
+    splice, null = measures.splice, None
+    if splice is not None:
+        rivals = {"untrained": splice.untrained, splice.fair_kind: splice.fair}
+        name = max(rivals, key=lambda one: rivals[one].value)
+        null = Null(CONTROL_LABELS[name], rivals[name].value, rivals[name].interval)
     hidden, mean, loss = "genes", "each gene's mean vector", "masked error"
     if context.tokens == "cells":
         hidden, mean, loss = "counts", "the mean vector of all cells", "nats per hidden count"
@@ -29,7 +33,7 @@ def _splice(measures: Measures, context: Context) -> Claim:
         unit=f"of the loss that {mean} costs",
         format=".1%",
         interval=splice.trained.interval if splice else None,
-        null=Null("an untrained autoencoder", splice.untrained.value, splice.untrained.interval) if splice else None,
+        null=null,
         test=Test(
             f"loss recovered: {loss}, against {mean} at the site",
             "greater",
@@ -43,28 +47,31 @@ def _splice(measures: Measures, context: Context) -> Claim:
 
 
 def _fit(measures: Measures, context: Context) -> Claim:
-    tokens = context.words.tokens
-    best = max(measures.controls, key=lambda name: measures.controls[name], default=None)
+    """The dictionary beside the hardest of those that lie where the inner state lies."""
+    tokens, fair = context.words.tokens, measures.fair
     null = None
-    if best is not None:
-        level = measures.controls[best]
-        null = Null(CONTROL_LABELS.get(best, best), level, (level, level))
+    if fair is not None:
+        best = fair.best
+        null = Null(CONTROL_LABELS[best.kind], best.explained, best.interval, best.p, best.draws)
+    mean = "each gene's mean" if context.tokens == "genes" else "the mean"
     return judged(
         "sae-explained-variance",
         SECTION,
-        f"{measures.k:g} features for each of its {tokens} explain the model's inner state beyond the best simpler "
-        "predictor",
-        measures.explained_variance,
+        f"{measures.k:g} features for each of its {tokens} explain the model's inner state beyond the best untrained "
+        "directions",
+        fair.trained if fair else None,
         unit="of variance",
         format=".1%",
         published=NUMBERS["sae-error"],
         null=null,
         test=Test(
-            "explained variance, 1 − FVU",
-            "greater",
-            f"inner state, all {tokens} of this run",
-            unit_of_inference=tokens,
+            f"explained variance, 1 − FVU, {mean} taken off; all dictionaries used by matching pursuit with "
+            f"{fair.k if fair else measures.k:g} atoms",
+            "two-sided",
+            f"{fair.tokens:,} {tokens} of {fair.cells} cells, from which no directions were taken" if fair else "",
+            unit_of_inference="dictionaries",
+            n=fair.best.draws if fair else None,
         ),
-        source=Source(PATH, "explained_variance"),
-        why="" if null else "no control was measured for this autoencoder",
+        source=Source(PATH, "fair.trained") if fair else None,
+        why="" if fair else "a transcoder rebuilds something else than it reads: none of these directions could",
     )

@@ -114,3 +114,16 @@ def class_table(measures: Measures) -> NumberTable | None:
         for row in measures.classes
     ]  # fmt: skip
     return NumberTable(("genes", "how many", "share of variance", "share of error", "variance explained"), rows)
+
+
+def beside_table(measures: Measures) -> NumberTable | None:
+    """The trained dictionary and fair ones; None where there are none."""
+    fair = measures.fair
+    if fair is None:
+        return None
+    rows = [("the trained autoencoder's", f"{measures.n_features}", percent(fair.trained, 1), "–", "–")]
+    for row in sorted(fair.rows, key=lambda row: -row.explained):
+        low, high = row.interval
+        shown = f"{percent(row.explained, 1)} [{percent(low, 1)}, {percent(high, 1)}]"
+        rows.append((CONTROL_LABELS[row.kind], f"{row.atoms}", shown, f"{row.p:.2g}", f"{row.draws}"))
+    return NumberTable(("directions", "how many", "variance explained", "p", "draws"), rows)

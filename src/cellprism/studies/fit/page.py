@@ -6,8 +6,11 @@ from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.section import Section, Table
 from cellprism.studies.fit.claims import PATH
-from cellprism.studies.fit.figures import class_table, firing_figure, training_figure
-from cellprism.studies.fit.tables import HISTORY, Fit
+from cellprism.studies.fit.figures import beside_table, class_table, firing_figure, training_figure
+from cellprism.studies.fit.tables import HISTORY, Fit, Measures
+
+ROOM = 0.25
+"""An inner state that fills a smaller share of its dimensions leaves room for its features side by side."""
 
 
 def section(found: Fit | None, claims: Sequence[Claim], context: Context) -> Section:
@@ -23,12 +26,13 @@ def section(found: Fit | None, claims: Sequence[Claim], context: Context) -> Sec
                 "than of the variance is rebuilt worse than the others."
             )
             tables.append(Table(caption, table))
+        if beside := beside_table(found.measures):
+            tables.insert(0, Table(_caption(found.measures), beside))
     return Section(
         "fit",
         "Does the autoencoder stand for the model?",
         "The autoencoder",
-        "Features are only worth reading if little of the inner state is lost when it is rebuilt from them, and if "
-        "something simpler would not rebuild it as well.",
+        _lead(found, context),
         rows,
         tables,
         "" if found else "The autoencoder was not measured; `cellprism do fit RUN` does it.",
@@ -38,4 +42,37 @@ def section(found: Fit | None, claims: Sequence[Claim], context: Context) -> Sec
         ]
         if found
         else [],
+    )
+
+
+def _lead(found: Fit | None, context: Context) -> str:
+    """The room that the inner state fills, then what is asked."""
+    asked = (
+        "Features are only worth reading if little of the inner state is lost when it is rebuilt from them, and if "
+        "something simpler would not rebuild it as well."
+    )
+    if found is None:
+        return asked
+    stream = found.measures.stream
+    taken_off = "each gene's mean" if context.tokens == "genes" else "the mean"
+    room = (
+        f"With {taken_off} taken off, the inner state fills about {stream.effective:.1f} of its {stream.width} "
+        f"dimensions: {stream.components_90} principal components hold 90 % of its variance, "
+        f"{stream.components_99} hold 99 %. "
+    )
+    if stream.effective < ROOM * stream.width:
+        return (
+            f"{room}That is far fewer than it has: there is no need for features to share dimensions, and directions "
+            f"taken from the inner state at random rebuild much of it. {asked}"
+        )
+    return f"{room}Features may share dimensions (superposition), which is what an autoencoder is to undo. {asked}"
+
+
+def _caption(measures: Measures) -> str:
+    assert measures.fair is not None, "there is a table"
+    fair = measures.fair
+    return (
+        f"Directions that nobody trained, of the same number where there are as many, beside the trained ones "
+        f"({PATH}). Each vector of {fair.tokens:,} is rebuilt from {fair.k} directions by matching pursuit; directions "
+        "come from other cells. Each kind was drawn anew; the bracket holds 95 % of draws."
     )

@@ -45,10 +45,13 @@ class Recovered:
 
 @dataclass(frozen=True)
 class Splice:
-    """Loss recovered by the autoencoder, beside an untrained one of its shape."""
+    """Loss recovered by the autoencoder, beside an untrained one of its shape and the hardest fair dictionary."""
 
     trained: Recovered
     untrained: Recovered
+    fair: Recovered
+    fair_kind: str
+    """Which dictionary: one of ``features.dictionaries.KINDS``."""
     cells: int
     share_hidden: float
     """Share of each cell's genes, or of its counts where the cell is the one token, that was hidden."""
@@ -64,6 +67,53 @@ class Elsewhere:
     cells: int
     trained: float
     untrained: float
+
+
+@dataclass(frozen=True)
+class Stream:
+    """How many dimensions the inner state fills once each gene's mean, or that of all cells, is off."""
+
+    width: int
+    effective: float
+    """Participation ratio of the covariance's eigenvalues: as many equal ones would vary as much."""
+    components_90: int
+    """Principal components that hold 90 % of the variance."""
+    components_99: int
+
+
+@dataclass(frozen=True)
+class FairControl:
+    """Dictionaries that nobody trained, drawn again and again."""
+
+    kind: str
+    """One of ``features.dictionaries.KINDS``."""
+    atoms: int
+    explained: float
+    """Mean over draws."""
+    interval: Interval
+    """Where 95 % of the draws lie."""
+    p: float
+    """Two-sided p-value of the trained dictionary among them."""
+    draws: int
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The trained dictionary and fair ones, all used by matching pursuit with k atoms, on cells that gave no atoms."""
+
+    k: int
+    tokens: int
+    cells: int
+    trained: float
+    """Variance explained, each gene's mean taken off."""
+    rows: list[FairControl]
+    hardest: int
+    """The row with the largest mean."""
+
+    @property
+    def best(self) -> FairControl:
+        """The hardest control."""
+        return self.rows[self.hardest]
 
 
 @dataclass(frozen=True)
@@ -88,6 +138,9 @@ class Measures:
     no_splice: str
     """Why not."""
     other: Elsewhere | None
+    stream: Stream
+    fair: Beside | None
+    """None for a transcoder, which rebuilds something else than it reads."""
 
 
 @dataclass(frozen=True, eq=False)

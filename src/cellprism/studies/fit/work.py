@@ -1,4 +1,5 @@
-"""How well the run's autoencoder stands for the model, beside an untrained one and simpler predictors."""
+"""How well the run's autoencoder stands for the model, beside an untrained one, simpler predictors and directions that
+lie where the inner state lies."""
 
 from typing import Any
 
@@ -9,14 +10,16 @@ from cellprism.cells.read import read_cells
 from cellprism.errors import ModelError
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.classes import fit_by_class
+from cellprism.features.dictionaries import KINDS, TokenSample, control_dictionary, with_centre
 from cellprism.features.evaluate import evaluate_at
 from cellprism.features.splice import loss_recovered
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json
 from cellprism.store.tables import read_table
+from cellprism.studies.fit.beside import beside, halves, stream_of
 from cellprism.studies.fit.settings import FitSettings
-from cellprism.studies.fit.tables import Elsewhere, Firing, Fit, GeneClass, Measures, Recovered, Splice
+from cellprism.studies.fit.tables import Beside, Elsewhere, Firing, Fit, GeneClass, Measures, Recovered, Splice
 from cellprism.studies.workbench import Workbench
 
 DECADES = 6  # of firing rates shown; a feature that fires less often than once in a million tokens counts as silent
@@ -28,7 +31,9 @@ def work(bench: Workbench, settings: FitSettings) -> Fit:
     trained = read_json(folder / "metrics.json")
     untrained = untrained_sae(sae, bench.config.seed)
     with bench.bar("measuring the autoencoder", None):
-        splice, no_splice = _splice(bench, settings, untrained)
+        atoms, judged = halves(bench.tokens, sae, bench.config.seed)
+        fair = None if sae.is_transcoder else beside(sae, atoms, judged, settings.draws, bench.config.seed)
+        splice, no_splice = _splice(bench, settings, untrained, atoms, fair)
         measures = Measures(
             n_features=sae.n_features,
             k=float(sae.k or round(trained["l0"], 1)),
@@ -39,6 +44,8 @@ def work(bench: Workbench, settings: FitSettings) -> Fit:
             splice=splice,
             no_splice=no_splice,
             other=_fit_elsewhere(bench, settings.other, untrained) if settings.other else None,
+            stream=stream_of(atoms),
+            fair=fair,
         )
     return Fit(measures, read_table(folder / "history.parquet"))
 
@@ -78,21 +85,28 @@ def _classes(bench: Workbench) -> list[GeneClass]:
     return [GeneClass(**{str(k): v for k, v in row.items()}) for row in rows]
 
 
-def _splice(bench: Workbench, settings: FitSettings, untrained: SparseAutoencoder) -> tuple[Splice | None, str]:
-    """Loss recovered by the autoencoder and by an untrained one of its shape; the reason where there is none."""
+def _splice(
+    bench: Workbench, settings: FitSettings, untrained: SparseAutoencoder, atoms: TokenSample, fair: Beside | None
+) -> tuple[Splice | None, str]:
+    """Loss recovered by the autoencoder, by an untrained one and by the hardest fair dictionary; the reason where there
+    is none."""
     some, config = bench.some_cells(settings.cells), bench.config
+    saes = {"trained": bench.sae, "untrained": untrained}
+    if fair is not None:
+        kind = next(kind for kind in KINDS if kind == fair.best.kind)
+        saes["fair"] = with_centre(control_dictionary(kind, atoms, bench.sae, config.seed), bench.sae)
     try:
-        pair = {"trained": bench.sae, "untrained": untrained}
-        found = loss_recovered(bench.model, pair, some, config.layer, share=settings.hidden, seed=config.seed)
+        found = loss_recovered(bench.model, saes, some, config.layer, share=settings.hidden, seed=config.seed)
     except ModelError as error:
         return None, str(error)
-    ours, theirs = found["trained"], found["untrained"]
+    assert fair is not None, "transcoders are refused"
+    ours = found["trained"]
     ablation = "gene_mean" if "gene_mean" in ours.recovered else "mean"
-    numbers = [n for one in (ours, theirs) for n in (one.recovered[ablation], *one.interval[ablation])]
+    numbers = [n for one in found.values() for n in (one.recovered[ablation], *one.interval[ablation])]
     if not np.isfinite(numbers).all():
         return None, "taking the site away makes predictions no worse, so there is no loss to recover"
-    trained, control = (Recovered(one.recovered[ablation], one.interval[ablation]) for one in (ours, theirs))
-    return Splice(trained, control, ours.cells, ours.share_hidden, ablation), ""
+    recovered = [Recovered(found[name].recovered[ablation], found[name].interval[ablation]) for name in saes]
+    return Splice(*recovered, fair.best.kind, ours.cells, ours.share_hidden, ablation), ""
 
 
 def _fit_elsewhere(bench: Workbench, source: str, untrained: SparseAutoencoder) -> Elsewhere:

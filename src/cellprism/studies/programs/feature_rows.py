@@ -6,9 +6,12 @@ from cellprism.report.context import Context
 from cellprism.report.figure import percent, small_text
 from cellprism.report.frames import ordered, records, where
 from cellprism.report.section import Cell, LongTable
-from cellprism.studies.programs.tables import Programs
+from cellprism.studies.programs.tables import Programs, signed_term
 
-HEADER = ("Feature", "Top genes", "Best program", "q", "Programs", "Strongest in", "Between types")
+HEADER = (
+    "Feature", "Top genes", "Best program", "q", "Programs", "Sign", "Strongest in", "Its genes high in", "low in",
+    "Between types",
+)  # fmt: skip
 
 
 def feature_rows(found: Programs, context: Context) -> LongTable:
@@ -24,10 +27,13 @@ def feature_rows(found: Programs, context: Context) -> LongTable:
             (
                 Cell(str(row.feature)),
                 Cell(", ".join(g.strip() for g in str(row.top_genes).split(","))),
-                Cell(str(row.best_term) if row.best_padj < alpha else "–"),
+                Cell(signed_term(str(row.best_term), str(row.sign)) if row.best_padj < alpha else "–"),
                 Cell(small_text(row.best_padj), float(row.best_padj)),
                 Cell(str(row.n_terms)),
+                Cell(_sign(str(row.sign), float(row.own_genes_r)), float(row.own_genes_r)),
                 Cell(str(row.top_cell_type) or "–"),
+                Cell(str(row.high_in) or "–"),
+                Cell(str(row.low_in) or "–"),
                 Cell(percent(share) if has_types else "–", share),
                 Cell(percent(row.firing_rate, 2 if row.firing_rate < 0.01 else 1), float(row.firing_rate)),
                 Cell(str(row.set_size)),
@@ -40,12 +46,18 @@ def feature_rows(found: Programs, context: Context) -> LongTable:
     )
 
 
+def _sign(sign: str, r: float) -> str:
+    return f"{sign or '–'} ({r:+.2f})".replace("-", "−")
+
+
 def _lead(found: Programs, context: Context) -> str:
     lead = (
         "Features that fire at least once, the most certain programs first. q is corrected over all programs "
         f"({found.rates['family']}); how often lists made by chance pass the same test stands in the figure of "
-        "annotated rates. “Between types” is the share of a feature's variance between cells that lies between cell "
-        "types"
+        "annotated rates. “Sign” says whether the feature is strong in cells in which its own genes are high or low, "
+        "with the correlation over cells; a program whose genes are low where the feature is strong is named “low: …”. "
+        "“Strongest in” is where the feature is, “high in” and “low in” where its genes are. “Between types” is the "
+        "share of a feature's variance between cells that lies between cell types"
     )
     if found.specificity is not None:
         lead += f"; shuffled labels stay below {100 * found.specificity.chance_share:.1f} % for 95 % of features"

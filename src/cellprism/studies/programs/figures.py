@@ -20,7 +20,7 @@ from cellprism.report.figure import (
     wrapped,
 )
 from cellprism.report.frames import numbers, ordered, records, texts, where
-from cellprism.studies.programs.tables import Programs
+from cellprism.studies.programs.tables import Programs, signed_term
 
 MAP_PROGRAMS = 7  # as many colours as can be told apart
 HEAT_ROWS = 24
@@ -106,8 +106,8 @@ def program_heatmap(found: Programs, files: tuple[str, ...]) -> Figure | None:
         margin={"r": 8, "t": 90, "b": 12},
     )
     strongest = [
-        (f"{t} (feature {f})", p, f"{v.max():+.2f}")
-        for t, f, p, v in zip(chosen["best_term"], chosen["feature"], peaks, values, strict=True)
+        (f"{signed_term(t, s)} (feature {f})", p, f"{v.max():+.2f}")
+        for t, s, f, p, v in zip(chosen["best_term"], chosen["sign"], chosen["feature"], peaks, values, strict=True)
     ][::-1]
     return Figure(
         "program-heatmap",
@@ -115,7 +115,8 @@ def program_heatmap(found: Programs, files: tuple[str, ...]) -> Figure | None:
         plot,
         "One row per program: among the features that match it, the one that differs most between cell "
         "types. Blue: the feature is stronger in that cell type than in the average cell; vermilion: "
-        "weaker; pale: the same. The unit is the standard deviation between cells. Pointing at a field also "
+        "weaker; pale: the same. “low: …” is a feature that is strong where the "
+        "program's genes are low. The unit is the standard deviation between cells. Pointing at a field also "
         "gives the range that shuffled labels would show there.",
         f"Heat map of {len(chosen)} programs by {len(types)} cell types. "
         + "; ".join(f"{t} peaks in {p}" for t, p, _ in strongest[:6]),
@@ -128,7 +129,8 @@ def program_heatmap(found: Programs, files: tuple[str, ...]) -> Figure | None:
 
 def _heat(values: np.ndarray, chosen: pd.DataFrame, types: list[str], counts: list[int]) -> go.Heatmap:
     """One row per chosen feature, one column per cell type; ``counts`` are cells per type."""
-    names = zip(texts(chosen, "best_term"), texts(chosen, "feature"), strict=True)
+    signed = map(signed_term, texts(chosen, "best_term"), texts(chosen, "sign"))
+    names = zip(signed, texts(chosen, "feature"), strict=True)
     hover = [
         [
             [plain(t), joined(str(row.top_genes).split(",")[:8], 4), f"±{1.96 / np.sqrt(n):.2f}", n]
@@ -159,7 +161,7 @@ def _points(
         [
             int(r.feature),
             genes,
-            plain(r.best_term) if r.n_terms else "–",
+            plain(signed_term(r.best_term, r.sign)) if r.n_terms else "–",
             small(r.best_padj),
             percent(r.firing_rate),
             plain(r.top_cell_type),

@@ -14,6 +14,10 @@ from cellprism.studies.programs.rates import rate_figure
 from cellprism.studies.programs.tables import FEATURES, RATES, SPECIFICITY, TYPES, Programs
 
 RATE = "annotated-against-"
+OWN_LISTS = {id for name, (id, _) in CONTROLS.items() if not name.endswith(("genes each", "genes by correlation"))}
+"""Claims about the features' own lists; others are about lists of a fixed length."""
+
+NO_EVIDENCE = "so matching a program is by itself no evidence that a feature adds anything"
 
 
 def section(found: Programs | None, claims: Sequence[Claim], context: Context) -> Section:
@@ -37,7 +41,7 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         "Each list of genes is then compared with known programs, and so are lists that nobody learned.",
         rows,
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
-        keys=key_numbers(claims, RATE, "of features match a known gene program"),
+        keys=key_numbers([c for c in claims if c.id in OWN_LISTS], RATE, "of features match a known gene program"),
         summary=_summary(claims),
         can=["Show which gene programs this model separates on these cells, and in which cell types they are strong."]
         if found
@@ -47,18 +51,24 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
 
 
 def _summary(claims: Sequence[Claim]) -> str:
-    """The annotated rate against popularity, co-expression and the hardest control."""
+    """The annotated rate against popularity, an untrained autoencoder and the hardest control; then beside
+    co-expression modules, where lists are made by one rule."""
     by_id = {claim.id: claim for claim in claims}
-    compared = [claim for id, claim in by_id.items() if RATE in id and claim.null]
+    compared = [claim for id, claim in by_id.items() if id in OWN_LISTS and claim.null]
     if not compared:
         return ""
-    most = hardest(compared)
-    named = [by_id.get(RATE + "popularity"), by_id.get(RATE + "coexpression"), most]
+    most, modules = hardest(compared), by_id.get(RATE + "coexpression-20")
+    named = [by_id.get(RATE + "popularity"), by_id.get(RATE + "untrained"), most]
     shown = {claim.id: claim for claim in named if claim is not None}.values()
     controls = [f"{c.show(c.null.value)} of {c.null.name.split(' (')[0]}" for c in shown if c.null]
     start = f"{most.show(most.value)} of its features match a known gene program, against {listing(controls)}"
-    if most.verdict == "above chance":
-        return f"{start}: more than any of these explains."
-    if most.verdict == "below chance" and most.id == RATE + "coexpression":
+    beyond = most.verdict == "above chance"
+    said = "more than any of these explains" if beyond else NO_EVIDENCE
+    start = f"{start}{': ' if beyond else ', '}{said}."
+    if modules is None or modules.null is None:
+        return start
+    ours, theirs = modules.show(modules.value), modules.show(modules.null.value)
+    start += f" By correlation over cells, 20 genes each, {ours} of features do, {theirs} of co-expression modules"
+    if modules.verdict == "below chance":
         return f"{start}: genes that merely vary together match programs more often than features do."
-    return f"{start}, so matching a program is by itself no evidence that a feature adds anything."
+    return f"{start}." if modules.verdict == "above chance" else f"{start}, {NO_EVIDENCE}."

@@ -10,10 +10,8 @@ from cellprism.report import theme
 from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain, wrapped
 from cellprism.report.published import NUMBERS
 
-LABELS = {
+OWN = {
     "features": "SAE features",
-    "features, 20 genes each": "SAE features, top 20 genes",
-    "features, 50 genes each": "SAE features, top 50 genes",
     "untrained": "untrained SAE (E4)",
     "neurons": "raw neurons, tails apart (E8)",
     "neurons, gene means removed": "raw neurons, gene means removed (E8)",
@@ -22,14 +20,20 @@ LABELS = {
     "gene_use": "lists reusing genes as often (E1)",
     "coexpression": "co-expression modules (E3)",
 }
-"""Words for the rows of rates.json; a row of another name is shown under that name."""
+"""Words for the rows of rates.json, before what is said of a fixed length; a row of another name is shown under it."""
+RULES = {" genes each": "top {} genes", " genes by correlation": "top {} by correlation"}
 
 PUBLISHED = {"features": "annotated-features", "neurons": "annotated-neurons"}
 
 
 def label_of(row: dict[str, Any]) -> str:
     """What a row of rates.json is called on the page."""
-    return LABELS.get(row["name"], str(row["name"]))
+    name = str(row["name"])
+    for rule, words in RULES.items():
+        if name.endswith(rule):
+            start, _, size = name.removesuffix(rule).rpartition(", ")
+            return f"{OWN.get(start, start)}, {words.format(size)}"
+    return OWN.get(name, name)
 
 
 def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple[str, ...]) -> Figure:
@@ -40,7 +44,7 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
         "ours": ("SAE features", theme.OURS, "circle"),
         "variant": ("SAE features, lists of fixed length", theme.OURS, "circle-open"),
         "control": ("controls", theme.CONTROL, "square"),
-        "other size": ("controls with longer or shorter lists", theme.CONTROL, "square-open"),
+        "other size": ("controls with other lists", theme.CONTROL, "square-open"),
     }
     kinds = [_kind(row) for row in rows]
     traces = [
@@ -69,9 +73,10 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
         "are controls, put through the same test: random lists of the same sizes, lists drawn by how often "
         "genes appear in programs, groups of genes that merely rise and fall together in the raw counts, an "
         "untrained autoencoder, the model's own neurons. Bars hold 95 % of replicates. Only what lies to "
-        "the right of a control goes beyond it. Hollow squares have lists of another length and can not be "
-        "compared: long lists match more easily. Diamonds are published values from another model and "
-        "can not be compared as equals either.",
+        "the right of a control goes beyond it. Hollow marks have lists of another length or made by another rule: "
+        "long lists match more easily, and lists by correlation over cells more easily than lists by where a feature "
+        "fires. Compare those of one length and rule with each other. Diamonds are published values from another "
+        "model and can not be compared as equals either.",
         "Dot plot of the share of gene lists that match a program: "
         + "; ".join(f"{label_of(r)} {percent(r['rate'])}" for r in reversed(rows)),
         files,

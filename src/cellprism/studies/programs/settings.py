@@ -22,11 +22,15 @@ class ProgramsSettings:
     alpha: float = 0.05
     """A term counts at a corrected p-value below this."""
     replicates: int = 100
-    """Families of random lists for each null."""
+    """Families of random lists for each null; fewer than 39 allow no verdict."""
+    draws: int = 39
+    """Dictionaries that nobody trained, of each kind, beside which features tell cell types apart; fewer than 39 allow
+    no verdict."""
 
     def __post_init__(self):
         check(self.gene_filter in FILTERS, "gene_filter", self.gene_filter, f"one of {', '.join(FILTERS)}")
         check(self.family in FAMILIES, "family", self.family, f"one of {', '.join(FAMILIES)}")
         check(self.min_term_size >= 1, "min_term_size", self.min_term_size, "a whole number of at least 1")
         check(0 < self.alpha < 1, "alpha", self.alpha, "a number between 0 and 1, such as 0.05")
+        check(self.draws >= 1, "draws", self.draws, "a whole number of at least 1")
         check(self.replicates >= 1, "replicates", self.replicates, "a whole number of at least 1")

@@ -3,6 +3,8 @@ give.
 
 - The F test is scikit-learn's, Benjamini-Hochberg is scipy's; here they are only turned into a share of
   variance.
+- Features of one autoencoder depend on each other, so how many of them pass together is no binomial: labels are
+  permuted among cells with the features kept together, and the share that passes is counted anew.
 - Cells are the unit of inference: the answer is about these cells of this donor, not about donors.
 - Features are taken some hundred at a time, so that a sparse matrix of many cells is never dense as a whole.
 """
@@ -14,11 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from jaxtyping import Float
 from scipy.stats import f as f_distribution
 from scipy.stats import false_discovery_control
 from sklearn.feature_selection import f_classif
 
 BLOCK = 256  # features that are dense at a time
+PERMUTATIONS = 199
+AT_ONCE = 1 << 22  # labels that are dealt out at a time
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,34 @@ def between_types(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) ->
     limit = float(f_distribution.isf(0.05, between, within))
     chance = limit * between / (limit * between + within)
     return Specificity(np.concatenate(shares), false_discovery_control(np.concatenate(ps)), chance)
+
+
+def shuffled_shares_apart(
+    activation: sp.csr_matrix | np.ndarray, labels: np.ndarray, limit: float, permutations: int, seed: int
+) -> Float[np.ndarray, " permutation"]:
+    """Share of the features whose variance between types exceeds ``limit``, under permuted labels.
+
+    Each permutation is one and the same for all features. Formula: sum_t S_t^2 / n_t over sum_c x_c^2, with S_t the sum
+    of the centred activation over the cells that were dealt the label t of n_t. ``activation`` is [cell feature],
+    ``labels`` [cell]; features that do not vary never exceed the limit.
+    """
+    rng = np.random.default_rng([seed, 17])
+    _, code, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    n, kinds = len(code), len(sizes)
+    passed = np.zeros(permutations)
+    some = max(1, AT_ONCE // n)
+    for start in range(0, permutations, some):
+        count = min(some, permutations - start)
+        rows = np.concatenate([kinds * i + rng.permutation(code) for i in range(count)])
+        places = (rows, np.tile(np.arange(n), count))
+        dealt = sp.csr_matrix((np.ones(len(rows), dtype=np.float32), places), shape=(kinds * count, n))
+        for x in _blocks(activation):
+            centred = (x - x.mean(axis=0)).astype(np.float32)
+            sums = (dealt @ centred).astype(np.float64).reshape(count, kinds, -1)
+            between = np.einsum("pkf,k->pf", sums**2, 1 / sizes)
+            whole = np.where(np.ptp(x, axis=0) > 0, np.square(centred, dtype=np.float64).sum(axis=0), np.inf)
+            passed[start : start + count] += (between > limit * whole).sum(axis=1)
+    return passed / activation.shape[1]
 
 
 def type_contrast(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) -> pd.DataFrame:

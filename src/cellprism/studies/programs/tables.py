@@ -28,10 +28,10 @@ GENES, CELLS = "genes.h5ad", "cells.h5ad"
 FEATURES, LISTS, ENRICHMENT, NULLS, TYPES = (
     "features.parquet", "lists.parquet", "enrichment.parquet", "nulls.parquet", "types.parquet"
 )  # fmt: skip
-RATES, SPECIFICITY, SOURCES = "rates.json", "types.json", "sources.json"
+RATES, SPECIFICITY, EXCESS, SOURCES = "rates.json", "types.json", "types_beside.json", "sources.json"
 FEATURE_COLUMNS = [
     "feature", "firing_rate", "participation_ratio", "set_size", "top_genes", "best_term", "best_padj", "n_terms",
-    "gene_share", "state_share", "top_cell_type", "type_share", "type_padj",
+    "gene_share", "state_share", "top_cell_type", "type_share", "type_padj", "own_genes_r", "sign", "high_in", "low_in",
 ]  # fmt: skip
 RATE_FIELDS = [
     "name", "rate", "interval", "replicates", "n_lists", "mean_set_size", "distinct_terms", "against", "comparable",
@@ -51,12 +51,45 @@ class TypeSpecificity:
     """Features that fire."""
     share_apart: float
     """Of these, those that exceed it."""
-    interval: Interval
-    """Its 95 % interval."""
     null: float
-    """The share that shuffled labels give."""
+    """The mean share that permuted labels give, the features kept together."""
     null_interval: Interval
     """Where 95 % of such shares lie."""
+    p: float
+    """Two-sided p-value of ``share_apart`` among them."""
+    permutations: int
+    """How many."""
+
+
+@dataclass(frozen=True)
+class TypeExcess:
+    """The share of firing features that tell types apart, beside directions that nothing learned, on some cells.
+
+    Cells of a type lie near each other in the counts already, so any direction of the inner state tells types apart to
+    some degree."""
+
+    cells: int
+    """Labelled cells, and ``tokens`` of each at most, on which all are compared."""
+    tokens: int
+    share_apart: float
+    """The autoencoder's."""
+    rows: list["TypeControl"]
+    hardest: int
+    """The row with the largest mean."""
+
+
+@dataclass(frozen=True)
+class TypeControl:
+    """A control dictionary drawn again and again."""
+
+    name: str
+    share_apart: float
+    """Its mean."""
+    interval: Interval
+    """Where 95 % of draws lie."""
+    p: float
+    """Two-sided p-value of the autoencoder's share among the draws."""
+    draws: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +107,11 @@ class Programs:
     without labels."""
     specificity: TypeSpecificity | None
     """None where there are no labels."""
+    excess: TypeExcess | None
+    """None where there are no labels, or too few cells with one."""
     rates: dict[str, Any]
-    """rows [RATE_FIELDS, and for random lists excess, excess_interval and p_value], and OTHER_RATES."""
+    """rows [RATE_FIELDS, for random lists excess, excess_interval and p_value (two-sided), for others
+    independent_lists], and OTHER_RATES."""
     sources: dict[str, str]
     """Term -> where it comes from."""
     matrices: tuple[AnnData, AnnData] | None = None
@@ -95,6 +131,8 @@ def write(folder: Path, found: Programs) -> list[Path]:
     files = [folder / name for name in (*tables, RATES, SOURCES)]
     if found.specificity is not None:
         files.append(write_record(folder / SPECIFICITY, found.specificity))
+    if found.excess is not None:
+        files.append(write_record(folder / EXCESS, found.excess))
     if found.matrices is not None:
         for name, data in zip((GENES, CELLS), found.matrices, strict=True):
             write_h5ad(folder / name, data)
@@ -113,7 +151,7 @@ def read(folder: Path) -> Programs:
         raise DamagedError(
             f"{folder / TYPES} has {len(types)} features, {FEATURES} {len(features)}; rerun the step that wrote them"
         )
-    specificity = folder / SPECIFICITY
+    specificity, excess = folder / SPECIFICITY, folder / EXCESS
     return Programs(
         features=features,
         lists=read_columns(folder / LISTS, ["feature", "rank", "gene"]),
@@ -121,6 +159,7 @@ def read(folder: Path) -> Programs:
         nulls=read_columns(folder / NULLS, ["null", "measure"]),
         types=types,
         specificity=read_record(TypeSpecificity, specificity) if specificity.is_file() else None,
+        excess=read_record(TypeExcess, excess) if excess.is_file() else None,
         rates=rates,
         sources=read_object(folder / SOURCES, ()),
     )
@@ -135,3 +174,8 @@ def lists_of(found: Programs) -> dict[str, tuple[str, ...]]:
     """The gene list of each feature that fires, by the feature's number as text."""
     ordered = found.lists.sort_values(["feature", "rank"], kind="stable")
     return {str(feature): tuple(rows["gene"]) for feature, rows in ordered.groupby("feature", sort=False)}
+
+
+def signed_term(term: str, sign: str) -> str:
+    """A program's name for a feature: one that is strong where its genes are low says so."""
+    return f"low: {term}" if term and sign == "low" else term

@@ -6,6 +6,8 @@
   feature fires, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
   and the model's neurons get lists by the same rule from their own tables.
+- The rule decides the rate more than what made the features: co-expression modules, which are lists by correlation over
+  cells, stand beside features whose lists are made by that rule too.
 """
 
 from typing import Any, cast
@@ -14,24 +16,34 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from scipy.stats import binom, binomtest
 
+from cellprism.enrich.correlated import correlated_lists
+from cellprism.enrich.dependence import independent_lists, wilson
 from cellprism.enrich.gene_sets import background_genes, gene_sets
 from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
 from cellprism.enrich.nulls import NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
+from cellprism.enrich.signs import signs
 from cellprism.features.baselines import neuron_genes, untrained_sae
-from cellprism.features.collect import feature_genes, feature_statistics
+from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.report.verdict import permutation_p
 from cellprism.studies.programs.settings import ProgramsSettings
-from cellprism.studies.programs.specificity import Specificity, between_types, type_contrast
+from cellprism.studies.programs.specificity import (
+    PERMUTATIONS,
+    Specificity,
+    between_types,
+    shuffled_shares_apart,
+    type_contrast,
+)
 from cellprism.studies.programs.tables import Programs, TypeSpecificity
+from cellprism.studies.programs.types_beside import types_beside
 from cellprism.studies.workbench import Workbench
 
 TOP_GENES = 20
 FIXED_SIZES = (20, 50)
 SAME_SIZE = 0.5  # lists are compared where they are at most this much longer or shorter, as a share
-LEVEL = 0.05  # of each feature's test between types
+BY_TOKEN, BY_CELL = "{} genes each", "{} genes by correlation"  # how lists of a fixed length are made
 Lists = dict[str, tuple[str, ...]]
 
 
@@ -51,23 +63,28 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
         )  # fmt: skip
     rows = [rate_row("features", lists, table, settings.alpha), *_null_rows(nulls)]
     with bench.bar("controls: untrained autoencoder, neurons", None):
-        controls = _controls(bench, tokens)
+        untrained = feature_statistics(
+            bench.model, untrained_sae(bench.sae, bench.config.seed), cells, bench.config.layer, tokens=tokens
+        )
+        controls = {"untrained": untrained.genes, **_neurons(bench, tokens)}
     for name, control in controls.items():
-        theirs = firing_lists(control, background)
-        rows.append(rate_row(name, theirs, tested(theirs, bench, settings, background), settings.alpha))
+        rows.append(_scored(name, firing_lists(control, background), bench, settings, background))
     for size in FIXED_SIZES:  # lists of one length can be compared whatever the participation ratios are
-        for name, F in (("features", found.genes), ("neurons", controls["neurons"])):
-            fixed = firing_lists(F, background, size)
-            row = f"{name}, {size} genes each"
-            rows.append(rate_row(row, fixed, tested(fixed, bench, settings, background), settings.alpha))
-    features, specificity, types = feature_table(found.genes, found.cells, lists, table, settings.alpha)
+        rows += _of_size(size, {"features": found.genes, **controls}, bench, settings, background)
+        rows += _by_correlation(size, {"features": found, "untrained": untrained}, bench, settings, background)
+    features, specificity, types = feature_table(
+        found.genes, found.cells, cells, lists, table, settings.alpha, bench.config.seed
+    )
+    with bench.bar("directions that nobody trained, between types", None):
+        excess = types_beside(tokens, bench.sae, cells, settings.draws, bench.config.seed)
+    rows = compared(rows, by_cell=not tokens.are_genes)
     counted = table.attrs["cellprism"]
     used = sorted(set(table["term"]))
     collection = bench.collection(settings.collection)
     return Programs(
-        features, list_table(lists), table, nulls.summary, types, specificity,
+        features, list_table(lists), table, nulls.summary, types, specificity, excess,
         rates={
-            "rows": compared(rows), "hardest_control": hardest_control(compared(rows)), "family": settings.family,
+            "rows": rows, "hardest_control": hardest_control(rows), "family": settings.family,
             "alpha": settings.alpha, "collection": collection.name, "n_terms": counted["terms_tested"],
             "background_size": len(background), "gene_filter": settings.gene_filter,
             "outside_background": {k: counted[k] for k in ("list_genes_outside", "term_genes_outside")},
@@ -78,14 +95,17 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     )  # fmt: skip
 
 
-def compared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def compared(rows: list[dict[str, Any]], by_cell: bool = False) -> list[dict[str, Any]]:
     """The rows, each with the row of features that it is compared with: that of the same list rule. It is a fair
-    comparison where lists are about equally long, since long lists match more easily."""
+    comparison where lists are about equally long, since long lists match more easily, and made alike: the features' own
+    lists are by correlation over cells, as co-expression modules are, only where ``by_cell``."""
     features = {_rule(row): row for row in rows if row["name"].startswith("features")}
-    return [
-        {**row, "against": features[_rule(row)]["name"], "comparable": _as_long(row, features[_rule(row)])}
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        ours = features[_rule(row)]
+        alike = by_cell or row["name"] != "coexpression"
+        found.append({**row, "against": ours["name"], "comparable": alike and _as_long(row, ours)})
+    return found
 
 
 def hardest_control(rows: list[dict[str, Any]]) -> str | None:
@@ -96,8 +116,8 @@ def hardest_control(rows: list[dict[str, Any]]) -> str | None:
 
 def _rule(row: dict[str, Any]) -> str:
     """How the lists of a row are made: after the comma of its name where they have a fixed length."""
-    _, _, rule = row["name"].partition(", ")
-    return rule if rule.endswith("genes each") else ""
+    _, _, rule = row["name"].rpartition(", ")
+    return rule if rule.endswith(("genes each", "genes by correlation")) else ""
 
 
 def _as_long(row: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -133,50 +153,86 @@ def tested(lists: Lists, bench: Workbench, settings: ProgramsSettings, backgroun
 
 
 def rate_row(name: str, lists: Lists, table: pd.DataFrame, alpha: float) -> dict[str, Any]:
-    """Annotated rate with its Wilson interval over lists, and how many different terms stand behind it."""
-    rate = annotated_rate(table, len(lists), alpha)
-    interval = binomtest(round(rate * len(lists)), len(lists)).proportion_ci(method="wilson")
+    """Annotated rate with its interval, like lists counted once, and how many different terms stand behind it."""
+    rate, worth = annotated_rate(table, len(lists), alpha), independent_lists(lists)
     sizes = [len(genes) for genes in lists.values()]
     return {
-        "name": name, "rate": rate, "interval": [float(interval.low), float(interval.high)], "replicates": 1,
-        "n_lists": len(lists), "mean_set_size": sum(sizes) / len(sizes),
+        "name": name, "rate": rate, "interval": list(wilson(rate, worth)), "replicates": 1,
+        "n_lists": len(lists), "independent_lists": worth, "mean_set_size": sum(sizes) / len(sizes),
         "distinct_terms": int(table.loc[table["padj"] < alpha, "term"].nunique()),
     }  # fmt: skip
 
 
-def _null_rows(nulls: NullRates) -> list[dict[str, Any]]:
+def _scored(
+    name: str, lists: Lists, bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
+) -> dict[str, Any]:
+    return rate_row(name, lists, tested(lists, bench, settings, background), settings.alpha)
+
+
+def _of_size(
+    size: int, tables: dict[str, AnnData], bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Features and controls with lists of one length, by the genes at which they are strong."""
+    rule = BY_TOKEN.format(size)
+    lists = {name: firing_lists(F, background, size) for name, F in tables.items()}
+    return [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items()]
+
+
+def _by_correlation(
+    size: int,
+    found: dict[str, FeatureStatistics],
+    bench: Workbench,
+    settings: ProgramsSettings,
+    background: tuple[str, ...],
+) -> list[dict[str, Any]]:
+    """Autoencoders and co-expression modules with as many lists of one length, all by correlation over cells."""
+    rule, cells = BY_CELL.format(size), bench.cells
+    lists = {
+        name: {n: genes for n, genes in correlated_lists(one.cells, cells, background, size).items() if genes}
+        for name, one in found.items()
+    }
+    rows = [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items() if some]
+    if not lists["features"]:
+        return []
+    modules = null_rates(
+        lists["features"], bench.collection(settings.collection), background, cells, nulls=("coexpression",),
+        replicates=settings.replicates, seed=bench.config.seed, family=settings.family, alpha=settings.alpha,
+        min_term_size=settings.min_term_size,
+    )  # fmt: skip
+    return [*rows, *_null_rows(modules, f", {rule}")]
+
+
+def _null_rows(nulls: NullRates, rule: str = "") -> list[dict[str, Any]]:
     by_null = nulls.summary.pivot(index="null", columns="measure")
     rates = nulls.summary[nulls.summary["measure"] == "annotated_rate"]
+    drawn = {str(null): rows["annotated_rate"].to_numpy() for null, rows in nulls.replicates.groupby("null")}
     return [
         {
-            "name": row["null"], "rate": row["mean"], "interval": [row["low"], row["high"]],
+            "name": row["null"] + rule, "rate": row["mean"], "interval": [row["low"], row["high"]],
             "replicates": int(row["replicates"]), "n_lists": int(row["n_lists"]),
             "mean_set_size": float(row["mean_set_size"]),
             "distinct_terms": float(by_null.loc[row["null"], ("mean", "distinct_terms")]),
             "excess": row["excess"], "excess_interval": [row["excess_low"], row["excess_high"]],
-            "p_value": row["p_value"],
+            "p_value": permutation_p(row["observed"], drawn[row["null"]]),
         }
         for _, row in rates.iterrows()
     ]  # fmt: skip
 
 
-def _controls(bench: Workbench, tokens: CellTokens) -> dict[str, AnnData]:
-    """Feature x gene tables of what learned nothing (E4) and of the raw neurons, tails apart (E8)."""
+def _neurons(bench: Workbench, tokens: CellTokens) -> dict[str, AnnData]:
+    """Tables of the raw neurons, tails apart (E8)."""
     model, cells, layer = bench.model, bench.cells, bench.config.layer
-    controls = {
-        "untrained": feature_genes(model, untrained_sae(bench.sae, bench.config.seed), cells, layer, tokens=tokens),
-        "neurons": neuron_genes(model, cells, layer, tokens=tokens),
-    }
+    controls = {"neurons": neuron_genes(model, cells, layer, tokens=tokens)}
     if tokens.are_genes:
         controls["neurons, gene means removed"] = neuron_genes(model, cells, layer, sae=bench.sae, tokens=tokens)
     return controls
 
 
 def feature_table(
-    genes: AnnData, cells: AnnData, lists: Lists, table: pd.DataFrame, alpha: float
+    genes: AnnData, cells: AnnData, counts: AnnData, lists: Lists, table: pd.DataFrame, alpha: float, seed: int = 0
 ) -> tuple[pd.DataFrame, TypeSpecificity | None, pd.DataFrame]:
-    """One row a feature, in the order of ``genes``: firing, footprint, best program, best cell type; then how many
-    features tell types apart, and each feature's place among the types."""
+    """One row a feature, in the order of ``genes``: firing, footprint, best program, best cell type, sign; then how
+    many features tell types apart, and each feature's place among the types. ``counts`` are those of ``cells``."""
     names = list(genes.obs_names)
     obs = cast(pd.DataFrame, genes.obs)
     columns = obs[["firing_rate", "participation_ratio", "gene_share", "state_share"]].reset_index(drop=True)
@@ -190,8 +246,17 @@ def feature_table(
         "feature": [int(name) for name in names],
         "set_size": [len(lists.get(name, ())) for name in names],
         "top_genes": [", ".join(lists.get(name, ())[:TOP_GENES]) for name in names],
-    }), columns, labels, _cell_types(cells, names), pd.DataFrame(apart)], axis=1)  # fmt: skip
-    specificity = type_specificity(rows, *found) if found and (rows["firing_rate"] > 0).any() else None
+    }), columns, labels, _cell_types(cells, names), pd.DataFrame(apart), signs(cells, counts, lists, alpha)],
+        axis=1)  # fmt: skip
+    fires = (rows["firing_rate"] > 0).to_numpy()
+    specificity = None
+    if found and fires.any():
+        known = (cells.obs["cell_type"] != UNLABELLED).to_numpy()
+        shuffled = shuffled_shares_apart(
+            cells.X[known][:, fires], cells.obs["cell_type"].to_numpy(dtype=str)[known], found[0].chance, PERMUTATIONS,
+            seed,
+        )  # fmt: skip
+        specificity = type_specificity(rows, *found, shuffled)
     return rows, specificity, pd.concat([rows[["feature"]], types], axis=1)
 
 
@@ -206,15 +271,17 @@ def _types(cells: AnnData) -> tuple[tuple[Specificity, dict[str, int]] | None, p
     return (between_types(activation, labels), counts), type_contrast(activation, labels)
 
 
-def type_specificity(features: pd.DataFrame, found: Specificity, types: dict[str, int]) -> TypeSpecificity:
-    """How many of the features that fire exceed the share that shuffled labels exceed once in twenty."""
+def type_specificity(
+    features: pd.DataFrame, found: Specificity, types: dict[str, int], shuffled: np.ndarray
+) -> TypeSpecificity:
+    """How many of the features that fire exceed the share that one feature in twenty exceeds under shuffled labels;
+    ``shuffled`` is how many of them do so together, for each permutation of the labels."""
     fires = features[features["firing_rate"] > 0]
-    n, passed = len(fires), int((fires["type_share"] > found.chance).sum())
-    interval = binomtest(passed, n).proportion_ci(method="wilson")
-    low, high = binom.interval(0.95, n, LEVEL)
+    share = float((fires["type_share"] > found.chance).mean())
+    low, high = np.percentile(shuffled, [2.5, 97.5])
     return TypeSpecificity(
-        types, found.chance, n, passed / n, (float(interval.low), float(interval.high)), LEVEL,
-        (float(low) / n, float(high) / n),
+        types, found.chance, len(fires), share, float(np.mean(shuffled)), (float(low), float(high)),
+        permutation_p(share, shuffled), len(shuffled),
     )  # fmt: skip
 
 

@@ -1,0 +1,55 @@
+"""Gene lists by correlation over cells: the rule by which co-expression modules are made, for anything that cells have.
+
+Lists by mean activation at tokens and lists by correlation over cells match programs at very different rates whatever
+made the features, so that features stand beside co-expression modules only where both have lists by this rule.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+from jaxtyping import Float
+
+from cellprism.cells.expression import log1p_cp10k
+
+BLOCK = 256  # rows of lists at a time
+
+
+def correlated_lists(
+    activations: AnnData, counts: AnnData, background: Iterable[str], size: int
+) -> dict[str, tuple[str, ...]]:
+    """The genes with the highest correlation over cells with each feature's activation, strongest first.
+
+    Args:
+        activations: cells x features.
+        counts: the same cells, raw counts; correlated is log1p CP10k.
+        background: genes that may be in a list.
+        size: genes a list, fewer where fewer correlate positively.
+
+    Returns:
+        Feature name -> genes; features that do not vary between cells have none.
+    """
+    inside = np.flatnonzero(counts.var_names.isin(list(background)))
+    genes = counts.var_names[inside].to_numpy()
+    y = sp.csr_matrix(log1p_cp10k(counts)[:, inside])
+    mean, spread = _moments(y)
+    columns, found = sp.csc_matrix(activations.X, dtype=np.float64), {}
+    names: Sequence[str] = list(activations.var_names)
+    for start in range(0, len(names), BLOCK):
+        z = columns[:, start : start + BLOCK]
+        average, scale = _moments(z)
+        product = np.asarray((z.T @ y).todense()) / y.shape[0] - average[:, None] * mean
+        r = np.divide(product, scale[:, None] * spread, out=np.zeros_like(product), where=scale[:, None] * spread > 0)
+        ranked = np.argsort(-r, axis=1, kind="stable")[:, :size]
+        for name, row, order in zip(names[start : start + BLOCK], r, ranked, strict=True):
+            found[name] = tuple(genes[[i for i in order if row[i] > 0]].tolist())
+    return found
+
+
+def _moments(x: sp.spmatrix) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
+    """Mean and standard deviation of columns; what does not vary has none."""
+    mean = np.asarray(x.mean(axis=0)).ravel()
+    variance = np.asarray(x.power(2).mean(axis=0)).ravel() - mean**2
+    variance[variance <= 1e-12 * mean**2] = 0  # rounding
+    return mean, np.sqrt(np.maximum(variance, 0))
