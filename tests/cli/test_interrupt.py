@@ -26,6 +26,7 @@ def interrupted(words: list[str], when: Callable[[], bool]) -> int:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     watcher = threading.Thread(target=press)
     watcher.start()
     try:
@@ -33,6 +34,7 @@ def interrupted(words: list[str], when: Callable[[], bool]) -> int:
     finally:
         ended.set()
         watcher.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def is_held(run: Path) -> bool:
