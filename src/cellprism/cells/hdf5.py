@@ -154,7 +154,8 @@ def _declared(part: h5py.Dataset) -> int:
     return math.prod(int(n) for n in part.shape) * width
 
 
-def _bytes(n: float) -> str:
+def _bytes(count: int) -> str:
+    n = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if n < 1000:
             return f"{n:,.0f} {unit}"
