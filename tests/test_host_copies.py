@@ -14,6 +14,9 @@ ALLOWED = {
     # orders are drawn on the host; a store is on disk
     ("features/tokens/mixed_batches.py", "mixed"),
     ("features/tokens/stored_tokens.py", "_write"),
+    # controls are drawn on the host; cells whose genes are read in several passes
+    ("features/dictionaries.py", "control_dictionary"),
+    ("steering/site_cache.py", "of"),
     # tables, at their end
     ("features/baselines.py", "neuron_genes"),
     ("features/baselines.py", "table"),

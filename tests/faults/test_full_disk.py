@@ -10,6 +10,8 @@ import pytest
 
 from faults.training import STEPS, Child, assert_same, train
 
+pytestmark = pytest.mark.slow
+
 ALONE = ("unshare", "--map-root-user", "--mount")
 
 

@@ -28,6 +28,8 @@ from cellprism.sae.trainer import Trainer
 from sae.conftest import planted
 from sae.together import together
 
+pytestmark = pytest.mark.slow
+
 D, N, K, TOKENS, STEPS = 13, 41, 5, 101, 23
 OTHER_STOPPED = "CellprismError: another of the processes that train together has stopped; what it said tells why"
 HALVES, UNEQUAL = (51,), (7,)  # where a batch is cut into shares
@@ -278,8 +280,6 @@ with started():
 """
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_torchrun_stops_on_ctrl_c_and_goes_on(tmp_path, halves):
     script, folder = tmp_path / "train.py", tmp_path / "kept"
     script.write_text(TORCHRUN)

@@ -12,6 +12,8 @@ from cellprism.simulate.equal_sparsity import fit_at_l0, with_threshold
 from cellprism.simulate.leaderboard import Race, entries, leaderboard, recovered
 from cellprism.simulate.world import HiddenVariable
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, D, ATOMS = 2003, 13, 29
 
 

@@ -179,7 +179,7 @@ def test_a_record_that_no_run_writes_is_damaged_for_every_verb(content, copy, ca
 
 NO_SETTINGS = {
     "empty": b"", "text": b"words", "bytes": b"\xff\xfe\x00", "deep": b"a = " + b"[" * 100_000,
-    "deep keys": b"a." * 50_000 + b"a = 1", "digits": b"layer = " + b"9" * 9_999, "other": b"[[train]]\nk = 1",
+    "deep keys": b"a." * 3_000 + b"a = 1", "digits": b"layer = " + b"9" * 9_999, "other": b"[[train]]\nk = 1",
     "half": b"cells = ",
 }  # fmt: skip
 

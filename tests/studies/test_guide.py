@@ -55,6 +55,7 @@ def test_the_study_of_the_guide_shows_its_claim_on_the_page(installed, run):
     assert "depth/depth.json" in read_json(run / "run.json")["steps"]["depth"]["files"]
 
 
+@pytest.mark.slow
 def test_its_settings_have_help_and_are_checked(installed, run):
     help_text = cellprism(installed, "do", "depth", "--help").stdout
     assert "--shuffles" in help_text

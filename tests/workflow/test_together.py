@@ -12,6 +12,8 @@ from cellprism.store.atomic import read_json
 from cellprism.workflow.config import write_config
 from workflow.tiny import N_FEATURES, config_of
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = "import sys; from cellprism.cli.app import main; main(sys.argv[1:])"
 
 
@@ -26,8 +28,6 @@ def training(asked, folder) -> list[str]:
     return [*words, *(f"--set=train.{key}={value}" for key, value in asked["train"].items())]
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_two_processes_make_the_run_that_one_makes(asked, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
@@ -47,7 +47,6 @@ def test_two_processes_make_the_run_that_one_makes(asked, tmp_path):
     assert again.stderr.count("train: already done") == 1
 
 
-@pytest.mark.slow
 def test_a_whole_run_is_done_by_the_first_of_them(asked, tmp_path):
     program, settings = tmp_path / "program.py", tmp_path / "config.toml"
     program.write_text(PROGRAM)
@@ -58,8 +57,6 @@ def test_a_whole_run_is_done_by_the_first_of_them(asked, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_a_mistake_ends_all_processes(asked, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

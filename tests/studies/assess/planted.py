@@ -48,6 +48,7 @@ class Planted:
     name, revision, licence = "planted", "1", "none"
     n_layers, d_model, gene_table = 1, 1, TABLE
     tokens: Literal["genes"] = "genes"
+    trained_at: Literal["hidden"] = "hidden"
 
     def __init__(self, how: str, predicts: Any = "expression", card: Mapping[str, Any] | None = None):
         self.how, self.predicts, self.card = how, predicts, dict(card or {})

@@ -63,6 +63,7 @@ def test_many_more_atoms_than_dimensions_are_learned_beyond_every_fair_control(p
     assert "superposition" in words
 
 
+@pytest.mark.slow
 def test_a_stream_of_three_dimensions_needs_no_training_and_the_page_says_so(page):
     found = measured(flat, 6)
     fair, stream = found
