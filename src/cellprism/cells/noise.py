@@ -3,6 +3,8 @@
 What a measure finds there is what it finds without any difference between cells.
 """
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
@@ -27,7 +29,8 @@ def noise_cells(adata: AnnData, seed: int) -> AnnData:
     drawn = rng.poisson(total[:, None] * share)
     while (empty := drawn.sum(axis=1) == 0).any():  # a cell without counts is none: drawn again
         drawn[empty] = rng.poisson(total[empty, None] * share)
-    obs = adata.obs.copy()
+    obs: Any = adata.obs.copy()
     if TOTAL in obs:
         obs[TOTAL] = obs[TOTAL].to_numpy(np.float64) - total + drawn.sum(axis=1)
-    return AnnData(sp.csr_matrix(drawn, dtype=np.float32), obs=obs, var=adata.var.copy(), uns=dict(adata.uns))
+    var: Any = adata.var.copy()
+    return AnnData(sp.csr_matrix(drawn.astype(np.float32)), obs=obs, var=var, uns=dict(adata.uns))

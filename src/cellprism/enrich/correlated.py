@@ -5,6 +5,7 @@ made the features, so that features stand beside co-expression modules only wher
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,7 +38,7 @@ def correlated_lists(
     columns, found = sp.csc_matrix(activations.X, dtype=np.float64), {}
     names: Sequence[str] = list(activations.var_names)
     for start in range(0, len(names), BLOCK):
-        z = columns[:, start : start + BLOCK]
+        z: Any = columns[:, start : start + BLOCK]  # pyright: ignore[reportOptionalSubscript]
         average, scale = _moments(z)
         product = np.asarray((z.T @ y).todense()) / y.shape[0] - average[:, None] * mean
         r = np.divide(product, scale[:, None] * spread, out=np.zeros_like(product), where=scale[:, None] * spread > 0)
@@ -47,7 +48,7 @@ def correlated_lists(
     return found
 
 
-def _moments(x: sp.spmatrix) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
+def _moments(x: Any) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
     """Mean and standard deviation of columns; what does not vary has none."""
     mean = np.asarray(x.mean(axis=0)).ravel()
     variance = np.asarray(x.power(2).mean(axis=0)).ravel() - mean**2

@@ -103,7 +103,7 @@ def kind(subject: Subject) -> None:
         raise Fails(f"tokens is 'genes', and {int((gene < 0).sum())} present tokens are none")
     if model.tokens == "cells" and (batch.values.shape[1] != 1 or bool((gene >= 0).any())):
         raise Fails(f"tokens is 'cells', and a cell has {batch.values.shape[1]} tokens")
-    if model.trained_at == "hidden" and not isinstance(model, HidesGenes):
+    if model.trained_at == "hidden" and not isinstance(subject.model, HidesGenes):
         raise Fails("trained_at is 'hidden', and there is no mask(batch, hidden) to hide genes with")
     if model.trained_at == "hidden" and model.tokens == "cells":
         raise Fails("trained_at is 'hidden', and a cell read as a whole has no token to hide")

@@ -267,8 +267,8 @@ def _gap_summary(cache: SiteCache, parts: CellSplit, base: BaselineValues, sampl
     def agreement(predicted: Float[np.ndarray, "cell gene"] | None) -> dict[str, Any] | None:
         if predicted is None or not used.size:
             return None
-        sides = (TypeValues(predicted[cells][:, used], o) for cells, o in zip(rows, observed, strict=True))
-        return gap_agreement(*sides, *sampling)
+        one, two = (TypeValues(predicted[cells][:, used], o) for cells, o in zip(rows, observed, strict=True))
+        return gap_agreement(one, two, *sampling)
 
     return {"gaps": agreement(cache.baseline.values), "gaps_direct": agreement(cache.baseline.direct)}
 

@@ -79,7 +79,7 @@ def hidden_genes(
         }
         for name, predicted in predictions.items():
             errors.setdefault(name, []).append(((predicted - truth) ** 2).mean(axis=1))
-    per_cell = {name: np.mean(parts, axis=0, dtype=np.float64) for name, parts in errors.items()}
+    per_cell = {name: np.asarray(np.mean(parts, axis=0, dtype=np.float64)) for name, parts in errors.items()}
     draws = rng.integers(len(test), size=(DRAWS, len(test)))
     return HiddenGenes(
         methods=paired_errors(per_cell, draws),
@@ -93,7 +93,7 @@ def output_with(model: CellModel, cells: AnnData, hidden: Bool[np.ndarray, " gen
     """What the model predicts of every column of some cells when those marked are hidden."""
     assert isinstance(model, HidesGenes), "asked before"
     asked_for = torch.zeros(len(model.genes) + 1, dtype=torch.bool)  # the last stands for tokens that are no genes
-    asked_for[list(np.flatnonzero(np.isin(model.genes, cells.var_names[hidden])))] = True
+    asked_for[torch.from_numpy(np.flatnonzero(np.isin(model.genes, cells.var_names[hidden])))] = True
     said = []
     last = model.n_layers - 1
     for batch in model.batches(cells, size):

@@ -149,7 +149,11 @@ def contrast_of(recipe: Recipe, context: Context) -> Contrast:
 
 
 def _gaps(row: dict[str, Any] | None) -> Gaps | None:
-    return row and Gaps(_number(row["correlation"]), _span(row), _number(row["sign_right"]), int(row["genes"]))
+    return (
+        None
+        if row is None
+        else Gaps(_number(row["correlation"]), _span(row), _number(row["sign_right"]), int(row["genes"]))
+    )
 
 
 def _score(row: dict[str, Any]) -> Score:

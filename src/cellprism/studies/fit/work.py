@@ -10,7 +10,7 @@ from cellprism.cells.read import read_cells
 from cellprism.errors import ModelError
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.classes import fit_by_class
-from cellprism.features.dictionaries import KINDS, TokenSample, control_dictionary, with_centre
+from cellprism.features.dictionaries import TokenSample, control_dictionary, with_centre
 from cellprism.features.evaluate import evaluate_at
 from cellprism.features.splice import loss_recovered
 from cellprism.features.tokens.cell_tokens import CellTokens
@@ -93,7 +93,7 @@ def _splice(
     some, config = bench.some_cells(settings.cells), bench.config
     saes = {"trained": bench.sae, "untrained": untrained}
     if fair is not None:
-        kind = next(kind for kind in KINDS if kind == fair.best.kind)
+        kind: Any = fair.best.kind
         saes["fair"] = with_centre(control_dictionary(kind, atoms, bench.sae, config.seed), bench.sae)
     try:
         found = loss_recovered(bench.model, saes, some, config.layer, share=settings.hidden, seed=config.seed)
@@ -105,8 +105,10 @@ def _splice(
     numbers = [n for one in found.values() for n in (one.recovered[ablation], *one.interval[ablation])]
     if not np.isfinite(numbers).all():
         return None, "taking the site away makes predictions no worse, so there is no loss to recover"
-    recovered = [Recovered(found[name].recovered[ablation], found[name].interval[ablation]) for name in saes]
-    return Splice(*recovered, fair.best.kind, ours.cells, ours.share_hidden, ablation), ""
+    kept = {name: Recovered(one.recovered[ablation], one.interval[ablation]) for name, one in found.items()}
+    return Splice(
+        kept["trained"], kept["untrained"], kept["fair"], fair.best.kind, ours.cells, ours.share_hidden, ablation
+    ), ""
 
 
 def _fit_elsewhere(bench: Workbench, source: str, untrained: SparseAutoencoder) -> Elsewhere:

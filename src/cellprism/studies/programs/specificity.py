@@ -11,7 +11,7 @@ give.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,7 @@ def shuffled_shares_apart(
             between = np.einsum("pkf,k->pf", sums**2, 1 / sizes)
             whole = np.where(np.ptp(x, axis=0) > 0, np.square(centred, dtype=np.float64).sum(axis=0), np.inf)
             passed[start : start + count] += (between > limit * whole).sum(axis=1)
-    return passed / activation.shape[1]
+    return passed / cast(Any, activation.shape)[1]
 
 
 def type_contrast(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) -> pd.DataFrame:

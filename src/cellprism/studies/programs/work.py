@@ -213,7 +213,7 @@ def _null_rows(nulls: NullRates, rule: str = "") -> list[dict[str, Any]]:
             "mean_set_size": float(row["mean_set_size"]),
             "distinct_terms": float(by_null.loc[row["null"], ("mean", "distinct_terms")]),
             "excess": row["excess"], "excess_interval": [row["excess_low"], row["excess_high"]],
-            "p_value": permutation_p(row["observed"], drawn[row["null"]]),
+            "p_value": permutation_p(float(cast(Any, row["observed"])), drawn[str(row["null"])]),
         }
         for _, row in rates.iterrows()
     ]  # fmt: skip
@@ -253,8 +253,8 @@ def feature_table(
     if found and fires.any():
         known = (cells.obs["cell_type"] != UNLABELLED).to_numpy()
         shuffled = shuffled_shares_apart(
-            cells.X[known][:, fires], cells.obs["cell_type"].to_numpy(dtype=str)[known], found[0].chance, PERMUTATIONS,
-            seed,
+            sp.csr_matrix(cast(Any, cells.X))[known][:, fires], np.asarray(cells.obs["cell_type"], dtype=str)[known],
+            found[0].chance, PERMUTATIONS, seed,
         )  # fmt: skip
         specificity = type_specificity(rows, *found, shuffled)
     return rows, specificity, pd.concat([rows[["feature"]], types], axis=1)
