@@ -40,7 +40,7 @@ def correlated_lists(
     for start in range(0, len(names), BLOCK):
         z: Any = columns[:, start : start + BLOCK]  # pyright: ignore[reportOptionalSubscript]
         average, scale = _moments(z)
-        product = np.asarray((z.T @ y).todense()) / y.shape[0] - average[:, None] * mean
+        product = np.asarray((z.T @ y).todense()) / activations.n_obs - average[:, None] * mean
         r = np.divide(product, scale[:, None] * spread, out=np.zeros_like(product), where=scale[:, None] * spread > 0)
         ranked = np.argsort(-r, axis=1, kind="stable")[:, :size]
         for name, row, order in zip(names[start : start + BLOCK], r, ranked, strict=True):
