@@ -83,6 +83,7 @@ def test_is_bounded_and_does_not_depend_on_the_scale_of_either(z, expression, sc
     np.testing.assert_allclose(shift(z, scale * expression.astype(np.float64)), F, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_spread_by_chance_is_that_over_all_orders_of_the_cells():
     rng = np.random.default_rng(0)
     z, expression = rng.gamma(1.0, size=(7, 3)) * np.array([1, 1, -1]), rng.gamma(1.0, size=(7, 5))

@@ -153,6 +153,7 @@ def test_global_centring_takes_the_overall_mean_off_and_folds_it_into_the_biases
     torch.testing.assert_close(sae.b_dec, mean, rtol=1e-3, atol=1e-3)  # it has hardly learned, so this is the mean
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("centring", ["none", "group"])
 def test_a_transcoder_learns_one_layer_from_another(cells, centring):
     model = make_model(True)

@@ -160,6 +160,7 @@ def test_one_mean_for_all_is_folded_into_the_biases(batches, settings):
     assert plain.explained_variance > 0.2
 
 
+@pytest.mark.slow
 def test_a_transcoder_learns_a_linear_map_of_its_input():
     data = planted(6000, 31, 61, 3)
     generator = torch.Generator().manual_seed(1)

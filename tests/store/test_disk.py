@@ -65,6 +65,7 @@ def test_a_disk_that_is_full_or_read_only_is_one_message_and_nothing_is_left(dis
     assert left in ("left:", "left: sae"), "at most the folder"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"), [("size=100k", "make room and run the same"), ("ro", "choose a folder on a disk that can")]
 )

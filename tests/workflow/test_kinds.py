@@ -24,6 +24,8 @@ from cellprism.workflow.pipeline import continue_run, start_run
 from cellprism.workflow.publish import write_report
 from workflow.tiny import bar, config_of
 
+pytestmark = pytest.mark.slow
+
 N_GENES = 60
 WHOLE = ("train.centring=global", "train.epochs=3", "train.n_features=41", "train.k=3")
 

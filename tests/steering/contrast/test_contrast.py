@@ -152,6 +152,7 @@ def test_no_strength_leaves_the_bound():
     assert max(abs(s - 1) for s in found.strengths.values()) == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_shuffled_labels_give_uniform_p_values_where_the_types_do_not_differ():
     model = PlantedModel()
     effort = Effort(2, 3, 8, 4, 6.0)

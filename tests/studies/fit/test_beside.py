@@ -52,6 +52,7 @@ def with_numbers(page, found):
     return said[0], " ".join([drawn.lead, *(table.caption for table in drawn.tables)])
 
 
+@pytest.mark.slow
 def test_many_more_atoms_than_dimensions_are_learned_beyond_every_fair_control(page):
     found = measured(superposed, ACTIVE)
     fair, stream = found
