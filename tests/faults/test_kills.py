@@ -11,6 +11,8 @@ import pytest
 from cellprism.errors import RunError
 from faults.training import Child, assert_same, newest, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, unbroken):
     moments, kills, ended = random.Random(0), 0, ""

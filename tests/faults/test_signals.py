@@ -13,6 +13,8 @@ from cellprism.sae.fit import fit_saes
 from faults import training
 from faults.training import STEPS, Child, Numbered, jobs, newest
 
+pytestmark = pytest.mark.slow
+
 train = partial(training.train, only="batchtopk")  # it has a state beside the weights
 assert_same = partial(training.assert_same, only="batchtopk")
 
