@@ -9,7 +9,7 @@ FAST := -m "not slow"
 LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 HANGS_ON_IT := tests/sae/kernels tests/models/aido
 
-.PHONY: demo test check check-slow interop clean
+.PHONY: demo lint test check check-slow interop clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -18,11 +18,13 @@ demo: $(VENV)/.core
 test: $(VENV)/.test
 	$(PYTEST) $(FAST)
 
-check: $(VENV)/.dev
+lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks dev
 	$(BIN)/ruff format --check src tests benchmarks dev
-	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+check: lint
+	$(BIN)/pyright
 	$(PYTEST) $(FAST)
 	if grep -q avx512 /proc/cpuinfo; then $(LESSER) $(PYTEST) $(FAST) $(HANGS_ON_IT); fi
 
