@@ -36,7 +36,6 @@ ALLOWED = {
     ("steering/dose_cells.py", "read_dose_cells"),
     ("steering/intervene.py", "_before_and_after"),
     ("steering/site_cache.py", "predictions"),
-    ("steering/site_cache.py", "_prediction"),
     # names of genes, strengths of a recipe
     ("steering/model_output.py", "gene_columns"),
     ("steering/nulls.py", "random_recipe"),
