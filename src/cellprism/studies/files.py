@@ -10,6 +10,8 @@ import dacite
 import pandas as pd
 
 from cellprism.errors import DamagedError
+from cellprism.report.claims import Null
+from cellprism.report.verdict import Interval
 from cellprism.store.atomic import read_json, write_json
 from cellprism.store.tables import read_table
 
@@ -76,6 +78,21 @@ def read_h5ad(path: Path) -> anndata.AnnData:
 def subfolders(folder: Path) -> list[Path]:
     """Folders inside a folder, sorted, but for scratch; none where it is not there."""
     return sorted(f for f in folder.iterdir() if f.is_dir() and f.name[0] != ".") if folder.is_dir() else []
+
+
+def null_of(name: str, row: dict[str, Any]) -> Null:
+    """A control from its row {mean, low, high}, any of which may be null."""
+    return Null(name, number_of(row["mean"]), interval_of(row))
+
+
+def interval_of(row: dict[str, Any]) -> Interval | None:
+    """The interval of a row {low, high}; None where an end is null."""
+    return None if row["low"] is None or row["high"] is None else (float(row["low"]), float(row["high"]))
+
+
+def number_of(value: Any) -> float | None:
+    """A number from JSON, or None."""
+    return None if value is None else float(value)
 
 
 def _number(value: Any) -> Any:

@@ -10,6 +10,7 @@ from cellprism.report.context import Context, cells_of
 from cellprism.report.verdict import Interval
 from cellprism.report.words import Words
 from cellprism.studies.contrast.tables import Recipe
+from cellprism.studies.files import interval_of, null_of, number_of
 
 NULL_WORDS = {
     "shuffled_labels": "shuffled labels",
@@ -121,8 +122,8 @@ def contrast_of(recipe: Recipe, context: Context) -> Contrast:
             gene,
             float(row["gap"]),
             float(row["gap_fraction"]),
-            _span(row),
-            _drawn("random edits of equal norm", row["random"]),
+            interval_of(row),
+            null_of("random edits of equal norm", row["random"]),
         )
         for gene, row in summary["named"].items()
         if row["measured"] and row["gap_fraction"] is not None
@@ -152,24 +153,12 @@ def _gaps(row: dict[str, Any] | None) -> Gaps | None:
     return (
         None
         if row is None
-        else Gaps(_number(row["correlation"]), _span(row), _number(row["sign_right"]), int(row["genes"]))
+        else Gaps(number_of(row["correlation"]), interval_of(row), number_of(row["sign_right"]), int(row["genes"]))
     )
 
 
 def _score(row: dict[str, Any]) -> Score:
-    nulls = {name: _drawn(words, row[name]) for name, words in NULL_WORDS.items() if row.get(name)}
+    nulls = {name: null_of(words, row[name]) for name, words in NULL_WORDS.items() if row.get(name)}
     competitors = {name: float(row[name]) for name in COMPETITORS if row.get(name) is not None}
-    short = _number((row.get("shuffled_labels") or {}).get("observed"))
-    return Score(float(row["value"]), _span(row), nulls, competitors, short)
-
-
-def _drawn(name: str, null: dict[str, Any]) -> Null:
-    return Null(name, _number(null["mean"]), _span(null))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _span(row: dict[str, Any]) -> Interval | None:
-    return None if row["low"] is None or row["high"] is None else (float(row["low"]), float(row["high"]))
+    short = number_of((row.get("shuffled_labels") or {}).get("observed"))
+    return Score(float(row["value"]), interval_of(row), nulls, competitors, short)

@@ -7,8 +7,7 @@ import pandas as pd
 
 from cellprism.report.claims import Null
 from cellprism.report.frames import where
-from cellprism.report.verdict import Interval
-from cellprism.studies.files import require
+from cellprism.studies.files import null_of, number_of, require
 from cellprism.studies.steer.tables import JUDGED, SUMMARY, Experiment
 
 
@@ -103,8 +102,8 @@ def _steered(
         program=row["program"],
         judged_at=float(row["judged_at"]),
         response=response,
-        direct=_number(row["direct"]),
-        its_own=_drawn("random features on their own genes", own),
+        direct=number_of(row["direct"]),
+        its_own=null_of("random features on their own genes", own),
         held_out=_ranked(row.get("held_out"), place),
         antisymmetry=_ranked(row["antisymmetry"], place),
         edit_ratio=float(row["edit_ratio"]),
@@ -121,21 +120,9 @@ def _ranked(row: dict[str, Any] | None, place: str) -> Ranked | None:
     features, directions = row["random_feature"], row["random_direction"]
     return Ranked(
         value=float(row["value"]),
-        random_feature=_drawn("random features of equal firing and edit size", features),
-        random_direction=_drawn("random directions of equal norm", directions),
+        random_feature=null_of("random features of equal firing and edit size", features),
+        random_direction=null_of("random directions of equal norm", directions),
         p=features["p"],
         n=features["n"],
-        competitor=_number(row.get("difference_of_means")),
+        competitor=number_of(row.get("difference_of_means")),
     )
-
-
-def _drawn(name: str, null: dict[str, Any]) -> Null:
-    return Null(name, _number(null["mean"]), _span(null))
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _span(row: dict[str, Any]) -> Interval | None:
-    return None if row["low"] is None else (float(row["low"]), float(row["high"]))
