@@ -204,6 +204,21 @@ class ReadsSeveralLayers(Protocol):
 
 
 @runtime_checkable
+class ReadsSomeGenes(Protocol):
+    """A model that can leave out the output at tokens that nobody asks for, which makes its last block cheap."""
+
+    def resume_at(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"]
+    ) -> CellOutput:
+        """``resume``, of which only the expression at some tokens that are genes is wanted.
+
+        ``expression`` and ``token`` are those at ``tokens``, in their order; ``embedding`` is of these tokens alone.
+        For batches whose cells all have the same tokens.
+        """
+        ...
+
+
+@runtime_checkable
 class HidesGenes(Protocol):
     """A model that can be asked for genes it does not see: those that predict expression get a masked error.
 

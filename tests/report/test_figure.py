@@ -23,6 +23,8 @@ def test_every_figure_of_the_page_is_there(page):
         "genes-40",
         "axis-latent",
         "gap-latent",
+        "doses-latent",
+        "doses-expression",
         "axis-expression",
         "gap-expression",
         "both-scales",

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cellprism.report.verdict import FEWEST_DRAWS, VERDICTS, judge, judge_draws, not_significant, permutation_p
+from cellprism.equations.effects import permutation_p
+from cellprism.report.verdict import FEWEST_DRAWS, VERDICTS, judge, judge_draws, not_significant
 
 number = st.floats(-50, 50)
 width = st.floats(0, 20)
@@ -149,6 +150,8 @@ def test_ties_make_p_larger_never_smaller():
     p = np.array([permutation_p(row[0], row[1:]) for row in rng.binomial(4, 0.3, size=(2003, 100)).astype(float)])
     assert (p <= 0.05).mean() <= 0.06
     assert permutation_p(0.0, np.zeros(99)) == 1.0
+    assert np.isnan(permutation_p(np.nan, np.zeros(99)))
+    assert np.isnan(permutation_p(0.0, np.array([0.0, np.nan])))
     assert permutation_p(1.0, np.full(99, 1.0 + 1e-9)) == 1.0  # rounding is no difference
 
 

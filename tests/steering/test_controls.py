@@ -5,27 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from cellprism.steering.contrast.baselines import (
-    RANDOM_RECIPE,
-    SHARES,
-    _best_share,
-    _differences,
-    edit_norms,
-    try_baselines,
-)
-from cellprism.steering.contrast.contrast import ContrastSettings, contrast_read, read_contrast_cells
-from cellprism.steering.contrast.contrast_summary import score_summary
-from cellprism.steering.contrast.recipe_search import search
+from cellprism.steering.contrast.contrast import contrast_read, read_contrast_cells
+from cellprism.steering.contrast.recipe_search import measure, search
 from cellprism.steering.contrast.scores import score
+from cellprism.steering.contrast.trials import TestCells, _differences, _permuted, _random, edit_norms
 from cellprism.steering.dose import DoseSettings, _sweep, dose_sweep
 from cellprism.steering.dose_cells import read_dose_cells
-from cellprism.steering.nulls import moved_along
+from cellprism.steering.settings import ContrastSettings
 from cellprism.steering.site_cache import SiteCache
 from steering.planted import PlantedModel, planted_cells, planted_sae
 
-SETTINGS = ContrastSettings(
-    penalties=7, iterations=12, null_replicates=2, null_penalties=2, random_edits=3, resamples=9, n_genes=4
-)
+SETTINGS = ContrastSettings(penalties=7, iterations=12, null_replicates=2, random_edits=3, resamples=9, n_genes=4)
 DOSES = DoseSettings(random_edits=4, matched_genes=2)
 SEED, NOW = 1, {3: 2.5, 11: 0.2}
 
@@ -56,50 +46,6 @@ def swept(adata):
     )
 
 
-def short_scores(read, penalty, labels, seed) -> dict[str, float]:
-    found = search(read.cache, labels, "latent", SETTINGS.null_effort(penalty), seed)
-    rows, there = read.parts.test.source, read.parts.test.target
-    if labels is not read.parts:
-        rows, there = labels.test.source, labels.test.target
-    before, target = read.cache.baseline.part(rows), read.cache.baseline.part(there)
-    return score(found.baseline_values, before, read.cache.predict(rows, found.strengths), target)
-
-
-def test_the_search_with_true_labels_is_as_short_as_those_with_shuffled_ones(read, result):
-    penalty = result.path.loc[result.path["chosen"], "lambda"].item()
-    trials = result.trials.set_index("kind")
-    expected = short_scores(read, penalty, read.parts, SEED)
-    assert trials.loc["true labels"][list(expected)].to_dict() == pytest.approx(expected, nan_ok=True)
-    shuffled = trials.loc["shuffled labels"]
-    for i in range(2):
-        seed = SEED + 1 + i
-        expected = short_scores(read, penalty, read.parts.shuffled(seed), seed)
-        assert shuffled.iloc[i][list(expected)].to_dict() == pytest.approx(expected, nan_ok=True)
-
-
-def test_what_shuffled_labels_are_compared_with_is_the_short_search_not_the_recipe(result):
-    trials = result.trials.set_index("kind")
-    scores = result.summary["scores"]
-    for name in ("latent_progress", "latent_shift", "distance_closed"):
-        short, long = trials.loc["true labels", name], trials.loc["recipe", name]
-        assert short != long
-        assert scores[name]["shuffled_labels"]["observed"] == short
-        drawn = trials.loc["shuffled labels", name]
-        assert scores[name]["shuffled_labels"]["p"] == (1 + (drawn >= short).sum()) / 3
-
-
-def test_the_p_of_shuffled_labels_ranks_the_short_search(read):
-    cache, parts = read.cache, read.parts
-    found = search(cache, parts, "latent", SETTINGS.effort(), SEED)
-    after = cache.predict(parts.test.source, found.strengths)
-    before, there = (cache.baseline.part(rows) for rows in (parts.test.source, parts.test.target))
-    trials = try_baselines(cache, parts, found, after, np.array([0]), 0, SEED)
-    assert trials[0].scores["latent_progress"] > 0.8
-    matched, shuffled = (dict.fromkeys(trials[0].scores, value) for value in (0.5, 0.6))
-    found = score_summary(found.baseline_values, trials, matched, [shuffled] * 3, before, after, there, 9, SEED)
-    assert found["latent_progress"]["shuffled_labels"]["p"] == 1
-
-
 @dataclass(frozen=True)
 class Noting(SiteCache):
     """A cache that keeps the strengths it was asked for."""
@@ -107,41 +53,70 @@ class Noting(SiteCache):
     asked: list = field(default_factory=list)
 
     def predict(self, rows, strengths):
-        self.asked.append(strengths)
+        self.asked.append((rows, strengths))
         return super().predict(rows, strengths)
 
 
-def test_random_recipes_have_the_recipe_s_edit_norm(read):
+def judged_by(read, cache) -> TestCells:
+    base = measure(cache, read.parts.test, read.parts.validation, SETTINGS.n_genes)
+    return TestCells(cache, read.parts, base, np.array([0]))
+
+
+def test_permuted_labels_are_searched_with_the_same_effort_and_steer_the_true_source_cells(read, result):
     cache = Noting(**vars(read.cache))
-    found = search(cache, read.parts, "latent", SETTINGS.effort(), SEED)
-    rows = read.parts.test.source
-    after = SiteCache.predict(cache, rows, found.strengths)
-    trials = try_baselines(cache, read.parts, found, after, np.array([0]), 3, SEED)
-    assert sum(t.kind == RANDOM_RECIPE for t in trials) == len(cache.asked) == 3
-    norm, _ = edit_norms(cache, rows, found.strengths)
-    for strengths in cache.asked:
+    found = search(read.cache, read.parts, "latent", SETTINGS, SEED)
+    test = judged_by(read, cache)
+    norm = test.norm(found.strengths)
+    trials = _permuted(test, found, norm, SETTINGS, SEED)
+    for i, ((rows, strengths), trial) in enumerate(zip(cache.asked, trials, strict=True)):
+        seed = SEED + 1 + i
+        other = search(read.cache, read.parts.permuted(seed), "latent", SETTINGS, seed)
+        assert len(other.points) == len(found.points)
+        assert np.array_equal(rows, read.parts.test.source)
+        own, _ = edit_norms(read.cache, rows, other.strengths)
+        np.testing.assert_allclose(strengths - 1, (other.strengths - 1) * (norm / own), rtol=1e-4, atol=1e-6)
+        after, there = read.cache.predict(rows, strengths), read.cache.baseline.part(read.parts.test.target)
+        assert trial.scores == pytest.approx(
+            score(test.base, read.cache.baseline.part(rows), after, there), nan_ok=True
+        )
+    drawn = result.trials[result.trials["kind"] == "permuted labels"]
+    assert drawn["latent_progress"].tolist() == pytest.approx([t.scores["latent_progress"] for t in trials], rel=1e-4)
+
+
+def test_the_p_of_permuted_labels_ranks_the_recipe_among_them(result):
+    trials = result.trials.set_index("kind")
+    for name in ("latent_progress", "nearer_target", "up_correct"):
+        drawn, value = trials.loc["permuted labels", name], trials.loc["recipe", name].iloc[0]
+        b, c = (drawn >= value).sum(), (drawn <= value).sum()
+        assert result.summary["scores"][name]["permuted_labels"]["p"] == min(1, 2 * (1 + min(b, c)) / 3)
+
+
+def test_random_recipes_have_the_recipe_s_edit_norm_and_none_of_its_features(read):
+    cache = Noting(**vars(read.cache))
+    found = search(read.cache, read.parts, "latent", SETTINGS, SEED)
+    test = judged_by(read, cache)
+    norm = test.norm(found.strengths)
+    assert len(_random(test, found, norm, SETTINGS, SEED)) == len(cache.asked) == 3
+    for rows, strengths in cache.asked:
         assert edit_norms(cache, rows, strengths)[0] == pytest.approx(norm, rel=1e-3)
+        assert not ((strengths != 1) & (found.strengths != 1)).any()
+
+
+def test_what_scores_comes_from_cells_that_are_not_fitted(read):
+    test, cache = judged_by(read, read.cache), read.cache
+    np.testing.assert_allclose(test.base.source, cache.baseline.embedding[read.parts.test.source].mean(axis=0))
+    np.testing.assert_allclose(test.base.target, cache.baseline.embedding[read.parts.test.target].mean(axis=0))
+    sides = (read.parts.validation.target, read.parts.validation.source)
+    gap = np.subtract(*(np.asarray(cache.observed[rows].mean(axis=0)).ravel() for rows in sides))
+    chosen = test.base.weight > 0
+    np.testing.assert_allclose(test.base.weight[chosen], np.abs(gap[chosen]))
 
 
 def test_the_difference_of_means_is_that_of_training_cells(read):
     x, train = read.cache.kept.x, read.parts.train
-    found = _differences(read.cache, read.parts)["difference of means per gene"]
+    found = _differences(judged_by(read, read.cache))["difference of means per gene"]
     expected = (x[train.target].mean(dim=0) - x[train.source].mean(dim=0))[:29]
     np.testing.assert_allclose(found[:29], expected, atol=1e-5)
-
-
-def test_its_best_norm_is_chosen_on_validation_cells(read):
-    cache = read.cache
-    found = search(cache, read.parts, "latent", SETTINGS.effort(), SEED)
-    vectors = _differences(cache, read.parts)["difference of means"]
-    rows = read.parts.validation.source
-    assert np.array_equal(found.validator.rows, rows)
-    norm, _ = edit_norms(cache, rows, found.strengths)
-    distances = []
-    for share in SHARES:
-        after = cache.predict_from(moved_along(cache, rows, vectors, norm * share)).embedding
-        distances.append(((after - found.baseline_values.target) ** 2).sum(axis=1).mean())
-    assert _best_share(cache, found, vectors) == SHARES[int(np.argmin(distances))]
 
 
 def test_random_features_are_scaled_to_the_feature_s_edit_norm(adata, swept):

@@ -14,21 +14,19 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cellprism.equations.steering import squared_edit_norm
 from cellprism.steering.contrast.contrast import ContrastSettings, contrast, contrast_read, read_contrast_cells
-from cellprism.steering.contrast.objective import ExpressionTarget, LatentTarget
+from cellprism.steering.contrast.objective import Aim, ContrastProblem
 from cellprism.steering.dose import DoseSettings, dose_sweep
 from cellprism.steering.dose_cells import _fires, _GeneActivations, _per_cell
 from cellprism.steering.intervene import SiteCells
 from cellprism.steering.nulls import feature_activation, feature_counts
-from cellprism.steering.reading import Reading, rows_of
+from cellprism.steering.reading import rows_of
 from cellprism.steering.site_cache import KeptCells, Prediction, SiteCache, read_site_cache
 from cellprism.types import CellBatch, SparseCode
 from steering.planted import FEATURES, GENES, PlantedModel, planted_cells, planted_sae
 
 CELLS, TOKENS, WIDTH, K = 7, 11, 13, 5
 RECIPE = {3: 2.5, 11: 0.2}
-QUICK = ContrastSettings(
-    penalties=3, iterations=4, null_replicates=1, null_penalties=1, random_edits=2, resamples=9, n_genes=4
-)
+QUICK = ContrastSettings(penalties=3, iterations=4, null_replicates=1, random_edits=2, resamples=9, n_genes=4)
 
 
 @pytest.fixture
@@ -92,9 +90,11 @@ def test_sums_over_cells_stay_on_the_device(on_gpu):
 
 
 def test_objectives_are_computed_on_the_device(on_gpu):
-    said = Reading(on_gpu(CELLS, WIDTH), on_gpu(CELLS, GENES), None)
-    targets = (LatentTarget(on_gpu(WIDTH)), ExpressionTarget(on_gpu(3), on_gpu(3), on_gpu(3, dtype=torch.long)))
-    assert {target(said).device.type for target in targets} == {"cuda"}
+    for aim in (Aim(*(on_gpu(WIDTH) for _ in range(3))), Aim(*(on_gpu(WIDTH) for _ in range(3)), by_cell=True)):
+        problem = ContrastProblem(fake_cache(on_gpu), np.arange(CELLS), aim)
+        problem.__dict__["origin"] = on_gpu(WIDTH)
+        values = on_gpu(CELLS, WIDTH)
+        assert problem._objective(values, on_gpu(WIDTH)).device.type == "cuda"
 
 
 def test_what_is_not_kept_is_computed_again_to_the_same_result(real_model, real_sae, cells):

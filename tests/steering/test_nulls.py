@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from cellprism.steering.contrast.baselines import edit_norms
+from cellprism.steering.contrast.trials import edit_norms
 from cellprism.steering.intervene import edited
 from cellprism.steering.nulls import (
     difference_of_means,
+    drawn_summary,
     feature_activation,
     firing_and_edit_norms,
     moved_along,
@@ -101,16 +102,18 @@ def test_a_random_recipe_has_the_same_strengths_on_other_features(cache):
     strengths[fires] = torch.tensor([2.0, -1.0, 0.5, 3.0, 0.0, 1.5, -4.0])
     other = random_recipe(strengths, firing, squared_norm, np.random.default_rng(0))
     assert sorted(other[other != 1].tolist()) == sorted(strengths[fires].tolist())
-    assert not torch.equal(other, strengths)
+    assert not ((other != 1) & (strengths != 1)).any()
     assert (squared_norm[(other != 1).numpy()] > 0).all()
 
 
-def test_a_recipe_of_nearly_all_features_still_finds_matched_controls():
+def test_where_few_features_are_left_the_largest_edits_of_a_recipe_go_to_them():
     firing = squared_norm = np.full(5, 0.1)
-    strengths = torch.tensor([2.0, 3.0, 4.0, 5.0, 6.0])
+    strengths = torch.tensor([2.0, 1.0, 6.0, -7.0, 1.0])
     for seed in range(11):
         other = random_recipe(strengths, firing, squared_norm, np.random.default_rng(seed))
-        assert sorted(other.tolist()) == strengths.tolist()
+        assert sorted(other[[1, 4]].tolist()) == [-7.0, 6.0]
+        assert (other[[0, 2, 3]] == 1).all()
+    assert (random_recipe(torch.full((5,), 2.0), firing, squared_norm, np.random.default_rng(0)) == 1).all()
 
 
 def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(cache):
@@ -121,6 +124,14 @@ def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(cache):
     assert edit == pytest.approx(float(change.norm()), rel=1e-4)
     seen = cache.kept.x * cache.present[..., None]
     assert residual == pytest.approx(float(seen[cache.rows(ROWS)].norm()), rel=1e-4)
+
+
+def test_draws_judge_by_the_two_sided_p_of_a_permutation_test():
+    drawn = np.array([1.0, 2.0, 3.0, np.nan, 4.0])
+    found = drawn_summary(3.5, drawn)
+    assert (found["n"], found["mean"], found["p"]) == (4, 2.5, pytest.approx(4 / 5))
+    assert drawn_summary(-3.5, drawn)["p"] == pytest.approx(2 / 5)
+    assert drawn_summary(np.nan, drawn)["p"] is None
 
 
 def test_a_null_is_summed_up_without_its_missing_replicates():

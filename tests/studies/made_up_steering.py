@@ -100,7 +100,14 @@ def recipe(objective: str, rng: np.random.Generator) -> Recipe:
     })  # fmt: skip
     strengths = 1 + rng.laplace(0, 0.35, N_MOVED)
     moved = pd.DataFrame({"feature": rng.choice(N_FEATURES, N_MOVED, replace=False), "strength": strengths})
-    trials = pd.DataFrame({"kind": ["random_recipe"] * 2, "replicate": [0, 1], "norm": [0.3, 0.3]})
+    doses = np.array([0.25, 0.5, 1.0, 2.0])
+    trials = pd.concat([
+        pd.DataFrame({
+            "kind": kind, "replicate": 0, "dose": doses, "latent_progress": reach * share * doses,
+            "expression_progress": 0.08 * share * doses,
+        })
+        for kind, share in (("recipe", 1.0), ("difference of means per gene", 0.9), ("difference of means", 0.7))
+    ], ignore_index=True)  # fmt: skip
     sizes = {f"{limit:g}": int((np.abs(strengths - 1) > limit).sum()) for limit in (0, 0.1, 0.3, 0.5)}
     summary = _summary(objective, reach, float(closer.mean()), sizes)
     return Recipe(summary, path, _genes(reach, rng), cells, moved, trials)
@@ -120,10 +127,10 @@ def _genes(reach: float, rng: np.random.Generator) -> pd.DataFrame:
 def _summary(objective: str, reach: float, closer: float, sizes: dict[str, int]) -> dict[str, Any]:
     latent = objective == "latent"
     counts = (("train", 131), ("validation", 41), ("test", N_TEST))
-    random = {"mean": 0.01, "low": -0.04, "high": 0.06, "p": 0.4, "n": 40}
+    random = {"mean": 0.01, "low": -0.04, "high": 0.06, "p": 0.4, "n": 39}
     named = {
         "measured": True, "direction": "up", "gap": 0.31, "gap_fraction": 0.04, "low": 0.02, "high": 0.07,
-        "moved": False, "random": random,
+        "moved": False, "permuted_labels": random, "random_recipe": random,
     }  # fmt: skip
     return {
         "objective": objective, "quantity": "expression", "source": "CD4 T", "target": "CD8 T", "lambda": 0.0048,
@@ -131,9 +138,11 @@ def _summary(objective: str, reach: float, closer: float, sizes: dict[str, int])
         "genes": 61, "cells": {"source": N_TEST, "target": 37}}, "gaps_direct": None,
         "seed": 0, "n_cells": {name: {"source": n, "target": n - 6} for name, n in counts}, "recipe_sizes": sizes,
         "scores": {
+            "nearer_target": _score(0.6, 0.1, 0.3, 0.13),
             "fraction_closer": _score(closer, 0.0 if closer == 1 else min(0.09, 1 - closer), 0.55, 0.13),
             "latent_progress": _score(reach if latent else 0.09, 0.05, 0.06, 0.05),
             "expression_progress": _score(0.08 if latent else 0.37, 0.06, 0.03, 0.06),
+            "balanced_correct": _score(0.65, 0.05, 0.5, 0.07),
             "up_correct": _score(0.68, 0.06, 0.52, 0.09),
             "down_correct": _score(0.61, 0.09, 0.5, 0.12),
             "drift": {**_score(0.31, 0, 0.29, 0.05), "low": None, "high": None},
@@ -144,10 +153,9 @@ def _summary(objective: str, reach: float, closer: float, sizes: dict[str, int])
 
 
 def _score(value: float, half: float, null: float, spread: float) -> dict[str, Any]:
-    drawn = {"mean": null, "low": null - spread, "high": null + spread, "p": 0.1, "n": 20}
+    p = 0.05 if abs(value - null) > spread else 0.4
+    drawn = {"mean": null, "low": null - spread, "high": null + spread, "p": p, "n": 39}
     return {
-        "value": value, "low": value - half, "high": value + half,
-        "shuffled_labels": {**drawn, "n": 5, "observed": value - 0.01}, "random_recipe": drawn,
-        "random_direction": {**drawn, "mean": 0.0, "low": -spread, "high": spread},
+        "value": value, "low": value - half, "high": value + half, "permuted_labels": drawn, "random_recipe": drawn,
         "difference_of_means": value * 0.7, "difference_of_means_per_gene": value * 0.9,
     }  # fmt: skip

@@ -49,7 +49,7 @@ def test_verdicts_of_the_made_up_run(page):
         "steer-programs-12-genes": "above chance",
         "steer-programs-40-genes": "at chance",
         "contrast-latent-latent-progress": "above chance",
-        "contrast-latent-expression-progress": "cannot be told here",
+        "contrast-latent-expression-progress": "at chance",
         "contrast-latent-cd8a": "at chance",
         "contrast-latent-recipe-03": "cannot be told here",
         "regulators-directed": "cannot be told here",

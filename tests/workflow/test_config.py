@@ -29,7 +29,7 @@ def test_a_written_configuration_reads_back_the_same(tmp_path):
 def test_a_written_configuration_holds_every_default(tmp_path):
     text = write_config(made())
     assert 'centring = "group"' in text
-    assert "null_replicates = 19" in text
+    assert "null_replicates = 39" in text
     assert "n_features" not in text, "an optional value that is not set cannot be written in TOML"
 
 

@@ -63,7 +63,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
             "named": ["CD8A", "CD8B"],
             "search": {
                 "penalties": 2, "iterations": 1, "train_cells": 3, "max_cells": 17, "n_genes": 10, "null_replicates": 2,
-                "null_penalties": 1, "null_train_cells": 2, "random_edits": 3, "resamples": 20,
+                "random_edits": 3, "resamples": 20,
             },
         },
     }  # fmt: skip

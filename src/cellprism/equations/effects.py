@@ -10,9 +10,14 @@ Notable choices
   drift across it and the variance kept are told apart.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import spearmanr
+
+ROUNDING = 1e-6
+"""Of the largest number at hand: draws this near to the value are as extreme as it is."""
 
 
 def gap_fraction(
@@ -101,21 +106,6 @@ def axis_drift(
     return across / length
 
 
-def standardised_shift(
-    before: Float[np.ndarray, "cell axis"],
-    after: Float[np.ndarray, "cell axis"],
-    direction: Float[np.ndarray, " axis"],
-) -> float:
-    """Mean way of the cells along a direction, in units of their own spread along it.
-
-    Formula: mean_c <a_c - b_c, u> / sd_c <b_c, u> with u the direction; NaN where the cells do not spread.
-    Unlike progress it does not grow as the two centroids come closer, so it can be compared between targets.
-    """
-    place = before @ direction
-    spread = place.std()
-    return float((after @ direction - place).mean() / spread) if spread > 0 else np.nan
-
-
 def variance_kept(before: Float[np.ndarray, "cell d_model"], after: Float[np.ndarray, "cell d_model"]) -> float:
     """Total variance of the cells after steering over that before; far below 1 they have shrunk to a
     point."""
@@ -148,6 +138,21 @@ def monte_carlo_p(observed: float, null: Float[np.ndarray, " replicate"]) -> flo
     if np.isnan(observed) or null.size == 0 or np.isnan(null).any():
         return np.nan
     return float((1 + (null >= observed).sum()) / (1 + null.size))
+
+
+def permutation_p(value: float, drawn: Sequence[float] | Float[np.ndarray, " draw"]) -> float:
+    """Two-sided p-value of a number among what chance gave.
+
+    Formula: p = min(1, 2 (1 + min(b, c)) / (1 + n)) with b of n draws at least as large as the value and c at most as
+    large. Under the null hypothesis P(p <= a) <= a for every a, whatever the distribution of the draws. NaN where the
+    value or a draw is missing.
+    """
+    chance = np.asarray(drawn, dtype=np.float64)
+    if np.isnan(value) or np.isnan(chance).any():
+        return np.nan
+    close = ROUNDING * max(abs(value), float(np.abs(chance).max(initial=0.0)))
+    above, below = int((chance >= value - close).sum()), int((chance <= value + close).sum())
+    return min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))
 
 
 def nearest_others(

@@ -14,12 +14,8 @@ Else the value and its interval stand against the null's interval:
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
-
-import numpy as np
-from jaxtyping import Float
 
 Interval = tuple[float, float]
 Verdict = Literal["above chance", "at chance", "below chance", "cannot be told here"]
@@ -28,8 +24,6 @@ VERDICTS: tuple[str, ...] = get_args(Verdict)
 LEVEL = 0.05
 FEWEST_DRAWS = 39
 """The least number of draws whose smallest two-sided p, 2 / (1 + n), is ``LEVEL``."""
-ROUNDING = 1e-6
-"""Of the largest number at hand: draws this near to the value are as extreme as it is."""
 SHARE_MATTERS = 0.1
 """Ten points of a share (of lists, cells, genes), or a tenth of a gap, is a difference that matters."""
 ACCURACY_MATTERS = 0.05
@@ -89,18 +83,6 @@ def judge(
     return Judgement("cannot be told here", why.replace("%", "\u00a0%").replace(" -", " −"))
 
 
-def permutation_p(value: float, drawn: Sequence[float] | Float[np.ndarray, " draw"]) -> float:
-    """Two-sided p-value of a number among what chance gave.
-
-    Formula: p = min(1, 2 (1 + min(b, c)) / (1 + n)) with b of n draws at least as large as the value and c at most as
-    large. Under the null hypothesis P(p <= a) <= a for every a, whatever the distribution of the draws.
-    """
-    chance = np.asarray(drawn, dtype=np.float64)
-    close = ROUNDING * max(abs(value), float(np.abs(chance).max(initial=0.0)))
-    above, below = int((chance >= value - close).sum()), int((chance <= value + close).sum())
-    return min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))
-
-
 def judge_draws(
     value: float | None,
     p: float,
@@ -109,7 +91,8 @@ def judge_draws(
     form: str = ".3g",
     matters: float | None = None,
 ) -> Judgement:
-    """Judge one number against ``draws`` of chance, among which it has the two-sided ``p`` of ``permutation_p``.
+    """Judge one number against ``draws`` of chance, among which it has the two-sided ``p``
+    (``equations.effects.permutation_p``).
 
     ``null_interval`` holds 95 % of the draws. A value that is not beyond them is at chance where it lies within that
     interval, and where half of its width is at most the difference that ``matters``.

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.equations.effects import monte_carlo_p
+from cellprism.equations.effects import monte_carlo_p, permutation_p
 from cellprism.equations.steering import shifted, squared_edit_norm
 from cellprism.steering.site_cache import SiteCache
 from cellprism.types import CellBatch, SparseCode
@@ -71,14 +71,14 @@ def random_recipe(
     rng: np.random.Generator,
     among: int = 20,
 ) -> Float[Tensor, " feature"]:
-    """The same strengths on other features: each goes to one of the ``among`` features most like its own, no
-    two to one."""
-    free = np.flatnonzero(squared_norm > 0)
+    """The same strengths on other features, none of them in the recipe: each goes to one of the ``among`` features most
+    like its own, no two to one; the largest edits first, and as many as there are other features that fire."""
+    change = (strengths - 1).cpu().numpy()
+    free = np.flatnonzero((squared_norm > 0) & (change == 0))
+    moved = np.flatnonzero((squared_norm > 0) & (change != 0))
     other = torch.ones_like(strengths)
-    for feature in rng.permutation(np.flatnonzero((strengths != 1).cpu().numpy())):
-        near = nearest_features(firing, squared_norm, int(feature), free, among)
-        # With almost all features in a recipe none may be left: then the feature stands in for itself.
-        chosen = int(rng.choice(near)) if near.size else int(feature)
+    for feature in moved[np.argsort(-squared_norm[moved] * change[moved] ** 2, kind="stable")][: len(free)]:
+        chosen = int(rng.choice(nearest_features(firing, squared_norm, int(feature), free, among)))
         other[chosen] = strengths[feature]
         free = free[free != chosen]
     return other
@@ -166,6 +166,19 @@ def null_summary(
     low, high = np.quantile(null, [0.025, 0.975])
     p = plain(monte_carlo_p(abs(observed), np.abs(null)) if two_sided else monte_carlo_p(observed, null))
     return {"mean": float(null.mean()), "low": float(low), "high": float(high), "p": p, "n": int(null.size)}
+
+
+def drawn_summary(observed: float, drawn: Float[np.ndarray, " draw"]) -> dict[str, float | int | None]:
+    """Mean, 95 % range and two-sided permutation p of what chance gave, as plain JSON; nothing where there is no value.
+
+    Draws without a value are left out.
+    """
+    drawn = drawn[~np.isnan(drawn)]
+    if drawn.size == 0 or np.isnan(observed):
+        return {"mean": None, "low": None, "high": None, "p": None, "n": int(drawn.size)}
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    p = permutation_p(observed, drawn)
+    return {"mean": float(drawn.mean()), "low": float(low), "high": float(high), "p": p, "n": int(drawn.size)}
 
 
 def plain(value: float) -> float | None:

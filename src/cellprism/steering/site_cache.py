@@ -165,9 +165,19 @@ class SiteCache:
         chosen = torch.as_tensor(np.asarray(cells), dtype=torch.long, device=device)
         return (chosen[:, None] * self.folds + torch.arange(self.folds, device=device)).flatten()
 
+    def one_row_each(self, cells: Sequence[int] | Int[np.ndarray, " some"]) -> Int[Tensor, " row"]:
+        """One row of each of some cells: their passes, dealt in turn."""
+        every = self.rows(cells).view(-1, self.folds)
+        turn = torch.arange(len(every), device=every.device) % self.folds
+        return every.gather(1, turn[:, None])[:, 0]
+
     def take(self, cells: Sequence[int] | Int[np.ndarray, " some"]) -> Iterator[SiteCells]:
         """All rows of some cells, about ``batch_size`` at a time; rows of one cell stay together."""
-        for part in self.rows(cells).split(rows_a_pass(self.batch_size, self.folds)):
+        return self.take_rows(self.rows(cells), rows_a_pass(self.batch_size, self.folds))
+
+    def take_rows(self, rows: Int[Tensor, " row"], size: int = 0) -> Iterator[SiteCells]:
+        """Some rows, ``size`` at a time, by default ``batch_size``."""
+        for part in rows.split(size or self.batch_size):
             batch = rows_of(self.whole, part)
             if self.kept is None:
                 yield read_cells_at(self.model, self.sae, batch, self.layer)

@@ -85,6 +85,12 @@ def null_of(name: str, row: dict[str, Any]) -> Null:
     return Null(name, number_of(row["mean"]), interval_of(row))
 
 
+def drawn_null(name: str, row: dict[str, Any]) -> Null:
+    """A control from its row {mean, low, high, n} and p, where that is measured: draws that judge by their rank."""
+    p = number_of(row.get("p"))
+    return Null(name, number_of(row["mean"]), interval_of(row), p, None if p is None else int(row["n"]))
+
+
 def interval_of(row: dict[str, Any]) -> Interval | None:
     """The interval of a row {low, high}; None where an end is null."""
     return None if row["low"] is None or row["high"] is None else (float(row["low"]), float(row["high"]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellprism.steering.contrast.objective import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.contrast.objective import Aim, ContrastProblem, read_values
 from cellprism.steering.site_cache import read_site_cache
 
 ROWS = np.array([0, 2, 3, 5, 11, 13, 16])
@@ -27,48 +27,75 @@ def dense_codes(cache):
     return z.scatter_(2, cache.kept.code_features, cache.kept.code_values)
 
 
-def targets(cache):
+OBJECTIVES = ["latent", "expression", "latent-by-cell", "expression-by-cell"]
+
+
+def aim(cache, objective) -> Aim:
     rng = torch.Generator().manual_seed(0)
-    weight = torch.rand(11, generator=rng, dtype=torch.float64)
-    return {
-        "latent": LatentTarget(torch.randn(16, generator=rng, dtype=torch.float64)),
-        "expression": ExpressionTarget(
-            torch.randn(11, generator=rng, dtype=torch.float64),
-            weight,
-            torch.tensor([0, 2, 3, 5, 7, 11, 13, 17, 19, 23, 28]),
-        ),
-    }
+    columns = torch.tensor([0, 2, 3, 5, 7, 11, 13, 17, 19, 23, 28]) if objective.startswith("expression") else None
+    size = 16 if columns is None else 11
+    source, target = torch.randn(2, size, generator=rng, dtype=torch.float64)
+    weight = torch.ones(size, dtype=torch.float64) if columns is None else torch.rand(size, generator=rng).double()
+    return Aim(source, target, weight, columns, objective.endswith("by-cell"))
 
 
-@pytest.mark.parametrize("objective", ["latent", "expression"])
-def test_the_gradient_is_that_of_dense_automatic_differentiation(cache, objective):
-    target = targets(cache)[objective]
-    strengths = 1 + torch.randn(41, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    loss, gradient = ContrastProblem(cache, ROWS, target).loss_and_gradient(strengths)
-    alpha = strengths.clone().requires_grad_()
-    z = dense_codes(cache)
-    x = cache.kept.x + ((alpha - 1) * z) @ cache.W_dec
-    (whole,) = (cells.batch for cells in replace(cache, batch_size=68).take(ROWS))
-    expected = target(cache.said(whole, cache.model.resume(whole, 1, x[cache.rows(ROWS)])))
-    assert loss == pytest.approx(expected.item(), rel=1e-9)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, alpha)[0], rtol=1e-7, atol=1e-10)
+def by_the_formula(cache, aim, x):
+    """The objective of all cells together, from residual streams of single passes."""
+    (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
+    after, before = (read_values(cache, part, y, aim.columns) for y in (x, part.x))
+    if aim.by_cell:
+        return (((after - aim.target) ** 2) * aim.weight).nansum(dim=1).mean()
+    move = (after - before).nanmean(dim=0).nan_to_num(0.0)
+    return ((move - aim.target + aim.source) ** 2 * aim.weight).sum()
 
 
-@pytest.mark.parametrize("objective", ["latent", "expression"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_loss_and_gradient_are_those_of_the_formula(cache, objective):
+    problem = ContrastProblem(cache, ROWS, aim(cache, objective))
+    rng = torch.Generator().manual_seed(1)
+    strengths = 1 + torch.randn(41, generator=rng, dtype=torch.float64)
+    loss, gradient = problem.loss_and_gradient(strengths)
+    rows = cache.one_row_each(ROWS)
+    x = cache.kept.x[rows] + ((strengths - 1) * dense_codes(cache)[rows]) @ cache.W_dec
+    assert loss == pytest.approx(by_the_formula(cache, problem.aim, x).item(), rel=1e-9)
+    for _ in range(3):
+        way = 1e-5 * torch.randn(41, generator=rng, dtype=torch.float64)
+        apart = problem.loss(strengths + way) - problem.loss(strengths - way)
+        assert apart / 2 == pytest.approx((gradient @ way).item(), rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
 def test_loss_and_gradient_do_not_depend_on_the_batch_size(cache, objective):
-    target = targets(cache)[objective]
     strengths = torch.full((41,), 1.5, dtype=torch.float64)
-    parts = [ContrastProblem(replace(cache, batch_size=n), ROWS, target) for n in (2, 28)]
+    parts = [ContrastProblem(replace(cache, batch_size=n), ROWS, aim(cache, objective)) for n in (2, 28)]
     (loss, gradient), (other_loss, other_gradient) = (part.loss_and_gradient(strengths) for part in parts)
     assert loss == pytest.approx(other_loss, rel=1e-9)
     assert parts[0].loss(strengths) == pytest.approx(loss, rel=1e-9)
     torch.testing.assert_close(gradient, other_gradient, rtol=1e-7, atol=1e-10)
 
 
+def test_the_cells_own_place_does_not_matter_where_their_mean_is_to_move(cache):
+    still = torch.ones(41, dtype=torch.float64)
+    wanted = aim(cache, "latent")
+    gap = ((wanted.target - wanted.source) ** 2).sum().item()
+    for rows in (ROWS, ROWS[:3]):
+        assert ContrastProblem(cache, rows, wanted).loss(still) == pytest.approx(gap)
+
+
+def test_a_model_that_leaves_out_tokens_says_the_same_of_the_others(cache):
+    wanted = aim(cache, "expression")
+    (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
+    said = read_values(cache, part, part.x, wanted.columns)
+    whole = cache.model.resume(part.batch, 1, part.x).expression[:, wanted.columns]
+    there = ~said.isnan()
+    torch.testing.assert_close(said[there], whole[there])
+    assert there.all() == (cache.fold is None)
+
+
 def test_the_squared_edit_norm_is_0_exactly_for_features_that_never_fire(cache):
-    problem = ContrastProblem(cache, ROWS, targets(cache)["latent"])
+    problem = ContrastProblem(cache, ROWS, aim(cache, "latent"))
     z = dense_codes(cache)
-    expected = z[cache.rows(ROWS)].square().sum(dim=(0, 1)) * cache.W_dec.square().sum(dim=1) / len(ROWS)
+    expected = z[cache.one_row_each(ROWS)].square().sum(dim=(0, 1)) * cache.W_dec.square().sum(dim=1) / len(ROWS)
     torch.testing.assert_close(problem.squared_edit_norm(), expected)
 
 

@@ -47,8 +47,7 @@ def test_doing_nothing_scores_nothing(case):
     baseline_values, before, there = case
     scores = score(baseline_values, before, before, there)
     assert scores["fraction_closer"] == scores["latent_progress"] == scores["drift"] == 0
-    assert scores["expression_progress"] == scores["distance_closed"] == 0
-    assert scores["latent_shift"] == scores["expression_shift"] == 0
+    assert scores["expression_progress"] == scores["nearer_target"] == 0
     assert scores["variance_kept"] == 1
     assert np.isnan(scores["up_correct"])
     assert np.isnan(scores["down_correct"])
@@ -61,21 +60,11 @@ def test_moving_by_the_whole_gap_arrives_at_1(case):
     scores = score(baseline_values, before, after, there)
     assert scores["latent_progress"] == pytest.approx(1)
     assert scores["expression_progress"] == pytest.approx(1)
+    assert scores["nearer_target"] == scores["balanced_correct"] == 1
     assert scores["fraction_closer"] == scores["up_correct"] == scores["down_correct"] == 1
     assert scores["fraction_closer_to_source"] == 0
     assert scores["drift"] == pytest.approx(0, abs=1e-6)
     assert scores["variance_kept"] == pytest.approx(1)
-
-
-def test_shifts_are_in_units_of_the_spread_along_the_way(case):
-    baseline_values, before, there = case
-    axis = baseline_values.target - baseline_values.source
-    spread = (before.embedding @ (axis / np.linalg.norm(axis))).std()
-    after = moved(before, 3 * spread * axis / np.linalg.norm(axis), 0)
-    assert score(baseline_values, before, after, there)["latent_shift"] == pytest.approx(3)
-    along = baseline_values.weight * baseline_values.gap
-    after = moved(before, 0, 2 * (before.values @ along).std() * along / (along @ along))
-    assert score(baseline_values, before, after, there)["expression_shift"] == pytest.approx(2)
 
 
 def test_shrinking_to_the_own_mean_is_no_progress(case):
@@ -86,6 +75,16 @@ def test_shrinking_to_the_own_mean_is_no_progress(case):
     assert scores["latent_progress"] == pytest.approx(0, abs=1e-9)
     assert scores["variance_kept"] == pytest.approx(1e-4)
     assert scores["fraction_closer_to_source"] > 0.5
+    assert scores["nearer_target"] == 0
+
+
+def test_shrinking_towards_the_target_brings_cells_closer_but_not_nearer_to_it_than_to_their_own(case):
+    baseline_values, before, there = case
+    middle = baseline_values.source + 0.4 * (baseline_values.target - baseline_values.source)
+    after = Prediction(middle + 0.01 * (before.embedding - middle), before.values)
+    scores = score(baseline_values, before, after, there)
+    assert scores["fraction_closer"] == 1
+    assert scores["nearer_target"] == 0
 
 
 def test_up_and_down_genes_are_scored_apart(case):
@@ -94,6 +93,7 @@ def test_up_and_down_genes_are_scored_apart(case):
     scores = score(baseline_values, before, after, there)
     assert scores["up_correct"] == 1
     assert scores["down_correct"] == 0
+    assert scores["balanced_correct"] == 0.5
 
 
 def test_the_share_that_moved_right_leaves_out_what_did_not_move():
@@ -113,11 +113,11 @@ def test_intervals_hold_their_score_and_narrow_with_more_cells(case):
     intervals = score_intervals(baseline_values, before, after, there, 199, 0)
     assert set(intervals) == set(directed_scores("expression"))
     for name in (
+        "nearer_target",
         "fraction_closer",
         "latent_progress",
-        "latent_shift",
-        "distance_closed",
         "expression_progress",
+        "balanced_correct",
     ):
         low, high = intervals[name]
         assert low - 1e-9 <= scores[name] <= high + 1e-9
@@ -162,9 +162,6 @@ def test_the_cell_table_is_what_the_scores_average(case):
     scores = score(baseline_values, before, after, there)
     assert table["closer"].mean() == scores["fraction_closer"]
     assert (table["projection_after"] - table["projection_before"]).mean() == pytest.approx(scores["latent_progress"])
-    assert 1 - table["distance_after"].mean() / table["distance_before"].mean() == pytest.approx(
-        scores["distance_closed"]
-    )
 
 
 def test_an_interval_is_nan_without_a_word_where_a_resample_leaves_the_statistic_undefined():

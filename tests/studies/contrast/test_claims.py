@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cellprism.report.published import NUMBERS
-from cellprism.studies.contrast.claims import as_published, contrast_claims, longer_search
+from cellprism.studies.contrast.claims import as_published, contrast_claims
+from cellprism.studies.contrast.doses import dose_figure
 from cellprism.studies.contrast.figures import axis_title, gap_title
 from cellprism.studies.contrast.scores import SCORE_LABELS, score_table
 from cellprism.studies.contrast.view import contrast_of
@@ -22,28 +23,27 @@ def claims_of(contrast) -> dict:
     return {claim.id: claim for claim in contrast_claims(contrast)}
 
 
-def test_a_longer_search_than_that_with_shuffled_labels_is_no_evidence(run_folder):
-    def shorten(summary):
-        summary["scores"]["latent_progress"]["shuffled_labels"]["observed"] = 0.07
+def test_the_verdict_is_that_of_the_rank_among_permuted_labels(run_folder):
+    def rank(summary):
+        summary["scores"]["latent_progress"]["permuted_labels"].update(p=0.1)
 
-    edit_json(run_folder / "contrast" / "latent" / "summary.json", shorten)
-    found = shown(run_folder)
-    claim = found.claims["contrast-latent-latent-progress"]
+    claims = shown(run_folder).claims
+    assert claims["contrast-latent-latent-progress"].verdict == "above chance"
+    edit_json(run_folder / "contrast" / "latent" / "summary.json", rank)
+    claim = shown(run_folder).claims["contrast-latent-latent-progress"]
     assert claim.verdict == "cannot be told here"
-    assert "as short as those with shuffled ones reaches only 0.07" in claim.why
-    rows = {row[0]: row[-1] for row in found.sections["contrast"].tables[0].numbers.rows}
-    assert rows[SCORE_LABELS["latent_progress"]] == "cannot be told here"
+    assert "p = 0.1 among 39 draws" in claim.why
+    assert (claim.null.p, claim.null.draws, claim.test.side) == (0.1, 39, "two-sided")
 
 
-def test_a_short_search_that_is_above_shuffled_labels_too_is_evidence(latent):
-    assert longer_search(latent.scores["latent_progress"]) == ""
-    assert claims_of(latent)["contrast-latent-latent-progress"].verdict == "above chance"
+def test_few_permutations_cannot_tell(run_folder):
+    def fewer(summary):
+        summary["scores"]["latent_progress"]["permuted_labels"].update(n=19)
 
-
-def test_the_length_of_the_search_does_not_matter_where_nothing_is_above_chance(latent):
-    score = replace(latent.scores["expression_progress"], short_search=-9.0)
-    assert longer_search(score) == ""
-    assert longer_search(replace(latent.scores["latent_progress"], short_search=None)) == ""
+    edit_json(run_folder / "contrast" / "latent" / "summary.json", fewer)
+    claim = shown(run_folder).claims["contrast-latent-latent-progress"]
+    assert claim.verdict == "cannot be told here"
+    assert "at least 39" in claim.why
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,13 @@ def test_scores_without_a_value_are_left_out(run_folder):
 
 
 def test_titles_of_a_contrast_name_their_control(latent):
-    assert "with shuffled labels" in axis_title(latent)
-    assert "(shuffled labels: 52\u00a0% and 50\u00a0%)" in gap_title(latent)
-    assert "CD8A closes 4.0\u00a0% of its gap (random edits −4.0\u00a0% to 6.0\u00a0%)" in gap_title(latent)
+    assert "with permuted labels" in axis_title(latent)
+    assert "(permuted labels: 52\u00a0% and 50\u00a0%)" in gap_title(latent)
+    assert "CD8A closes 4.0\u00a0% of its gap (permuted labels −4.0\u00a0% to 6.0\u00a0%)" in gap_title(latent)
     wild = replace(latent.named["CD8A"], null=replace(latent.named["CD8A"].null, interval=(-3.0, 4.0)))
     assert "CD8A cannot be told" in gap_title(replace(latent, named={"CD8A": wild}))
     bare = replace(latent, scores={n: replace(s, nulls={}) for n, s in latent.scores.items()}, named={})
-    assert "no shuffled-label control" in axis_title(bare)
+    assert "no permuted-label control" in axis_title(bare)
     assert "(no control)" in gap_title(bare)
 
 
@@ -153,8 +153,9 @@ def test_no_verdict_is_given_where_neither_direction_is_better(latent):
 
 
 def test_the_table_of_scores_says_what_the_claims_say(latent):
-    lucky = replace(latent.scores["latent_progress"], short_search=0.0)
-    contrast = replace(latent, scores={**latent.scores, "latent_progress": lucky})
+    score = latent.scores["latent_progress"]
+    unsure = replace(score, nulls={**score.nulls, "permuted_labels": replace(score.nulls["permuted_labels"], p=0.2)})
+    contrast = replace(latent, scores={**latent.scores, "latent_progress": unsure})
     claims = claims_of(contrast)
     rows = {row[0]: row[-1] for row in score_table(contrast, claims).rows}
     assert claims["contrast-latent-latent-progress"].verdict == "cannot be told here"
@@ -162,6 +163,14 @@ def test_the_table_of_scores_says_what_the_claims_say(latent):
         id = f"contrast-latent-{name.replace('_', '-')}"
         if id in claims:
             assert rows[label] == claims[id].verdict, name
+
+
+def test_the_recipe_stands_beside_the_difference_of_means_dose_by_dose(latent):
+    figure = dose_figure(latent, ("contrast/latent/trials.parquet",))
+    assert "the recipe 0.42; difference of means, gene by gene 0.38" in figure.title
+    assert [len(trace.x) for trace in figure.plot.data] == [4, 4, 4]
+    alone = replace(latent, trials=latent.trials[:1])
+    assert dose_figure(alone, ()) is None
 
 
 def test_points_of_the_gap_figure_stay_within_its_range(page):

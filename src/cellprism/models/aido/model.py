@@ -74,15 +74,23 @@ class Block(nn.Module):
         self.norm2 = _norm(config)
         self.gate, self.up, self.down = nn.Linear(h, f), nn.Linear(h, f), nn.Linear(f, h)
 
-    def forward(self, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token d_model"]:
-        """The residual stream after this block."""
-        x = x + self.attended(self.norm1(x))
+    def forward(
+        self, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"] | None = None
+    ) -> Float[Tensor, "cell some d_model"]:
+        """The residual stream after this block, at some tokens or at all."""
+        y = self.norm1(x)
+        asked = y if tokens is None else y.index_select(1, tokens)
+        x = (x if tokens is None else x.index_select(1, tokens)) + self.attended(asked, y)
         y = self.norm2(x)
         return x + self.down(F.silu(self.gate(y)) * self.up(y))
 
-    def attended(self, y: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token d_model"]:
-        """O(attention(y)); a method of its own, so that queries, keys and values are gone before the feed-forward."""
-        q, k, v = (p(y).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.query, self.key, self.value))
+    def attended(
+        self, asked: Float[Tensor, "cell some d_model"], y: Float[Tensor, "cell token d_model"]
+    ) -> Float[Tensor, "cell some d_model"]:
+        """O(attention of the tokens asked for to all); a method of its own, so that queries, keys and values are gone
+        before the feed-forward."""
+        pairs = ((self.query, asked), (self.key, y), (self.value, y))
+        q, k, v = (project(z).unflatten(-1, (self.heads, -1)).transpose(1, 2) for project, z in pairs)
         return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
@@ -301,6 +309,22 @@ class AidoCell(nn.Module):
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
         return CellOutput(None if self.head is None else self.head(x)[:, batch.gene >= 0], embedding, x)
+
+    def resume_at(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"]
+    ) -> CellOutput:
+        """``resume``, of which only the expression at some tokens that are genes is wanted: the last block answers
+        these alone. ``embedding`` is their mean."""
+        site = Site(layer, self.n_layers)
+        last = self.n_layers - 1
+        if site.layer == last:
+            x = x.index_select(1, tokens)
+        else:
+            x = self._through(x, site.layer + 1, last)
+            with self._precision():
+                x = self.blocks[last](x, tokens)
+        x = self.final_norm(x)
+        return CellOutput(None if self.head is None else self.head(x), x.mean(dim=1), x)
 
     def settings(self) -> dict[str, object]:
         """The configuration as plain JSON values."""

@@ -1,5 +1,4 @@
-"""Which cells are learned from, which choose the penalty, and which judge; and the same with shuffled
-labels."""
+"""Which cells are learned from, which choose the penalty, and which judge; and the same with permuted labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ class Pair:
     source: Int[np.ndarray, " some"]
     target: Int[np.ndarray, " other"]
 
-    def shuffled(self, rng: np.random.Generator) -> "Pair":
+    def permuted(self, rng: np.random.Generator) -> "Pair":
         """The same cells with their labels permuted; both groups keep their sizes."""
         mixed = rng.permutation(np.concatenate([self.source, self.target]))
         return Pair(mixed[: self.source.size], mixed[self.source.size :])
@@ -37,10 +36,10 @@ class CellSplit:
     validation: Pair
     test: Pair
 
-    def shuffled(self, seed: int) -> "CellSplit":
-        """Labels permuted within each part, so that no cell that scores is ever learned from."""
+    def permuted(self, seed: int) -> "CellSplit":
+        """Labels permuted within the training and within the validation cells; those that judge keep theirs."""
         rng = np.random.default_rng(seed)
-        return CellSplit(*(getattr(self, name).shuffled(rng) for name in NAMES))
+        return CellSplit(self.train.permuted(rng), self.validation.permuted(rng), self.test)
 
     def sizes(self) -> dict[str, dict[str, int]]:
         """Cells per part and type, as plain JSON."""

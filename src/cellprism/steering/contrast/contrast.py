@@ -2,20 +2,21 @@
 
 Notable choices
 
-- Source and target cells are split 60/20/20. Centroids, differential genes and strengths come from the first
-  part, the penalty from the second, every score from the third.
+- Source and target cells are split 60/20/20. The fit uses the first part and chooses its penalty on the second; the
+  third is steered and scored, with genes from the second.
 - The model is read where it was trained (``reading``). Differential genes come from the counts, and whether the
   predicted gaps follow the observed ones is measured on test cells (``agreement``): where they do not, nothing that
   the model says of these genes can be believed.
-- The search is repeated with the two labels shuffled among the same cells. Any target can be approached a
-  little, and cells that shrink to their own mean also come closer: only what exceeds this is about the two
-  types. These searches are shorter, so they are compared with one of the same effort with the true labels.
-- A recipe is compared with edits of the same norm that need no features, the difference of means and random
-  directions, and with its own strengths on other features that fire alike.
+- The search is repeated with the two labels permuted among the cells of the fit, and what it finds is scored as the
+  recipe is, at equal norm (``trials``). Any target can be approached a little, and cells that shrink to their own mean
+  also come closer: only what exceeds this is about the two types.
+- A recipe is also compared with edits of the same norm that need no search: the difference of means, and its own
+  strengths on other features that fire alike.
 - Either objective's recipe is scored on both metrics.
 
 Departs from Yanovsky and Chernomoretz 2026: there strengths are learned for annotated features only, on the
-cells that they are scored on, with one penalty for both objectives and no null.
+cells that they are scored on, with one penalty for both objectives, each cell's own distance as the objective, and no
+null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,15 +32,15 @@ from torch import Tensor
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
-from cellprism.steering.contrast.baselines import MATCHED, SHUFFLED, edit_norms, trial_table, try_baselines
 from cellprism.steering.contrast.cell_split import CellSplit, split_types
 from cellprism.steering.contrast.contrast_summary import named_summary, score_summary
-from cellprism.steering.contrast.recipe_search import Search, recipe_sizes, search
-from cellprism.steering.contrast.scores import BaselineValues, cell_table, gene_table, score
+from cellprism.steering.contrast.recipe_search import Search, measure, recipe_sizes, search
+from cellprism.steering.contrast.scores import BaselineValues, cell_table, gene_table
+from cellprism.steering.contrast.trials import TestCells, edit_norms, trial_table, try_edits
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import firing_and_edit_norms
-from cellprism.steering.settings import OBJECTIVES, ContrastSettings, Effort
+from cellprism.steering.settings import BY_CELL, OBJECTIVES, ContrastSettings
 from cellprism.steering.site_cache import MEMORY, SiteCache, read_site_cache
 from cellprism.types import CellModel
 
@@ -62,10 +63,9 @@ class ContrastResult:
     """feature, strength, firing_rate, edit_share (squared norm of the feature's own edit, over the sum of
     all)."""
     trials: pd.DataFrame
-    """kind (recipe, true labels, shuffled labels, random recipe, random direction, difference of means and
-    difference of means per gene, both also with ``, best norm``), replicate, norm (of the edit, over that of
-    the recipe) and every score of ``scores.score``. ``true labels`` is a search as short as those with
-    shuffled ones."""
+    """kind (recipe, permuted labels, random recipe, difference of means, difference of means per gene), replicate, dose
+    (norm of the edit, over that of the recipe), every score of ``scores.score``, and ``move of GENE`` for the named
+    genes. The first row is the recipe."""
     summary: dict[str, Any]
     """Settings, sizes, ``output_kind`` (see ``model_output``), ``read`` (``hidden`` or ``visible``), ``passes`` (of a
     cell through the model), ``gaps`` and ``gaps_direct`` (see ``agreement.gap_agreement``: where the model is read, and
@@ -143,7 +143,8 @@ def contrast(
         source: cell type to start from.
         target: cell type to reach.
         objective: ``latent`` (the target's centroid in the embedding) or ``expression`` (its mean expression
-            on differential genes; for models that predict amounts).
+            on differential genes; for models that predict amounts), for the cells' mean; with ``-by-cell`` at its end
+            for every cell, as published.
         label: column of ``adata.obs`` that holds the types.
         split: row numbers under ``train``, ``validation`` and ``test``; drawn 60/20/20 per type where None.
         named: genes to report by name, differential or not.
@@ -152,7 +153,8 @@ def contrast(
         memory: bytes of residuals and codes that may be kept; where the cells' take more, the blocks before the site
             run again for each edit.
 
-    Cost: one pass of each cell that takes part per loss or edit, ``reading.FOLDS`` passes where genes are read hidden.
+    Cost: one pass of each cell that takes part per loss, and per edit that is scored,
+    ``reading.FOLDS`` of each test cell where genes are read hidden.
 
     Raises:
         CellsError: no such label or type, or too few cells of a type.
@@ -176,23 +178,22 @@ def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("
     """
     cache, parts, settings, seed = read.cache, read.parts, read.settings, read.seed
     _check_objective(objective, cache.model)
-    found = search(cache, parts, objective, settings.effort(), seed)
-    before, there = (cache.baseline.part(rows) for rows in (parts.test.source, parts.test.target))
-    after = cache.predict(parts.test.source, found.strengths)
+    found = search(cache, parts, objective, settings, seed)
     columns = cache.genes.get_indexer(pd.Index([gene for gene in named if gene in cache.genes], dtype=object))
-    trials = try_baselines(cache, parts, found, after, columns, settings.random_edits, seed)
-    matched, shuffled = _label_scores(cache, parts, found, settings, seed)
-    base, sampling = found.baseline_values, (settings.resamples, seed)
-    genes = gene_table(base, cache.genes, before, after, there, observed_gap(cache, parts))
-    scores = score_summary(base, trials, matched, shuffled, before, after, there, *sampling)
+    test = TestCells(cache, parts, measure(cache, parts.test, parts.validation, settings.n_genes), columns)
+    after = cache.predict(test.rows, found.strengths)
+    trials = try_edits(test, found, after, settings, seed)
+    base, sampling = test.base, (settings.resamples, seed)
+    genes = gene_table(base, cache.genes, test.before, after, test.target, observed_gap(cache, parts))
+    scores = score_summary(base, trials, test.before, after, test.target, *sampling)
     movers = named_summary(named, genes, trials, settings.moved_at, *sampling)
     return ContrastResult(
         strengths=_moved(found.strengths),
         path=found.table(),
         genes=genes.loc[(genes["weight"] > 0) | genes["gene"].isin(list(named))].reset_index(drop=True),
-        cells=cell_table(base, read.cells.obs_names[parts.test.source], before, after),
+        cells=cell_table(base, read.cells.obs_names[test.rows], test.before, after),
         recipe=_recipe_table(cache, parts, found.strengths),
-        trials=pd.concat([trial_table(trials), _label_table(matched, shuffled)], ignore_index=True),
+        trials=trial_table(trials, cache.genes[columns]),
         summary={"objective": objective, **read.origin, **_recipe_summary(cache, parts, found)}
         | _gap_summary(cache, parts, base, sampling)
         | {"scores": scores, "named": movers},
@@ -203,32 +204,8 @@ def _check_objective(objective: str, model: CellModel) -> None:
     """An objective must exist and mean something to the model."""
     if objective not in OBJECTIVES:
         raise ConfigError(f"objective is {objective!r}; expected one of {list(OBJECTIVES)}")
-    if objective == "expression" and (why := lacks_expression(model)):
+    if objective.removesuffix(BY_CELL) == "expression" and (why := lacks_expression(model)):
         raise ModelError(why)
-
-
-def _label_scores(
-    cache: SiteCache, parts: CellSplit, found: Search, settings: ContrastSettings, seed: int
-) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """Scores of short searches, equal in effort: one with the true labels, the others with shuffled ones."""
-    effort = settings.null_effort(found.penalty)
-    seeds = range(seed + 1, seed + 1 + settings.null_replicates)
-    true = _search_score(cache, parts, found.objective, effort, seed)
-    return true, [_search_score(cache, parts.shuffled(s), found.objective, effort, s) for s in seeds]
-
-
-def _search_score(cache: SiteCache, parts: CellSplit, objective: str, effort: Effort, seed: int) -> dict[str, float]:
-    """Scores on test cells of a search with some labels, true or shuffled."""
-    found = search(cache, parts, objective, effort, seed)
-    before, target = cache.baseline.part(parts.test.source), cache.baseline.part(parts.test.target)
-    return score(found.baseline_values, before, cache.predict(parts.test.source, found.strengths), target)
-
-
-def _label_table(matched: dict[str, float], shuffled: Sequence[dict[str, float]]) -> pd.DataFrame:
-    rows = [{"kind": MATCHED, "replicate": 0, "norm": np.nan, **matched}]
-    return pd.DataFrame(
-        rows + [{"kind": SHUFFLED, "replicate": i, "norm": np.nan, **scores} for i, scores in enumerate(shuffled)]
-    )
 
 
 def _moved(strengths: Float[Tensor, " feature"]) -> dict[int, float]:

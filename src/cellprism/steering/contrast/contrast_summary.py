@@ -6,14 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellprism.steering.contrast.baselines import (
-    DIFFERENCE,
-    DIFFERENCE_PER_GENE,
-    RANDOM_DIRECTION,
-    RANDOM_RECIPE,
-    TUNED,
-    Trial,
-)
 from cellprism.steering.contrast.scores import (
     OTHER_SCORES,
     BaselineValues,
@@ -21,33 +13,30 @@ from cellprism.steering.contrast.scores import (
     directed_scores,
     score_intervals,
 )
-from cellprism.steering.nulls import null_summary, plain
+from cellprism.steering.contrast.trials import Trial
+from cellprism.steering.nulls import drawn_summary, plain
+from cellprism.steering.settings import DIFFERENCE, DIFFERENCE_PER_GENE, PERMUTED, RANDOM_RECIPE
 from cellprism.steering.site_cache import Prediction
 
-COMPETITORS = {
-    "difference_of_means": DIFFERENCE,
-    "difference_of_means_best_norm": DIFFERENCE + TUNED,
-    "difference_of_means_per_gene": DIFFERENCE_PER_GENE,
-    "difference_of_means_per_gene_best_norm": DIFFERENCE_PER_GENE + TUNED,
-}
+NULLS = {"permuted_labels": PERMUTED, "random_recipe": RANDOM_RECIPE}
+LEVEL = 0.05
+COMPETITORS = {"difference_of_means": DIFFERENCE, "difference_of_means_per_gene": DIFFERENCE_PER_GENE}
 
 
 def score_summary(
     base: BaselineValues,
     trials: Sequence[Trial],
-    matched: dict[str, float],
-    shuffled: Sequence[dict[str, float]],
     before: Prediction,
     after: Prediction,
     target: Prediction,
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Per score: value, low, high (95 % over test cells), one entry per null and one per competitor.
+    """Per score: value, low, high (95 % over test cells), one entry per null and one per competitor, all at the
+    recipe's norm.
 
-    A null has mean, low, high (95 % range), p and n; p is one-sided towards larger values and left out for
-    scores of which neither direction is better. Searches with shuffled labels are short: their p is that of
-    ``observed``, the score of an equally short search with the true labels. ``trials[0]`` is the recipe.
+    A null has mean, low, high (95 % range), p (two-sided, among its draws) and n; p is left out for scores of which
+    neither direction is better. ``trials[0]`` is the recipe.
     """
     intervals = score_intervals(base, before, after, target, resamples, seed)
     summary = {}
@@ -55,19 +44,12 @@ def score_summary(
         value = trials[0].scores[name]
         low, high = intervals.get(name, (np.nan, np.nan))
         entry: dict[str, Any] = {"value": plain(value), "low": plain(low), "high": plain(high)}
-        drawn = {
-            "shuffled_labels": [scores[name] for scores in shuffled],
-            "random_recipe": [t.scores[name] for t in trials if t.kind == RANDOM_RECIPE],
-            "random_direction": [t.scores[name] for t in trials if t.kind == RANDOM_DIRECTION],
-        }
-        for null, values in drawn.items():
-            observed = matched[name] if null == "shuffled_labels" else value
-            entry[null] = null_summary(observed, np.array(values, dtype=float))
+        for null, kind in NULLS.items():
+            entry[null] = drawn_summary(value, np.array([t.scores[name] for t in trials if t.kind == kind]))
             if name in OTHER_SCORES:
                 del entry[null]["p"]
-        entry["shuffled_labels"]["observed"] = plain(matched[name])
         for key, kind in COMPETITORS.items():
-            entry[key] = next((plain(t.scores[name]) for t in trials if t.kind == kind), None)
+            entry[key] = next((plain(t.scores[name]) for t in trials if t.kind == kind and t.dose == 1), None)
         summary[name] = entry
     return summary
 
@@ -80,11 +62,11 @@ def named_summary(
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Per named gene that the model speaks of: is it predicted to move towards the target, and further than random
-    edits of equal norm move it.
+    """Per named gene that the model speaks of: is it predicted to move towards the target, and further than recipes
+    fitted on permuted labels move it, and random recipes.
 
-    ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and
-    that it exceeds the 95 % range of random recipes and random directions. Where ``gap`` (predicted) and
+    ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and that it
+    exceeds what permuted labels give with p of at most .05. Where ``gap`` (predicted) and
     ``observed_gap`` (in the counts) differ in sign, the model does not know the gene's direction to begin
     with. ``table`` is that of ``scores.gene_table``; the trials' moves are of the named genes that are in it, in order.
     """
@@ -99,9 +81,12 @@ def named_summary(
         moves = [trial.moves[:, measured.index(gene)] for trial in trials]
         fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
         low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
-        is_random = [t.kind in (RANDOM_RECIPE, RANDOM_DIRECTION) for t in trials]
-        null = null_summary(fractions[0], fractions[is_random])
-        beyond = null["high"] is None or fractions[0] > null["high"]
+        nulls = {
+            null: drawn_summary(fractions[0], fractions[[t.kind == kind for t in trials]])
+            for null, kind in NULLS.items()
+        }
+        permuted = nulls["permuted_labels"]
+        beyond = permuted["p"] is not None and permuted["p"] <= LEVEL and fractions[0] > permuted["mean"]
         summary[gene] = {
             "measured": True,
             "direction": str(row["direction"]),
@@ -111,7 +96,7 @@ def named_summary(
             "gap_fraction": plain(fractions[0]),
             "low": plain(low),
             "high": plain(high),
-            "random": null,
+            **nulls,
             "moved": bool(fractions[0] >= moved_at and low > 0 and beyond),
         }
     return summary

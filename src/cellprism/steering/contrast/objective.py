@@ -3,55 +3,46 @@ gradient.
 
 Notable choices
 
-- The loss is divided by its value without steering, so that it starts at 1 and penalties of the two
-  objectives are on one scale.
+- The loss is divided by its value without steering, so that it starts at 1 and penalties of all objectives are on one
+  scale.
 - Gradients run only through the blocks after the site: one automatic derivative with respect to the edited
   residuals, then one sparse contraction over the features that fire
   (``equations.steering.strength_gradient``).
-- Where genes are read hidden, all passes of a cell are edited and its loss is of all of them together; gradients run
-  through each.
+- Where genes are read hidden, each cell takes part with one of its passes, dealt in turn: more cells teach more than
+  more passes of the same cells.
+- Models that can leave out tokens (``ReadsSomeGenes``) answer at the weighted genes alone.
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellprism.equations.objectives import expression_objective, latent_objective
+from cellprism.equations.objectives import centroid_objective, expression_objective, latent_objective
 from cellprism.equations.steering import squared_edit_norm, strength_gradient
-from cellprism.steering.intervene import edited
-from cellprism.steering.reading import Reading
-from cellprism.steering.site_cache import Residuals, SiteCache
-from cellprism.types import CellBatch
+from cellprism.steering.intervene import SiteCells, edited
+from cellprism.steering.site_cache import SiteCache
+from cellprism.types import ReadsSomeGenes
 
 
 @dataclass(frozen=True)
-class LatentTarget:
-    """Reach the target type's centroid in the embedding."""
+class Aim:
+    """What steered cells are to reach, in the embedding or in predicted expression."""
 
-    centroid: Float[Tensor, " d_model"]
-
-    def __call__(self, said: Reading) -> Float[Tensor, ""]:
-        """Latent objective of some cells."""
-        return latent_objective(said.embedding, self.centroid)
-
-
-@dataclass(frozen=True)
-class ExpressionTarget:
-    """Reach the target type's mean predicted expression on weighted genes."""
-
-    mean: Float[Tensor, " gene"]
-    weight: Float[Tensor, " gene"]
-    columns: Int[Tensor, " gene"]
-    """Genes of the cache that ``mean`` and ``weight`` speak of."""
-
-    def __call__(self, said: Reading) -> Float[Tensor, ""]:
-        """Expression objective of some cells."""
-        return expression_objective(said.values.index_select(1, self.columns), self.mean, self.weight)
+    source: Float[Tensor, " value"]
+    """Mean of the source type."""
+    target: Float[Tensor, " value"]
+    """Mean of the target type."""
+    weight: Float[Tensor, " value"]
+    columns: Int[Tensor, " value"] | None = None
+    """Genes of the cache that the means speak of; None where they speak of the embedding."""
+    by_cell: bool = False
+    """Whether each cell is to reach the target's mean, as published; else the cells' mean is to move by the gap."""
 
 
 @dataclass(frozen=True)
@@ -59,40 +50,113 @@ class ContrastProblem:
     """Loss of some cells of a cache as a function of the strengths."""
 
     cache: SiteCache
-    rows: Int[np.ndarray, " some"]
+    cells: Int[np.ndarray, " some"]
     """Cells of the cache that are steered."""
-    target: Callable[[Reading], Float[Tensor, ""]]
-    """Objective of some cells, a mean over them."""
+    aim: Aim
+
+    @cached_property
+    def origin(self) -> Float[Tensor, " value"]:
+        """Mean of the cells, unsteered."""
+        return self._mean(self.cache.W_dec.new_ones(self.cache.n_features))[0]
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
-        """Mean objective over the cells, steered."""
-        return self.loss_from(self.cache.steered(self.rows, strengths))
-
-    def loss_from(self, residuals: Residuals) -> float:
-        """Mean objective over the cells, from given residual streams at the site."""
+        """The objective of the cells, steered."""
         with torch.no_grad():
-            parts = (self._value(batch, x).item() * self._cells(x) for batch, x in residuals)
-            return sum(parts) / len(self.rows)
+            values = torch.cat([self._values(part, self._edited(part, strengths)) for part in self._parts()])
+            return self._objective(values, _mean(values)).item()
 
     def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
-        """Mean objective over the cells and its gradient with respect to the strengths."""
+        """The objective of the cells and its gradient with respect to the strengths.
+
+        Cost: one pass of each cell, forwards and backwards; two forwards where cells of several batches share a mean.
+        """
         total, gradient = 0.0, torch.zeros_like(strengths)
-        for cells in self.cache.take(self.rows):
-            x = edited(cells.x, cells.code, strengths, self.cache.W_dec).detach().requires_grad_()
+        several = len(self.cells) > self.cache.batch_size
+        mean = self._mean(strengths) if several and not self.aim.by_cell else None
+        for part in self._parts():
+            x = self._edited(part, strengths).detach().requires_grad_()
             with torch.enable_grad():
-                value = self._value(cells.batch, x)
+                values = self._values(part, x)
+                share = len(values) / len(self.cells)
+                value = (
+                    self._objective(values, _mean(values)) * (share if self.aim.by_cell else 1.0)
+                    if mean is None
+                    else self._tangent(values, *mean)
+                )
             (upstream,) = torch.autograd.grad(value, x)
-            gradient += strength_gradient(cells.code, self.cache.W_dec, upstream.flatten(0, 1)) * self._cells(x)
-            total += value.item() * self._cells(x)
-        return total / len(self.rows), gradient / len(self.rows)
+            gradient += strength_gradient(part.code, self.cache.W_dec, upstream.flatten(0, 1))
+            total += value.item()
+        return total if mean is None else self._objective(None, mean[0]).item(), gradient
 
     def squared_edit_norm(self) -> Float[Tensor, " feature"]:
-        """Mean squared edit per unit of strength, over all rows of a cell; 0 for features that never fire here."""
-        parts = [squared_edit_norm(cells.code, self.cache.W_dec) for cells in self.cache.take(self.rows)]
-        return torch.stack(parts).sum(dim=0) / len(self.rows)
+        """Mean squared edit of a pass per unit of strength; 0 for features that never fire here."""
+        parts = [squared_edit_norm(part.code, self.cache.W_dec) for part in self._parts()]
+        return torch.stack(parts).sum(dim=0) / len(self.cells)
 
-    def _value(self, batch: CellBatch, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, ""]:
-        return self.target(self.cache.said(batch, self.cache.model.resume(batch, self.cache.layer, x)))
+    def _parts(self) -> Iterator[SiteCells]:
+        return self.cache.take_rows(self.cache.one_row_each(self.cells))
 
-    def _cells(self, x: Float[Tensor, "row token d_model"]) -> int:
-        return len(x) // self.cache.folds
+    def _edited(self, part: SiteCells, strengths: Float[Tensor, " feature"]) -> Float[Tensor, "cell token d_model"]:
+        return edited(part.x, part.code, strengths, self.cache.W_dec)
+
+    def _values(self, part: SiteCells, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell value"]:
+        return read_values(self.cache, part, x, self.aim.columns)
+
+    def _mean(self, strengths: Float[Tensor, " feature"]) -> tuple[Float[Tensor, " value"], Int[Tensor, " value"]]:
+        """Mean of each value over the cells that have it, and how many these are."""
+        with torch.no_grad():
+            values = torch.cat([self._values(part, self._edited(part, strengths)) for part in self._parts()])
+        return _mean(values), (~values.isnan()).sum(dim=0)
+
+    def _objective(
+        self, values: Float[Tensor, "cell value"] | None, mean: Float[Tensor, " value"]
+    ) -> Float[Tensor, ""]:
+        aim = self.aim
+        if aim.by_cell and values is not None:
+            if aim.columns is None:
+                return latent_objective(values, aim.target)
+            return expression_objective(values, aim.target, aim.weight)
+        return centroid_objective(mean - self.origin, aim.target - aim.source, aim.weight)
+
+    def _tangent(
+        self, values: Float[Tensor, "cell value"], mean: Float[Tensor, " value"], count: Int[Tensor, " value"]
+    ) -> Float[Tensor, ""]:
+        """What has the gradient of the centroid objective with respect to some of the cells."""
+        left = mean - self.origin - (self.aim.target - self.aim.source)
+        slope = 2 * self.aim.weight * left / count.clamp(min=1)
+        return torch.where(values.isnan(), 0.0, values).matmul(slope).sum()
+
+
+def read_values(
+    cache: SiteCache,
+    part: SiteCells,
+    x: Float[Tensor, "cell token d_model"],
+    columns: Int[Tensor, " value"] | None,
+) -> Float[Tensor, "cell value"]:
+    """What the model says in single passes: the embedding, or some genes of the cache, NaN where it sees them."""
+    if columns is None:
+        return cache.model.resume(part.batch, cache.layer, x).embedding
+    chosen = torch.from_numpy(cache.columns).to(x.device)[columns]
+    if isinstance(cache.model, ReadsSomeGenes):
+        tokens = (part.batch.gene >= 0).nonzero()[:, 0][chosen]
+        said = cache.model.resume_at(part.batch, cache.layer, x, tokens).expression
+    else:
+        said = cache.model.resume(part.batch, cache.layer, x).expression
+        said = None if said is None else said.index_select(1, chosen)
+    assert said is not None, "an expression objective is for models that predict amounts"
+    there = _hidden(cache, part, columns)
+    return said if there is None else torch.where(there, said, torch.nan)
+
+
+def _hidden(cache: SiteCache, part: SiteCells, columns: Int[Tensor, " value"]) -> Bool[Tensor, "cell value"] | None:
+    """Where genes are hidden in these passes; None where all are read where they are seen."""
+    if cache.fold is None:
+        return None
+    row = part.batch.cell
+    return cache.fold[row // cache.folds][:, columns] == (row % cache.folds)[:, None]
+
+
+def _mean(values: Float[Tensor, "cell value"]) -> Float[Tensor, " value"]:
+    """Over the cells that have a value; 0 where none has."""
+    there = ~values.isnan()
+    return torch.where(there, values, 0.0).sum(dim=0) / there.sum(dim=0).clamp(min=1)

@@ -1,4 +1,4 @@
-"""One search for a recipe: baseline values and path from training cells, penalty from validation cells."""
+"""One search for a recipe: target and path from training cells, penalty from validation cells."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.equations.objectives import gap_weights
-from cellprism.steering.contrast.cell_split import CellSplit
-from cellprism.steering.contrast.objective import ContrastProblem, ExpressionTarget, LatentTarget
+from cellprism.steering.contrast.cell_split import CellSplit, Pair
+from cellprism.steering.contrast.objective import Aim, ContrastProblem
 from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver, falling_penalties
 from cellprism.steering.contrast.scores import BaselineValues
 from cellprism.steering.model_output import expressing_mean
-from cellprism.steering.settings import Effort
+from cellprism.steering.settings import BY_CELL, ContrastSettings
 from cellprism.steering.site_cache import SiteCache
 
 SIZES = (0.0, 0.1, 0.3, 0.5)
@@ -23,22 +23,20 @@ SIZES = (0.0, 0.1, 0.3, 0.5)
 
 @dataclass(frozen=True)
 class Search:
-    """A path, the point chosen on it, and the baseline values that its training cells gave."""
+    """A path and the point chosen on it."""
 
     objective: str
     points: list[PathPoint]
     validation: list[float]
     """Loss of the validation cells at each point, in units of their neutral loss."""
-    baseline_values: BaselineValues
-    validator: ContrastProblem
-    """The objective on the validation cells."""
     n_considered: int
     """Features that fire on the training cells, which are all that a recipe can use."""
 
     @property
     def chosen(self) -> int:
-        """The point with the lowest validation loss; the sparsest of equals."""
-        return int(np.argmin(self.validation))
+        """The point with the lowest validation loss, the sparsest of equals; the neutral recipe only where there is no
+        other, so that searches with other labels can be compared."""
+        return 1 + int(np.argmin(self.validation[1:])) if len(self.points) > 1 else 0
 
     @property
     def strengths(self) -> Float[Tensor, " feature"]:
@@ -72,13 +70,14 @@ def recipe_sizes(strengths: Float[Tensor, " feature"]) -> dict[str, int]:
     return {f"{size:g}": int((change > size).sum()) for size in SIZES}
 
 
-def measure(cache: SiteCache, parts: CellSplit, n_genes: int) -> BaselineValues:
-    """Centroids of the training cells as the unsteered model sees them, and their differential genes, which come from
-    the counts: a model must not choose the genes that it is judged on."""
-    sides = (parts.train.source, parts.train.target)
-    source, target = (cache.baseline.part(rows) for rows in sides)
+def measure(cache: SiteCache, centroids: Pair, genes: Pair, n_genes: int) -> BaselineValues:
+    """The two types: their centroids and mean predictions as the unsteered model sees some cells, and their
+    differential genes from the counts of some cells, which may be others: a model must not choose the genes that it is
+    judged on."""
+    source, target = (cache.baseline.part(rows) for rows in (centroids.source, centroids.target))
     means = [expressing_mean(p.values) for p in (source, target)]
     known = np.isfinite(means[0] + means[1])  # genes that too few cells express differ by nothing that can be told
+    sides = (genes.source, genes.target)
     observed = [np.where(known, np.asarray(cache.observed[rows].mean(axis=0)).ravel(), 0) for rows in sides]
     return BaselineValues(
         source=source.embedding.mean(axis=0),
@@ -91,32 +90,36 @@ def measure(cache: SiteCache, parts: CellSplit, n_genes: int) -> BaselineValues:
     )
 
 
-def search(cache: SiteCache, parts: CellSplit, objective: str, effort: Effort, seed: int) -> Search:
-    """Follow the path on training cells and choose its best point on validation cells."""
-    base = measure(cache, parts, effort.n_genes)
-    target = _target(cache, objective, base)
+def search(cache: SiteCache, parts: CellSplit, objective: str, settings: ContrastSettings, seed: int) -> Search:
+    """Follow the path on training cells, and choose its best point on validation cells by the gap between these."""
     rng = np.random.default_rng(seed)
-    learners = np.sort(rng.permutation(parts.train.source)[: effort.train_cells])
-    problem = ContrastProblem(cache, learners, target)
-    solver = ProximalSolver(iterations=effort.iterations, bound=effort.bound)
+    learners = np.sort(rng.permutation(parts.train.source)[: settings.train_cells])
+    aim, other = (
+        _aim(cache, objective, measure(cache, cells, parts.train, settings.n_genes))
+        for cells in (parts.train, parts.validation)
+    )
+    problem = ContrastProblem(cache, learners, aim)
+    solver = ProximalSolver(iterations=settings.iterations, bound=settings.bound)
     state = solver.start(problem)
     largest = state.largest_penalty
     points = [PathPoint(largest, state.strengths, 1.0, state.evaluations)]
-    smallest = largest * effort.smallest_share if effort.smallest is None else effort.smallest
-    if 0 < smallest < largest:
-        points += solver.path(problem, state, falling_penalties(largest, smallest, effort.penalties))
-    validator = ContrastProblem(cache, parts.validation.source, target)
+    if largest > 0:
+        penalties = falling_penalties(largest, largest * settings.smallest_penalty, settings.penalties)
+        points += solver.path(problem, state, penalties)
+    validator = ContrastProblem(cache, parts.validation.source, other)
     neutral = validator.loss(state.strengths)
     validation = [1.0, *(validator.loss(point.strengths) / neutral for point in points[1:])]
-    return Search(objective, points, validation, base, validator, int(state.free.sum()))
+    return Search(objective, points, validation, int(state.free.sum()))
 
 
-def _target(cache: SiteCache, objective: str, base: BaselineValues) -> LatentTarget | ExpressionTarget:
+def _aim(cache: SiteCache, objective: str, base: BaselineValues) -> Aim:
     def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
         return torch.from_numpy(values).to(cache.W_dec)
 
-    if objective == "latent":
-        return LatentTarget(tensor(base.target))
+    by_cell = objective.endswith(BY_CELL)
+    if objective.removesuffix(BY_CELL) == "latent":
+        return Aim(tensor(base.source), tensor(base.target), tensor(np.ones_like(base.target)), None, by_cell)
     used = np.flatnonzero(base.weight)
     columns = torch.from_numpy(used).to(cache.W_dec.device)
-    return ExpressionTarget(tensor(base.target_mean[used]), tensor(base.weight[used]), columns)
+    source, target = tensor(base.source_mean[used]), tensor(base.target_mean[used])
+    return Aim(source, target, tensor(base.weight[used]), columns, by_cell)

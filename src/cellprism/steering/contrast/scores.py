@@ -2,13 +2,14 @@
 
 Notable choices
 
-- Centroids, differential genes, their directions and weights come from training cells, genes from their counts; every
-  score from test cells.
-- "Closer to the target" is reported with what could fake it: closeness to the own centroid, drift across the
-  axis and the variance kept.
-- Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types. The gap of
-  shuffled types is short, and progress over it large by chance: the shift, in units of the cells' spread, is
-  what can be compared with theirs.
+- What scores owes nothing to the cells of the fit: centroids, and the gap to close, are those of the test cells,
+  differential genes, their directions and weights those of the validation cells' counts. So a recipe that was fitted on
+  permuted labels can be scored in the same way.
+- "Closer to the target than before" can be had by shrinking. Hence the share of cells that end nearer the target
+  *than the source*, progress along the axis, drift across it and the variance kept stand beside it.
+- Progress has one scale for both metrics: 0 unsteered, 1 the whole gap between the two types.
+- A rise of all genes would get half of the directions right: the balanced share is the mean over genes that should rise
+  and genes that should fall.
 - What is scored of genes is what the model predicts of them (``model_output``): expression, else the logit of each
   gene's own token, and the scores are named for it. A gene that only some cells express is averaged over these, and
   neither places nor moves the others.
@@ -30,7 +31,6 @@ from cellprism.equations.effects import (
     axis_drift,
     axis_progress,
     gap_fraction,
-    standardised_shift,
     variance_kept,
     weighted_progress,
 )
@@ -42,14 +42,14 @@ OTHER_SCORES = ("drift", "variance_kept", "fraction_closer_to_source")
 
 def directed_scores(output_kind: str) -> tuple[str, ...]:
     """Scores of which higher is better, for a model of an output kind (``model_output``)."""
-    latent = ("fraction_closer", "latent_progress", "latent_shift", "distance_closed")
-    of_genes = (f"{output_kind}_progress", f"{output_kind}_shift", "up_correct", "down_correct")
+    latent = ("nearer_target", "fraction_closer", "latent_progress")
+    of_genes = (f"{output_kind}_progress", "balanced_correct", "up_correct", "down_correct")
     return latent if output_kind == NOTHING else (*latent, *of_genes)
 
 
 @dataclass(frozen=True)
 class BaselineValues:
-    """What training cells say of the two types; scores of test cells are read off it."""
+    """What some cells say of the two types; the fit has its own, and so have the scores."""
 
     source: Float[np.ndarray, " d_model"]
     """Centroid of the source type's unsteered embeddings."""
@@ -86,46 +86,43 @@ def score(base: BaselineValues, before: Prediction, after: Prediction, target: P
     """Every score of steered test cells.
 
     Args:
-        base: centroids and differential genes of the training cells.
+        base: centroids of the test cells, differential genes of the validation cells.
         before: test cells of the source type, unsteered.
         after: the same cells, steered.
         target: test cells of the target type.
 
     Returns:
+        ``nearer_target``: share of cells that are nearer to the target centroid than to the source centroid.
         ``fraction_closer``: share of cells nearer to the target centroid than before.
         ``fraction_closer_to_source``: the same for their own centroid.
         ``latent_progress``: mean way along the axis, 1 the whole gap.
-        ``latent_shift``: the same way in units of the cells' spread along it, to compare with other targets.
-        ``distance_closed``: share of the mean distance to the target centroid that went away.
         ``drift``: mean way across the axis, in units of the gap.
         ``variance_kept``: variance after over before.
         ``expression_progress``: weighted way of mean expression, 1 the target's.
-        ``expression_shift``: way along the weighted gap of the training cells, in units of the spread along
-        it. ``up_correct``, ``down_correct``: share of the differential genes that moved the right way, of
-        those that moved at all; NaN where none did. Models that speak of genes in token logits have
-        ``token_logit_progress`` and ``token_logit_shift``, models that do not speak of genes none of the four.
+        ``up_correct``, ``down_correct``: share of the differential genes that moved the right way, of those that moved
+        at all; NaN where none did; ``balanced_correct``: their mean. Models that speak of genes in token logits have
+        ``token_logit_progress``, models that do not speak of genes none of the four.
     """
     distance = [np.linalg.norm(p.embedding - base.target, axis=1) for p in (before, after)]
     own = [np.linalg.norm(p.embedding - base.source, axis=1) for p in (before, after)]
     progress = [axis_progress(p.embedding, base.source, base.target) for p in (before, after)]
     scores = {
+        "nearer_target": float((distance[1] < own[1]).mean()),
         "fraction_closer": float((distance[1] < distance[0]).mean()),
         "fraction_closer_to_source": float((own[1] < own[0]).mean()),
         "latent_progress": float((progress[1] - progress[0]).mean()),
-        "latent_shift": standardised_shift(before.embedding, after.embedding, base.target - base.source),
-        "distance_closed": float(1 - distance[1].mean() / distance[0].mean()),
         "drift": float(axis_drift(before.embedding, after.embedding, base.source, base.target).mean()),
         "variance_kept": variance_kept(before.embedding, after.embedding),
     }
     if base.output_kind == NOTHING:
         return scores
     move = expressing_moves(before.values, after.values).mean(axis=0)
-    filled = _filled(before, base), _filled(after, base)
+    up, down = share_positive(move[base.up]), share_positive(-move[base.down])
     return scores | {
         f"{base.output_kind}_progress": _progress(base, before, expressing_mean(after.values), target),
-        f"{base.output_kind}_shift": standardised_shift(*filled, _along(base)),
-        "up_correct": share_positive(move[base.up]),
-        "down_correct": share_positive(-move[base.down]),
+        "balanced_correct": (up + down) / 2,
+        "up_correct": up,
+        "down_correct": down,
     }
 
 
@@ -134,16 +131,6 @@ def _progress(base: BaselineValues, before: Prediction, after: Float[np.ndarray,
     start, end = expressing_mean(before.values), expressing_mean(target.values)
     known = np.isfinite(start + end + after)
     return weighted_progress(start[known], end[known], after[known], base.weight[known])
-
-
-def _filled(cells: Prediction, base: BaselineValues) -> Float[np.ndarray, "cell gene"]:
-    """Genes that a cell does not express at the source's mean, whether steered or not, so that they do not move."""
-    return np.where(np.isnan(cells.values), np.nan_to_num(base.source_mean), cells.values)
-
-
-def _along(base: BaselineValues) -> Float[np.ndarray, " gene"]:
-    """The weighted predicted gap."""
-    return base.weight * np.nan_to_num(base.gap)
 
 
 def share_positive(values: Float[np.ndarray, " some"]) -> float:
@@ -183,16 +170,12 @@ def score_intervals(
     """95 % intervals of the scores of ``directed_scores`` over test cells of the source type; the gap is
     held fixed."""
     distance = [np.linalg.norm(p.embedding - base.target, axis=1) for p in (before, after)]
+    own = np.linalg.norm(after.embedding - base.source, axis=1)
     progress = [axis_progress(p.embedding, base.source, base.target) for p in (before, after)]
-
-    def closed(before: np.ndarray, after: np.ndarray, axis: int = -1) -> Any:
-        return 1 - after.mean(axis) / before.mean(axis)
-
     statistics: dict[str, tuple[Callable[..., Any], Sequence[np.ndarray]]] = {
+        "nearer_target": (np.mean, [(distance[1] < own).astype(float)]),
         "fraction_closer": (np.mean, [(distance[1] < distance[0]).astype(float)]),
         "latent_progress": (np.mean, [progress[1] - progress[0]]),
-        "latent_shift": (np.mean, [_in_spreads(progress[0], progress[1] - progress[0])]),
-        "distance_closed": (closed, distance),
     }
     if base.output_kind != NOTHING:
         statistics |= _gene_statistics(base, before, after, target)
@@ -206,27 +189,24 @@ def _gene_statistics(
     move, start = expressing_moves(before.values, after.values), expressing_mean(before.values)
     # Progress of the mean is linear in the move, so it is a mean over cells of each cell's own.
     travelled = np.array([_progress(base, before, start + own, target) for own in move])
-    places = [_filled(p, base) @ _along(base) for p in (before, after)]
 
-    def correct(signed: Float[np.ndarray, "cell gene"]) -> Callable[..., Any]:
-        def share(rows: np.ndarray, axis: int = -1) -> Any:
-            return np.apply_along_axis(lambda r: share_positive(signed[r].mean(axis=0)), axis, rows)
+    def right(r: np.ndarray, of: Int[np.ndarray, " some"], sign: float) -> float:
+        return share_positive(sign * move[r][:, of].mean(axis=0))
 
-        return share
+    def share(*ways: tuple[np.ndarray, float]) -> Callable[..., Any]:
+        def statistic(rows: np.ndarray, axis: int = -1) -> Any:
+            return np.apply_along_axis(lambda r: np.mean([right(r, *way) for way in ways]), axis, rows)
 
+        return statistic
+
+    up, down = (base.up, 1.0), (base.down, -1.0)
     rows = np.arange(len(move))
     return {
         f"{base.output_kind}_progress": (np.mean, [travelled]),
-        f"{base.output_kind}_shift": (np.mean, [_in_spreads(places[0], places[1] - places[0])]),
-        "up_correct": (correct(move[:, base.up]), [rows]),
-        "down_correct": (correct(-move[:, base.down]), [rows]),
+        "balanced_correct": (share(up, down), [rows]),
+        "up_correct": (share(up), [rows]),
+        "down_correct": (share(down), [rows]),
     }
-
-
-def _in_spreads(place: Float[np.ndarray, " cell"], way: Float[np.ndarray, " cell"]) -> Float[np.ndarray, " cell"]:
-    """Each cell's way in units of the cells' spread, which is held fixed."""
-    spread = place.std()
-    return way / spread if spread > 0 else np.full_like(way, np.nan)
 
 
 def gene_table(
@@ -239,7 +219,7 @@ def gene_table(
 ) -> pd.DataFrame:
     """Every gene as test cells show it, differential ones first.
 
-    Columns: gene; direction ``up`` or ``down`` in the target, by the counts of training cells; source_mean,
+    Columns: gene; direction ``up`` or ``down`` in the target, by the counts of validation cells; source_mean,
     target_mean, steered_mean (what the model predicts of the gene, see ``model_output``, over the cells that express
     it); gap_fraction (0 not moved, 1 arrived; NaN without a gap, or where too few test cells express the gene); correct
     (moved in ``direction``); observed_gap (the same two types' difference in log1p counts per ten thousand); weight

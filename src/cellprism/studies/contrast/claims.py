@@ -5,14 +5,19 @@ import re
 from cellprism.report.claims import Claim, Null, Published, Source, Test, judged
 from cellprism.report.context import Context, cells_of
 from cellprism.report.published import AIDO_100M, NUMBERS
-from cellprism.report.verdict import SHARE_MATTERS, judge
+from cellprism.report.verdict import SHARE_MATTERS
 from cellprism.studies.contrast.tables import SUMMARY, Contrasts
-from cellprism.studies.contrast.view import Contrast, Gaps, Score, contrast_of
+from cellprism.studies.contrast.view import Contrast, Gaps, contrast_of
 
 SECTION = "From one cell type to another"
 SCORES = {
+    "nearer_target": (
+        "{source} end nearer to the mean of {target} than to their own in the model's inner state",
+        "of test cells",
+        ".0%",
+    ),
     "fraction_closer": (
-        "{source} end closer to the mean of {target} in the model's inner state",
+        "{source} end closer to the mean of {target} than before in the model's inner state",
         "of test cells",
         ".0%",
     ),
@@ -31,11 +36,16 @@ SCORES = {
         "of the gap",
         ".2f",
     ),
+    "balanced_correct": (
+        "Genes that differ move in the right direction{within}, rising and falling ones counted alike",
+        "of differential genes",
+        ".0%",
+    ),
     "up_correct": ("Genes higher in {target} rise{within}", "of differential genes", ".0%"),
     "down_correct": ("Genes lower in {target} fall{within}", "of differential genes", ".0%"),
 }
 """Scores that become claims: statement, unit, format."""
-OF_GENES = ("expression_progress", "token_logit_progress", "up_correct", "down_correct")
+OF_GENES = ("expression_progress", "token_logit_progress", "balanced_correct", "up_correct", "down_correct")
 """Those of what the model says of genes: they mean nothing where its gaps do not follow the counts."""
 
 FARTHER = Published("83 % of cells end farther from CD8 in latent space (17 % closer)", AIDO_100M, 0.17)
@@ -55,7 +65,7 @@ RECIPES = {
 
 
 def claims(found: Contrasts, context: Context) -> list[Claim]:
-    """Whether predicted gaps follow the counts; every score of each recipe against shuffled labels and random recipes,
+    """Whether predicted gaps follow the counts; every score of each recipe against permuted labels and random recipes,
     the named genes, the recipe's size."""
     contrasts = [contrast_of(recipe, context) for recipe in found.recipes]
     said = [_gaps(contrasts[0], contrasts[0].gaps)] if contrasts and contrasts[0].gaps else []
@@ -64,7 +74,7 @@ def claims(found: Contrasts, context: Context) -> list[Claim]:
 
 def contrast_claims(contrast: Contrast) -> list[Claim]:
     """The claims of one recipe."""
-    said = [_score(contrast, name, "shuffled_labels") for name in SCORES if name in contrast.scores]
+    said = [_score(contrast, name, "permuted_labels") for name in SCORES if name in contrast.scores]
     own = f"{contrast.objective}_progress"
     if own in contrast.scores and "random_recipe" in contrast.scores[own].nulls:
         said.append(_score(contrast, own, "random_recipe"))
@@ -73,7 +83,7 @@ def contrast_claims(contrast: Contrast) -> list[Claim]:
 
 
 def score_id(contrast: Contrast, name: str) -> str:
-    """Id of the claim about a score against shuffled labels."""
+    """Id of the claim about a score against permuted labels."""
     return f"contrast-{contrast.objective}-{name.replace('_', '-')}"
 
 
@@ -83,18 +93,6 @@ def as_published(contrast: Contrast, number: Published | None) -> Published | No
     return number if asked == [{"CD4"}, {"CD8"}] else None
 
 
-def longer_search(score: Score, form: str = ".2f") -> str:
-    """A reason for no verdict where a recipe beats shuffled labels only by a longer search; empty elsewhere."""
-    null = score.nulls.get("shuffled_labels")
-    if score.short_search is None or null is None or null.interval is None:
-        return ""
-    longer = judge(score.value, score.interval, null.interval).verdict
-    if longer != "above chance" or judge(score.short_search, None, null.interval).verdict == longer:
-        return ""
-    short = format(score.short_search, form).replace("%", "\u00a0%")
-    return f"a search with the true labels that is as short as those with shuffled ones reaches only {short}"
-
-
 def _score(contrast: Contrast, name: str, against: str) -> Claim:
     statement, unit, form = SCORES[name]
     score = contrast.scores[name]
@@ -102,7 +100,7 @@ def _score(contrast: Contrast, name: str, against: str) -> Claim:
     words = statement.format(source=contrast.source_cells, target=contrast.target, within=contrast.words.within)
     id, control = score_id(contrast, name), null.name if null else "nothing"
     return judged(
-        id if against == "shuffled_labels" else f"{id}-against-{against.replace('_', '-')}",
+        id if against == "permuted_labels" else f"{id}-against-{against.replace('_', '-')}",
         SECTION,
         f"{words}, {contrast.objective} recipe, against {control}",
         score.value,
@@ -112,22 +110,20 @@ def _score(contrast: Contrast, name: str, against: str) -> Claim:
         published=as_published(contrast, PUBLISHED.get((contrast.objective, name))),
         null=null,
         test=Test(
-            "score on test cells, bootstrap over cells",
-            "greater",
+            f"score on {contrast.n_test} test cells, ranked among {control}",
+            "two-sided",
             f"{contrast.source_cells} and {cells_of(contrast.target)}",
-            unit_of_inference="cells of one data set, not donors",
-            n=contrast.n_test,
+            unit_of_inference="edits; the cells are of one data set",
+            n=null.draws if null else None,
             matters=SHARE_MATTERS,
         ),
         source=_summary(contrast, f"scores.{name}.value"),
-        barred=_barred(contrast, name, against),
+        barred=_barred(contrast, name),
     )
 
 
-def _barred(contrast: Contrast, name: str, against: str) -> str:
-    if name in OF_GENES and contrast.doubt:
-        return contrast.doubt
-    return longer_search(contrast.scores[name], SCORES[name][2]) if against == "shuffled_labels" else ""
+def _barred(contrast: Contrast, name: str) -> str:
+    return contrast.doubt if name in OF_GENES else ""
 
 
 def _gaps(contrast: Contrast, gaps: Gaps) -> Claim:
@@ -167,10 +163,11 @@ def _named(contrast: Contrast, gene: str) -> Claim:
         published=as_published(contrast, NUMBERS["cd8a-cd8b"] if gene in ("CD8A", "CD8B") else None),
         null=named.null if named else None,
         test=Test(
-            "gap fraction of one gene on test cells, ranked among random edits of equal norm",
-            "greater",
-            unit_of_inference="random edits",
-            n=contrast.n_test,
+            f"gap fraction of one gene on {contrast.n_test} test cells, ranked among recipes of equal norm, fitted on "
+            "permuted labels",
+            "two-sided",
+            unit_of_inference="edits; the cells are of one data set",
+            n=named.null.draws if named else None,
             matters=SHARE_MATTERS,
         ),
         source=_summary(contrast, f"named.{gene}.gap_fraction") if named else None,

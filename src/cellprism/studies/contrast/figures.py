@@ -1,4 +1,4 @@
-"""How far cells of one type can be steered towards another, and whether shuffled labels would do as well."""
+"""How far cells of one type can be steered towards another, and whether permuted labels would do as well."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,10 @@ from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain,
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 from cellprism.studies.contrast.view import Contrast, NamedGene
 
-OBJECTIVE_WORDS = {"latent": "inner state", "expression": "expression"}
+OBJECTIVE_WORDS = {"latent": "inner state", "expression": "expression"} | {
+    "latent-by-cell": "inner state, cell by cell",
+    "expression-by-cell": "expression, cell by cell",
+}
 """What each objective pulls towards the target, in words."""
 
 
@@ -29,7 +32,7 @@ def axis_figure(contrast: Contrast, files: tuple[str, ...]) -> Figure:
     marks = [_mark(0.0, wrapped(contrast.source, 12)), _mark(1.0, wrapped(contrast.target, 12))]
     if high - low > 3:  # the two ends lie too close together for their names
         marks = []
-    bar = _shuffled_bar(contrast, float(before.mean()))
+    bar = _permuted_bar(contrast, float(before.mean()))
     plot = canvas(
         traces,
         xaxis={
@@ -56,7 +59,7 @@ def axis_figure(contrast: Contrast, files: tuple[str, ...]) -> Figure:
         f"Each line is one of the {contrast.source_cells} that the recipe was not fitted on: above where the model "
         "places it, below where it places it after steering. Place is measured along the straight line from "
         f"the mean of {contrast.source} (0) to the mean of {contrast.target} (1). The grey bar is how "
-        "far recipes fitted on shuffled labels go. Cells can come closer to a target merely by shrinking to "
+        "far recipes fitted on permuted labels go. Cells can come closer to a target merely by shrinking to "
         "an average: see drift and variance in the table.",
         f"{len(cells)} cells before and after steering; the mean moves from {before.mean():.2f} to "
         f"{after.mean():.2f} ({moved:+.2f}); {percent(closer.mean())} end closer to the target.",
@@ -66,13 +69,13 @@ def axis_figure(contrast: Contrast, files: tuple[str, ...]) -> Figure:
     )
 
 
-def _shuffled_bar(contrast: Contrast, start: float) -> list[tuple[dict, dict]]:
-    """A bar from the mean place to where shuffled labels would bring it, and its words; none without them."""
+def _permuted_bar(contrast: Contrast, start: float) -> list[tuple[dict, dict]]:
+    """A bar from the mean place to where permuted labels would bring it, and its words; none without them."""
     progress = contrast.scores.get("latent_progress")
-    shuffled = progress.nulls.get("shuffled_labels") if progress else None
-    if shuffled is None or shuffled.interval is None:
+    permuted = progress.nulls.get("permuted_labels") if progress else None
+    if permuted is None or permuted.interval is None:
         return []
-    low, high = (start + edge for edge in shuffled.interval)
+    low, high = (start + edge for edge in permuted.interval)
     look = {"fillcolor": theme.CONTROL_BAND, "line": {"color": theme.CONTROL, "width": 1}}
     shape = {"type": "rect", "yref": "y", "y0": -0.18, "y1": -0.06, "x0": low, "x1": high, **look}
     return [
@@ -83,25 +86,25 @@ def _shuffled_bar(contrast: Contrast, start: float) -> list[tuple[dict, dict]]:
                 "xref": "paper",
                 "y": -0.26,
                 "xanchor": "left",
-                "text": "grey: way with shuffled labels, 95 %",
+                "text": "grey: way with permuted labels, 95 %",
             },
         )
     ]
 
 
 def axis_title(contrast: Contrast) -> str:
-    """The finding: how far cells went, beside shuffled labels."""
-    score = contrast.scores.get("fraction_closer")
+    """The finding: how far cells went, beside permuted labels."""
+    score = contrast.scores.get("nearer_target")
     what = (
         f"Pulling {contrast.source} towards {contrast.target} by "
         f"{OBJECTIVE_WORDS.get(contrast.objective, contrast.objective)}"
     )
     if score is None:
         return what
-    null = score.nulls.get("shuffled_labels")
+    null = score.nulls.get("permuted_labels")
     if null is None or null.value is None:
-        return f"{what}: {percent(score.value)} of cells end closer (no shuffled-label control)"
-    return f"{what}: {percent(score.value)} of cells end closer, {percent(null.value)} with {null.name}"
+        return f"{what}: {percent(score.value)} of cells end nearer to it (no permuted-label control)"
+    return f"{what}: {percent(score.value)} of cells end nearer to it, {percent(null.value)} with permuted labels"
 
 
 def gap_figure(contrast: Contrast, files: tuple[str, ...]) -> Figure:
@@ -171,23 +174,22 @@ def gap_title(contrast: Contrast) -> str:
     ways = {"up_correct": "higher in {} rise", "down_correct": "lower in {} fall"}
     scores = {name: contrast.scores[name] for name in ways if name in contrast.scores}
     parts = [f"{percent(s.value)} of genes {ways[name].format(contrast.target)}" for name, s in scores.items()]
-    nulls = [s.nulls["shuffled_labels"].value for s in scores.values() if "shuffled_labels" in s.nulls]
+    nulls = [s.nulls["permuted_labels"].value for s in scores.values() if "permuted_labels" in s.nulls]
     control = " and ".join(percent(value) for value in nulls if value is not None)
-    found = " and ".join(parts) + (f" (shuffled labels: {control})" if control else " (no control)" if parts else "")
+    found = " and ".join(parts) + (f" (permuted labels: {control})" if control else " (no control)" if parts else "")
     genes = ", ".join(marker_words(named) for named in contrast.named.values())
     found += contrast.words.within if parts else ""
     return "; ".join(filter(None, [found, genes])) or "How much of each gene's gap is closed"
 
 
 def marker_words(named: NamedGene) -> str:
-    """What became of one gene; where random edits move it as far as the gap itself, that it cannot be
+    """What became of one gene; where permuted labels move it as far as the gap itself, that it cannot be
     told."""
     null = named.null.interval
     if null is None or null[1] - null[0] > 1:
         return f"{named.gene} cannot be told"
-    return (
-        f"{named.gene} closes {percent(named.value)} of its gap (random edits {percent(null[0])} to {percent(null[1])})"
-    )
+    chance = f"permuted labels {percent(null[0])} to {percent(null[1])}"
+    return f"{named.gene} closes {percent(named.value)} of its gap ({chance})"
 
 
 def path_figure(contrasts: list[Contrast], files: tuple[str, ...]) -> Figure:

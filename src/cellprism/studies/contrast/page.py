@@ -9,7 +9,9 @@ from cellprism.report.context import Context
 from cellprism.report.frames import numbers
 from cellprism.report.section import Section, Table, folded
 from cellprism.report.summary import key_numbers
+from cellprism.steering.settings import BY_CELL
 from cellprism.studies.contrast.claims import score_id
+from cellprism.studies.contrast.doses import dose_figure
 from cellprism.studies.contrast.figures import axis_figure, gap_figure, marker_words, path_figure
 from cellprism.studies.contrast.scores import progress_figure, score_table
 from cellprism.studies.contrast.tables import SUMMARY, Contrasts
@@ -20,7 +22,7 @@ STEPLESS = "This run has no contrast step; `cellprism contrast RUN --from TYPE -
 
 
 def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) -> Section:
-    """How far cells go, beside shuffled labels; the recipes; the scores."""
+    """How far cells go, beside permuted labels; the recipes; the scores."""
     contrasts = [contrast_of(recipe, context) for recipe in found.recipes] if found else []
     by_id = {claim.id: claim for claim in claims}
     types = (
@@ -39,7 +41,7 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         folded(_rows(contrasts), len(contrasts)),
         [Table(_caption(c), score_table(c, by_id)) for c in contrasts],
         " ".join(filter(None, [_banner(contrasts), absent])) or ("" if contrasts else STEPLESS),
-        keys=key_numbers(claims, "contrast-latent-fraction-closer", "of steered cells end closer to the target"),
+        keys=key_numbers(claims, "contrast-latent-nearer-target", "of steered cells end nearer the target"),
         summary=_summary(contrasts, by_id),
         can=[
             f"Show how far this model's picture of {contrasts[0].source_cells} can be moved towards "
@@ -54,7 +56,7 @@ def _reading(contrasts: list[Contrast]) -> list[str]:
     """How genes were read, and how they were chosen."""
     if not contrasts or contrasts[0].gaps is None:
         return []
-    chosen = "Genes that differ between the types were chosen by their counts in the cells of the fit."
+    chosen = "Genes that differ between the types were chosen by counts of cells that are neither fitted nor scored."
     return [where_read(contrasts[0].read, contrasts[0].passes), chosen]
 
 
@@ -74,23 +76,29 @@ def _rows(contrasts: list[Contrast]) -> list[tuple]:
     if contrasts:
         scores = progress_figure(contrasts, tuple(f"contrast/{c.objective}/{SUMMARY}" for c in contrasts))
         path = path_figure(contrasts, tuple(f"contrast/{c.objective}/path.parquet" for c in contrasts))
-        rows.append((scores, path) if scores else (path,))
+        doses = [dose_figure(c, (f"contrast/{c.objective}/trials.parquet",)) for c in contrasts]
+        rows += [(scores, path) if scores else (path,), tuple(figure for figure in doses if figure)]
     return rows
 
 
 def _caption(c: Contrast) -> str:
     return (
         f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % "
-        "interval over cells, the range of 95 % of the edits that chance makes, and the verdict against "
-        "shuffled labels. Of drift, variance and closeness to the own mean neither direction is better."
+        "interval over cells, the range of 95 % of the edits of equal norm that chance makes, and the verdict against "
+        "permuted labels. Of drift, variance and closeness to the own mean neither direction is better."
     )
 
 
 def _pulls(contrasts: list[Contrast]) -> str:
     """What the recipes of this run bring close."""
-    if len(contrasts) == 1 and contrasts[0].objective == "latent":
-        return "The recipe pulls the model's inner state towards the target."
-    return "One recipe pulls the model's inner state towards the target, the other its predicted expression."
+    pulled = {"latent": "the model's inner state", "expression": "predicted expression"}
+    said = []
+    for contrast in contrasts:
+        what = pulled[contrast.objective.removesuffix(BY_CELL)]
+        each = "every cell by itself" if contrast.objective.endswith(BY_CELL) else "the cells' mean"
+        said.append(f"the {contrast.objective} recipe pulls {what} towards the target, {each}")
+    words = "; ".join(said)
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def _summary(contrasts: list[Contrast], by_id: dict[str, Claim]) -> str:
@@ -99,13 +107,13 @@ def _summary(contrasts: list[Contrast], by_id: dict[str, Claim]) -> str:
         return ""
     first, parts = contrasts[0], []
     for contrast in contrasts:
-        claim = by_id.get(score_id(contrast, "fraction_closer"))
+        claim = by_id.get(score_id(contrast, "nearer_target"))
         if claim is not None:
             null = f"{claim.show(claim.null.value)} with {claim.null.name}" if claim.null else "no control"
             words = f"{claim.show(claim.value)} with the {contrast.objective} recipe"
             parts.append(f"{words} ({null}: {claim.verdict})")
     genes = "" if first.doubt else ", ".join(marker_words(named) for named in first.named.values())
     return (
-        f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end closer to it in "
-        "the model's inner state: " + " and ".join(parts) + (f"; {genes}{first.words.within}." if genes else ".")
+        f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end nearer to it than to their "
+        "own in the model's inner state: " + " and ".join(parts) + (f"; {genes}{first.words.within}." if genes else ".")
     )

@@ -8,14 +8,15 @@ from cellprism.report import theme
 from cellprism.report.claims import Claim, Null
 from cellprism.report.figure import Figure, NumberTable, canvas, percent
 from cellprism.studies.contrast.claims import score_id
-from cellprism.studies.contrast.view import Contrast, Score
+from cellprism.studies.contrast.view import COMPETITORS, Contrast, Score
 
 SCORE_LABELS = {
-    "fraction_closer": "cells that end closer to the target (share)",
+    "nearer_target": "cells that end nearer to the target than to their own (share)",
+    "fraction_closer": "cells that end closer to the target than before (share)",
     "latent_progress": "way along the axis in the inner state (1 = the whole gap)",
-    "distance_closed": "distance to the target closed (share)",
     "expression_progress": "way in predicted expression (1 = the whole gap)",
     "token_logit_progress": "way in the genes' token logits (1 = the whole gap)",
+    "balanced_correct": "genes that move the right way, rising and falling ones alike (share)",
     "up_correct": "genes higher in the target that rise (share)",
     "down_correct": "genes lower in the target that fall (share)",
     "drift": "drift across the axis (in gaps)",
@@ -23,9 +24,8 @@ SCORE_LABELS = {
     "fraction_closer_to_source": "cells that end closer to their own mean (share)",
 }
 NULL_LABELS = {
-    "shuffled_labels": ("shuffled labels", "square"),
+    "permuted_labels": ("permuted labels", "square"),
     "random_recipe": ("random recipes", "x"),
-    "random_direction": ("random directions", "cross"),
 }
 
 
@@ -54,8 +54,9 @@ def progress_figure(contrasts: list[Contrast], files: tuple[str, ...]) -> Figure
                 traces.append(
                     _point(words, [d for d in drawn if d], theme.CONTROL, mark, 9, colour, contrast is scored[0])
                 )
-        if all("difference_of_means" in s.competitors for s in pair):
-            level = [Null("", s.competitors["difference_of_means"], None) for s in pair]
+        means = plain_edit(pair[0])
+        if means and all(means in s.competitors for s in pair):
+            level = [Null("", s.competitors[means], None) for s in pair]
             traces.append(_point(f"difference of means ({contrast.objective})", level, colour, f"{symbol}-open", 11))
         rows.append((name, *(percent(s.value) for s in pair)))
     plot = canvas(
@@ -81,14 +82,19 @@ def progress_figure(contrasts: list[Contrast], files: tuple[str, ...]) -> Figure
         f"({scored[0].words.said}) became more like the target's. (0, 0) is untouched, (1, 1) is the target. "
         "Filled, coloured: the recipes with their 95 % intervals over test cells. Grey: edits of chance of the same "
         "size, with 95 % of their replicates and a rim in the colour of their recipe. Hollow: simply adding the "
-        "difference of the two types' means. A recipe that goes far on one scale only has found a shortcut "
-        "of that scale.",
+        "difference of the two types' means, gene by gene. A recipe that goes far on one scale only has found a "
+        "shortcut of that scale.",
         "Scatter plot: " + words + ".",
         files,
         height=430,
         narrow={"height": 460, "legend.font.size": 10.5},
         numbers=NumberTable(("edit", "inner state", said), rows),
     )
+
+
+def plain_edit(score: Score) -> str:
+    """The difference of means to stand beside a recipe: per gene where cells have several tokens."""
+    return next((name for name in reversed(COMPETITORS) if name in score.competitors), "")
 
 
 def _reach(scores: list[Score]) -> list[float]:
@@ -125,7 +131,7 @@ def _controls(score: Score) -> list[str]:
         drawn = score.nulls.get(null)
         interval = drawn.interval if drawn else None
         cells.append(f"{interval[0]:.2f} to {interval[1]:.2f}".replace("-", "−") if interval else "not measured")
-    means = score.competitors.get("difference_of_means")
+    means = score.competitors.get(plain_edit(score))
     return [*cells, "not measured" if means is None else f"{means:.2f}".replace("-", "−")]
 
 

@@ -30,7 +30,7 @@ COLUMNS = {
     "genes": ["gene", "source_mean", "target_mean", "steered_mean", "gap_fraction", "direction"],
     "cells": ["cell", "projection_before", "projection_after", "closer"],
     "recipe": ["feature", "strength"],
-    "trials": ["kind", "replicate", "norm"],
+    "trials": ["kind", "replicate", "dose"],
 }
 """Columns of each table that the page needs."""
 

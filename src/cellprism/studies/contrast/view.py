@@ -10,12 +10,11 @@ from cellprism.report.context import Context, cells_of
 from cellprism.report.verdict import Interval
 from cellprism.report.words import Words
 from cellprism.studies.contrast.tables import Recipe
-from cellprism.studies.files import interval_of, null_of, number_of
+from cellprism.studies.files import drawn_null, interval_of, number_of
 
 NULL_WORDS = {
-    "shuffled_labels": "shuffled labels",
+    "permuted_labels": "recipes of equal norm, fitted on permuted labels",
     "random_recipe": "random recipes of equal norm",
-    "random_direction": "random directions of equal norm",
 }
 COMPETITORS = ("difference_of_means", "difference_of_means_per_gene")
 
@@ -27,16 +26,14 @@ class Score:
     value: float
     interval: Interval | None
     nulls: dict[str, Null]
-    """shuffled_labels, random_recipe, random_direction."""
+    """permuted_labels, random_recipe."""
     competitors: dict[str, float]
     """difference_of_means, difference_of_means_per_gene."""
-    short_search: float | None
-    """The score of a search with the true labels that is as short as those with shuffled labels."""
 
 
 @dataclass(frozen=True)
 class NamedGene:
-    """A gene that readers look for: how much of its gap was closed, beside random edits of equal norm."""
+    """A gene that readers look for: how much of its gap was closed, beside recipes fitted on permuted labels."""
 
     gene: str
     gap: float
@@ -75,6 +72,7 @@ class Contrast:
     path: pd.DataFrame
     genes: pd.DataFrame
     cells: pd.DataFrame
+    trials: pd.DataFrame
     scores: dict[str, Score]
     named: dict[str, NamedGene]
     """Genes asked for by name that were measured and differ between the types."""
@@ -123,7 +121,7 @@ def contrast_of(recipe: Recipe, context: Context) -> Contrast:
             float(row["gap"]),
             float(row["gap_fraction"]),
             interval_of(row),
-            null_of("random edits of equal norm", row["random"]),
+            drawn_null(NULL_WORDS["permuted_labels"], row["permuted_labels"]),
         )
         for gene, row in summary["named"].items()
         if row["measured"] and row["gap_fraction"] is not None
@@ -138,6 +136,7 @@ def contrast_of(recipe: Recipe, context: Context) -> Contrast:
         path=recipe.path,
         genes=recipe.genes,
         cells=recipe.cells,
+        trials=recipe.trials,
         scores={name: _score(row) for name, row in summary["scores"].items() if row["value"] is not None},
         named=named,
         asked=tuple(summary["named"]),
@@ -158,7 +157,6 @@ def _gaps(row: dict[str, Any] | None) -> Gaps | None:
 
 
 def _score(row: dict[str, Any]) -> Score:
-    nulls = {name: null_of(words, row[name]) for name, words in NULL_WORDS.items() if row.get(name)}
+    nulls = {name: drawn_null(words, row[name]) for name, words in NULL_WORDS.items() if row.get(name)}
     competitors = {name: float(row[name]) for name in COMPETITORS if row.get(name) is not None}
-    short = number_of((row.get("shuffled_labels") or {}).get("observed"))
-    return Score(float(row["value"]), interval_of(row), nulls, competitors, short)
+    return Score(float(row["value"]), interval_of(row), nulls, competitors)

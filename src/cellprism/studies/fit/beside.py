@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from cellprism.equations.effects import permutation_p
 from cellprism.features.dictionaries import (
     KINDS,
     Kind,
@@ -15,7 +16,6 @@ from cellprism.features.dictionaries import (
     trained_dictionary,
 )
 from cellprism.features.tokens.cell_tokens import CellTokens
-from cellprism.report.verdict import permutation_p
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.fit.tables import Beside, FairControl, Stream
 

@@ -14,9 +14,9 @@ import torch
 from anndata import AnnData
 
 from cellprism.enrich.labels import UNLABELLED
+from cellprism.equations.effects import permutation_p
 from cellprism.features.dictionaries import Kind, TokenSample, control_dictionary, sampled_tokens
 from cellprism.features.tokens.cell_tokens import CellTokens
-from cellprism.report.verdict import permutation_p
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.programs.specificity import between_types
 from cellprism.studies.programs.tables import TypeControl, TypeExcess

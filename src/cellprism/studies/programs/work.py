@@ -24,10 +24,10 @@ from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
 from cellprism.enrich.nulls import NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.enrich.signs import signs
+from cellprism.equations.effects import permutation_p
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
-from cellprism.report.verdict import permutation_p
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.specificity import (
     PERMUTATIONS,
