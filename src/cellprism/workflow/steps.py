@@ -106,7 +106,7 @@ def identity_of(step: Step, config: CommonConfig, steps: dict[str, Step]) -> str
 def open_run(folder: Path, config: CommonConfig) -> Run:
     """Start a run with these settings, or go on with the one that is there; call while holding its lock."""
     run = Run(folder)
-    write_text(folder / SETTINGS, write_config(config))
+    write_text(folder / SETTINGS, write_config(config, folder))
     run.update(versions={name: version(name) for name in RECORDED}, python=platform.python_version(),
                machine=platform.machine(), seed=config.seed, layer=config.layer)  # fmt: skip
     return run
