@@ -96,10 +96,15 @@ def read_context(folder: Path) -> Context:
     return Context(
         name=folder.resolve().name,
         record=record,
-        layer=record.get("layer"),
+        layer=_layer(record),
         cells=_record(CellFacts, folder / CELLS),
         model=_record(ModelFacts, folder / MODEL),
     )
+
+
+def _layer(record: dict[str, Any]) -> int | None:
+    layer = record["steps"].get("train", {}).get("layer")
+    return layer if isinstance(layer, int) else None
 
 
 def _record(kind: Any, path: Path) -> Any:

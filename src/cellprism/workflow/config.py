@@ -162,10 +162,12 @@ def write_config(config: CommonConfig, folder: Path | None = None) -> str:
 
     ``folder``: where it will lie; files are then named as seen from there.
     """
-    written = asdict(config)
-    if folder is not None:
-        written = moved_names(type(config), written, lambda name: as_given(name, folder))
-    return tomli_w.dumps(_without_none(written))
+    return tomli_w.dumps(_without_none(asdict(config) if folder is None else given(config, folder)))
+
+
+def given(config: CommonConfig, folder: Path) -> dict[str, Any]:
+    """Every key with its value, files named as seen from a folder."""
+    return moved_names(type(config), asdict(config), lambda name: as_given(name, folder))
 
 
 def _apply(asked: dict[str, Any], change: str | tuple[str, Any]) -> None:
