@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from cellprism.errors import ModelError
+from cellprism.errors import CellsError, ModelError
 from cellprism.features.baselines import neuron_genes
 from cellprism.features.classes import fit_by_class
 from cellprism.features.collect import cell_features, feature_genes, feature_statistics
@@ -74,6 +74,15 @@ def test_at_every_door_what_it_was_trained_on_is_compared(trained, door, what):
     change, layer, message = OTHERS[what]
     with pytest.raises(ModelError, match=rf"{message}.*; use the one that was trained here, or .* force=True"):
         DOORS[door](change(model), sae, make_cells(), layer)
+
+
+@pytest.mark.parametrize("door", [*DOORS, "train"])
+def test_at_every_door_cells_that_were_changed_after_reading_are_refused(trained, door):
+    model, sae = trained
+    cells = make_cells(41)
+    cells.X = cells.X.log1p()
+    with pytest.raises(CellsError, match=r"X holds values that are not whole, such as [0-9.]+, .*as read_cells gives"):
+        train_sae(model, cells, LAYER) if door == "train" else DOORS[door](model, sae, cells, LAYER)
 
 
 @pytest.mark.parametrize("door", ["feature_genes", "evaluate_at", "loss_recovered", "steer", "dose_sweep"])

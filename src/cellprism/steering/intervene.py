@@ -22,6 +22,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cellprism.cells.values import refuse_changed
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of
@@ -195,9 +196,11 @@ def steer(
         ModelError: the layer does not exist, the autoencoder has another width, was trained on something else or is a
             transcoder, or the model came without its head, or cannot hide genes.
         ConfigError: a feature does not exist or a strength is not finite, or no token is left to be read.
+        CellsError: the cells are no counts any more.
     """
     site = check_steerable(model, sae, layer, force)
     vector = strength_vector(sae, strengths)
+    refuse_changed(adata)
     parts, said, where = [], model.predicts, reads_at(model, read)
     if positions == "all" and where == "hidden":
         raise ConfigError(

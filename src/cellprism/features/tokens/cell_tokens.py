@@ -32,6 +32,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.cells.values import refuse_changed
 from cellprism.errors import ConfigError, InputError
 from cellprism.features.origin import weights_hash
 from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
@@ -200,12 +201,14 @@ class CellTokens(TokenSource):
         Raises:
             ModelError: a layer does not exist.
             InputError: there are no cells, or no tokens in them.
+            CellsError: they are no counts any more.
             ConfigError: the policy does not go with the model.
         """
         super().__init__(memory, folder)
         self.layers = tuple(Site(layer, model.n_layers).layer for layer in layers)
         if not adata.n_obs:
             raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
+        refuse_changed(adata)
         self.model, self.adata, self.batch_size = model, adata, batch_size
         self.policy = TokenPolicy(policy, model, adata)
         self.bytes_per_token = 4 * model.d_model * len(self.layers) + BESIDES + 4 * (policy == "weighted")

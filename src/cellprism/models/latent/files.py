@@ -18,6 +18,7 @@ from cellprism.cells.genes import GeneTable, read_gene_table, write_gene_table
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models.latent.counts_model import CountsModel
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.store.tensors import weights_problem
 
 WEIGHTS, CONFIG, GENES = "model.safetensors", "config.json", "genes.tsv"
 
@@ -100,7 +101,10 @@ def filled(model: CountsModel, tensors: dict[str, Tensor], path: Path) -> None:
 
     Raises:
         DamagedError: they are not those of a model of these sizes.
+        ModelError: they are codes, or not finite.
     """
+    for problem in filter(None, (weights_problem(name, tensor) for name, tensor in tensors.items())):
+        raise ModelError(f"{path}: {problem}")
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
