@@ -27,6 +27,7 @@ from cellprism.errors import DamagedError, ModelError
 from cellprism.models.aido.gene_list import cached_gene_list, fetch_gene_list
 from cellprism.models.aido.model import AidoCell
 from cellprism.models.aido.settings import CONFIG, config_of, published_card, read_settings
+from cellprism.models.card import card_of
 from cellprism.models.load_tensors import fill
 from cellprism.store.atomic import read_json, replacing, write_json
 from cellprism.store.download import Progress
@@ -126,7 +127,8 @@ def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: b
     settings = read_settings(path, metadata)
     config = config_of(path, tensors, settings)
     folder = path if path.is_dir() else path.parent
-    card: dict[str, Any] = settings["card"] if "card" in settings else published_card(folder)
+    given = card_of(settings, path)
+    card: dict[str, Any] = published_card(folder) if given is None else given
     if gene_subset and not config.gene_subset:
         config = replace(config, gene_subset=True, total="cell")
         card = card | {"limits": [*card.get("limits", ()), SUBSET.format(config.n_genes)]}
