@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from anndata import AnnData
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprism.cells.read import read_cells
-from cellprism.cells.values import are_counts, value_problems
+from cellprism.cells.values import are_counts, refuse_changed, value_problems
 from cellprism.errors import CellsError
 
 NAMES = pd.Index([f"cell{i}" for i in range(17)])
@@ -179,3 +180,27 @@ def test_a_layer_called_raw_is_not_raw(cells, table, counts):
     cells.layers["raw"] = cells.X * 2
     np.testing.assert_array_equal(read_cells(cells, genes=table, counts="layers/raw").X.toarray(), 2 * counts[:, ::-1])
     np.testing.assert_array_equal(read_cells(cells, genes=table, counts="raw").X.toarray(), counts[:, ::-1])
+
+
+CHANGES = {
+    "log1p": (np.log1p, r"X holds values that are not whole, such as [\d.]+"),
+    "nan": (lambda x: np.where(x > 2, np.nan, x), "X holds NaN or infinite values"),
+    "infinite": (lambda x: np.where(x > 2, np.inf, x), "X holds NaN or infinite values"),
+    "negative": (lambda x: x - 1, "X holds negative values, such as -1"),
+}
+
+
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix, np.asarray])
+@pytest.mark.parametrize("change", CHANGES)
+def test_cells_that_were_changed_after_reading_are_refused(counts, change, kind, tmp_path):
+    how, message = CHANGES[change]
+    refuse_changed(AnnData(kind(counts)))
+    changed = AnnData(kind(how(counts.astype(float))))
+    whole = f"{message}, so it is no longer the counts that were read; pass the cells as read_cells gives them"
+    with pytest.raises(CellsError, match=whole):
+        refuse_changed(changed)
+    changed.write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    with pytest.raises(CellsError, match=message):
+        refuse_changed(backed)
+    backed.file.close()

@@ -20,6 +20,7 @@ def test_the_width_is_the_expansion_times_d_model_unless_given():
         ({"dead_after": 0}, "dead_after is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0: expected a positive number, such as 1e-3"),
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
         ({"warmup": 1.0}, "warmup is 1.0: expected a share of the steps"),
         ({"n_features": 3, "k": 5}, "n_features is 3 but k is 5"),
         ({"centring": "gene"}, "centring is 'gene': expected one of 'none', 'global', 'group'"),

@@ -11,6 +11,7 @@ from torch import Tensor
 from cellprism.errors import DamagedError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.files import load_sae, save_sae
+from cellprism.store.atomic import sha256
 from sae.conftest import D_MODEL, FEATURES, K
 
 WEIGHTS = "sae_weights.safetensors"
@@ -83,6 +84,26 @@ def test_every_kind_comes_back_bit_for_bit(kind, rows, transcoder, tmp_path):
         same = torch.equal(before, after) if isinstance(before, Tensor) and after is not None else before == after
         assert same, f"{name}: {before} became {after}"
         assert not isinstance(after, Tensor) or after.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda t: t.to(torch.float8_e4m3fn), "holds float8_e4m3fn codes instead of weights; save it as float32"),
+        (lambda t: (t * 100).to(torch.int8), "holds int8 codes instead of weights"),
+        (lambda t: t * torch.nan, "holds NaN or infinite weights, with which nothing can be computed"),
+        (lambda t: t.index_fill(0, torch.tensor([2]), torch.inf), "holds NaN or infinite weights"),
+    ],
+)
+@pytest.mark.parametrize(("file", "name"), [(WEIGHTS, "W_dec"), (WEIGHTS, "b_enc"), ("centre.safetensors", "centre")])
+def test_what_is_no_weights_is_refused(saved, file, name, spoilt, message):
+    _, folder = saved
+    save_file({**(tensors := load_file(folder / file)), name: spoilt(tensors[name])}, folder / file)
+    config = json.loads((folder / "cfg.json").read_text())
+    config["cellprism"]["sha256"][file] = sha256(folder / file)
+    (folder / "cfg.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"{file}: {name} {message}"):
+        load_sae(folder)
 
 
 @pytest.mark.parametrize("transcoder", [False, True], ids=["autoencoder", "transcoder"])

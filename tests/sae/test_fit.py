@@ -127,6 +127,28 @@ def test_vectors_that_are_not_finite_are_refused(batches, value):
         fit_sae(batches, CONFIG, D, steps=3)
 
 
+@pytest.mark.parametrize(
+    ("rate", "size", "message"),
+    [
+        (1e20, 1.0, r"its error is no finite number at step [2-9] of 9"),
+        (1e-3, 1e25, "its error is no finite number at step 1 of 9"),
+    ],
+)
+def test_a_training_that_diverges_stops_at_once(batches, rate, size, message):
+    heard: list[int] = []
+    with pytest.raises(InputError, match=rf"the training does not converge: {message}; lower train.learning_rate"):
+        fit_sae(
+            [batch * size for batch in batches], replace(CONFIG, learning_rate=rate), D, steps=9,
+            progress=lambda done, _: heard.append(done),
+        )  # fmt: skip
+    assert len(heard) < 5
+
+
+def test_weights_of_a_last_step_that_went_too_far_are_not_given(batches):
+    with pytest.raises(InputError, match="its weights are too large to compute with after the last step"):
+        fit_sae(batches, replace(CONFIG, learning_rate=1e20, warmup=0.0), D, steps=1)
+
+
 def test_vectors_of_another_width_are_refused(batches):
     with pytest.raises(InputError, match=r"batch 0 has shape \[101, 13\]; expected \[token, 14\]"):
         fit_sae(batches, CONFIG, 14, steps=3)

@@ -20,6 +20,14 @@ GENES, D_MODEL, FEATURES, K = 29, 43, 41, 5
 PROGRAMS = 4
 
 
+COUNTS_OF_ONE = 1024  # so that whole counts can stand for values of any size
+
+
+def values_of(adata: AnnData) -> torch.Tensor:
+    """What the models read of cells."""
+    return torch.from_numpy(sp.csr_matrix(adata.X).toarray().astype(np.float32)) / COUNTS_OF_ONE
+
+
 class PlantedModel:
     """See the module's docstring."""
 
@@ -35,10 +43,10 @@ class PlantedModel:
         self.residual_cells = 0
 
     def batches(self, adata: AnnData, size: int):
-        """Counts are the values; one more token, which is no gene, has the value 1."""
+        """Counts stand for the values; one more token, which is no gene, has the value 1."""
         gene = torch.tensor([*(self.genes.index(name) for name in adata.var_names), -1])
         for start in range(0, adata.n_obs, size):
-            counts = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32))
+            counts = values_of(adata)[start : start + size]
             values = torch.cat([counts, torch.ones(len(counts), 1)], dim=1)
             present = (gene >= 0).expand(values.shape)
             yield CellBatch(values, gene, present, torch.arange(start, start + len(counts)))
@@ -76,7 +84,7 @@ def planted_cells(recipe: dict[int, float], n_source: int = 53, n_target: int = 
     counts = level * np.exp(noise * rng.standard_normal((n_source + n_target, GENES)))
     for gene, strength in recipe.items():
         counts[n_source:, gene] *= strength
-    adata = AnnData(sp.csr_matrix(counts.astype(np.float32)))
+    adata = AnnData(sp.csr_matrix(np.rint(counts * COUNTS_OF_ONE).astype(np.float32)))
     adata.var_names = [f"G{i}" for i in range(GENES)]
     adata.obs["cell_type"] = ["helper"] * n_source + ["killer"] * n_target
     adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]
@@ -94,7 +102,7 @@ class PlantedRanks(PlantedModel):
         """Other genes in every cell; a batch is as wide as its fullest cell."""
         names = torch.tensor([self.genes.index(name) for name in adata.var_names])
         for start in range(0, adata.n_obs, size):
-            counts = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32))
+            counts = values_of(adata)[start : start + size]
             values, order = counts.sort(dim=1, descending=True, stable=True)
             width = int((values > 0).sum(dim=1).max())
             values = values[:, :width]
@@ -121,7 +129,7 @@ class PlantedWhole(PlantedModel):
         """One token a cell; what it is read from is in ``inputs``."""
         column = [self.genes.index(name) for name in adata.var_names]
         for start in range(0, adata.n_obs, size):
-            counts = torch.from_numpy(sp.csr_matrix(adata.X[start : start + size]).toarray().astype(np.float32))
+            counts = values_of(adata)[start : start + size]
             inputs = torch.zeros(len(counts), len(self.genes))
             inputs[:, column] = counts
             one = torch.ones(len(counts), 1, dtype=torch.bool)
@@ -169,7 +177,7 @@ def program_cells(recipe: dict[int, float], n_source: int = 53, n_target: int = 
     counts = np.linspace(1, 3, PROGRAMS)[program] * np.exp(noise * rng.standard_normal((n_source + n_target, GENES)))
     for number, strength in recipe.items():
         counts[n_source:, program == number] *= strength
-    adata = AnnData(sp.csr_matrix(counts.astype(np.float32)))
+    adata = AnnData(sp.csr_matrix(np.rint(counts * COUNTS_OF_ONE).astype(np.float32)))
     adata.var_names = [f"G{i}" for i in range(GENES)]
     adata.obs["cell_type"] = ["helper"] * n_source + ["killer"] * n_target
     adata.obs_names = [f"cell{i}" for i in range(adata.n_obs)]

@@ -13,7 +13,7 @@ from cellprism.steering.dose import DoseSettings, _sweep, dose_sweep
 from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.steering.settings import ContrastSettings
 from cellprism.steering.site_cache import SiteCache
-from steering.planted import PlantedModel, planted_cells, planted_sae
+from steering.planted import PlantedModel, planted_cells, planted_sae, values_of
 
 SETTINGS = ContrastSettings(penalties=7, iterations=12, null_replicates=2, random_edits=3, resamples=9, n_genes=4)
 DOSES = DoseSettings(random_edits=4, matched_genes=2)
@@ -120,7 +120,7 @@ def test_the_difference_of_means_is_that_of_training_cells(read):
 
 
 def test_random_features_are_scaled_to_the_feature_s_edit_norm(adata, swept):
-    counts = adata.X.toarray()
+    counts = values_of(adata).numpy()
     norm, mean = np.sqrt((counts**2).sum(axis=0)), counts.mean(axis=0)
     drawn = swept.nulls[swept.nulls["kind"] == "random feature"]
     assert len(drawn) == 4
@@ -131,7 +131,7 @@ def test_random_features_are_scaled_to_the_feature_s_edit_norm(adata, swept):
 
 
 def test_the_difference_of_means_moves_the_feature_s_genes_as_far_as_it_points_to_them(adata, swept):
-    counts, group = adata.X.toarray(), np.arange(59) < 29
+    counts, group = values_of(adata).numpy(), np.arange(59) < 29
     (row,) = swept.nulls[swept.nulls["kind"] == "difference of means"].to_dict("records")
     model = PlantedModel()
     shared = (counts[group].mean(axis=0) - counts[~group].mean(axis=0)) @ model.rows[:29].numpy() / 29

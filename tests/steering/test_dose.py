@@ -10,7 +10,7 @@ from cellprism.steering.dose import dose_sweep
 from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.steering.settings import DoseSettings
 from cellprism.store.tables import read_table, write_table
-from steering.planted import planted_cells
+from steering.planted import planted_cells, values_of
 
 STRENGTHS = (-5.0, -3.0, -1.0, 0.0, 1.0, 2.0, 3.0, 5.0)
 FEW = DoseSettings(random_edits=3, matched_genes=2, top_genes=5)
@@ -31,7 +31,7 @@ def swept(planted):
 def test_the_known_gene_moves_by_the_dose_and_no_other_gene_moves(swept):
     adata, result = swept
     effects = result.effects[result.effects["feature"] == 7].pivot(index="alpha", columns="gene", values="effect")
-    mean = adata.X.toarray().mean(axis=0)
+    mean = values_of(adata).numpy().mean(axis=0)
     for alpha in STRENGTHS:
         assert effects.loc[alpha, "G7"] == pytest.approx((alpha - 1) * mean[7], abs=1e-2)
         assert np.abs(effects.loc[alpha].drop("G7")).max() < 1e-2

@@ -15,7 +15,7 @@ from cellprism.steering.intervene import edited, encode_site, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
 from cellprism.steering.settings import ContrastSettings, DoseSettings
 from cellprism.steering.site_cache import read_site_cache
-from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells, planted_sae
+from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells, planted_sae, values_of
 from steering.test_model_output import sparse_cells
 
 RECIPE = {3: 2.5, 11: 0.2}
@@ -43,7 +43,7 @@ def test_token_logits_are_steered_and_written_under_their_name():
     out = steer(model, planted_sae(model), adata, 1, {7: -3.0})
     assert set(out.layers) == {"token_logit_baseline", "token_logit_steered"}
     assert out.uns["cellprism"]["steer"]["output_kind"] == "token_logit"
-    expected = np.where(adata.X.toarray() == 0, np.nan, adata.X.toarray())
+    expected = np.where(values_of(adata).numpy() == 0, np.nan, values_of(adata).numpy())
     np.testing.assert_allclose(out.layers["token_logit_baseline"], expected, atol=1e-4)
     expected[:, 7] *= -3
     np.testing.assert_allclose(out.layers["token_logit_steered"], expected, atol=1e-3)
@@ -52,7 +52,7 @@ def test_token_logits_are_steered_and_written_under_their_name():
 def test_a_cell_read_as_a_whole_is_steered_through_its_one_token():
     model, adata = PlantedWhole(), planted_cells({})
     out = steer(model, whole_sae(model), adata, 1, {7: -3.0, 11: 0.0}, batch_size=13)
-    expected = adata.X.toarray()
+    expected = values_of(adata).numpy()
     np.testing.assert_allclose(out.layers["baseline"], expected, atol=1e-3)
     expected[:, 7] *= -3
     expected[:, 11] = 0
@@ -90,7 +90,7 @@ def test_a_cache_takes_any_cells_whatever_their_genes():
     rows = np.array([29, 3, 14])
     found = cache.predict(rows, torch.ones(41))
     np.testing.assert_allclose(found.values, cache.baseline.values[rows], atol=1e-5)
-    np.testing.assert_allclose(np.nan_to_num(found.values), adata[rows, cache.genes].X.toarray(), atol=1e-4)
+    np.testing.assert_allclose(np.nan_to_num(found.values), values_of(adata[rows, cache.genes]).numpy(), atol=1e-4)
     other = read_site_cache(model, planted_sae(model), adata, 1, 30)
     np.testing.assert_allclose(other.baseline.values, cache.baseline.values, atol=1e-5)
 
@@ -99,7 +99,7 @@ def test_means_and_vectors_go_by_gene_where_cells_have_genes_of_their_own():
     model, adata = PlantedRanks(), sparse_cells()
     cache = read_site_cache(model, planted_sae(model), adata, 1, 7)
     source, target = np.arange(17), np.arange(17, 30)
-    counts = adata.X.toarray()
+    counts = values_of(adata).numpy()
     vectors = difference_of_means(cache, source, target)
     for g in range(29):
         means = [counts[rows, g][counts[rows, g] > 0] for rows in (source, target)]
@@ -120,7 +120,7 @@ def test_effects_are_means_over_the_cells_that_carry_a_gene():
     assert result.output_kind == "token_logit"
     effects = result.effects.pivot(index="alpha", columns="gene", values="effect")
     assert "G11" not in effects
-    seen = adata.X.toarray()[:, 7]
+    seen = values_of(adata).numpy()[:, 7]
     np.testing.assert_allclose(effects["G7"], (effects.index - 1) * seen[seen > 0].mean(), atol=1e-2)
     assert np.abs(effects.drop(columns="G7")).to_numpy().max() < 1e-2
     assert (result.effects.loc[result.effects["gene"] == "G7", "edited"] == 1).all()
@@ -145,7 +145,7 @@ def test_effects_of_a_cell_s_one_vector_reach_all_genes_and_edit_none_of_their_t
     model, adata = PlantedWhole(), planted_cells({5: 0.0})
     result = dose_sweep(model, whole_sae(model), adata, 1, {7: ["G7"]}, settings=FEW)
     effects = result.effects.pivot(index="alpha", columns="gene", values="effect")
-    np.testing.assert_allclose(effects["G7"], (effects.index - 1) * adata.X.toarray()[:, 7].mean(), atol=1e-2)
+    np.testing.assert_allclose(effects["G7"], (effects.index - 1) * values_of(adata).numpy()[:, 7].mean(), atol=1e-2)
     assert (result.effects["edited"] == 0).all()
     (seven,) = result.summary
     assert (seven["effect_edited"], seven["genes_edited"]) == (None, 0)
@@ -252,4 +252,4 @@ def test_one_mean_for_all_tokens_may_be_taken_off_anywhere():
     assert not np.array_equal(out.layers["baseline"], out.layers["steered"])
     ranks = PlantedModel()
     out = steer(ranks, replace(planted_sae(ranks), centre=torch.zeros(1, 43)), adata, 1, {7: 3.0}, positions="all")
-    np.testing.assert_allclose(out.layers["steered"][:, 7], 3 * adata.X.toarray()[:, 7], atol=1e-2)
+    np.testing.assert_allclose(out.layers["steered"][:, 7], 3 * values_of(adata).numpy()[:, 7], atol=1e-2)

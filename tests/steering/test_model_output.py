@@ -15,7 +15,7 @@ from cellprism.steering.model_output import (
     spoken_of,
 )
 from cellprism.types import CellBatch, CellOutput
-from steering.planted import PlantedModel, PlantedRanks, PlantedWhole, planted_cells
+from steering.planted import COUNTS_OF_ONE, PlantedModel, PlantedRanks, PlantedWhole, planted_cells, values_of
 
 KINDS = {
     "expression": PlantedModel,
@@ -30,7 +30,7 @@ def sparse_cells(zeros: float = 0.4):
     adata = planted_cells({}, n_source=17, n_target=13)
     counts = adata.X.toarray() * (np.random.default_rng(2).random(adata.shape) > zeros)
     counts[2:, 11] = 0
-    counts[:2, 11] = 1.5
+    counts[:2, 11] = 1.5 * COUNTS_OF_ONE
     adata.X = type(adata.X)(counts.astype(np.float32))
     return adata
 
@@ -42,7 +42,7 @@ def test_values_are_those_of_the_data_s_genes_in_its_order(kind):
     batch = next(model.batches(adata, 30))
     output = model.resume(batch, 1, model.residual(batch, 1))
     values = gene_values(output, batch, gene_columns(model, batch, output, adata.var_names)).numpy()
-    counts = adata.X.toarray()
+    counts = values_of(adata).numpy()
     if kind == "nothing":
         assert values.shape == (30, 0)
         return

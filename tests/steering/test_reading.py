@@ -22,6 +22,7 @@ from steering.planted import (
     planted_cells,
     planted_sae,
     program_cells,
+    values_of,
 )
 from steering.test_model_output import sparse_cells
 
@@ -69,7 +70,7 @@ def test_no_edit_reaches_a_hidden_token(real_model, real_sae, cells):
 def test_a_hidden_gene_is_read_where_it_is_hidden_and_a_visible_one_where_it_is_seen():
     model, adata = PlantedHidden(), program_cells({})
     out = steer(model, planted_sae(model), adata, 1, {5: 3.0})
-    counts = adata.X.toarray()
+    counts = values_of(adata).numpy()
     # A gene is filled in from the genes of its program; read where it is seen it would be below 0.
     np.testing.assert_allclose(out.layers["baseline"], counts, rtol=0.4)
     effect = out.layers["steered"] - out.layers["baseline"]
@@ -84,7 +85,7 @@ def test_a_hidden_gene_is_read_where_it_is_hidden_and_a_visible_one_where_it_is_
 def test_read_where_it_sees_the_same_model_answers_backwards():
     model, adata = PlantedHidden(), program_cells({})
     out = steer(model, planted_sae(model), adata, 1, {5: 3.0}, read="visible")
-    np.testing.assert_allclose(out.layers["baseline"], -adata.X.toarray(), rtol=1e-3)
+    np.testing.assert_allclose(out.layers["baseline"], -values_of(adata).numpy(), rtol=1e-3)
     assert "direct" not in out.layers
     assert out.uns["cellprism"]["steer"]["read"] == "visible"
 
@@ -114,7 +115,7 @@ def test_doses_of_a_feature_raise_the_hidden_genes_of_its_program_and_keep_direc
     assert five["direct"] < -0.1, "read where the model sees its genes, the sign is wrong"
     at = result.effects[result.effects["alpha"] == 5].set_index("gene")
     assert abs(at.loc["G5", "effect"]) < 1e-2
-    assert at.loc["G5", "direct"] == pytest.approx(-4 * adata.X.toarray()[:, 5].mean(), rel=1e-3)
+    assert at.loc["G5", "direct"] == pytest.approx(-4 * values_of(adata).numpy()[:, 5].mean(), rel=1e-3)
     assert at.loc["G5", "edited"] == 1
     assert (result.effects.loc[result.effects["alpha"] == 1, ["effect", "direct"]] == 0).all(axis=None)
 
@@ -191,7 +192,7 @@ def test_what_cannot_be_read_is_refused(real_model, real_sae, cells):
 def test_genes_that_only_some_cells_carry_are_read_in_the_pass_that_hides_them():
     model, adata = HiddenRanks(), sparse_cells()
     cache = read_site_cache(model, planted_sae(model), adata, 1, 9)
-    counts = adata[:, cache.genes].X.toarray()
+    counts = values_of(adata[:, cache.genes]).numpy()
     assert (np.isnan(cache.baseline.values) == (counts == 0)).all()
     # A hidden token of this model has a residual of 0, and so the logit 0; a visible one that of its count.
     assert np.abs(np.nan_to_num(cache.baseline.values)).max() == 0

@@ -49,9 +49,21 @@ def test_what_is_kept_leads_to_the_same_file_after_both_were_moved(home, tmp_pat
     [
         ("{home}/x/cells.h5ad", "~/x/cells.h5ad"),
         ("/data/cells.h5ad", "/data/cells.h5ad"),
+        ("cells.h5ad", "../cwd/cells.h5ad"),
+        ("../asked/data/own.h5ad", "data/own.h5ad"),
+        ("../home/cells.h5ad", "~/cells.h5ad"),
         ("pbmc3k", "pbmc3k"),
         ("", ""),
     ],
 )
 def test_what_is_kept_does_not_name_the_user(home, tmp_path, path, given):
     assert as_given(path.replace("{home}", str(home)), tmp_path / "asked") == given
+
+
+def test_what_was_given_from_the_working_directory_is_found_from_anywhere(home, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path / "asked" / "data")
+    for folder in (tmp_path / "asked", tmp_path / "link"):
+        given = as_given("only.h5ad", folder)
+        monkeypatch.chdir("/")
+        assert Path(beside(given, folder)).read_text() == "cwd/only.h5ad"
+        monkeypatch.chdir(tmp_path / "cwd")

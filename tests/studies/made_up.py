@@ -37,14 +37,13 @@ def make_run(folder: Path, seed: int = 3) -> Path:
     write_json(folder / "sae" / f"L{LAYER}" / "cfg.json", {"architecture": "topk", "d_in": 64, "d_sae": N_FEATURES})
     run = Run(folder)
     run.finish("cells", "made up", [folder / CELLS, folder / MODEL])
-    run.finish("train", "made up", [folder / "sae" / f"L{LAYER}" / "cfg.json"])
+    run.finish("train", "made up", [folder / "sae" / f"L{LAYER}" / "cfg.json"], layer=LAYER, seed=seed)
     found = {
         "assess": assessment(model()["card"]), "fit": fit(rng), "programs": programs(labels, rng),
         "steer": steering(rng), "contrast": contrasts(rng),
     }  # fmt: skip
     for name, study in studies().items():
         run.finish(name, "made up", study.write(folder / name, found[name]))
-    run.update(versions={"cellprism": "0.1.0"}, seed=seed, layer=LAYER)
     return folder
 
 

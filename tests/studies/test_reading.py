@@ -124,6 +124,13 @@ def test_a_model_that_lacks_a_field_is_named(run_folder, field):
         read_context(run_folder)
 
 
+@pytest.mark.parametrize("card", [[], None, "words", {"limits": "words"}, {"limits": [3]}])
+def test_a_card_that_is_none_is_a_message(run_folder, card):
+    edit_json(run_folder / "model.json", lambda m: m.update(card=card))
+    with pytest.raises(DamagedError, match=r"model.json is not what its step writes \(wrong value type for field"):
+        read_context(run_folder)
+
+
 def test_a_list_where_an_object_belongs_is_damaged(run_folder):
     for file in ("model.json", "programs/rates.json", "fit/measures.json", "steer/absent.json"):
         (run_folder / file).write_text("[1]")

@@ -1,6 +1,8 @@
 """Configurations: what is read is what was written, and every mistake is one message that names the key."""
 
 import re
+import time
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -126,6 +128,47 @@ def test_a_message_names_the_file_that_the_key_is_in(tmp_path):
     (tmp_path / "a.toml").write_text('cells = "a"\nlayr = 2\n')
     with pytest.raises(ConfigError, match=r"a\.toml: unknown key layr; did you mean layer\?"):
         read_config(tmp_path / "a.toml")
+
+
+def test_files_are_looked_for_beside_the_configuration_and_kept_as_seen_from_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("project/cells.h5ad", "project/sets.gmt", "project/model/x", "home/other.h5ad", "project/blood"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    text = (
+        'cells = "cells.h5ad"\nmodel = "aido:model"\n[programs]\ncollection = "blood"\n[fit]\nother = "~/other.h5ad"\n'
+    )
+    (tmp_path / "project" / "a.toml").write_text(text)
+    config = read_config(tmp_path / "project" / "a.toml", ["model_options.genes=project/sets.gmt"])
+    assert (tmp_path / "project" / "cells.h5ad").samefile(config.cells)
+    assert config.fit.other == str(tmp_path / "home" / "other.h5ad")
+    assert config.programs.collection == "blood", "what is shipped stands for itself, whatever lies there"
+    monkeypatch.chdir(tmp_path)
+    config = read_config(Path("project/a.toml"), ["model_options.genes=project/sets.gmt"])
+    assert (config.cells, config.model) == ("project/cells.h5ad", "aido:project/model")
+    (tmp_path / "runs").mkdir()
+    kept = tomllib.loads(write_config(config, tmp_path / "runs"))
+    assert (kept["cells"], kept["model"]) == ("../project/cells.h5ad", "aido:../project/model")
+    assert (kept["fit"]["other"], kept["programs"]["collection"]) == ("~/other.h5ad", "blood")
+    assert kept["model_options"]["genes"] == "../project/sets.gmt", "changes are seen from the working directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cells = 'a'\n" + ".".join("a" * 50_000) + " = 1", "line 2: a key has more than 16 parts joined by dots"),
+        ("[" + " . ".join(["'a'"] * 17) + "]", "line 1: a key has more than 16 parts"),
+        ('x = {"a".' + "b.\t" * 16 + "c = 1}", "line 1: a key has more than 16 parts"),
+        ("cells = '" + "a" * 1_000_000 + "'", "has 1.0 MB, which no configuration has (at most 1 MB)"),
+        ("a" * 900_000 + "." + '"' * 90_000, "is not TOML"),
+    ],
+)
+def test_what_would_take_minutes_to_read_is_refused_at_once(tmp_path, text, message):
+    (tmp_path / "a.toml").write_text(text)
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_config(tmp_path / "a.toml")
+    assert time.monotonic() - began < 5
 
 
 def test_only_a_run_can_be_changed(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cellprism.models.registry import load_model, tokens_of
 from cellprism.workflow.sources import cells_identity, collection_identity, model_identity
 
 
@@ -67,7 +68,19 @@ def test_a_family_that_is_named_counts_and_the_place_does_not(model, tmp_path):
     assert plain != named
     moved = model.rename(tmp_path / "moved")
     assert (model_identity(str(moved)), model_identity(f"aido:{moved}")) == (plain, named)
+
+
+def test_what_a_family_knows_by_name_is_no_file_that_lies_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "X_pca").write_text("a neighbour")
     assert model_identity("obsm:X_pca") == "obsm:X_pca"
+
+
+def test_the_home_folder_of_a_model_is_loaded_as_it_is_hashed(model, home):
+    for name in ("~/model", "aido:~/model"):
+        assert model_identity(name) == model_identity(name.replace("~", str(home)))
+        assert load_model(name).name == "tiny"
+        assert tokens_of(name) == "genes"
 
 
 def test_of_a_folder_of_cells_what_is_read_counts(tmp_path):

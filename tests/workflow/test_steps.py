@@ -17,10 +17,10 @@ from workflow.tiny import bar, config_of
 STEPS = steps()
 
 
-def done_in(folder, config, *only) -> list[str]:
+def done_in(folder, config, *only, again=False) -> list[str]:
     """The steps that were done, neither skipped nor removed."""
     said: list[str] = []
-    start_run(config, folder, bar, said.append, *([only] if only else []))
+    start_run(config, folder, bar, said.append, only or None, again=again)
     return [text.split(":")[0] for text in said if ": done in" in text]
 
 
@@ -66,7 +66,38 @@ def test_changed_cells_under_the_same_name_are_noticed(asked, tmp_path, run):
     cells = anndata.read_h5ad(asked["cells"])
     cells[::-1].copy().write_h5ad(tmp_path / "cells.h5ad")
     config = config_of({**asked, "cells": str(tmp_path / "cells.h5ad")})
-    assert done_in(run, config, "cells") == ["cells"]
+    assert done_in(run, config, "cells", again=True) == ["cells"]
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"cells": "bundled:pbmc68k"}, "cells"),
+        ({"model": "mini"}, "model"),
+        ({"labels": "bulk_labels", "only": {"cell_type": ["B"]}}, "labels and only"),
+    ],
+)
+def test_a_run_on_other_cells_is_refused_before_anything_is_written(asked, run, other, what):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    message = (
+        f"{run} holds a run on cells {asked['cells']!r} with model {asked['model']!r} and labels '', but {what} would"
+    )
+    with pytest.raises(RunError, match=re.escape(message)):
+        start_run(config_of({**asked, **other}), run, bar, lambda text: None)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_later_visit_leaves_the_record_of_what_was_done_as_it_was(asked, run, monkeypatch):
+    before = Run(run).state
+    monkeypatch.setattr("platform.python_version", lambda: "4.0")
+    assert done_in(run, config_of(asked, "steer.cells=5")) == ["steer"]
+    after = Run(run).state
+    assert {name for name in after["steps"] if after["steps"][name] != before["steps"][name]} == {"steer"}
+    assert after["steps"]["steer"]["python"] == "4.0"
+    assert after["steps"]["steer"]["settings"]["steer"]["cells"] == 5
+    assert {name: value for name, value in after.items() if name != "steps"} == {
+        name: value for name, value in before.items() if name != "steps"
+    }
 
 
 def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):

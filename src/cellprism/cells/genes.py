@@ -138,6 +138,7 @@ def read_gene_table(path: Path) -> GeneTable:
         CellsError: no such file, no column of symbols, or genes named twice.
         DamagedError: the file cannot be read to its end.
     """
+    path = path.expanduser()
     if not path.exists():
         raise CellsError(str(path), ["no such file; expected a tab-separated gene table with a column 'symbol'"])
     refuse_no_file(path, str(path))

@@ -7,17 +7,21 @@
   asked in ``whole``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from anndata import AnnData
 
 from cellprism.cells.raw import no_offers, setting
 from cellprism.cells.whole import whole_problem
+from cellprism.errors import CellsError
 
 WHOLE = 1e-3
+AT_ONCE = 1_024  # cells read from a file
+UNCHANGED = "pass the cells as read_cells gives them, and keep what is made of them in a layer or a copy"
 SAMPLE = 256
 DROP = "drop them: adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()"
 LOGARITHMS = {"natural": np.expm1, "base 2": lambda x: np.exp2(x) - 1}
@@ -41,6 +45,35 @@ def are_counts(matrix: sp.csr_matrix) -> bool:
     ):
         return False
     return not _not_counts(matrix, values, "", no_offers)
+
+
+def refuse_changed(adata: AnnData) -> None:
+    """Refuse cells of which something was made after they were read: one look at every value.
+
+    Raises:
+        CellsError: they hold NaN, infinite or negative values, or are not whole.
+    """
+    for values in _stored(adata):
+        if values.dtype.kind not in "biu" and not np.isfinite(values).all():
+            said = "NaN or infinite values"
+        elif values.size and values.min() < 0:
+            said = f"negative values, such as {values.min():.3g}"
+        elif not (whole := is_whole(values)).all():
+            said = f"values that are not whole, such as {values[~whole][0]:.4g}"
+        else:
+            continue
+        raise CellsError("the AnnData", [f"X holds {said}, so it is no longer the counts that were read; {UNCHANGED}"])
+
+
+def _stored(adata: AnnData) -> Iterator[np.ndarray]:
+    """The values of X, without zeros where they are not stored; of a file a part at a time."""
+    if not adata.isbacked:
+        x: Any = adata.X
+        if x is not None:
+            yield x.data if sp.issparse(x) else np.asarray(x)
+        return
+    for start in range(0, adata.n_obs, AT_ONCE):
+        yield from _stored(adata[start : start + AT_ONCE].to_memory())
 
 
 def value_problems(

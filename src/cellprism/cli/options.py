@@ -18,6 +18,12 @@ Device = Annotated[str, Parameter(help="Where to compute: cpu, cuda, or cuda:N; 
 Offline = Annotated[bool, Parameter(help="Take models of the hub from the cache alone.")]
 """``--offline``."""
 
+Again = Annotated[
+    bool,
+    Parameter(help="Make a run that is there again from other cells, another model or with other labels.", negative=""),
+]
+"""``--again``."""
+
 
 def only_of(given: list[str] | None) -> dict[str, list[str]]:
     """Values by column from ``COLUMN=VALUE`` texts.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Again, Changes, Device, Offline
 
 
 def run(
@@ -14,6 +14,7 @@ def run(
     track: str = "",
     device: Device = "",
     offline: Offline = False,
+    again: Again = False,
 ) -> None:
     """Read cells, train, do every study and report, as one TOML file says.
 
@@ -45,7 +46,7 @@ def run(
     from cellprism.workflow.publish import write_report
 
     with started():
-        start_run(wanted, out, bar, say, track=track, device=device, offline=offline)
+        start_run(wanted, out, bar, say, track=track, device=device, offline=offline, again=again)
         if is_first():
             page = write_report(out)
             say(f"claims in {out / 'claims.json'}; open {page}")

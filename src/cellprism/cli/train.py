@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes, Device, Offline, Only, only_of
+from cellprism.cli.options import Again, Changes, Device, Offline, Only, only_of
 
 
 def train(
@@ -20,6 +20,7 @@ def train(
     track: str = "",
     device: Device = "",
     offline: Offline = False,
+    again: Again = False,
     set_: Changes = None,
 ) -> None:
     """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
@@ -68,6 +69,6 @@ def train(
         asked["train"] = {"preset": preset}
     config = make_config(asked, set_ or (), "the command line")
     with started():
-        start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline)
+        start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline, again=again)
         if is_first():
             say(f"autoencoder in {out}; next: cellprism do fit {out}, or cellprism do programs {out}")

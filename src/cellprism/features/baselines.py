@@ -25,13 +25,8 @@ from torch import Tensor
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import ConfigError
 from cellprism.features.association import association_table
-from cellprism.features.collect import (
-    BY_ACTIVATION,
-    BY_ASSOCIATION,
-    centring_of,
-    check_site,
-    expressed,
-)
+from cellprism.features.collect import BY_ACTIVATION, BY_ASSOCIATION, centring_of, expressed
+from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
@@ -48,6 +43,7 @@ def neuron_genes(
     sae: SparseAutoencoder | None = None,
     batch_size: int = 32,
     tokens: CellTokens | None = None,
+    force: bool = False,
 ) -> AnnData:
     """Mean activation of each neuron's two tails at each gene, in the form of ``feature_genes``.
 
@@ -65,12 +61,13 @@ def neuron_genes(
         batch_size: cells per forward pass. The cells pass through the model once where their residuals fit
             into 2 GiB, else twice.
         tokens: the cells' tokens at this layer, where several tables are made from them.
+        force: take an autoencoder that was trained on another model, layer or order of genes.
 
     Raises:
         ModelError: the layer does not exist, or the autoencoder does not fit the model.
         InputError: there are no cells.
     """
-    site = Site(layer, model.n_layers) if sae is None else check_site(model, sae, layer)
+    site = Site(layer, model.n_layers) if sae is None else check_site(model, sae, layer, force)
     tokens = CellTokens(model, adata, [layer], batch_size=batch_size) if tokens is None else tokens
     mean = _mean(_axis_values(model, adata, layer, tokens, sae)) if centre else torch.zeros(model.d_model)
     recipe = {

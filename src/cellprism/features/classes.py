@@ -14,7 +14,7 @@ from anndata import AnnData
 from jaxtyping import Int
 
 from cellprism.errors import ModelError
-from cellprism.features.collect import check_site
+from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import CellModel
@@ -48,22 +48,24 @@ def fit_by_class(
     layer: int,
     batch_size: int = 32,
     tokens: CellTokens | None = None,
+    force: bool = False,
 ) -> pd.DataFrame:
     """Explained variance and shares of variance and error, per class of genes.
 
     Formula: with m the mean of the (centred) vectors of all tokens, a class has the variance sum |x - m|^2 and
     the error sum |x - x_hat|^2 over its tokens; explained is 1 - error / variance. ``tokens`` are those of the cells,
-    where several measures are taken of them.
+    where several measures are taken of them. ``force`` takes an autoencoder that was trained on another model, layer or
+    order of genes.
 
     Returns:
         A row per class: ``class``, ``genes``, ``tokens``, ``variance_share``, ``error_share`` (of all tokens'),
         ``explained_variance``.
 
     Raises:
-        ModelError: the layer does not exist, the autoencoder does not fit the model or is a transcoder, or the model
-            reads a cell as a whole.
+        ModelError: the layer does not exist, the autoencoder does not fit the model, was trained on something else
+            or is a transcoder, or the model reads a cell as a whole.
     """
-    check_site(model, sae, layer)
+    check_site(model, sae, layer, force)
     if model.tokens != "genes":
         raise ModelError(
             f"{model.name!r} reads a cell as a whole: no token is a gene, so there are no classes of genes"

@@ -23,8 +23,8 @@ from jaxtyping import Bool, Int
 
 from cellprism.equations.footprint import participation_ratio
 from cellprism.equations.variance import group_squares, two_way_shares
-from cellprism.errors import ModelError
 from cellprism.features.association import association_table
+from cellprism.features.origin import check_site
 from cellprism.features.tables import CellSums, GeneSums
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.features.train import source_of
@@ -59,6 +59,7 @@ def feature_statistics(
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
     tokens: CellTokens | None = None,
+    force: bool = False,
 ) -> FeatureStatistics:
     """Feature x gene table, cell x feature table and variance shares in one pass over the cells.
 
@@ -71,12 +72,13 @@ def feature_statistics(
         progress: called after every forward pass with the number of cells done.
         tokens: the cells' tokens at this layer (``CellTokens``), where several tables are made from them; the model
             runs once for all where they fit into memory.
+        force: use an autoencoder that was trained on another model, layer or order of genes.
 
     Raises:
-        ModelError: the layer does not exist, or the autoencoder has another width than the model.
+        ModelError: the layer does not exist, or the autoencoder has another width or was trained on something else.
         InputError: there are no cells.
     """
-    recipe = recipe_of(model, sae, adata, check_site(model, sae, layer))
+    recipe = recipe_of(model, sae, adata, check_site(model, sae, layer, force))
     by_cell = CellSums(adata.n_obs, sae.n_features)
     by_gene = residual = None
     device = sae.W_dec.device
@@ -114,6 +116,7 @@ def feature_genes(
     layer: int,
     batch_size: int = 32,
     tokens: CellTokens | None = None,
+    force: bool = False,
 ) -> AnnData:
     """How strongly each feature belongs to each gene: its mean activation there.
 
@@ -132,11 +135,16 @@ def feature_genes(
 
     Arguments and errors are those of ``feature_statistics``, which gives both tables in one pass.
     """
-    return feature_statistics(model, sae, adata, layer, batch_size, tokens=tokens).genes
+    return feature_statistics(model, sae, adata, layer, batch_size, tokens=tokens, force=force).genes
 
 
 def cell_features(
-    model: CellModel, sae: SparseAutoencoder, adata: AnnData, layer: int, batch_size: int = 32
+    model: CellModel,
+    sae: SparseAutoencoder,
+    adata: AnnData,
+    layer: int,
+    batch_size: int = 32,
+    force: bool = False,
 ) -> AnnData:
     """Mean activation of each feature in each cell.
 
@@ -146,27 +154,7 @@ def cell_features(
 
     Arguments and errors are those of ``feature_statistics``, which gives both tables in one pass.
     """
-    return feature_statistics(model, sae, adata, layer, batch_size).cells
-
-
-def check_site(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
-    """The site, if the model has it and the autoencoder fits it.
-
-    Raises:
-        ModelError: no such layer, or an autoencoder of another width or for another gene list.
-    """
-    site = Site(layer, model.n_layers)
-    if sae.d_model != model.d_model:
-        raise ModelError(
-            f"the autoencoder reads {sae.d_model} dimensions but {model.name!r} has {model.d_model}; "
-            "use the autoencoder that was trained on this model"
-        )
-    if sae.centre is not None and len(sae.centre) not in (1, len(model.genes)):
-        raise ModelError(
-            f"the autoencoder is centred on {len(sae.centre)} genes but {model.name!r} has "
-            f"{len(model.genes)}; use the autoencoder that was trained on this model"
-        )
-    return site
+    return feature_statistics(model, sae, adata, layer, batch_size, force=force).cells
 
 
 def expressed(cells: Int[np.ndarray, " gene"], n_cells: int) -> Bool[np.ndarray, " gene"]:

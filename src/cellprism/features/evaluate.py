@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from anndata import AnnData
 
-from cellprism.features.collect import check_site
+from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.evaluate import SaeMeasures, evaluate
@@ -19,17 +19,19 @@ def evaluate_at(
     layer: int,
     batch_size: int = 32,
     tokens: CellTokens | None = None,
+    force: bool = False,
 ) -> SaeMeasures:
     """Measure an autoencoder on the present tokens of some cells; a transcoder on the layer that it writes to.
 
     ``tokens`` are those of the cells, where several measures are taken of them: the model runs once for all.
+    ``force`` takes an autoencoder that was trained on another model, layer or order of genes.
 
     Raises:
-        ModelError: the layer does not exist, or the autoencoder does not fit the model.
+        ModelError: no such layer, or the autoencoder does not fit the model or was trained on something else.
         InputError: there are no cells.
         ConfigError: the tokens are not of these cells and layers.
     """
-    check_site(model, sae, layer)
+    check_site(model, sae, layer, force)
     return evaluate(sae, _vectors(model, sae, adata, layer, batch_size, tokens))
 
 

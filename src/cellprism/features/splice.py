@@ -33,6 +33,7 @@ from cellprism.cells.columns import columns_of
 from cellprism.equations.effects import loss_recovered as recovered
 from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
+from cellprism.features.origin import check_site
 from cellprism.features.tokens.residuals import genes_of, residual_tokens
 from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -77,6 +78,7 @@ def loss_recovered(
     share: float = 0.3,
     seed: int = 0,
     batch_size: int = 32,
+    force: bool = False,
 ) -> dict[str, LossRecovered]:
     """Loss of a model with each autoencoder spliced in at a site, against ablations of the site.
 
@@ -88,13 +90,16 @@ def loss_recovered(
         share: of each cell's present genes, or of its counts, that are hidden.
         seed: decides which.
         batch_size: cells per forward pass.
+        force: use autoencoders that were trained on another model, layer or order of genes.
 
     Raises:
-        ModelError: the model cannot hide genes or does not predict expression, or one of the autoencoders is a
-            transcoder, which has nothing to put in the site's place.
+        ModelError: the model cannot hide genes or does not predict expression, or one of the autoencoders does not fit
+            it, was trained on something else, or is a transcoder, which has nothing to put in the site's place.
     """
     if any(sae.is_transcoder for sae in saes.values()):
         raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
+    for sae in saes.values():
+        check_site(model, sae, layer, force)
     if isinstance(model, PredictsShares):
         return _summaries(NATS, saes, _nats_per_cell(model, saes, adata, share, seed, batch_size), share, seed)
     if not isinstance(model, HidesGenes) or model.predicts != "expression":

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.errors import ConfigError
+from cellprism.features.origin import model_origin
 from cellprism.features.tokens.cell_tokens import CellTokens, TokenSource
 from cellprism.features.tokens.mixed_batches import CellStream, Reading
 from cellprism.features.tokens.stored_tokens import StoredTokens, store_identity, write_store
@@ -286,6 +287,7 @@ def _origin(model: CellModel, adata: AnnData, job: SaeJob, source: TokenSource, 
         **({} if target is None else {"target_layer": target, "target_site": str(Site(target, model.n_layers))}),
         "model_revision": model.revision,
         "model_licence": model.licence,
+        **model_origin(model),
         "cells": {"n_cells": adata.n_obs, "n_genes": adata.n_vars, **source_of(adata)},
         "tokens": {"policy": job.config.tokens, "per_epoch": int(source.counts.sum())},
         "seed": job.seed,

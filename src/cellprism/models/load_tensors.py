@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from cellprism.errors import ModelError
+from cellprism.store.tensors import weights_problem
 
 
 def fill(model: Module, tensors: Mapping[str, Tensor], published_name: Callable[[str], str], path: Path) -> None:
@@ -19,7 +20,7 @@ def fill(model: Module, tensors: Mapping[str, Tensor], published_name: Callable[
         path: where they come from, for messages.
 
     Raises:
-        ModelError: tensors are missing, unknown, or of another shape.
+        ModelError: tensors are missing, unknown, of another shape, codes, or not finite.
     """
     own = model.state_dict()
     wanted = {published_name(ours): ours for ours in own}
@@ -33,4 +34,6 @@ def fill(model: Module, tensors: Mapping[str, Tensor], published_name: Callable[
         found, expected = tuple(tensors[name].shape), tuple(own[ours].shape)
         if found != expected:
             raise ModelError(f"{path}: tensor {name} has shape {found}, expected {expected}")
+        if problem := weights_problem(name, tensors[name]):
+            raise ModelError(f"{path}: {problem}")
     model.load_state_dict({ours: tensors[name].float() for name, ours in wanted.items()})

@@ -8,6 +8,7 @@
 - Families are imported when they are first asked. One that lacks a library is told of only where it could matter.
 """
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -48,6 +49,13 @@ class StatesTokens(Protocol):
 
     TOKENS: str
     """``genes`` or ``cells``."""
+
+
+@runtime_checkable
+class NamesNoPath(Protocol):
+    """A family whose models are named alone: WHAT of ``FAMILY:WHAT`` is never a file, whatever lies there."""
+
+    NAMES_NO_PATH: bool
 
 
 @runtime_checkable
@@ -129,8 +137,24 @@ def model_location(source: str | Path) -> str:
     """Where a model's files are: in the installed package for a bundled name, PATH for ``FAMILY:PATH``, else itself."""
     if str(source) in BUNDLED:
         return str(files("cellprism.models") / str(source))
+    name, what = model_path(source)
+    return what if what and (not name or Path(what).exists()) else str(source)
+
+
+def model_path(source: str | Path) -> tuple[str, str]:
+    """A family, where one is named, and the path that a source gives, ``~`` being the home folder; the path is empty
+    where the source names none: a bundled model, one of the hub, or one that its family knows by name alone."""
     name, what = _split(source)
-    return what if name and Path(what).exists() else str(source)
+    if str(source) in BUNDLED or str(source).startswith(hub.SCHEME) or (name and _names_no_path(name)):
+        return name, ""
+    return name, what
+
+
+def _names_no_path(name: str) -> bool:
+    try:
+        return isinstance(family(name), NamesNoPath)
+    except ModelError:  # whatever loads the model will say what is wrong
+        return False
 
 
 def load_model(
@@ -156,9 +180,9 @@ def load_model(
         # offline, what is missing beside the weights may yet be given as an option
         path = hub.fetch(hub.parse(str(source)), offline) if offline else fetch_model(str(source), progress=progress)
         return _load(recognised(path), path, options)
-    if Path(source).exists():
-        return _load(recognised(Path(source)), Path(source), options)
     name, what = _split(source)
+    if not name and Path(what).exists():
+        return _load(recognised(Path(what)), Path(what), options)
     if not name:
         raise ModelError(
             f"no model {str(source)!r}: expected one of {', '.join(BUNDLED)}, a model folder, or a .safetensors file "
@@ -173,10 +197,10 @@ def tokens_of(source: str | Path) -> str:
 
     ``genes`` where no family can be told: whatever loads the model will say what is wrong.
     """
-    name, _ = _split(source)
+    name, what = _split(source)
     try:
-        if not name and Path(source).exists():
-            name = recognised(Path(source))
+        if not name and Path(what).exists():
+            name = recognised(Path(what))
         found = family(name) if name in families() else None
     except ModelError:
         return "genes"
@@ -266,9 +290,10 @@ def _load(name: str, path: Path, options: dict[str, Any]) -> CellModel:
 
 
 def _split(source: str | Path) -> tuple[str, str]:
-    """(family, what) of ``FAMILY:WHAT``; ('', '') for anything else."""
+    """(family, what) of ``FAMILY:WHAT``, family '' for anything else; ``~`` is the home folder."""
     name, colon, what = str(source).partition(":")
-    return (name, what) if colon and name in families() else ("", "")
+    named = bool(colon) and name in families() and not Path(source).exists()
+    return (name, os.path.expanduser(what)) if named else ("", os.path.expanduser(source))  # noqa: PTH111 - a text
 
 
 def _package(entry: EntryPoint) -> str:

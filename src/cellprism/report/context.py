@@ -1,8 +1,10 @@
 """What a page knows of its run whatever was studied: the cells, the model, the site, the record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import dacite
 
 from cellprism.errors import DamagedError, RunError
 from cellprism.report.words import Words, words_for
@@ -25,6 +27,14 @@ class CellFacts:
 
 
 @dataclass(frozen=True)
+class ModelCard:
+    """What a page takes from a model's card."""
+
+    limits: list[str] = field(default_factory=list)
+    data: Any = ""
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """Which model was looked at."""
 
@@ -38,17 +48,17 @@ class ModelFacts:
     """What features fire at: ``genes``, or ``cells`` where the model reads a cell as a whole."""
     predicts: str
     """What it says of genes: ``expression``, ``token_logit`` or ``nothing``."""
-    card: dict[str, Any]
+    card: ModelCard
 
     @property
     def limits(self) -> list[str]:
         """What the card says that it cannot do."""
-        return list(self.card.get("limits", ()))
+        return self.card.limits
 
     @property
     def data(self) -> str:
         """What it was trained on; empty when the card does not say."""
-        return str(self.card.get("data", ""))
+        return str(self.card.data)
 
 
 @dataclass(frozen=True)
@@ -96,10 +106,15 @@ def read_context(folder: Path) -> Context:
     return Context(
         name=folder.resolve().name,
         record=record,
-        layer=record.get("layer"),
+        layer=_layer(record),
         cells=_record(CellFacts, folder / CELLS),
         model=_record(ModelFacts, folder / MODEL),
     )
+
+
+def _layer(record: dict[str, Any]) -> int | None:
+    layer = record["steps"].get("train", {}).get("layer")
+    return layer if isinstance(layer, int) else None
 
 
 def _record(kind: Any, path: Path) -> Any:
@@ -108,7 +123,10 @@ def _record(kind: Any, path: Path) -> Any:
     found = _object(path)
     if missing := sorted(set(kind.__dataclass_fields__) - set(found)):
         raise DamagedError(f"{path} lacks {', '.join(missing)}; make the run again")
-    return kind(**{name: found[name] for name in kind.__dataclass_fields__})
+    try:
+        return dacite.from_dict(kind, found)
+    except dacite.DaciteError as error:
+        raise DamagedError(f"{path} is not what its step writes ({error}); make the run again") from error
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Settings of a sparse autoencoder and its training."""
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
@@ -112,7 +113,7 @@ class SaeConfig:
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}: expected a whole number of at least 1")
         for name in ("learning_rate", "start_scale"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number, such as 1e-3")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"warmup is {self.warmup}: expected a share of the steps, at least 0 and below 1")

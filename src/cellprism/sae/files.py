@@ -23,6 +23,7 @@ from cellprism.errors import DamagedError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.saelens import GROUPED, NORMALISERS, TRAINED_AS, Form, Normaliser, autoencoder, renewed, weights_of
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.store.tensors import weights_problem
 
 CONFIG, WEIGHTS, SPARSITY = "cfg.json", "sae_weights.safetensors", "sparsity.safetensors"
 CENTRES = {"centre": "centre.safetensors", "target_centre": "target_centre.safetensors"}
@@ -129,7 +130,7 @@ def _tensors(path: Path, shapes: dict[str, tuple[int, ...]], hashes: dict[str, s
     """The tensors of a file by name, in the shapes expected; -1 stands for any length.
 
     Raises:
-        InputError: there is no such file, or it holds tensors that are not expected.
+        InputError: there is no such file, or it holds tensors that are not expected, or that are no weights.
         DamagedError: the file is truncated or altered, lacks a tensor, or has it in another shape.
     """
     if not path.is_file():
@@ -154,6 +155,8 @@ def _tensors(path: Path, shapes: dict[str, tuple[int, ...]], hashes: dict[str, s
         found = tuple(tensors[name].shape)
         if len(found) != len(shape) or any(e not in (-1, f) for e, f in zip(shape, found, strict=True)):
             raise DamagedError(f"{path}: {name} has shape {found} but {CONFIG} asks for {shape}; {REMEDY}")
+        if path.name != SPARSITY and (problem := weights_problem(name, tensors[name])):
+            raise InputError(f"{path}: {problem}")
     return {name: tensors[name] for name in shapes}
 
 

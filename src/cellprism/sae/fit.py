@@ -8,6 +8,7 @@ Notable choices
   have no identity, the batch before is read again and must be the one that was learned from last.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain, islice
@@ -94,7 +95,8 @@ def fit_saes(
 
     Raises:
         ConfigError: settings that contradict each other or the arguments.
-        InputError: batches that end too early, have another width, or hold NaN or infinite values.
+        InputError: batches that end too early, have another width, or hold NaN or infinite values; or the training
+            diverges, and stops at the first error that is no finite number.
         RunError: the checkpoints are another training's, or another process is using them.
         DamagedError: a checkpoint was truncated or altered.
         KeyboardInterrupt: after Ctrl-C, once the step is finished and kept.
@@ -107,6 +109,8 @@ def fit_saes(
         trainings, stream = _begun(jobs, _following(batches, done, kept.seen), tensors, done, steps)
         for step, batch in enumerate(islice(stream, steps - done), start=done + 1):
             rows = [training.step(batch, step - 1) for training in trainings]
+            if not all(math.isfinite(row["mse"]) for row in rows):
+                raise _diverged(f"its error is no finite number at step {step} of {steps}")
             kept.record(step, rows)
             if progress is not None:
                 progress(step, rows)
@@ -120,7 +124,11 @@ def fit_saes(
         if done < steps:
             raise _ended(done, steps)
         histories = kept.history()
-    return [t.finished(history) for t, history in zip(trainings, histories, strict=True)]
+    saes = [t.finished(history) for t, history in zip(trainings, histories, strict=True)]
+    squares = [weights.square().sum() for sae in saes for weights in (sae.W_enc, sae.b_enc, sae.W_dec, sae.b_dec)]
+    if not all(map(math.isfinite, squares)):
+        raise _diverged("its weights are too large to compute with after the last step")
+    return saes
 
 
 class Training:
@@ -213,6 +221,13 @@ def _ended(done: int, steps: int) -> InputError:
     return InputError(
         f"the batches ended after {done} of {steps} steps; give more, ask for fewer steps, or pass a list, which is "
         "gone through again"
+    )
+
+
+def _diverged(how: str) -> InputError:
+    return InputError(
+        f"the training does not converge: {how}; lower train.learning_rate, or look for vectors that are far larger "
+        "than the others"
     )
 
 

@@ -86,6 +86,7 @@ def dose_sweep(
     settings: DoseSettings | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    force: bool = False,
 ) -> DoseResult:
     """Turn chosen features up and down in some cells and read every gene.
 
@@ -103,17 +104,18 @@ def dose_sweep(
         seed: decides the random directions.
         memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
             those of all cells take more.
+        force: use an autoencoder that was trained on another model, layer or order of genes.
 
     Cost: for each edit one pass over the cells in which the feature fires, ``reading.FOLDS`` passes where genes are
     read hidden.
 
     Raises:
         ConfigError: a feature does not exist, or none of its genes is among the cells'.
-        ModelError: no such layer, an autoencoder of another width or a transcoder, or a model that says nothing of
-            genes.
+        ModelError: no such layer, an autoencoder of another width, trained on something else or a transcoder, or a
+            model that says nothing of genes.
     """
     settings = settings or DoseSettings()
-    check_steerable(model, sae, layer)
+    check_steerable(model, sae, layer, force)
     strength_vector(sae, dict.fromkeys(programs, 1.0))
     if why := lacks_genes(model):
         raise ModelError(why)

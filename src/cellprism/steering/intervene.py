@@ -22,9 +22,11 @@ from anndata import AnnData
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cellprism.cells.values import refuse_changed
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
-from cellprism.features.collect import centring_of, check_site
+from cellprism.features.collect import centring_of
+from cellprism.features.origin import check_site
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.model_output import EXPRESSION, NOTHING
@@ -53,13 +55,14 @@ def strength_vector(sae: SparseAutoencoder, strengths: Mapping[int, float]) -> F
     return vector
 
 
-def check_steerable(model: CellModel, sae: SparseAutoencoder, layer: int) -> Site:
+def check_steerable(model: CellModel, sae: SparseAutoencoder, layer: int, force: bool = False) -> Site:
     """The site, if what the autoencoder reads there can be changed along its features.
 
     Raises:
-        ModelError: as ``check_site``; or a transcoder, whose features are read at one layer and written at another.
+        ModelError: as ``features.origin.check_site``; or a transcoder, whose features are read at one layer and written
+            at another.
     """
-    site = check_site(model, sae, layer)
+    site = check_site(model, sae, layer, force)
     if sae.is_transcoder:
         written = sae.metadata.get("target_layer", "another")
         raise ModelError(
@@ -159,6 +162,7 @@ def steer(
     positions: str = "present",
     batch_size: int = 32,
     read: str = "",
+    force: bool = False,
 ) -> AnnData:
     """What the model predicts of every cell as it is and with some features turned up or down.
 
@@ -175,6 +179,7 @@ def steer(
             beyond rounding.
         read: where to read genes, ``hidden`` or ``visible``; empty: where the model was trained. At hidden genes every
             cell passes ``reading.FOLDS`` times, and costs as much more.
+        force: use an autoencoder that was trained on another model, layer or order of genes.
 
     Returns:
         AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per ten
@@ -188,12 +193,14 @@ def steer(
         ``output_kind``, and where genes were read, in ``read``.
 
     Raises:
-        ModelError: the layer does not exist, the autoencoder has another width or is a transcoder, or the model came
-            without its head, or cannot hide genes.
+        ModelError: the layer does not exist, the autoencoder has another width, was trained on something else or is a
+            transcoder, or the model came without its head, or cannot hide genes.
         ConfigError: a feature does not exist or a strength is not finite, or no token is left to be read.
+        CellsError: the cells are no counts any more.
     """
-    site = check_steerable(model, sae, layer)
+    site = check_steerable(model, sae, layer, force)
     vector = strength_vector(sae, strengths)
+    refuse_changed(adata)
     parts, said, where = [], model.predicts, reads_at(model, read)
     if positions == "all" and where == "hidden":
         raise ConfigError(

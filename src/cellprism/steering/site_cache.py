@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.cells.values import refuse_changed
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
 from cellprism.steering.model_output import gene_columns, spoken_of
@@ -251,7 +252,9 @@ def read_site_cache(
     Raises:
         ModelError: the model came without its head, or cannot hide genes.
         ConfigError: ``read`` is no place to read.
+        CellsError: the cells are no counts any more.
     """
+    refuse_changed(adata)
     passes = passes_of(model, next(iter(model.batches(adata, adata.n_obs))), reads_at(model, read))
     whole, fold = passes.batch, passes.fold_of(model, adata.var_names)
     kept: list[SiteCells] = []

@@ -1,5 +1,6 @@
 """Where a name in a configuration leads: beside the configuration, so that both can be moved together."""
 
+import os
 from pathlib import Path
 
 
@@ -19,13 +20,19 @@ def beside(name: str, folder: Path) -> str:
 
 
 def as_given(path: str, folder: Path) -> str:
-    """A path as it is kept in a configuration in ``folder``: relative where it lies in it, else with ``~``.
+    """A path as it is kept in a configuration in ``folder``: what was given as relative leads from there.
 
-    So a folder that is passed on names neither the machine's folders nor its user.
+    An absolute path was asked for and stays, but for the folder itself and the home folder, which becomes ``~``. So a
+    folder that is passed on names neither the machine's folders nor its user.
     """
-    known = Path(path)
-    if not known.is_absolute():
+    known, home = Path(path), Path.home()
+    if known.is_absolute():
+        if known.is_relative_to(folder.absolute()):
+            return known.relative_to(folder.absolute()).as_posix()
+        return f"~/{known.relative_to(home).as_posix()}" if known.is_relative_to(home) else path
+    if not path or not known.exists():
         return path
-    if known.is_relative_to(folder.absolute()):
-        return known.relative_to(folder.absolute()).as_posix()
-    return f"~/{known.relative_to(Path.home()).as_posix()}" if known.is_relative_to(Path.home()) else path
+    start, target = folder.resolve(), known.parent.resolve() / known.name  # the file's own name may be that of a link
+    if target.is_relative_to(home.resolve()) and not start.is_relative_to(home.resolve()):
+        return f"~/{target.relative_to(home.resolve()).as_posix()}"
+    return Path(os.path.relpath(target, start)).as_posix()

@@ -26,9 +26,9 @@ class ModelOptions:
 class CommonConfig:
     """Everything that decides a run's results; each study has a section of its own."""
 
-    cells: str
+    cells: str = field(metadata={"source": "cells"})
     """Raw counts: a file, a 10x folder, or the name of a data set."""
-    model: str = "mini"
+    model: str = field(default="mini", metadata={"source": "model"})
     """``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``."""
     model_options: ModelOptions = field(default_factory=ModelOptions)
     """How the model is loaded."""

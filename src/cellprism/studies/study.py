@@ -44,7 +44,7 @@ class Study:
     """Steps and studies whose results it reads, ``cells`` and ``train`` among them where it does."""
     Settings: type
     """A frozen dataclass: the section of the configuration. A field whose metadata has ``source`` (``cells``,
-    ``collection`` or ``path``) counts by the content of what it names."""
+    ``model``, ``collection`` or ``path``) counts by the content of what it names."""
     work: str
     """``module:function`` of (bench, settings) -> found. May import torch."""
     tables: str

@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 
 from cellprism.errors import ConfigError
+from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
@@ -98,8 +99,14 @@ class Workbench:
 
     @cached_property
     def sae(self) -> SparseAutoencoder:
-        """The run's autoencoder, on the run's device."""
-        return load_sae(self.layer_folder("sae")).to(self.device)
+        """The run's autoencoder, on the run's device.
+
+        Raises:
+            ModelError: it was trained on another model, layer or order of genes than the run has.
+        """
+        sae = load_sae(self.layer_folder("sae"))
+        check_site(self.model, sae, self.config.layer)
+        return sae.to(self.device)
 
     @cached_property
     def tokens(self) -> CellTokens:

@@ -1,9 +1,12 @@
 """What a run is asked to do: one TOML file, a section per study, every key settable on the command line.
 
 The file is checked once, as a whole, when it is read: unknown keys, wrong types and impossible values are one message
-each, and name the key. ``run.toml`` in the run folder is this configuration with all defaults filled in.
+each, and name the key. ``run.toml`` in the run folder is this configuration with all defaults filled in. Files are
+named in both as seen from where they lie (``store.place``), so that a configuration moves together with what it names.
 """
 
+import os
+import re
 import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
@@ -19,9 +22,11 @@ import tomli_w
 from cellprism.errors import ConfigError
 from cellprism.models.registry import tokens_of
 from cellprism.sae.config import preset
+from cellprism.store.place import as_given, beside
 from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
+from cellprism.workflow.sources import moved_names
 
 WHOLE_CELLS: dict[str, Any] = {
     "layer": 0,
@@ -30,6 +35,11 @@ WHOLE_CELLS: dict[str, Any] = {
 }
 """Defaults made for models that read a cell as a whole: two thousand steps on 2,700 cells; few features make up a
 vector, and one made five times as strong leaves all cells behind."""
+
+LARGEST = 1_000_000  # bytes; a configuration has some thousands
+DEEPEST = 16  # parts of a key; no section lies deeper than three
+PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
+ENDLESS_KEY = re.compile(rf"""(?<![\w-])(?:{PART}\.[ \t]*+){{{DEEPEST}}}""", re.ASCII)
 
 Changes = Sequence[str | tuple[str, Any]]
 """Changes of keys: ``key=value`` as somebody types it, or a key with its value."""
@@ -47,21 +57,42 @@ def run_config() -> Any:
 def read_config(path: Path, changes: Changes = ()) -> CommonConfig:
     """Read a configuration and apply ``key=value`` changes such as ``train.k=16``.
 
-    A key ``preset`` in ``[train]`` stands for the settings of that name, which the section's other keys change.
+    A key ``preset`` in ``[train]`` stands for the settings of that name, which the section's other keys change. Files
+    are looked for beside the configuration; those that changes name, from the working directory.
 
     Raises:
-        ConfigError: no such file, not TOML, an unknown key, or a value of the wrong type or out of range.
+        ConfigError: no such file, not TOML, too large, an unknown key, or a value of the wrong type or out of range.
     """
     try:
-        asked = tomllib.loads(path.read_text(encoding="utf-8"))
+        asked = tomllib.loads(_text(path))
     except FileNotFoundError:
         raise ConfigError(f"no configuration at {path}; write one, or start from the example in the README") from None
     except (IsADirectoryError, RecursionError, ValueError) as error:  # ValueError: no TOML, no text, endless numbers
         raise ConfigError(f"{path} is not TOML: {error}") from error
+    folder = Path(os.path.relpath(path.parent))  # so that what was given as relative stays so
+    asked = moved_names(run_config(), asked, lambda name: beside(name, folder))
     try:
         return make_config(asked, changes, str(path))
     except RecursionError as error:
         raise ConfigError(f"{path} is nested too deep for a configuration") from error
+
+
+def _text(path: Path) -> str:
+    """What a configuration holds, where it can be read in no time.
+
+    Raises:
+        ConfigError: it is longer than any configuration, or has keys in so many parts that reading them takes minutes.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ConfigError(
+            f"{path} has {path.stat().st_size / 1e6:,.1f} MB, which no configuration has (at most "
+            f"{LARGEST / 1e6:,.0f} MB); give the TOML file of a run"
+        )
+    text = path.read_text(encoding="utf-8")
+    if deep := ENDLESS_KEY.search(text):
+        line = text.count("\n", 0, deep.start()) + 1
+        raise ConfigError(f"{path}, line {line}: a key has more than {DEEPEST} parts joined by dots; none here has")
+    return text
 
 
 def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the configuration") -> CommonConfig:
@@ -126,9 +157,17 @@ def changed(folder: Path, changes: Changes) -> CommonConfig | None:
     return read_config(Run.existing(folder).folder / SETTINGS, changes) if changes else None
 
 
-def write_config(config: CommonConfig) -> str:
-    """The configuration as TOML, with every default filled in (unset optional values left out)."""
-    return tomli_w.dumps(_without_none(asdict(config)))
+def write_config(config: CommonConfig, folder: Path | None = None) -> str:
+    """The configuration as TOML, with every default filled in (unset optional values left out).
+
+    ``folder``: where it will lie; files are then named as seen from there.
+    """
+    return tomli_w.dumps(_without_none(asdict(config) if folder is None else given(config, folder)))
+
+
+def given(config: CommonConfig, folder: Path) -> dict[str, Any]:
+    """Every key with its value, files named as seen from a folder."""
+    return moved_names(type(config), asdict(config), lambda name: as_given(name, folder))
 
 
 def _apply(asked: dict[str, Any], change: str | tuple[str, Any]) -> None:

@@ -11,7 +11,17 @@ from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
 from cellprism.workflow.sources import settings_identity
-from cellprism.workflow.steps import Say, Step, check_needs, config_of, identity_of, open_run, perform
+from cellprism.workflow.steps import (
+    Say,
+    Step,
+    check_needs,
+    config_of,
+    identity_of,
+    keep_settings,
+    perform,
+    provenance,
+    refuse_others,
+)
 from cellprism.workflow.training import cells_settings, prepare_cells, train, train_settings, trained
 
 
@@ -42,6 +52,7 @@ def start_run(
     track: str = "",
     device: str = "",
     offline: bool = False,
+    again: bool = False,
 ) -> None:
     """Do these steps of a configuration in a folder, skipping what is done.
 
@@ -56,10 +67,11 @@ def start_run(
         track: a tracker for the training, or none.
         device: where everything computes; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
+        again: make a run that is there again from other cells, another model or with other labels.
 
     Raises:
         InputError: the cells, the model or a setting will not do; nothing that was finished is lost.
-        RunError: another process works on the folder.
+        RunError: another process works on the folder, or it holds a run on other cells.
     """
     run = Run(folder)
     bench = Workbench(run, config, bar, say, track=track, device=device, offline=offline)
@@ -67,12 +79,14 @@ def start_run(
         _help_training(bench)
         return
     with run.locked():
+        if not again:
+            refuse_others(run, config, steps())
         for name in steps() if only is None else only:
             if name == "train" and processes() > 1:
                 _call_for_help(bench)
             perform(steps()[name], bench, steps(), say)
             if name == "cells":  # not before: what cannot be read leaves no trace in the record
-                open_run(folder, config)
+                keep_settings(run, config)
 
 
 def _call_for_help(bench: Workbench) -> None:
@@ -109,7 +123,7 @@ def continue_run(
         config = config or config_of(run)
         bench = Workbench(run, config, bar, say, device=device, offline=offline)
         perform(steps()[step], bench, steps(), say)
-        open_run(folder, config)  # only now: a step that failed leaves the run as it was
+        keep_settings(run, config)  # only now: a step that failed leaves the run as it was
     return folder
 
 
@@ -137,5 +151,6 @@ def steer_one(
         check_needs(steps()["steer"], bench, steps())
         found = steer_feature(bench, bench.settings("steer"), feature)
         files = write_experiment(bench.folder_of("steer"), found)
-        run.finish(f"steer {found.name}", identity_of(steps()["steer"], bench.config, steps()), files)
+        origin = provenance(steps()["steer"], bench)
+        run.finish(f"steer {found.name}", identity_of(steps()["steer"], bench.config, steps()), files, **origin)
         return files[0].parent

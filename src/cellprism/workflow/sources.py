@@ -4,6 +4,7 @@ Nothing else counts: not where a file lies, what lies beside it, or where the co
 has an identity of its own, so that its coming is a change; an empty name has an empty one.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.tenx import matrix_files
 from cellprism.errors import InputError
 from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
-from cellprism.models.registry import BUNDLED, model_location
+from cellprism.models.registry import BUNDLED, model_location, model_path
+from cellprism.ontology.gmt import BUNDLED as COLLECTIONS
 from cellprism.ontology.gmt import collection_file
 from cellprism.store.identity import hash_of, identity_of_files, identity_of_path
 
@@ -37,11 +39,10 @@ def model_identity(name: str) -> object:
 
     A model of the hub is named with its commit, which decides its files; what is no path is the family's own word.
     """
-    location = model_location(name)
-    path = Path(location).expanduser()
+    path = Path(model_location(name))
     if not name or not path.exists():
         return name
-    family = "" if name in BUNDLED or location == name else name.removesuffix(location)
+    family = model_path(name)[0]
     if not path.is_file():
         shared = [file for place in PUBLISHED_IN for file in (path.parent / place).glob("*dict*.pkl")]
         return {"family": family, "files": [identity_of_path(path), identity_of_files(shared, path.parent)]}
@@ -64,8 +65,38 @@ def path_identity(name: str) -> object:
     return identity_of_path(Path(name).expanduser()) if name else ""
 
 
-IDENTITIES = {"cells": cells_identity, "collection": collection_identity, "path": path_identity}
+IDENTITIES = {
+    "cells": cells_identity, "model": model_identity, "collection": collection_identity, "path": path_identity,
+}  # fmt: skip
 """What a setting may name, by the metadata ``source`` of its field."""
+KNOWN: dict[str, Collection[str]] = {"cells": DATASETS, "model": BUNDLED, "collection": COLLECTIONS, "path": ()}
+"""Names of each kind that stand for something of ours, whatever lies beside them."""
+
+
+def moved_names(kind: Any, asked: dict[str, Any], move: Callable[[str], str]) -> dict[str, Any]:
+    """Settings with every path in them moved; names that stand for something known stay.
+
+    Args:
+        kind: the dataclass of the settings.
+        asked: values by name; what is no text where a name is expected stays, and is refused elsewhere.
+        move: what becomes of a path.
+    """
+    found = dict(asked)
+    for item in fields(kind):
+        value, names = asked.get(item.name), item.metadata.get("source")
+        if is_dataclass(item.type) and isinstance(value, dict):
+            found[item.name] = moved_names(item.type, value, move)
+        elif names and isinstance(value, str):
+            found[item.name] = moved_name(names, value, move)
+    return found
+
+
+def moved_name(kind: str, name: str, move: Callable[[str], str]) -> str:
+    """A name of one kind of ``IDENTITIES`` with the path in it moved, if it is one."""
+    if not name or name in KNOWN[kind]:
+        return name
+    family, path = model_path(name) if kind == "model" else ("", name)
+    return f"{family}:{move(path)}" if family and path else move(path) if path else name
 
 
 def settings_identity(settings: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from cellprism.store.run import SETTINGS, Run, digest
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import BASE
 from cellprism.studies.workbench import Say, Workbench
-from cellprism.workflow.config import read_config, write_config
+from cellprism.workflow.config import given, read_config, write_config
 
 RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scikit-learn")
 
@@ -51,14 +51,48 @@ def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say) -> N
     if bench.run.is_done(step.name, identity):
         say(f"{step.name}: already done, nothing has changed")
         return
+    origin = provenance(step, bench)  # before the work, which may take hours, and be of files that change meanwhile
     began = time.perf_counter()
     files = list(step.work(bench))
     seconds = time.perf_counter() - began
-    bench.run.finish(
-        step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory(), device=str(bench.device)
-    )
+    bench.run.finish(step.name, identity, files, seconds=round(seconds, 1), peak_memory_mb=peak_memory(), **origin)
     say(f"{step.name}: done in {seconds:.0f} s")
     _forget_stale(step, bench, steps, say)
+
+
+def provenance(step: Step, bench: Workbench) -> dict[str, Any]:
+    """What a step is done with, kept in its record: inputs by name and by content, settings, versions, machine."""
+    config = bench.config
+    named = given(config, bench.folder)
+    return {
+        "device": str(bench.device), "machine": platform.machine(), "python": platform.python_version(),
+        "versions": {name: version(name) for name in RECORDED},
+        **{name: named[name] for name in ("cells", "model", "labels", "layer", "seed")},
+        "settings": step.settings(config),
+    }  # fmt: skip
+
+
+def refuse_others(run: Run, config: CommonConfig, steps: dict[str, Step]) -> None:
+    """Refuse to make a run again from other cells, another model or with other labels, before anything is written.
+
+    Raises:
+        RunError: names what the folder holds, and what of it is another now.
+    """
+    record = run.state["steps"].get("cells", {})
+    before, now = record.get("settings"), steps["cells"].settings(config)
+    if not isinstance(before, dict):
+        return
+    others = [name for name, value in now.items() if digest(value) != digest(before.get(name)) and not _absent(value)]
+    if others:
+        held = f"cells {record.get('cells')!r} with model {record.get('model')!r} and labels {record.get('labels')!r}"
+        raise RunError(
+            f"{run.folder} holds a run on {held}, but {' and '.join(others)} would be other than they were; use "
+            "another --out, or --again to make it again, which removes what was made before"
+        )
+
+
+def _absent(value: Any) -> bool:
+    return isinstance(value, dict) and "absent" in value  # whoever reads it says so
 
 
 def _forget_stale(step: Step, bench: Workbench, steps: dict[str, Step], say: Say) -> None:
@@ -88,10 +122,11 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
     for need in step.needs:
         verb = f"run {folder / SETTINGS} --out" if need in BASE else f"do {need}"
         bench.run.require(need, verb)
+        again = f"run {folder / SETTINGS} --again --out" if need in BASE else verb
         if bench.run.state["steps"][need]["identity"] != identity_of(steps[need], bench.config, steps):
             raise RunError(
                 f"step {need!r} of {folder} was made with other settings, other input files or another version of "
-                f"cellprism; make it again, with the same --set if any: cellprism {verb} {folder}"
+                f"cellprism; make it again, with the same --set if any: cellprism {again} {folder}"
             )
 
 
@@ -103,13 +138,9 @@ def identity_of(step: Step, config: CommonConfig, steps: dict[str, Step]) -> str
     )
 
 
-def open_run(folder: Path, config: CommonConfig) -> Run:
-    """Start a run with these settings, or go on with the one that is there; call while holding its lock."""
-    run = Run(folder)
-    write_text(folder / SETTINGS, write_config(config))
-    run.update(versions={name: version(name) for name in RECORDED}, python=platform.python_version(),
-               machine=platform.machine(), seed=config.seed, layer=config.layer)  # fmt: skip
-    return run
+def keep_settings(run: Run, config: CommonConfig) -> None:
+    """Write what the run was last asked for; call while holding its lock."""
+    write_text(run.folder / SETTINGS, write_config(config, run.folder))
 
 
 def config_of(run: Run) -> CommonConfig:

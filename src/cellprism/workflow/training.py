@@ -20,11 +20,12 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.fit import Progress
 from cellprism.store.atomic import write_json
 from cellprism.store.h5ad import write_h5ad
+from cellprism.store.place import as_given
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
 from cellprism.types import StatesLimits
-from cellprism.workflow.sources import cells_identity, model_identity, settings_identity
+from cellprism.workflow.sources import cells_identity, model_identity, moved_name, settings_identity
 from cellprism.workflow.tracking import tracking
 
 FEW_STEPS = 300  # with fewer, most autoencoders are still improving fast
@@ -47,6 +48,7 @@ def prepare_cells(bench: Workbench) -> list[Path]:
         config.cells, bench.loaded, labels=config.labels or None, types=types, counts=config.counts or None,
         totals=config.totals or None, only=config.only,
     )  # fmt: skip
+    cells.uns["cellprism"]["source"] = moved_name("cells", config.cells, lambda name: as_given(name, bench.folder))
     if config.pool:
         together = {label: name for name, labels in config.pool.items() for label in labels}
         cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")

@@ -196,6 +196,34 @@ def own(tmp_path) -> tuple[AidoCell, Path, dict]:
     return model, tmp_path / "ours", card
 
 
+def test_the_gene_list_is_the_one_that_the_model_was_saved_with(own, tmp_path):
+    _, folder, _ = own
+    header, *rows = (folder / GENES).read_text().splitlines()
+    (folder / GENES).write_text("\n".join([header, *rows[::-1]]) + "\n")
+    with pytest.raises(
+        ModelError, match="in another order, so that each would be taken for another; use the genes.tsv"
+    ):
+        load(folder)
+    (tmp_path / "genes.tsv").write_text("\n".join([header, *rows]) + "\n")
+    assert len(load(folder, genes=tmp_path / "genes.tsv").genes) == len(rows)
+    with pytest.raises(ModelError, match="in another order"):
+        load(folder, genes=folder / GENES)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda t: t.to(torch.float8_e5m2), "holds float8_e5m2 codes"),
+        (lambda t: t * torch.nan, "holds NaN or infinite"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused(tmp_path, tensors, spoilt, message):
+    name = "bert.encoder.layer.0.attention.self.key.weight"
+    tensors[name] = spoilt(tensors[name])
+    with pytest.raises(ModelError, match=rf"{WEIGHTS}|{tmp_path}.*: {name} {message}"):
+        load(write_model(tmp_path, tensors))
+
+
 def test_what_is_saved_comes_back_bit_for_bit_with_genes_and_card(own):
     model, folder, card = own
     for path in (folder, folder / WEIGHTS):

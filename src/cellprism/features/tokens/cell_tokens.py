@@ -32,11 +32,13 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.cells.values import refuse_changed
 from cellprism.errors import ConfigError, InputError
+from cellprism.features.origin import weights_hash
 from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
 from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
-from cellprism.types import CellBatch, CellModel, HasWeights, Site
+from cellprism.types import CellBatch, CellModel, Site
 
 CELLS = 1024  # cells taken from the AnnData at once
 SLICE = 1 << 15  # kept tokens handed out at once
@@ -199,12 +201,14 @@ class CellTokens(TokenSource):
         Raises:
             ModelError: a layer does not exist.
             InputError: there are no cells, or no tokens in them.
+            CellsError: they are no counts any more.
             ConfigError: the policy does not go with the model.
         """
         super().__init__(memory, folder)
         self.layers = tuple(Site(layer, model.n_layers).layer for layer in layers)
         if not adata.n_obs:
             raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
+        refuse_changed(adata)
         self.model, self.adata, self.batch_size = model, adata, batch_size
         self.policy = TokenPolicy(policy, model, adata)
         self.bytes_per_token = 4 * model.d_model * len(self.layers) + BESIDES + 4 * (policy == "weighted")
@@ -224,7 +228,7 @@ class CellTokens(TokenSource):
         if not self.counts.any():
             raise InputError(f"no cell has a token that {policy!r} tokens could be taken from")
         self.identity = digest(
-            [model.name, model.revision, _weights(model), content.hexdigest(), self.layers, policy, batch_size]
+            [model.name, model.revision, weights_hash(model), content.hexdigest(), self.layers, policy, batch_size]
         )
 
     def _parts(self, rows: Int[np.ndarray, " cell"]) -> Iterator[tuple[Int[np.ndarray, " some"], AnnData]]:
@@ -318,14 +322,3 @@ def _contents(part: AnnData) -> Iterator[bytes]:
         yield counts.data.tobytes()
     if "total_counts" in part.obs:
         yield np.asarray(part.obs["total_counts"], dtype=np.float64).tobytes()
-
-
-def _weights(model: CellModel) -> str:
-    """Hash of a network's weights; '' for models that are none, which name and revision must tell apart."""
-    content = hashlib.sha256()
-    if not isinstance(model, HasWeights):
-        return ""
-    for name, value in model.state_dict().items():
-        content.update(name.encode())
-        content.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return content.hexdigest()

@@ -12,6 +12,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.cells.values import refuse_changed
 from cellprism.errors import InputError
 from cellprism.types import CellBatch, CellModel, ReadsSeveralLayers, Site
 
@@ -39,6 +40,7 @@ def residual_tokens(model: CellModel, adata: AnnData, layer: int, batch_size: in
     Raises:
         ModelError: the layer does not exist.
         InputError: there are no cells.
+        CellsError: they are no counts any more.
     """
     for (x,), gene, cell in present_tokens(model, adata, [layer], batch_size):
         yield Tokens(x, gene, cell)
@@ -52,6 +54,7 @@ def present_tokens(
     sites = [Site(layer, model.n_layers).layer for layer in layers]
     if not adata.n_obs:
         raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
+    refuse_changed(adata)
     for batch in model.batches(adata, batch_size):
         x = tuple(x[batch.present] for x in residuals_at(model, batch, sites))
         yield x, genes_of(batch)[batch.present], cells_of(batch)[batch.present]

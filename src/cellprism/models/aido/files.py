@@ -27,9 +27,11 @@ from cellprism.errors import DamagedError, ModelError
 from cellprism.models.aido.gene_list import cached_gene_list, fetch_gene_list
 from cellprism.models.aido.model import AidoCell
 from cellprism.models.aido.settings import CONFIG, config_of, published_card, read_settings
+from cellprism.models.card import card_of
 from cellprism.models.load_tensors import fill
 from cellprism.store.atomic import read_json, replacing, write_json
 from cellprism.store.download import Progress
+from cellprism.store.run import digest
 
 WEIGHTS, PICKLED, GENES = "model.safetensors", "pytorch_model.bin", "genes.tsv"
 MODEL_TYPE = "cellfoundation"
@@ -113,7 +115,8 @@ def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: b
             model's card says so among its limits.
 
     Raises:
-        ModelError: nothing to load at ``path``, a setting or tensor is missing or has the wrong shape.
+        ModelError: nothing to load at ``path``, a setting or tensor is missing or has the wrong shape, or the gene
+            list is not the one that it was saved with.
         DamagedError: a file is truncated or altered.
     """
     tensors, metadata = _read_tensors(path)
@@ -124,13 +127,16 @@ def load(path: Path, genes: GeneTable | Path | str | None = None, gene_subset: b
     settings = read_settings(path, metadata)
     config = config_of(path, tensors, settings)
     folder = path if path.is_dir() else path.parent
-    card: dict[str, Any] = settings["card"] if "card" in settings else published_card(folder)
+    given = card_of(settings, path)
+    card: dict[str, Any] = published_card(folder) if given is None else given
     if gene_subset and not config.gene_subset:
         config = replace(config, gene_subset=True, total="cell")
         card = card | {"limits": [*card.get("limits", ()), SUBSET.format(config.n_genes)]}
     if genes is None and (folder / GENES).is_file():
         genes = folder / GENES
     table = read_gene_table(Path(genes)) if isinstance(genes, str | Path) else genes
+    if table is not None and settings.get("gene_names") == (found := _order(table))["gene_names"]:
+        _check_order(found, settings, path)
     head = any(key.startswith("cls.") for key in tensors)
     model = AidoCell(
         config, cached_gene_list(config.n_genes) if table is None else table, head=head, card=card,
@@ -153,10 +159,25 @@ def save(model: AidoCell, folder: Path, card: Mapping[str, Any]) -> None:
     with replacing(folder / WEIGHTS) as scratch:
         save_file(tensors, scratch, metadata={"format": "pt"})
     config = {"model_type": MODEL_TYPE, **model.settings(), "card": dict(card)}
+    if model.gene_table is not None:
+        config |= _order(model.gene_table)
     write_json(folder / CONFIG, config)
     if model.gene_table is not None:
         with replacing(folder / GENES) as scratch:
             write_gene_table(scratch, model.gene_table)
+
+
+def _order(table: GeneTable) -> dict[str, str]:
+    """What tells a gene list from the same genes in another order: hashes of its names, sorted and as they stand."""
+    return {"gene_names": digest(sorted(table.symbol)), "gene_order": digest(list(table.symbol))}
+
+
+def _check_order(found: Mapping[str, str], settings: Mapping[str, Any], path: Path) -> None:
+    if found["gene_order"] != settings.get("gene_order"):
+        raise ModelError(
+            f"the gene list for {path} has the genes that the model was saved with in another order, so that each "
+            f"would be taken for another; use the {GENES} that was written beside the weights"
+        )
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -19,6 +19,7 @@ from transformers import BertConfig, BertForMaskedLM
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models import hub
+from cellprism.models.card import card_of
 from cellprism.models.geneformer.dictionaries import CONVERTED, POINTER, find
 from cellprism.models.geneformer.model import Geneformer
 from cellprism.store.atomic import read_json, replacing, write_json
@@ -50,7 +51,7 @@ def load(path: Path, genes: GeneTable | Path | str | None = None) -> Geneformer:
     settings = _settings(path)
     network = _network(path, settings)
     dictionary = find(path, network.config.vocab_size)
-    card = settings.get("card") or hub.origin(path) or {"licence": hub.licence_of(path) or LICENCE}
+    card = card_of(settings, path) or hub.origin(path) or {"licence": hub.licence_of(path) or LICENCE}
     if genes is not None:
         dictionary = dictionary.named(genes if isinstance(genes, GeneTable) else read_gene_table(Path(genes)))
     return Geneformer(

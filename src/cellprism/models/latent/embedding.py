@@ -26,6 +26,7 @@ from cellprism.types import CellBatch, CellOutput, OutputKind, Site
 
 LOOKS_FOR = "nothing on disk: obsm:KEY names an embedding that the cells bring, obsm:KEY+ridge gives it a decoder"
 TOKENS = "cells"
+NAMES_NO_PATH = True
 PENALTY = 1.0  # on standardised dimensions; of no weight where cells far outnumber dimensions
 CHUNK = 1_000  # genes made dense at a time
 

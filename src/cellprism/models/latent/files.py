@@ -16,8 +16,10 @@ from torch import Tensor
 
 from cellprism.cells.genes import GeneTable, read_gene_table, write_gene_table
 from cellprism.errors import DamagedError, ModelError
+from cellprism.models.card import card_of
 from cellprism.models.latent.counts_model import CountsModel
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.store.tensors import weights_problem
 
 WEIGHTS, CONFIG, GENES = "model.safetensors", "config.json", "genes.tsv"
 
@@ -89,7 +91,7 @@ def read_folder(path: Path, kind: str, sizes: type[Sizes]) -> tuple[Sizes, Store
         built = dacite.from_dict(sizes, config["sizes"], dacite.Config(strict=True))
     except (SafetensorError, dacite.DaciteError, KeyError) as error:
         raise DamagedError(f"{path} does not hold a whole model ({error}); copy it again") from error
-    card = config.get("card", {})
+    card = card_of(config, path) or {}
     about = {"name": card.get("name", path.name), "revision": card.get("revision", "local"),
              "licence": card.get("licence", "unknown"), "card": card}  # fmt: skip
     return built, Stored(tensors, read_gene_table(path / GENES), about)
@@ -100,7 +102,10 @@ def filled(model: CountsModel, tensors: dict[str, Tensor], path: Path) -> None:
 
     Raises:
         DamagedError: they are not those of a model of these sizes.
+        ModelError: they are codes, or not finite.
     """
+    for problem in filter(None, (weights_problem(name, tensor) for name, tensor in tensors.items())):
+        raise ModelError(f"{path}: {problem}")
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

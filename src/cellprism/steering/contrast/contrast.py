@@ -102,13 +102,14 @@ def read_contrast_cells(
     settings: ContrastSettings | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    force: bool = False,
 ) -> ContrastCells:
     """Read the cells of two types for ``contrast_read``, which can be asked for several objectives.
 
     Arguments and errors are those of ``contrast``.
     """
     settings = settings or ContrastSettings()
-    site = check_steerable(model, sae, layer)
+    site = check_steerable(model, sae, layer, force)
     kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
     cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory, settings.read)
     origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
@@ -132,6 +133,7 @@ def contrast(
     settings: ContrastSettings | None = None,
     seed: int = 0,
     memory: int = MEMORY,
+    force: bool = False,
 ) -> ContrastResult:
     """Find sparse strengths that move one type towards another, and judge them on unseen cells.
 
@@ -152,6 +154,7 @@ def contrast(
         seed: decides the split, the subsamples, the shuffles and the random edits.
         memory: bytes of residuals and codes that may be kept; where the cells' take more, the blocks before the site
             run again for each edit.
+        force: use an autoencoder that was trained on another model, layer or order of genes.
 
     Cost: one pass of each cell that takes part per loss, and per edit that is scored,
     ``reading.FOLDS`` of each test cell where genes are read hidden.
@@ -159,12 +162,23 @@ def contrast(
     Raises:
         CellsError: no such label or type, or too few cells of a type.
         ConfigError: source and target are the same, or a setting is out of range.
-        ModelError: no such layer, an autoencoder of another width or a transcoder, weights that came without their
-            head, or an expression objective for a model that predicts no amounts.
+        ModelError: no such layer, an autoencoder of another width, trained on something else or a transcoder, weights
+            that came without their head, or an expression objective for a model that predicts no amounts.
     """
     _check_objective(objective, model)
     read = read_contrast_cells(
-        model, sae, adata, layer, source, target, label=label, split=split, settings=settings, seed=seed, memory=memory
+        model,
+        sae,
+        adata,
+        layer,
+        source,
+        target,
+        label=label,
+        split=split,
+        settings=settings,
+        seed=seed,
+        memory=memory,
+        force=force,
     )
     return contrast_read(read, objective, named)
 

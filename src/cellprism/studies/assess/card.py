@@ -11,12 +11,14 @@ def card_scores(name: str, card: Mapping[str, Any]) -> CardScores:
     """The scores of a model's card.
 
     Raises:
-        ModelError: the card lacks a number that it should hold.
+        ModelError: the card lacks a number that it should hold, or holds something else.
     """
     try:
         return from_card(card.get("assessment") or {})
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise ModelError(f"the card of {name!r} holds scores without {error}; measure it again") from error
+    except (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(f"the card of {name!r} holds scores that are none ({error}); measure it again") from error
 
 
 def from_card(card: Mapping[str, Any]) -> CardScores:

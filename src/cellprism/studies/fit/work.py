@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from cellprism.cells.datasets import DATASETS
 from cellprism.cells.read import read_cells
 from cellprism.errors import ModelError
 from cellprism.features.baselines import untrained_sae
@@ -16,6 +17,7 @@ from cellprism.features.splice import loss_recovered
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json
+from cellprism.store.place import as_given
 from cellprism.store.tables import read_table
 from cellprism.studies.fit.beside import beside, halves, stream_of
 from cellprism.studies.fit.settings import FitSettings
@@ -115,4 +117,5 @@ def _fit_elsewhere(bench: Workbench, source: str, untrained: SparseAutoencoder) 
     """The fit on cells that the autoencoder was not trained on, beside an untrained one."""
     cells: AnnData = read_cells(source, bench.model)
     fits = [evaluate_at(bench.model, sae, cells, bench.config.layer) for sae in (bench.sae, untrained)]
-    return Elsewhere(source, cells.n_obs, *(fit.explained_variance for fit in fits))
+    name = source if source in DATASETS else as_given(source, bench.folder)
+    return Elsewhere(name, cells.n_obs, *(fit.explained_variance for fit in fits))
