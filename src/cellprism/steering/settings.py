@@ -9,6 +9,11 @@ from cellprism.errors import ConfigError
 OBJECTIVES = ("latent", "expression")
 """What a recipe can bring close to the target: the mean embedding, or the expression of differential genes."""
 
+CONTROL, LIST = "control feature", "list of another feature"
+DIFFERENCE = "difference of means"
+"""What a swept feature stands beside: kinds of rows of its table of nulls."""
+LEAST_CELLS = 8
+"""Cells in which a feature must fire to be judged, and to be a control."""
 
 READS = ("", "hidden", "visible")
 """Where genes can be read; empty: where the model was trained."""
@@ -33,15 +38,15 @@ class DoseSettings:
     judged_at: float = 4.0
     """Distance d from 1 at which a feature is judged and compared; 1 + d and 1 - d must be among the
     strengths."""
-    random_edits: int = 20
-    """Random features, and random directions, per feature. With n of them no p-value can be below 1 / (n +
-    1)."""
+    controls: int = 39
+    """Features of dictionaries that nobody trained beside each feature; fewer than 39 allow no verdict."""
     matched_genes: int = 5
     """Other genes of the same predicted expression per gene of the program."""
     top_genes: int = 20
     """Genes moved most, up and down, whose programs are looked up."""
     least_effect: float = 1e-3
-    """Smallest effect that counts as moved there, in log1p counts per ten thousand (or in logits)."""
+    """Smallest effect that counts as moved, in log1p counts per ten thousand (or in logits); a feature that moves no
+    gene by as much has no effect to judge."""
     batch_size: int = 16
     """Cells per forward pass; where genes are read hidden, rows, of which a cell has four."""
     read: str = ""
@@ -58,8 +63,8 @@ class DoseSettings:
         check_read(self.read)
         if not np.isfinite(self.strengths).all():
             raise ConfigError(f"strengths must be finite; found {self.strengths}")
-        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
-            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0")
+        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.controls < 0:
+            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, controls at least 0")
 
 
 @dataclass(frozen=True)
