@@ -27,13 +27,13 @@ ALLOWED = {
     ("features/tables.py", "fired"),
     ("features/tables.py", "largest"),
     ("features/variance.py", "shares"),
-    ("steering/dose_cells.py", "table"),
+    ("steering/dose_cells.py", "shares"),
     ("steering/nulls.py", "firing_and_edit_norms"),
     # once a batch: predictions, losses, what fires
     ("features/tables.py", "add"),
     ("features/splice.py", "_nats_per_cell"),
     ("features/splice.py", "_error_per_cell"),
-    ("steering/dose_cells.py", "read_dose_cells"),
+    ("steering/dose_cells.py", "dose_cells_of"),
     ("steering/intervene.py", "_before_and_after"),
     ("steering/site_cache.py", "predictions"),
     # names of genes, strengths of a recipe

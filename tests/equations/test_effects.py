@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import kstest, monte_carlo_test
 
 from cellprism.equations.effects import (
     antisymmetry,
@@ -14,7 +13,6 @@ from cellprism.equations.effects import (
     gap_fraction,
     linear_share,
     monotonicity,
-    monte_carlo_p,
     nearest_others,
     variance_kept,
     weighted_progress,
@@ -108,31 +106,6 @@ def test_weighted_progress_is_0_unsteered_and_1_at_the_target_and_small_gaps_do_
     wild[0] += 1  # a gap fraction of a billion
     assert abs(weighted_progress(source, tiny, wild, weight)) < 1e-6
     assert np.isnan(weighted_progress(source, source, target, weight))
-
-
-def test_the_monte_carlo_p_agrees_with_scipy():
-    null = draws(997)
-    drawn = iter(null)
-
-    def rvs(size):
-        return np.array([next(drawn) for _ in range(np.prod(size))]).reshape(size)
-
-    expected = monte_carlo_test(
-        [1.3], rvs, lambda x, axis: x.mean(axis=axis), n_resamples=997, batch=1, alternative="greater"
-    )
-    assert monte_carlo_p(1.3, null) == pytest.approx(expected.pvalue)
-
-
-def test_the_monte_carlo_p_is_uniform_where_nothing_is_there():
-    rng = np.random.default_rng(0)
-    ps = [monte_carlo_p(rng.standard_normal(), rng.standard_normal(99)) for _ in range(701)]
-    assert kstest(ps, "uniform").pvalue > 0.01
-    assert min(ps) >= 0.01
-
-
-def test_the_monte_carlo_p_is_missing_without_an_observation_or_a_null():
-    assert np.isnan(monte_carlo_p(np.nan, draws(5)))
-    assert np.isnan(monte_carlo_p(0.0, np.empty(0)))
 
 
 def test_matched_genes_have_the_level_of_the_chosen_and_are_never_excluded_ones():

@@ -47,7 +47,7 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     assert "against 41\u00a0% of popularity-matched lists and 30\u00a0% of untrained SAE: more than any" in features
     assert "88\u00a0% of features do, 66\u00a0% of co-expression modules." in features
     assert "feature 12 (B cell receptor signalling) shifts its genes by +0.22" in steering
-    assert "95 % of matched random features: −0.02 to +0.031" in steering
+    assert "95 % of features that nobody trained, on theirs: −0.02 to +0.031" in steering
     assert "1 of 2 steered features" in steering
     assert "(30\u00a0% with recipes of equal norm, fitted on permuted labels: above chance)" in contrast
     assert "CD8A closes 4.0\u00a0% of its gap (permuted labels −4.0\u00a0% to 6.0\u00a0%)" in contrast
@@ -82,7 +82,7 @@ def test_the_summary_speaks_of_the_runs_own_steering(run_folder, page):
         first = summary["features"][0]
         first["program"] = "Something tried"
         first["response"]["value"] = 9.5
-        summary.update(features=[first], together={**summary["together"], "features": 1, "beat_random": 1})
+        summary.update(features=[first], together={**summary["together"], "features": 1, "beat_controls": 1})
 
     edit_json(folder / "summary.json", change)
     both = shown(run_folder)
@@ -97,7 +97,7 @@ def test_the_key_number_of_steering_is_that_of_the_runs_own(run_folder, page):
     shutil.copytree(run_folder / "steer" / "programs", folder)
     edit_json(folder / "summary.json", lambda s: s["together"].update(share=1.0, interval=[0.9, 1.0]))
     both = shown(run_folder)
-    assert both.claims["steer-feature-7-features-beat-random"].value == 1.0
+    assert both.claims["steer-feature-7-features-beat-controls"].value == 1.0
     assert both.sections["steering"].keys == page.sections["steering"].keys != []
 
 
@@ -169,7 +169,7 @@ def test_limits_come_from_the_run(page):
         "64 numbers per gene",
         "block 1, the 2nd of 3",
         "one autoencoder was trained",
-        "with 20 random features none can be below 0.048",
+        "with 39 control features none can be below 0.05",
         "one donor's blood and nothing else",
     ):
         assert part in cannot, part

@@ -6,7 +6,7 @@ import torch
 
 import cellprism as cp
 from cellprism.cells.expression import log1p_cp10k
-from cellprism.simulate.linear_model import LAYER, LinearCell, linear_cells, linear_sae, penalised_recipe
+from cellprism.simulate.linear_model import COUNTS_OF_ONE, LAYER, LinearCell, linear_cells, linear_sae, penalised_recipe
 from cellprism.steering.settings import ContrastSettings
 
 GENES, FEATURES = 29, 11
@@ -42,7 +42,7 @@ def test_the_contrast_finds_the_recipe_in_closed_form(programs, objective):
     sae = linear_sae(model, programs)
     found = cp.contrast(model, sae, adata, LAYER, "source", "target", objective, named=(), settings=HARD)
     chosen = found.path.loc[found.path["chosen"], "lambda"].item()
-    y = adata.X.toarray().astype(np.float64)
+    y = adata.X.toarray().astype(np.float64) / COUNTS_OF_ONE
     gap = y[53:].mean(axis=0) - y[:53].mean(axis=0)
     z = sae.encode(next(model.batches(adata, 1)).inputs @ model.rows)
     size = np.zeros(FEATURES)

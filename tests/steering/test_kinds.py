@@ -10,7 +10,6 @@ from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.contrast import contrast
 from cellprism.steering.dose import dose_sweep
-from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.steering.intervene import edited, encode_site, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
 from cellprism.steering.settings import ContrastSettings, DoseSettings
@@ -20,7 +19,7 @@ from steering.test_model_output import sparse_cells
 
 RECIPE = {3: 2.5, 11: 0.2}
 QUICK = ContrastSettings(penalties=5, iterations=12, null_replicates=2, random_edits=2, resamples=19, n_genes=4)
-FEW = DoseSettings(random_edits=3, matched_genes=2, top_genes=5)
+FEW = DoseSettings(matched_genes=2, top_genes=5)
 
 
 def whole_sae(model: PlantedModel) -> SparseAutoencoder:
@@ -126,19 +125,13 @@ def test_effects_are_means_over_the_cells_that_carry_a_gene():
     assert (result.effects.loc[result.effects["gene"] == "G7", "edited"] == 1).all()
     (seven,) = result.summary
     assert seven["genes_held_out"] == 1
-    assert seven["response"]["random_feature"]["p"] == pytest.approx(1 / 4)
 
 
 def test_a_feature_whose_genes_too_few_cells_carry_is_not_judged():
     model, adata = PlantedRanks(), sparse_cells()
-    result = dose_sweep(model, planted_sae(model), adata, 1, {11: ["G11"]}, settings=FEW)
-    assert result.summary == [
-        {
-            "feature": 11,
-            "status": "too few of these cells express its genes",
-            "firing_rate": pytest.approx(0.004, abs=2e-3),
-        }
-    ]
+    result = dose_sweep(model, planted_sae(model), adata, 1, {7: ["G11"]}, settings=FEW)
+    (seven,) = result.summary
+    assert (seven["feature"], seven["status"]) == (7, "too few of these cells express its genes")
 
 
 def test_effects_of_a_cell_s_one_vector_reach_all_genes_and_edit_none_of_their_tokens():
@@ -149,14 +142,6 @@ def test_effects_of_a_cell_s_one_vector_reach_all_genes_and_edit_none_of_their_t
     assert (result.effects["edited"] == 0).all()
     (seven,) = result.summary
     assert (seven["effect_edited"], seven["genes_edited"]) == (None, 0)
-    assert seven["response"]["its_own"]["mean"] > 0.5 * seven["response"]["value"]
-
-
-def test_the_strongest_genes_of_a_feature_without_tokens_are_those_it_varies_with():
-    model = PlantedWhole()
-    adata = planted_cells({}, noise=0.4)
-    dose_cells = read_dose_cells(model, whole_sae(model), adata, 1, 50, [3, 7, 23])
-    assert [dose_cells.strongest(f, 1).item() for f in (3, 7, 23)] == [3, 7, 23]
 
 
 @pytest.mark.parametrize("objective", ["latent", "expression"])

@@ -9,13 +9,9 @@ from cellprism.steering.intervene import edited
 from cellprism.steering.nulls import (
     difference_of_means,
     drawn_summary,
-    feature_activation,
     firing_and_edit_norms,
     moved_along,
-    moved_as_feature,
     nearest_features,
-    null_summary,
-    random_direction,
     random_recipe,
 )
 from cellprism.steering.site_cache import read_site_cache
@@ -43,29 +39,10 @@ def test_firing_and_edit_norms_are_loops_over_tokens(cache):
     np.testing.assert_allclose(squared_norm, z.square().sum(dim=(0, 1)), rtol=1e-4)
 
 
-def test_a_random_direction_edits_the_same_tokens_by_as_much(cache):
-    feature, strength = 3, -2.0
-    direction = random_direction(cache, np.random.default_rng(0))
-    assert float(direction.norm()) == pytest.approx(1, abs=1e-5)
-    strengths = torch.ones(41)
-    strengths[feature] = strength
-    (cells,) = read_whole(cache)
-    as_feature = edited(cells.x, cells.code, strengths, cache.W_dec) - cells.x
-    moved = torch.cat([x for _, x in moved_as_feature(cache, np.arange(17), feature, strength, direction)]) - cells.x
-    torch.testing.assert_close(moved.norm(dim=-1), as_feature.norm(dim=-1), atol=1e-4, rtol=1e-4)
-    assert not torch.allclose(moved, as_feature, atol=1e-3)
-
-
 def read_whole(cache):
     from dataclasses import replace
 
     return list(replace(cache, batch_size=68).take(np.arange(17)))
-
-
-def test_activations_are_those_of_one_feature(cache):
-    (cells,) = read_whole(cache)
-    expected = torch.zeros(len(cells.code.values), 41).scatter_(1, cells.code.features, cells.code.values)[:, 7]
-    torch.testing.assert_close(feature_activation(cells.code, 7), expected)
 
 
 @pytest.mark.parametrize("per_token", [False, True])
@@ -132,20 +109,3 @@ def test_draws_judge_by_the_two_sided_p_of_a_permutation_test():
     assert (found["n"], found["mean"], found["p"]) == (4, 2.5, pytest.approx(4 / 5))
     assert drawn_summary(-3.5, drawn)["p"] == pytest.approx(2 / 5)
     assert drawn_summary(np.nan, drawn)["p"] is None
-
-
-def test_a_null_is_summed_up_without_its_missing_replicates():
-    null = np.array([1.0, 2.0, 3.0, np.nan, 4.0])
-    found = null_summary(3.5, null)
-    assert found["n"] == 4
-    assert found["mean"] == 2.5
-    assert found["p"] == pytest.approx(2 / 5)
-    assert null_summary(-3.5, -null)["p"] == 1 - 1 / 5
-    assert null_summary(-3.5, null, two_sided=True)["p"] == pytest.approx(2 / 5)
-    assert null_summary(1.0, np.array([np.nan])) == {
-        "mean": None,
-        "low": None,
-        "high": None,
-        "p": None,
-        "n": 0,
-    }

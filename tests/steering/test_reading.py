@@ -28,7 +28,7 @@ from steering.test_model_output import sparse_cells
 
 RECIPE = {1: 2.5, 2: 0.3}
 PROGRAM = np.arange(GENES) % PROGRAMS
-FEW = {"random_edits": 2, "matched_genes": 3, "top_genes": 5}
+FEW = {"matched_genes": 3, "top_genes": 5}
 QUICK = {
     "penalties": 6, "iterations": 25, "null_replicates": 0, "random_edits": 2, "resamples": 99, "n_genes": 14
 }  # fmt: skip

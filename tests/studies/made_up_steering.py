@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellprism.steering.settings import CONTROL, LIST
 from cellprism.studies.contrast.tables import Contrasts, Recipe
 from cellprism.studies.steer.tables import PROGRAMS as OWN
 from cellprism.studies.steer.tables import Experiment, Steering
@@ -17,7 +18,7 @@ N_TEST, N_MOVED = 43, 61
 
 
 def steering(rng: np.random.Generator) -> Steering:
-    """Two features, one of which moves its genes beyond random ones, and a program that none can be steered for."""
+    """Two features, one of which moves its genes beyond control features, and one that fires nowhere."""
     return Steering([experiment(OWN, rng)])
 
 
@@ -38,12 +39,24 @@ def experiment(name: str, rng: np.random.Generator) -> Experiment:
         ]  # fmt: skip
         rows.append(_judged(feature, term, 4 * strength))
     rows.append({"feature": 71, "program": "Erythrocyte", "status": "no effect possible", "firing_rate": 0.0})
+    nulls = drawn(rows[:2])
     return Experiment(
-        name, {"n_cells": 97, "read": "hidden", "passes": 4, "features": rows, "together": together(rows)},
-        pd.concat(effects, ignore_index=True),
-        pd.DataFrame(doses), pd.DataFrame({"feature": [12], "kind": ["random_feature"], "value": [0.01]}),
-        pd.DataFrame(terms),
+        name, {"n_cells": 97, "read": "hidden", "passes": 4, "features": rows, "together": together(rows, nulls)},
+        pd.concat(effects, ignore_index=True), pd.DataFrame(doses), nulls, pd.DataFrame(terms),
     )  # fmt: skip
+
+
+def drawn(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Control features and lists beside each feature: 39 evenly spread draws of each."""
+    spread = np.linspace(-1, 1, 39)
+    response = 0.0055 + 0.0255 * spread / 0.95  # 95 % of them from -.02 to .031
+    parts = [
+        {"feature": row["feature"], "kind": kind, "replicate": np.arange(39), "response": response * scale,
+         "held_out": response, "antisymmetry": 0.75 + 0.2 * spread}
+        for row in rows
+        for kind, scale in ((CONTROL, 1), (LIST, 0.4))
+    ]  # fmt: skip
+    return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
 
 
 def _effects(feature: int, own: np.ndarray, strength: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -59,20 +72,12 @@ def _effects(feature: int, own: np.ndarray, strength: float, rng: np.random.Gene
 
 
 def _judged(feature: int, term: str, value: float) -> dict[str, Any]:
-    null = {"mean": 0.002, "low": -0.02, "high": 0.031, "p": 1 / 21 if value > 0.04 else 0.38, "n": 20}
-    entry = {
-        "value": value, "random_feature": null, "random_direction": {**null, "high": 0.012},
-        "difference_of_means": 0.12,
-    }  # fmt: skip
-    mirror = {
-        "value": 0.91, "random_feature": {**null, "low": 0.55, "mean": 0.8, "high": 0.95}, "random_direction": null,
-        "difference_of_means": None,
-    }  # fmt: skip
     return {
-        "feature": feature, "program": term, "status": "judged", "judged_at": 4.0, "edit_ratio": 0.083,
-        "direct": -value,
-        "response": {**entry, "its_own": {**null, "low": 0.01, "mean": 0.09, "high": 0.2}},
-        "held_out": {**entry, "value": value / 4}, "antisymmetry": mirror,
+        "feature": feature, "program": term, "status": "judged", "no_effect": "", "judged_at": 4.0,
+        "edit_ratio": 0.083, "direct": -value,
+        "response": {"value": value, "difference_of_means": 0.12},
+        "held_out": {"value": value / 4, "difference_of_means": 0.12},
+        "antisymmetry": {"value": 0.91, "difference_of_means": None},
     }  # fmt: skip
 
 

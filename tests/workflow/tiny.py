@@ -56,7 +56,10 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "layer": 0,
         "train": {"n_features": N_FEATURES, "k": 5, "epochs": 1, "batch_size": 256},
         "programs": {"replicates": 3, "gene_filter": "all"},
-        "steer": {"cells": 7, "doses": {"random_edits": 3, "strengths": [-1, 1, 3], "judged_at": 2}},
+        "steer": {
+            "cells": 13,
+            "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},
+        },
         "contrast": {
             "source": SOURCE,
             "target": TARGET,

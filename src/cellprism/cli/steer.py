@@ -14,7 +14,7 @@ def steer(
     device: Device = "",
     offline: Offline = False,
 ) -> None:
-    """Turn features up and down, dose by dose, beside random features and random directions.
+    """Turn features up and down, dose by dose, beside features that nobody trained.
 
     Parameters
     ----------

@@ -89,6 +89,17 @@ def program_features(
     )
 
 
+def best_features(
+    table: pd.DataFrame, collection: Mapping[str, Iterable[str]], F: AnnData, alpha: float = 0.05
+) -> dict[str, str]:
+    """Term -> the feature that ``program_features`` finds for it; terms that match no feature are left out.
+
+    Arguments are those of ``program_features``.
+    """
+    rows = table.query("padj < @alpha")
+    return {} if rows.empty else dict(_sorted(rows, collection, F).drop_duplicates("term")[["term", "feature"]].values)
+
+
 def _matching(words: Sequence[str], collection: Mapping[str, Iterable[str]]) -> list[str]:
     whole = [term for term in collection if term in words]
     return whole or [term for term in collection if any(word.lower() in term.lower() for word in words)]
@@ -96,6 +107,12 @@ def _matching(words: Sequence[str], collection: Mapping[str, Iterable[str]]) -> 
 
 def _ranked(rows: pd.DataFrame, collection: Mapping[str, Iterable[str]], F: AnnData) -> pd.DataFrame:
     """The best matching term of each feature, best feature first."""
+    ranked = _sorted(rows, collection, F)
+    return ranked.drop_duplicates("feature").filter(RANKED).reset_index(drop=True)
+
+
+def _sorted(rows: pd.DataFrame, collection: Mapping[str, Iterable[str]], F: AnnData) -> pd.DataFrame:
+    """Features and terms, those that fit best first."""
     values = np.abs(dense(F))
     total = values.sum(axis=1)
     on_term = {term: values[:, F.var_names.isin(list(collection[term]))].sum(axis=1) for term in rows["term"].unique()}
@@ -103,8 +120,7 @@ def _ranked(rows: pd.DataFrame, collection: Mapping[str, Iterable[str]], F: AnnD
     mass = np.array([on_term[term][i] for term, i in zip(rows["term"], place, strict=True)])
     likeness = overlap_coefficient(*(rows[c].to_numpy() for c in ("overlap", "set_size", "term_size")))
     rows = rows.assign(share=mass / total[place], likeness=likeness)
-    ranked = rows.sort_values(["padj", "share"], ascending=[True, False], kind="stable")
-    return ranked.drop_duplicates("feature").filter(RANKED).reset_index(drop=True)
+    return rows.sort_values(["padj", "share"], ascending=[True, False], kind="stable")
 
 
 def _none(program: str, why: str) -> ProgramFeature:

@@ -129,17 +129,6 @@ def weighted_progress(
     return float((weight * (steered - source) * gap).sum() / total) if total > 0 else np.nan
 
 
-def monte_carlo_p(observed: float, null: Float[np.ndarray, " replicate"]) -> float:
-    """One-sided Monte-Carlo p: chance of a null value at least as large as the observed one.
-
-    Formula: (1 + #{null >= observed}) / (1 + n), never 0. NaN where a value is missing.
-    Source: Phipson and Smyth 2010, Permutation p-values should never be zero.
-    """
-    if np.isnan(observed) or null.size == 0 or np.isnan(null).any():
-        return np.nan
-    return float((1 + (null >= observed).sum()) / (1 + null.size))
-
-
 def permutation_p(value: float, drawn: Sequence[float] | Float[np.ndarray, " draw"]) -> float:
     """Two-sided p-value of a number among what chance gave.
 

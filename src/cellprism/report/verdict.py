@@ -111,13 +111,3 @@ def judge_draws(
     if found.verdict in ("above chance", "below chance"):
         return Judgement("cannot be told here", f"at the edge of what chance gives: p = {p:.2g} among {draws} draws")
     return found
-
-
-def not_significant(value: float, null_interval: Interval | None, p: float | None, n: int) -> str:
-    """Why a value beyond its null's interval must not be called beyond chance yet; empty where it may, or lies within.
-
-    ``p`` is its Monte-Carlo p-value among the ``n`` random edits that the interval was taken from.
-    """
-    if null_interval is None or p is None or p < 0.05 or null_interval[0] <= value <= null_interval[1]:
-        return ""
-    return f"beyond 95 % of {n} random edits, but p = {p:.2g}: too few of them to call it beyond chance"

@@ -25,6 +25,7 @@ from cellprism.types import CellBatch, CellOutput
 LAYER = 0  # the only site
 LEVEL = 10.0  # b, of every gene: expression stays positive whatever is turned around
 NOISE = 0.01  # standard deviation of a gene within a type
+COUNTS_OF_ONE = 1 << 14  # counts that stand for an expression of 1, since cells hold whole counts
 
 
 class LinearCell:
@@ -49,7 +50,7 @@ class LinearCell:
         """One token a cell; its expression is in ``inputs``."""
         columns, counts = [self.genes.index(name) for name in adata.var_names], sp.csr_matrix(adata.X)
         for start in range(0, adata.n_obs, size):
-            values = torch.from_numpy(counts[start : start + size].toarray()).float()
+            values = torch.from_numpy(counts[start : start + size].toarray()).float() / COUNTS_OF_ONE
             inputs = torch.zeros(len(values), len(self.genes)).index_copy_(1, torch.tensor(columns), values)
             cell = torch.arange(start, start + len(values))
             one = torch.ones(len(values), 1, dtype=torch.bool)
@@ -88,11 +89,16 @@ def linear_cells(
     apart = NOISE * rng.standard_normal((2 * cells, programs.shape[1]))
     apart -= apart @ np.linalg.pinv(programs) @ programs
     y = LEVEL + np.repeat([activity @ programs, turned @ programs], cells, axis=0) + apart
-    adata = AnnData(sp.csr_matrix(y.astype(np.float32)))
+    adata = AnnData(as_counts(y))
     adata.var_names = [f"G{i}" for i in range(programs.shape[1])]
     adata.obs_names = [f"cell{i}" for i in range(2 * cells)]
     adata.obs["cell_type"] = ["source"] * cells + ["target"] * cells
     return adata
+
+
+def as_counts(expression: Float[np.ndarray, "cell gene"]) -> sp.csr_matrix:
+    """Whole counts that the model reads as some expression."""
+    return sp.csr_matrix(np.rint(expression * COUNTS_OF_ONE).astype(np.float32))
 
 
 def penalised_recipe(

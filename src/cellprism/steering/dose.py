@@ -15,12 +15,13 @@ Notable choices
   whose own token is edited are told apart from genes that feel the edit only through other tokens.
 - All visible tokens of present genes are open to the edit; a feature changes those at which it fires. A model that
   reads a cell as a whole has no token of a gene: all its genes feel the edit through the cell's one vector.
-- The effect is ranked among random features that fire alike, scaled to edits of equal norm, among random
-  directions at the same tokens with the same sizes, and beside the difference of means. No test over cells:
-  the model is deterministic.
+- Only cells in which a feature fires are edited and read, and there must be some of them.
+- The effect is ranked among those of features that nobody trained and that were chosen as this one was, and of lists of
+  other features (``dose_nulls``). No test over cells: the model is deterministic. A feature that moves no gene by as
+  much as counts has nothing to be ranked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +33,17 @@ from jaxtyping import Bool, Int
 from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, Effect, read_dose_cells
-from cellprism.steering.dose_nulls import null_table
-from cellprism.steering.dose_tables import Sweep, dose_table, effect_table, feature_summary, moved_terms
+from cellprism.steering.dose_nulls import Beside, null_table
+from cellprism.steering.dose_tables import dose_table, effect_table, feature_summary, moved_terms, no_effect
 from cellprism.steering.intervene import check_steerable, strength_vector
 from cellprism.steering.model_output import lacks_genes
-from cellprism.steering.response import GeneGroup, positions_of
-from cellprism.steering.settings import DoseSettings
+from cellprism.steering.response import GeneGroup, Sweep, positions_of
+from cellprism.steering.settings import LEAST_CELLS, DoseSettings
 from cellprism.steering.site_cache import MEMORY
 from cellprism.types import CellModel
 
 NO_EFFECT = "no effect possible"
+FEW_CELLS = f"it fires in fewer than {LEAST_CELLS} of these cells"
 NO_GENES = "too few of these cells express its genes"
 
 
@@ -64,7 +66,7 @@ class DoseResult:
     ``over_representation`` from term on; empty without a collection."""
     summary: list[dict[str, Any]]
     """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``), ``no effect
-    possible`` where it fires in none of the cells, or that too few of them express its genes."""
+    possible`` where it fires in none of the cells, or that it fires in too few, or that too few express its genes."""
     output_kind: str
     """What the predicted values are, see ``model_output``."""
     read: str
@@ -82,9 +84,9 @@ def dose_sweep(
     *,
     held_out: Mapping[int, Sequence[str]] | None = None,
     groups: Mapping[int, Bool[np.ndarray, " cell"]] | None = None,
+    beside: Callable[[Sequence[int]], Beside] | None = None,
     collection: Mapping[str, Iterable[str]] | None = None,
     settings: DoseSettings | None = None,
-    seed: int = 0,
     memory: int = MEMORY,
     force: bool = False,
 ) -> DoseResult:
@@ -99,15 +101,15 @@ def dose_sweep(
         held_out: per feature, genes of the program that it stands for which are not among its own.
         groups: per feature, the cells (a mask) whose mean residual, against all others, is the competing
             direction.
+        beside: asked, of the features that move genes at all, what they may stand beside; nothing where None.
         collection: terms to look up for the genes moved most; none where None.
         settings: doses and sampling; the defaults where None.
-        seed: decides the random directions.
         memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
             those of all cells take more.
         force: use an autoencoder that was trained on another model, layer or order of genes.
 
     Cost: for each edit one pass over the cells in which the feature fires, ``reading.FOLDS`` passes where genes are
-    read hidden.
+    read hidden; two edits a control; each dictionary reads the cells twice, without the model.
 
     Raises:
         ConfigError: a feature does not exist, or none of its genes is among the cells'.
@@ -125,39 +127,49 @@ def dose_sweep(
         if np.intersect1d(own[f], held[f]).size:
             raise ConfigError(f"held_out[{f}] shares genes with programs[{f}]; hold out genes that are not its own")
     dose_cells = read_dose_cells(
-        model, sae, adata, layer, settings.batch_size, list(programs), settings.random_edits, memory, settings.read
-    )
+        model, sae, adata, layer, settings.batch_size, list(programs), memory, settings.read
+    )  # fmt: skip
     genes, at = dose_cells.cache.genes, settings.judged_at
     place = genes.get_indexer(adata.var_names)
-    sweeps, nulls, summary = [], [], []
+    entries: dict[int, dict[str, Any]] = {}
+    sweeps = []
     for feature in programs:
         its_own, others = (np.sort(p[p >= 0]) for p in (place[own[feature]], place[held.get(feature, [])]))
-        if not dose_cells.rows(feature).size:
-            summary.append({"feature": feature, "status": NO_EFFECT, "firing_rate": 0.0})
-            continue
-        if not its_own.size:
-            summary.append({"feature": feature, "status": NO_GENES, "firing_rate": float(dose_cells.firing[feature])})
-            continue
-        sweep = _sweep(dose_cells, feature, its_own, others if others.size else None, settings)
-        group = None if groups is None else groups.get(feature)
-        null = null_table(dose_cells, sweep, at, group, settings.matched_genes, settings.random_edits, seed)
-        sweeps.append(sweep)
-        nulls.append(null)
-        summary.append(feature_summary(dose_cells, sweep, null, at))
+        if why := _unfit(dose_cells, feature, its_own):
+            entries[feature] = {
+                "feature": feature, "status": why, "firing_rate": float(dose_cells.firing[feature]),
+                "cells_firing": int(dose_cells.rows(feature).size),
+            }  # fmt: skip
+        else:
+            sweeps.append(_sweep(dose_cells, feature, its_own, others if others.size else None, settings))
+    moving = [sweep for sweep in sweeps if not no_effect(sweep, at, settings.least_effect)]
+    found = beside([sweep.feature for sweep in moving]) if beside and moving else Beside()
+    nulls = null_table(dose_cells, moving, found, groups or {}, at, settings.matched_genes, settings.controls)
+    for sweep in sweeps:
+        drawn = nulls.query("feature == @sweep.feature") if len(nulls) else nulls
+        entries[sweep.feature] = feature_summary(dose_cells, sweep, drawn, at, settings.least_effect)
     return DoseResult(
         effects=_stacked(effect_table(dose_cells, sweep, genes) for sweep in sweeps),
         doses=_stacked(dose_table(dose_cells, sweep) for sweep in sweeps),
-        nulls=_stacked(nulls),
+        nulls=nulls,
         terms=_stacked(
             moved_terms(sweep, genes, collection, at, settings.top_genes, settings.least_effect)
             for sweep in sweeps
             if collection is not None
         ),
-        summary=summary,
+        summary=[entries[feature] for feature in programs],
         output_kind=model.predicts,
         read=dose_cells.cache.read,
         passes=dose_cells.cache.folds,
     )
+
+
+def _unfit(dose_cells: DoseCells, feature: int, own: Int[np.ndarray, " some"]) -> str:
+    """Why a feature cannot be judged on these cells; empty where it can."""
+    cells = dose_cells.rows(feature).size
+    if cells < LEAST_CELLS:
+        return FEW_CELLS if cells else NO_EFFECT
+    return "" if own.size else NO_GENES
 
 
 def _sweep(

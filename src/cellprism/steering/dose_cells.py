@@ -2,8 +2,9 @@
 
 Notable choices
 
-- What is said of single features (where they fire, at which genes they are strongest) is summed for all features asked
-  for in one pass over the cells, where the cells are, and copied to the host at its end.
+- What is said of single features (where they fire) is summed for all features asked for in one pass over the cells,
+  where the cells are, and copied to the host at its end.
+- An effect is a mean over the cells that the edit changes, those in which its feature fires.
 - Effects are summed batch by batch: no prediction of all cells is held.
 """
 
@@ -13,37 +14,23 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellprism.equations.association import weighted_shift
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells
 from cellprism.steering.model_output import expressing_mean
-from cellprism.steering.nulls import firing_and_edit_norms, moved_as_feature, nearest_features
+from cellprism.steering.nulls import firing_and_edit_norms
 from cellprism.steering.site_cache import MEMORY, Residuals, SiteCache, read_site_cache
 from cellprism.types import CellModel
 
 
 @dataclass(frozen=True)
-class GeneActivation:
-    """How some features fire at the genes of the cache."""
-
-    row: dict[int, int]
-    """Row of each feature."""
-    mean: Float[np.ndarray, "some gene"]
-    """Mean activation over the cells that express the gene; 0 where tokens are no genes."""
-    share: Float[np.ndarray, "some gene"]
-    """Share of these cells in which the feature fires there."""
-
-
-@dataclass(frozen=True)
 class Effect:
-    """Mean change of each gene over all cells that express it."""
+    """Mean change of each gene over the edited cells that express it."""
 
     read: Float[np.ndarray, " gene"]
     """Where the model is read."""
@@ -53,10 +40,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class DoseCells:
-    """Cells at a site, and how each feature fires on them.
-
-    An edit is tried only on the cells that it changes; effects are means over all cells that express a gene.
-    """
+    """Cells at a site, and how each feature fires on them."""
 
     cache: SiteCache
     fires: Bool[np.ndarray, "cell feature"]
@@ -67,11 +51,9 @@ class DoseCells:
     """Squared edit per unit of strength, over all rows."""
     residual_squares: Float[np.ndarray, " cell"]
     """Squared norm of each cell's residuals at present tokens, over its rows."""
-    activation: GeneActivation
-    """Of the features asked for and of their matched controls."""
-    association: Float[np.ndarray, "feature gene"] | None
-    """How each gene of the cache goes with each feature in these cells, for a model that reads a cell as a whole; None
-    where tokens are genes, at which features fire or not."""
+    edited: dict[int, Float[np.ndarray, " gene"]]
+    """Of the features asked for: share of the cells that express a gene in which the feature fires at it where it is
+    seen."""
 
     @property
     def n_cells(self) -> int:
@@ -83,34 +65,33 @@ class DoseCells:
         return np.flatnonzero(self.fires[:, feature])
 
     @cached_property
-    def expressing(self) -> Int[np.ndarray, " gene"]:
-        """Cells that express each gene."""
-        return expressing_cells(self.cache)
-
-    @cached_property
     def level(self) -> Float[np.ndarray, " gene"]:
         """Predicted value of each gene without an edit, mean over the cells that express it."""
         return expressing_mean(self.cache.baseline.values)
 
     def effect(self, residuals: Residuals) -> Effect:
-        """Mean change of each gene over all cells that express it, when only some cells were edited."""
-        total, direct, before = np.zeros(len(self.cache.genes)), np.zeros(len(self.cache.genes)), self.cache.baseline
+        """Mean change of each gene over the cells of an edit that express it; 0 where none does."""
+        before, n_genes = self.cache.baseline, len(self.cache.genes)
+        total, direct, expressing = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
         for cells, after in self.cache.predictions(residuals):
+            expressing += (~np.isnan(before.values[cells])).sum(axis=0)
             total += np.nan_to_num(after.values - before.values[cells]).sum(axis=0)
             if after.direct is not None and before.direct is not None:
                 direct += np.nan_to_num(after.direct - before.direct[cells]).sum(axis=0)
-        read = total / self.expressing
-        return Effect(read, read if before.direct is None else direct / self.expressing)
+        expressing = np.maximum(expressing, 1)
+        read = total / expressing
+        return Effect(read, read if before.direct is None else direct / expressing)
 
     def feature_effect(self, feature: int, strength: float) -> Effect:
-        """Mean effect of one feature at one strength."""
+        """Mean effect of one feature at one strength, on the cells in which it fires."""
         strengths = self.cache.W_dec.new_ones(self.cache.n_features)
         strengths[feature] = strength
         return self.effect(self.cache.steered(self.rows(feature), strengths))
 
-    def direction_effect(self, feature: int, strength: float, direction: Float[Tensor, " d_model"]) -> Effect:
-        """Mean effect of the same edit along another direction."""
-        return self.effect(moved_as_feature(self.cache, self.rows(feature), feature, strength, direction))
+    def edit_size(self, feature: int) -> float:
+        """Root mean square, over the cells in which the feature fires, of the Frobenius norm of an edit of one unit of
+        strength."""
+        return float(np.sqrt(self.squared_norm[feature] / self.rows(feature).size))
 
     def edit_norm(self, feature: int, strength: float) -> float:
         """Frobenius norm of an edit over all rows of the cells."""
@@ -121,17 +102,9 @@ class DoseCells:
         fires."""
         return self.edit_norm(feature, strength) / float(np.sqrt(self.residual_squares[self.fires[:, feature]].sum()))
 
-    def edited_share(self, feature: int) -> Float[np.ndarray, " gene"]:
-        """Share of the cells that express a gene in which the feature fires at it where it is seen."""
-        return self.activation.share[self.activation.row[feature]]
-
-    def strongest(self, feature: int, count: int) -> Int[np.ndarray, " some"]:
-        """The genes that belong to a feature most in these cells, in their order."""
-        if self.association is None:
-            value = self.activation.mean[self.activation.row[feature]]
-        else:
-            value = self.association[feature]
-        return np.sort(np.argsort(-value, kind="stable")[:count])
+    def read_by(self, sae: SparseAutoencoder) -> "DoseCells":
+        """The same cells as another autoencoder reads them."""
+        return dose_cells_of(self.cache.recoded(sae), [])
 
 
 def expressing_cells(cache: SiteCache) -> Int[np.ndarray, " gene"]:
@@ -146,7 +119,6 @@ def read_dose_cells(
     layer: int,
     batch_size: int,
     features: Sequence[int],
-    controls: int = 0,
     memory: int = MEMORY,
     read: str = "",
 ) -> DoseCells:
@@ -159,31 +131,24 @@ def read_dose_cells(
         layer: block whose output is edited, from 0.
         batch_size: cells per forward pass.
         features: features that are turned up and down.
-        controls: matched controls of each of them.
         memory: see ``read_site_cache``.
         read: see ``read_site_cache``.
     """
-    cache = read_site_cache(model, sae, adata, layer, batch_size, memory, read)
+    return dose_cells_of(read_site_cache(model, sae, adata, layer, batch_size, memory, read), features)
+
+
+def dose_cells_of(cache: SiteCache, features: Sequence[int]) -> DoseCells:
+    """How features fire on the cells of a cache, and of some of them at which genes."""
     everything = np.arange(cache.n_cells)
     firing, squared_norm = firing_and_edit_norms(cache, everything)
-    candidates = np.arange(cache.n_features)
-    noted = set(features)
-    for feature in features:
-        if squared_norm[feature] > 0:
-            noted |= set(nearest_features(firing, squared_norm, feature, candidates, controls).tolist())
     fires, squares = [], []
-    sums = _GeneActivations(cache, sorted(noted))
-    by_cell: list[sp.csr_matrix] | None = None if cache.model.tokens == "genes" else []
+    sums = _GeneFirings(cache, sorted(set(features)))
     for cells in cache.take(everything):
         fires.append(_fires(cells).unflatten(0, (-1, cache.folds)).any(dim=1).cpu().numpy())
         residual = (cells.x * cells.batch.present[..., None]).flatten(1)
         squares.append(residual.double().square().sum(dim=1).unflatten(0, (-1, cache.folds)).sum(dim=1).cpu().numpy())
         sums.add(cells)
-        if by_cell is not None:
-            by_cell.append(sp.csr_matrix(_per_cell(cells).cpu().numpy()))
-    association = None if by_cell is None else weighted_shift(sp.csr_matrix(sp.vstack(by_cell)), cache.observed)
-    found = sums.table()
-    return DoseCells(cache, np.concatenate(fires), firing, squared_norm, np.concatenate(squares), found, association)
+    return DoseCells(cache, np.concatenate(fires), firing, squared_norm, np.concatenate(squares), sums.shares())
 
 
 def _fires(cells: SiteCells) -> Bool[Tensor, "row feature"]:
@@ -193,14 +158,8 @@ def _fires(cells: SiteCells) -> Bool[Tensor, "row feature"]:
     return fired.new_zeros(len(cells.x), cells.code.n_features).scatter_reduce_(1, features, fired, "amax").bool()
 
 
-def _per_cell(cells: SiteCells) -> Float[Tensor, "cell feature"]:
-    """Sum of each feature's activation over a cell's tokens."""
-    values, features = (t.view(len(cells.x), -1) for t in (cells.code.values.float(), cells.code.features))
-    return values.new_zeros(len(cells.x), cells.code.n_features).scatter_add_(1, features, values)
-
-
-class _GeneActivations:
-    """Sums over cells of some features' activation at every gene of the model, where the cells are."""
+class _GeneFirings:
+    """In how many cells some features fire at every gene of the model, counted where the cells are."""
 
     def __init__(self, cache: SiteCache, features: Sequence[int]):
         self.cache, self.features = cache, features
@@ -209,8 +168,7 @@ class _GeneActivations:
         row[list(features)] = np.arange(len(features))
         self.row = torch.from_numpy(row).to(device)
         self.shape = (len(features), len(cache.model.genes))
-        self.total = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.float64, device=device)
-        self.fired = torch.zeros_like(self.total)
+        self.fired = torch.zeros(self.shape[0] * self.shape[1], dtype=torch.float64, device=device)
 
     def add(self, cells: SiteCells) -> None:
         """Count some cells in."""
@@ -220,12 +178,11 @@ class _GeneActivations:
         row = self.row.index_select(0, cells.code.features.flatten()).view_as(cells.code.features)
         counted = (row >= 0) & (gene >= 0) & (cells.code.values != 0)
         place = torch.where(counted, row * self.shape[1] + gene, 0).flatten()
-        self.total.index_add_(0, place, torch.where(counted, cells.code.values, 0).double().flatten())
         self.fired.index_add_(0, place, counted.double().flatten())
 
-    def table(self) -> GeneActivation:
-        """Means over the cells that express each gene of the cache."""
+    def shares(self) -> dict[int, Float[np.ndarray, " gene"]]:
+        """Feature -> share of the cells that express each gene of the cache."""
         column = pd.Index(self.cache.model.genes).get_indexer(self.cache.genes)
         count = expressing_cells(self.cache) * max(1, self.cache.folds - 1)  # rows in which the gene is seen
-        mean, share = (t.view(self.shape).cpu().numpy()[:, column] / count for t in (self.total, self.fired))
-        return GeneActivation({feature: row for row, feature in enumerate(self.features)}, mean, share)
+        share = self.fired.view(self.shape).cpu().numpy()[:, column] / count
+        return dict(zip(self.features, share, strict=True))

@@ -1,18 +1,71 @@
-"""What edits that chance would make do to the genes on which a feature is judged."""
+"""What a steered feature stands beside: features that nobody trained, chosen as it was, and lists of other features.
 
-from collections.abc import Iterator
+Notable choices
+
+- Any feature moves the genes at which it fires, and a feature that was chosen for its program is not like one that was
+  drawn. So a control is a feature of a dictionary that nobody trained, chosen by the rule by which the steered one was,
+  and read on its own genes. The caller chooses; here those nearest in firing rate, size of the edit, length of the list
+  and level of its genes are taken.
+- What is left of a difference in size is removed by scaling a control's strength: per cell in which it fires its edit
+  has the norm of the steered feature's.
+- Lists of other features are read under the steered feature's own edit: genes that belong together, of the same number
+  and level, which it is not said to hold. Genes of its own list are left out of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
+from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells
-from cellprism.steering.nulls import difference_of_means, moved_along, nearest_features, random_direction, shared_vector
+from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector
 from cellprism.steering.response import GeneGroup, Mirror, Sweep
+from cellprism.steering.settings import CONTROL, DIFFERENCE, LEAST_CELLS, LIST
 
-RANDOM_FEATURE = "random feature"
-RANDOM_DIRECTION = "random direction"
-DIFFERENCE = "difference of means"
+LISTS = 99
+"""Lists of other features beside each; they cost no pass of the model."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A feature of a dictionary that nobody trained, and what it was chosen for."""
+
+    dictionary: int
+    """Which one."""
+    feature: int
+    program: str
+    genes: Sequence[str]
+    """Its own list."""
+    held_out: Sequence[str]
+    """Genes of its program that are not in the list."""
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What steered features stand beside, by their numbers; none of it shares the feature's program."""
+
+    dictionaries: Sequence[SparseAutoencoder] = ()
+    """Those that nobody trained."""
+    controls: Mapping[int, Sequence[Control]] = field(default_factory=dict)
+    """Of which those most like the feature are taken."""
+    lists: Mapping[int, Sequence[Sequence[str]]] = field(default_factory=dict)
+    """Gene lists of other features of the same autoencoder."""
+
+
+class _Matched(NamedTuple):
+    """A control beside a swept feature."""
+
+    sweep: Sweep
+    replicate: int
+    control: Control
+    distance: float
+    """From the neutral 1, such that both edits are of one size."""
+    own: GeneGroup
+    held_out: GeneGroup | None
 
 
 def feature_mirror(dose_cells: DoseCells, feature: int, distance: float) -> Mirror:
@@ -22,72 +75,144 @@ def feature_mirror(dose_cells: DoseCells, feature: int, distance: float) -> Mirr
 
 def null_table(
     dose_cells: DoseCells,
-    sweep: Sweep,
+    sweeps: Sequence[Sweep],
+    beside: Beside,
+    groups: Mapping[int, Bool[np.ndarray, " cell"]],
     distance: float,
-    group: Bool[np.ndarray, " cell"] | None,
     per_gene: int,
-    replicates: int,
-    seed: int,
+    controls: int,
 ) -> pd.DataFrame:
-    """Responses to other edits of the same norm.
+    """What some features stand beside, one row a draw.
 
-    Columns: feature; kind (random feature, random direction, difference of means); replicate; matched_control (the
-    random feature, -1 otherwise); response (of the feature's own genes), held_out (of the held-out ones),
-    antisymmetry; its_own (response of as many genes as the feature has, those at which the *random* feature
-    is strongest: what any feature does to its own genes).
+    Columns: feature; kind (control feature, list of another feature, difference of means); replicate; dictionary and
+    matched_control (of a control, else -1); program (its); response (of its own genes, of the list, or of the feature's
+    genes), held_out, antisymmetry (NaN of lists).
     """
-    feature, own, held_out = sweep.feature, sweep.own, sweep.held_out
     rows = []
-    for kind, replicate, matched_control, mirror in _edits(dose_cells, feature, distance, group, replicates, seed):
-        its_own = np.nan
-        if matched_control >= 0:
-            strongest = dose_cells.strongest(matched_control, own.chosen.size)
-            its_own = mirror.response(GeneGroup.of(strongest, strongest, dose_cells.level, per_gene))
-        rows.append(
-            {
-                "feature": feature,
-                "kind": kind,
-                "replicate": replicate,
-                "matched_control": matched_control,
-                "response": mirror.response(own),
-                "held_out": mirror.response(held_out) if held_out else np.nan,
-                "antisymmetry": mirror.antisymmetry(),
-                "its_own": its_own,
+    alike = _alike(dose_cells, beside)
+    chosen = [
+        one
+        for sweep in sweeps
+        for one in _matched(dose_cells, sweep, beside.controls.get(sweep.feature, ()), alike, distance, per_gene)
+        if one.replicate < controls
+    ]
+    for number, dictionary in enumerate(beside.dictionaries):
+        own = [one for one in chosen if one.control.dictionary == number]
+        if own:
+            read = dose_cells.read_by(dictionary)
+            rows += [_control_row(read, one) for one in own]
+    for sweep in sweeps:
+        mirror = sweep.mirror(distance)
+        for i, group in enumerate(_lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), per_gene)):
+            rows.append(_row(sweep, LIST, i, mirror.response(group)))
+        if sweep.feature in groups:
+            moved = _difference_mirror(dose_cells, sweep.feature, groups[sweep.feature], distance)
+            held = moved.response(sweep.held_out) if sweep.held_out else np.nan
+            rows.append(_row(sweep, DIFFERENCE, 0, moved.response(sweep.own), held, moved.antisymmetry()))
+    table = pd.DataFrame(rows)
+    return table.sort_values(["feature", "kind", "replicate"], ignore_index=True) if rows else table
+
+
+def _row(
+    sweep: Sweep, kind: str, replicate: int, response: float, held_out: float = np.nan, antisymmetry: float = np.nan,
+    control: Control | None = None,
+) -> dict[str, object]:  # fmt: skip
+    return {
+        "feature": sweep.feature, "kind": kind, "replicate": replicate,
+        "dictionary": control.dictionary if control else -1, "matched_control": control.feature if control else -1,
+        "program": control.program if control else "",
+        "response": response, "held_out": held_out, "antisymmetry": antisymmetry,
+    }  # fmt: skip
+
+
+def _control_row(read: DoseCells, one: _Matched) -> dict[str, object]:
+    mirror = feature_mirror(read, one.control.feature, one.distance)
+    held = mirror.response(one.held_out) if one.held_out else np.nan
+    return _row(
+        one.sweep, CONTROL, one.replicate, mirror.response(one.own), held, mirror.antisymmetry(), one.control
+    )  # fmt: skip
+
+
+def _alike(dose_cells: DoseCells, beside: Beside) -> dict[tuple[int, int], tuple[float, float]]:
+    """Firing rate and size of the edit of each control, by dictionary and feature; those that fire in too few cells are
+    left out."""
+    found, controls = {}, [control for some in beside.controls.values() for control in some]
+    for number, dictionary in enumerate(beside.dictionaries):
+        wanted = {control.feature for control in controls if control.dictionary == number}
+        if wanted:
+            read = dose_cells.read_by(dictionary)
+            found |= {
+                (number, f): (float(read.firing[f]), read.edit_size(f))
+                for f in sorted(wanted)
+                if read.rows(f).size >= LEAST_CELLS
             }
-        )
-    return pd.DataFrame(rows)
+    return found
 
 
-def _edits(
+def _matched(
     dose_cells: DoseCells,
-    feature: int,
+    sweep: Sweep,
+    controls: Sequence[Control],
+    alike: Mapping[tuple[int, int], tuple[float, float]],
     distance: float,
-    group: Bool[np.ndarray, " cell"] | None,
-    replicates: int,
-    seed: int,
-) -> Iterator[tuple[str, int, int, Mirror]]:
-    """Kind, replicate, matched control and effects of every edit that a feature is compared with."""
-    rng = np.random.default_rng(seed)
-    everything = np.arange(dose_cells.cache.n_features)
-    controls: Int[np.ndarray, " some"] = nearest_features(
-        dose_cells.firing, dose_cells.squared_norm, feature, everything, replicates
-    )
-    for i, other in enumerate(controls):
-        scaled = distance * float(np.sqrt(dose_cells.squared_norm[feature] / dose_cells.squared_norm[other]))
-        yield RANDOM_FEATURE, i, int(other), feature_mirror(dose_cells, int(other), scaled)
-    for i in range(replicates):
-        direction = random_direction(dose_cells.cache, rng)
-        ends = (dose_cells.direction_effect(feature, 1 + sign * distance, direction).read for sign in (1, -1))
-        yield RANDOM_DIRECTION, i, -1, Mirror(*ends)
-    if group is not None:
-        yield DIFFERENCE, 0, -1, _difference_mirror(dose_cells, group, dose_cells.edit_norm(feature, 1 + distance))
+    per_gene: int,
+) -> list[_Matched]:
+    """Controls that fire and whose genes are among the cells', those most like a swept feature first."""
+    size, found, measures = dose_cells.edit_size(sweep.feature), [], []
+    for control in controls:
+        own = _places(dose_cells, control.genes)
+        if own.size and (control.dictionary, control.feature) in alike:
+            held = np.setdiff1d(_places(dose_cells, control.held_out), own)
+            firing, its_size = alike[control.dictionary, control.feature]
+            known = np.union1d(own, held)
+            groups = [
+                GeneGroup.of(some, known, dose_cells.level, per_gene) if some.size else None for some in (own, held)
+            ]
+            found.append((control, distance * size / its_size, *groups))
+            measures.append([np.log(firing), np.log(its_size), *_list_measures(dose_cells, own)])
+    ours = [np.log(dose_cells.firing[sweep.feature]), np.log(size), *_list_measures(dose_cells, sweep.own.chosen)]
+    return [_Matched(sweep, i, *found[place]) for i, place in enumerate(_nearest(ours, measures))]
 
 
-def _difference_mirror(dose_cells: DoseCells, group: Bool[np.ndarray, " cell"], norm: float) -> Mirror:
-    """Effects of adding and of subtracting the mean residual of a group minus that of all other cells, at a
-    norm."""
-    rows = np.arange(dose_cells.n_cells)
+def _lists(dose_cells: DoseCells, sweep: Sweep, lists: Sequence[Sequence[str]], per_gene: int) -> list[GeneGroup]:
+    """Lists of other features, those most like the swept feature's in length and level first."""
+    own = sweep.own.chosen
+    some = [np.setdiff1d(_places(dose_cells, genes), own) for genes in lists]
+    some = [places for places in some if places.size]
+    order = _nearest(_list_measures(dose_cells, own), [_list_measures(dose_cells, places) for places in some])
+    return [
+        GeneGroup.of(some[i], np.union1d(some[i], own), dose_cells.level, per_gene) for i in order[:LISTS]
+    ]  # fmt: skip
+
+
+def _list_measures(dose_cells: DoseCells, own: Int[np.ndarray, " some"]) -> list[float]:
+    """What lists are matched on: logarithm of the length, mean level of the genes."""
+    return [float(np.log(own.size)), float(dose_cells.level[own].mean())]
+
+
+def _nearest(ours: Sequence[float], others: Sequence[Sequence[float]]) -> Int[np.ndarray, " other"]:
+    """Places of the others by distance, nearest first; each measure in standard deviations over the others."""
+    if not others:
+        return np.empty(0, dtype=np.int64)
+    table: Float[np.ndarray, "other measure"] = np.array(others)
+    spread = table.std(axis=0)
+    away = (table - np.array(ours)) / np.where(spread > 0, spread, 1)
+    return np.argsort((away**2).sum(axis=1), kind="stable")
+
+
+def _places(dose_cells: DoseCells, genes: Sequence[str]) -> Int[np.ndarray, " some"]:
+    """Where genes stand in the cache; those that it has not are left out."""
+    places = dose_cells.cache.genes.get_indexer(pd.Index(genes, dtype=object))
+    return np.unique(places[places >= 0])
+
+
+def _difference_mirror(
+    dose_cells: DoseCells, feature: int, group: Bool[np.ndarray, " cell"], distance: float
+) -> Mirror:
+    """Effects of adding and of subtracting the mean residual of a group minus that of all other cells, at a feature's
+    norm in the cells in which it fires."""
+    rows = dose_cells.rows(feature)
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
-    vectors = shared_vector(dose_cells.cache, per_gene, rows)
+    vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(feature, 1 + distance)
     ends = (dose_cells.effect(moved_along(dose_cells.cache, rows, sign * vectors, norm)).read for sign in (1, -1))
     return Mirror(*ends)

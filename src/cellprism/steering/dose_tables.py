@@ -9,14 +9,14 @@ import pandas as pd
 from cellprism.enrich.over_representation import over_representation
 from cellprism.equations.effects import dose_slope, linear_share, monotonicity
 from cellprism.steering.dose_cells import DoseCells
-from cellprism.steering.dose_nulls import DIFFERENCE, RANDOM_DIRECTION, RANDOM_FEATURE
-from cellprism.steering.nulls import null_summary, plain
+from cellprism.steering.nulls import plain
 from cellprism.steering.response import Sweep, top_moved
+from cellprism.steering.settings import DIFFERENCE
 
 
 def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
     """Columns as in ``DoseResult.effects``."""
-    edited = dose_cells.edited_share(sweep.feature)
+    edited = dose_cells.edited[sweep.feature]
     place = np.arange(genes.size)
     held = sweep.held_out.chosen if sweep.held_out else []
     parts = [
@@ -87,20 +87,21 @@ def moved_terms(
     return pd.concat([head, table.drop(columns="feature").reset_index(drop=True)], axis=1)
 
 
-def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, distance: float) -> dict[str, Any]:
+def feature_summary(
+    dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, distance: float, least: float
+) -> dict[str, Any]:
     """Headline of one feature, as plain JSON.
 
-    ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each beside
-    random_feature, random_direction (mean, low, high, p, n) and difference_of_means; ``its_own`` is what
-    random features do to their own strongest genes; ``direct`` is the same response read where the model sees
-    the genes. Their p compare sizes, since a feature may lower its
-    genes. ``antisymmetry``: 1 means exact mirror images, beside the same of random edits. ``slope`` per unit
-    of strength, ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and
-    ``effect_elsewhere``: mean absolute effect at 1 + d on genes whose own token is edited in some row, and
-    on the others (where genes are read hidden, never in the row in which they are read).
+    ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each with that of the
+    difference_of_means; the draws of chance are in ``nulls``. ``direct`` is the same response read where the model sees
+    the genes. ``antisymmetry``: 1 means exact mirror images. ``largest_effect``: of any gene at 1 + d or 1 - d;
+    ``no_effect`` says so where it is below ``least``, else it is empty. ``slope`` per unit of strength,
+    ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and ``effect_elsewhere``:
+    mean absolute effect at 1 + d on genes whose own token is edited in some row, and on the others (where genes are
+    read hidden, never in the row in which they are read).
     """
     mirror = sweep.mirror(distance)
-    edited = dose_cells.edited_share(sweep.feature)
+    edited = dose_cells.edited[sweep.feature]
     size = np.abs(mirror.up)
     response = sweep.responses(sweep.own)
     entry: dict[str, Any] = {
@@ -114,7 +115,9 @@ def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, di
         "genes_held_out": int(sweep.held_out.chosen.size) if sweep.held_out else 0,
         "genes_edited": int((edited > 0).sum()),
         "edit_ratio": dose_cells.edit_ratio(sweep.feature, 1 + distance),
-        "response": _beside(mirror.response(sweep.own), nulls, "response", two_sided=True),
+        "largest_effect": largest_effect(sweep, distance),
+        "no_effect": no_effect(sweep, distance, least),
+        "response": _beside(mirror.response(sweep.own), nulls, "response"),
         "direct": plain(sweep.direct_mirror(distance).response(sweep.own)),
         "antisymmetry": _beside(mirror.antisymmetry(), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),
@@ -123,21 +126,24 @@ def feature_summary(dose_cells: DoseCells, sweep: Sweep, nulls: pd.DataFrame, di
         "effect_edited": plain(size[edited > 0].mean() if (edited > 0).any() else np.nan),
         "effect_elsewhere": plain(size[edited == 0].mean() if (edited == 0).any() else np.nan),
     }
-    its_own = nulls.loc[nulls["kind"] == RANDOM_FEATURE, "its_own"].to_numpy(dtype=float)
-    entry["response"]["its_own"] = null_summary(mirror.response(sweep.own), its_own, two_sided=True)
     if sweep.held_out:
-        entry["held_out"] = _beside(mirror.response(sweep.held_out), nulls, "held_out", two_sided=True)
+        entry["held_out"] = _beside(mirror.response(sweep.held_out), nulls, "held_out")
     return entry
 
 
-def _beside(value: float, nulls: pd.DataFrame, column: str, two_sided: bool = False) -> dict[str, Any]:
-    """A value, its two nulls and its competitor."""
-    drawn = {kind: nulls.loc[nulls["kind"] == kind, column].to_numpy(dtype=float) for kind in nulls["kind"].unique()}
-    none = np.empty(0)
-    competitor = drawn.get(DIFFERENCE, none)
-    return {
-        "value": plain(value),
-        "random_feature": null_summary(value, drawn.get(RANDOM_FEATURE, none), two_sided),
-        "random_direction": null_summary(value, drawn.get(RANDOM_DIRECTION, none), two_sided),
-        "difference_of_means": plain(competitor[0]) if competitor.size else None,
-    }
+def largest_effect(sweep: Sweep, distance: float) -> float:
+    """The largest mean effect on any gene at 1 + d or 1 - d."""
+    mirror = sweep.mirror(distance)
+    return float(max(np.abs(mirror.up).max(), np.abs(mirror.down).max()))
+
+
+def no_effect(sweep: Sweep, distance: float, least: float) -> str:
+    """That a feature moves nothing, in words; empty where some gene moves by ``least``."""
+    largest = largest_effect(sweep, distance)
+    return "" if largest >= least else f"no effect possible: it moves no gene by {least:g}, the most by {largest:.1g}"
+
+
+def _beside(value: float, nulls: pd.DataFrame, column: str) -> dict[str, Any]:
+    """A value and that of its competitor."""
+    found = nulls.loc[nulls["kind"] == DIFFERENCE, column].to_numpy(dtype=float) if len(nulls) else np.empty(0)
+    return {"value": plain(value), "difference_of_means": plain(found[0]) if found.size else None}

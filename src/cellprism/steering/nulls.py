@@ -2,9 +2,7 @@
 
 Notable choices
 
-- A random feature stands in only for a feature that fires about as often and as strongly; what size
-  difference is left is removed by scaling its strength, so that the edits have equal norm.
-- A random direction replaces the feature's decoder row and nothing else: same tokens, same size at each.
+- A random feature stands in only for a feature that fires about as often and as strongly.
 - The competitor is the difference of means, the plainest way to steer, at equal norm.
 """
 
@@ -15,15 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.equations.effects import monte_carlo_p, permutation_p
-from cellprism.equations.steering import shifted, squared_edit_norm
+from cellprism.equations.effects import permutation_p
+from cellprism.equations.steering import squared_edit_norm
 from cellprism.steering.site_cache import SiteCache
 from cellprism.types import CellBatch, SparseCode
-
-
-def feature_activation(code: SparseCode, feature: int) -> Float[Tensor, " token"]:
-    """Activation of one feature at each token; 0 where it does not fire."""
-    return (code.values * (code.features == feature)).sum(dim=1)
 
 
 def firing_and_edit_norms(
@@ -135,37 +128,6 @@ def moved_along(
     for cells in cache.take(rows):
         moved = cells.x + scaled[cache.places(cells.batch.cell)].to(cells.x.dtype)
         yield cells.batch, torch.where(cells.batch.present[..., None], moved, cells.x)
-
-
-def moved_as_feature(
-    cache: SiteCache,
-    rows: Int[np.ndarray, " some"],
-    feature: int,
-    strength: float,
-    direction: Float[Tensor, " d_model"],
-) -> Iterator[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]:
-    """Residual streams edited where and as strongly as a feature at a strength would, but along another
-    direction."""
-    size = cache.W_dec[feature].norm() * (strength - 1)
-    for cells in cache.take(rows):
-        amount = size * feature_activation(cells.code, feature)
-        yield cells.batch, shifted(cells.x.flatten(0, 1), direction, amount).view_as(cells.x)
-
-
-def null_summary(
-    observed: float, null: Float[np.ndarray, " replicate"], two_sided: bool = False
-) -> dict[str, float | int | None]:
-    """Mean, 95 % range and Monte-Carlo p of a null, as plain JSON; replicates without a value are left out.
-
-    p is the chance of a null value at least as large as the observed one, ``two_sided`` in absolute size.
-    With few replicates the range is close to the smallest and the largest, and p cannot be below 1 / (n + 1).
-    """
-    null = null[~np.isnan(null)]
-    if null.size == 0:
-        return {"mean": None, "low": None, "high": None, "p": None, "n": 0}
-    low, high = np.quantile(null, [0.025, 0.975])
-    p = plain(monte_carlo_p(abs(observed), np.abs(null)) if two_sided else monte_carlo_p(observed, null))
-    return {"mean": float(null.mean()), "low": float(low), "high": float(high), "p": p, "n": int(null.size)}
 
 
 def drawn_summary(observed: float, drawn: Float[np.ndarray, " draw"]) -> dict[str, float | int | None]:

@@ -12,11 +12,14 @@ OBJECTIVES = ("latent", "expression", "latent" + BY_CELL, "expression" + BY_CELL
 differential genes; as published, every cell's own embedding or expression is brought close to the target's mean, which
 cells can do by shrinking."""
 
-RECIPE = "recipe"
-PERMUTED = "permuted labels"
-RANDOM_RECIPE = "random recipe"
 DIFFERENCE = "difference of means"
+CONTROL, LIST = "control feature", "list of another feature"
+"""With the difference of means, what a swept feature stands beside: kinds of rows of its table of nulls."""
+LEAST_CELLS = 8
+"""Cells in which a feature must fire to be judged, and to be a control."""
+RECIPE, PERMUTED, RANDOM_RECIPE = "recipe", "permuted labels", "random recipe"
 DIFFERENCE_PER_GENE = "difference of means per gene"
+"""With the difference of means, the kinds of edits of a contrast."""
 DOSES = (0.25, 0.5, 1.0, 2.0)
 """Norms of the recipe and of the difference of means, over that of the recipe."""
 
@@ -43,15 +46,15 @@ class DoseSettings:
     judged_at: float = 4.0
     """Distance d from 1 at which a feature is judged and compared; 1 + d and 1 - d must be among the
     strengths."""
-    random_edits: int = 20
-    """Random features, and random directions, per feature. With n of them no p-value can be below 1 / (n +
-    1)."""
+    controls: int = 39
+    """Features of dictionaries that nobody trained beside each feature; fewer than 39 allow no verdict."""
     matched_genes: int = 5
     """Other genes of the same predicted expression per gene of the program."""
     top_genes: int = 20
     """Genes moved most, up and down, whose programs are looked up."""
     least_effect: float = 1e-3
-    """Smallest effect that counts as moved there, in log1p counts per ten thousand (or in logits)."""
+    """Smallest effect that counts as moved, in log1p counts per ten thousand (or in logits); a feature that moves no
+    gene by as much has no effect to judge."""
     batch_size: int = 16
     """Cells per forward pass; where genes are read hidden, rows, of which a cell has four."""
     read: str = ""
@@ -68,8 +71,8 @@ class DoseSettings:
         check_read(self.read)
         if not np.isfinite(self.strengths).all():
             raise ConfigError(f"strengths must be finite; found {self.strengths}")
-        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.random_edits < 0:
-            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, random_edits at least 0")
+        if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.controls < 0:
+            raise ConfigError("matched_genes, top_genes and batch_size must be at least 1, controls at least 0")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -186,6 +186,15 @@ class SiteCache:
                 yield self.kept.take(part, batch, self.n_features)
 
     @torch.no_grad()
+    def recoded(self, sae: SparseAutoencoder) -> "SiteCache":
+        """The same cells as another autoencoder of the site reads them; residuals and predictions are shared."""
+        if self.kept is None:
+            return replace(self, sae=sae)
+        codes = [encode_site(sae, cells.x, cells.batch) for cells in self.take(np.arange(self.n_cells))]
+        values, features = _stacked([_moved(code, self.kept.x.device) for code in codes], self.whole)
+        return replace(self, sae=sae, kept=KeptCells(self.kept.x, values, features))
+
+    @torch.no_grad()
     def predict(self, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]) -> Prediction:
         """The model's predictions for cells steered with ``strengths``."""
         return self.predict_from(self.steered(rows, strengths))
@@ -307,11 +316,15 @@ def _moved(code: SparseCode, place: torch.device) -> SparseCode:
 
 
 def _joined(parts: Sequence[SiteCells], whole: CellBatch) -> KeptCells:
-    """All batches together; codes are filled up with 0 to the largest number of features at a token."""
-    k = max(part.code.values.shape[1] for part in parts)
+    """All batches together."""
+    return KeptCells(torch.cat([part.x for part in parts]), *_stacked([part.code for part in parts], whole))
 
-    def stacked(codes: Iterable[Tensor]) -> Tensor:
-        return torch.cat([pad(part, (0, k - part.shape[1])) for part in codes]).view(*whole.values.shape, k)
 
-    values, features = stacked(p.code.values for p in parts), stacked(p.code.features for p in parts)
-    return KeptCells(torch.cat([part.x for part in parts]), values, features)
+def _stacked(codes: Sequence[SparseCode], whole: CellBatch) -> tuple[Tensor, Tensor]:
+    """Values and features of all batches, filled up with 0 to the largest number of features at a token."""
+    k = max(code.values.shape[1] for code in codes)
+
+    def filled(parts: Iterable[Tensor]) -> Tensor:
+        return torch.cat([pad(part, (0, k - part.shape[1])) for part in parts]).view(*whole.values.shape, k)
+
+    return filled(code.values for code in codes), filled(code.features for code in codes)

@@ -1,15 +1,19 @@
-"""Steered features on the page: titles in the verdict of their claims, bands where random features lie."""
+"""Steered features on the page: titles in the verdict of their claims, bands where control features lie."""
 
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from cellprism.equations.effects import permutation_p
+from cellprism.report.claims import Null
+from cellprism.steering.settings import CONTROL
 from cellprism.studies.steer.claims import claims as claims_of
 from cellprism.studies.steer.figures import dose_figure, dose_title, steering_table, term_table
 from cellprism.studies.steer.page import section
 from cellprism.studies.steer.tables import Steering
-from cellprism.studies.steer.view import features_of, silent_of
+from cellprism.studies.steer.view import features_of, unjudged_of
 from studies.made_up import edit_json, shown
 
 
@@ -19,36 +23,70 @@ def features(page):
     return [steered for _, steered in features_of(experiment)]
 
 
-def titled(run_folder, **changed) -> str:
-    """The title of feature 40's doses after its response was changed."""
-    path = run_folder / "steer/programs/summary.json"
-    null = {k: v for k, v in changed.items() if k != "value"}
-
-    def change(summary):
-        response = summary["features"][1]["response"]
-        response.update({k: v for k, v in changed.items() if k == "value"})
-        response["random_feature"].update(null)
-
-    edit_json(path, change)
+def changed(run_folder, change, **values) -> str:
+    """The title of feature 40's doses after its entry, and its draws, were changed."""
+    edit_json(run_folder / "steer/programs/summary.json", lambda s: s["features"][1].update(values))
+    path = run_folder / "steer/programs/nulls.parquet"
+    nulls = pd.read_parquet(path)
+    change(nulls, (nulls["feature"] == 40) & (nulls["kind"] == CONTROL))
+    nulls.to_parquet(path)
     return shown(run_folder).figures["dose-40"].title
 
 
 def test_the_title_of_a_dose_says_what_its_claim_says(page):
-    assert "beyond matched random features (p = 0.048)" in page.figures["dose-12"].title
-    assert "no more than matched random features do (p = 0.38)" in page.figures["dose-40"].title
+    assert "beyond features that nobody trained (p = 0.05)" in page.figures["dose-12"].title
+    assert "no more than features that nobody trained do (p = 0.65)" in page.figures["dose-40"].title
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("scale", "value", "words"),
     [
-        ({"low": -0.4, "high": 0.4}, "too few random features"),
-        ({"value": -0.3, "p": 0.04}, "against its strength"),
-        ({"value": 0.3, "p": 0.09}, "too few random features"),
-        ({"value": 0.3, "p": None}, "beyond matched random features (p unknown)"),
+        (20, 0.016, "too few control features"),
+        (1, -0.3, "against its strength"),
+        (1, 0.3, "with its strength, beyond features that nobody trained (p = 0.05)"),
     ],
 )
-def test_the_title_follows_the_numbers(run_folder, changed, words):
-    assert words in titled(run_folder, **changed)
+def test_the_title_follows_the_numbers(run_folder, scale, value, words):
+    def change(nulls, own):
+        nulls.loc[own, "response"] *= scale
+
+    assert words in changed(run_folder, change, response={"value": value, "difference_of_means": None})
+
+
+def test_few_control_features_tell_nothing(run_folder):
+    def change(nulls, own):
+        nulls.drop(nulls.index[own][:3], inplace=True)
+
+    assert "too few control features" in changed(run_folder, change, response={"value": 9.0})
+    claim = shown(run_folder).claims["steer-programs-40-genes"]
+    assert "chance was drawn 36 times" in claim.why
+
+
+def test_a_feature_that_moves_nothing_says_so_in_its_title_and_claims(run_folder):
+    why = "no effect possible: it moves no gene by 0.001, the most by 0.0004"
+    title = changed(run_folder, lambda nulls, own: None, no_effect=why)
+    assert title == f"Feature 40 (Cytotoxic granules): {why}"
+    found = shown(run_folder)
+    for kind in ("genes", "lists", "held-out", "mirror"):
+        claim = found.claims[f"steer-programs-40-{kind}"]
+        assert (claim.verdict, claim.why) == ("cannot be told here", why)
+    assert "and for 1 no effect is possible." in found.sections["steering"].summary
+
+
+def test_where_nothing_moves_the_summary_says_that_no_effect_is_possible(run_folder):
+    def still(summary):
+        for row in summary["features"][:2]:
+            row["no_effect"] = "no effect possible: it moves no gene by 0.001, the most by 0.0004"
+
+    edit_json(run_folder / "steer/programs/summary.json", still)
+    pd.DataFrame().to_parquet(run_folder / "steer/programs/nulls.parquet")
+    said = shown(run_folder).sections["steering"].summary
+    assert said.endswith("moves any gene by as much as counts: no effect possible.")
+
+
+def test_a_feature_that_could_not_be_judged_has_a_claim_with_the_reason(page):
+    claim = page.claims["steer-programs-71-genes"]
+    assert (claim.value, claim.verdict, claim.why) == (None, "cannot be told here", "no effect possible")
 
 
 def test_the_title_takes_the_verdict_from_the_claim(page, features):
@@ -56,21 +94,23 @@ def test_the_title_takes_the_verdict_from_the_claim(page, features):
     assert "no more than" in dose_title(features[0], replace(claim, verdict="at chance"))
 
 
-def test_the_null_band_is_drawn_from_the_interval_on_disk(page, features):
+def test_the_null_band_and_p_are_drawn_from_the_draws_on_disk(page, features, whole_run):
+    nulls = pd.read_parquet(whole_run / "steer/programs/nulls.parquet")
     for steered in features:
+        own = nulls[(nulls["feature"] == steered.feature) & (nulls["kind"] == CONTROL)]["response"].to_numpy()
         band = page.figures[f"dose-{steered.feature}"].plot.data[0]
-        low, high = steered.response.random_feature.interval
-        assert (low, high) == (-0.02, 0.031)
+        low, high = steered.response.controls.interval
+        assert (low, high) == pytest.approx(tuple(np.quantile(own, [0.025, 0.975])))
+        assert steered.response.controls.p == permutation_p(steered.response.value, own)
         off = steered.doses.set_index("alpha")["off_target"]
         np.testing.assert_allclose(band.x, [-3.0, 1.0, 5.0, 5.0, 1.0, -3.0])
-        edges = [off[-3.0] + 0.02, 0.0, off[5.0] + 0.031, off[5.0] - 0.02, 0.0, off[-3.0] - 0.031]
+        edges = [off[-3.0] - low, 0.0, off[5.0] + high, off[5.0] + low, 0.0, off[-3.0] - high]
         np.testing.assert_allclose(band.y, edges)
 
 
-def test_without_random_features_there_is_no_band(page, features):
+def test_without_control_features_there_is_no_band(page, features):
     strong = features[0]
-    null = replace(strong.response.random_feature, interval=None)
-    bare = replace(strong, response=replace(strong.response, random_feature=null))
+    bare = replace(strong, response=replace(strong.response, controls=Null("none", None, None)))
     claim = page.claims["steer-programs-12-genes"]
     assert len(dose_figure(bare, claim, 97, page.context.words, ()).plot.data) == 2
     assert steering_table([bare]).rows[0][3] == "not measured"
@@ -91,8 +131,6 @@ def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(feature
 
 
 def test_a_sweep_of_nothing_has_no_tables_to_read(run_folder):
-    import pandas as pd
-
     def silence(summary):
         for row in summary["features"]:
             row["status"] = "no effect possible"
@@ -104,8 +142,9 @@ def test_a_sweep_of_nothing_has_no_tables_to_read(run_folder):
     found = shown(run_folder)
     (experiment,) = found.found["steer"].experiments
     assert features_of(experiment) == []
-    assert len(silent_of(experiment)) == 3
-    assert not [id for id in found.claims if id.startswith("steer-")]
+    assert len(unjudged_of(experiment)) == 3
+    said = [claim for id, claim in found.claims.items() if id.startswith("steer-")]
+    assert [claim.why for claim in said] == 3 * ["no effect possible"]
     assert found.sections["steering"].summary == ""
 
 
@@ -115,7 +154,7 @@ def test_a_feature_without_genes_to_compare_is_not_judged(run_folder):
     found = shown(run_folder)
     (experiment,) = found.found["steer"].experiments
     assert [steered.feature for _, steered in features_of(experiment)] == [40]
-    assert "B cell receptor signalling: no genes to compare" in silent_of(experiment)
+    assert (12, "B cell receptor signalling", "no genes to compare") in unjudged_of(experiment)
     assert found.claims["steer-programs-40-genes"].source.field == "features.1.response.value"
 
 

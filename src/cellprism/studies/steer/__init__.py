@@ -1,4 +1,4 @@
-"""What happens when one feature is turned up or down, beside random edits of the same size."""
+"""What happens when one feature is turned up or down, beside features that nobody trained."""
 
 from cellprism.report.open_questions import Open
 from cellprism.report.published import NUMBERS
@@ -17,7 +17,7 @@ STUDY = Study(
     open=(
         Open(
             "features-steer",
-            "Features move the genes of their program beyond matched random features",
+            "Features move the genes of their program beyond features of random dictionaries",
             NUMBERS["steering-beats-random"],
             "no feature was turned up or down in this run",
         ),

@@ -17,7 +17,7 @@ GENES_SHOWN = 8
 
 
 def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Words, files: tuple[str, ...]) -> Figure:
-    """Effect on the feature's genes at each strength, with matched genes and random features beside it."""
+    """Effect on the feature's genes at each strength, with matched genes and control features beside it."""
     doses = ordered(steered.doses, "alpha")
     on = _line(doses, "on_target", "its genes", theme.OURS, "circle", "solid")
     off = _line(doses, "off_target", f"other genes {words.alike}", theme.OPPOSITE, "square", "dash")
@@ -45,12 +45,12 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         plot,
         f"The model predicts {n_cells} cells again and again with this one feature made stronger or weaker. "
         f"Blue: mean change of the genes {words.own}. Vermilion: other genes {words.alike}. "
-        "Grey: where the blue line would run with 95 % of random features in its "
-        f"place, matched in how often they fire and how large the edit is; measured at {ends}, drawn "
-        "straight between. Inside the grey, any edit of that size would do. At strength 1 nothing is "
-        "changed.",
+        "Grey: where the blue line would run if the feature did to its genes what 95 % of control features do to "
+        "theirs: features of random dictionaries, chosen for a program as this one was, alike in how often they fire "
+        f"and how many genes they have, with edits as large; measured at {ends}, drawn straight between. Inside the "
+        "grey, a feature that nobody trained would do as well. At strength 1 nothing is changed.",
         f"Dose response of feature {steered.feature}: its genes move by {signed(steered.response.value)} "
-        f"more than matched genes, random features by {_range(steered.response.random_feature)}.",
+        f"more than matched genes, those of control features by {_range(steered.response.controls)}.",
         files,
         height=380,
         numbers=NumberTable(("strength", "its genes", "matched genes", "difference"), rows),
@@ -58,17 +58,19 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
 
 
 def dose_title(steered: SteeredFeature, claim: Claim) -> str:
-    """The finding, in the verdict of its claim against random features, with the p-value."""
-    p = "p unknown" if steered.response.p is None else f"p = {steered.response.p:.2g}"
-    start = f"Feature {steered.feature} ({steered.program})"
+    """The finding, in the verdict of its claim against control features, with the p-value."""
+    start, null = f"Feature {steered.feature} ({steered.program})", steered.response.controls
+    if steered.no_effect:
+        return f"{start}: {steered.no_effect}"
+    p = "p unknown" if null.p is None else f"p = {null.p:.2g}"
     found = {
-        "above chance": "moves its genes with its strength, beyond matched random features",
-        "below chance": "moves its genes against its strength, beyond matched random features",
-        "at chance": "moves its genes no more than matched random features do",
+        "above chance": "moves its genes with its strength, beyond features that nobody trained",
+        "below chance": "moves its genes against its strength, beyond features that nobody trained",
+        "at chance": "moves its genes no more than features that nobody trained do",
     }
     if claim.verdict in found:
         return f"{start} {found[claim.verdict]} ({p})"
-    return f"{start}: too few random features, or too scattered ones, to tell its effect from theirs ({p})"
+    return f"{start}: too few control features, or too scattered ones, to tell its effect from theirs ({p})"
 
 
 def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -> Figure:
@@ -131,14 +133,13 @@ def steering_table(features: Sequence[SteeredFeature]) -> NumberTable:
         "feature",
         "its genes, against matched",
         "the same, where seen (direct)",
-        "random features",
-        "random directions",
-        "random features, own genes",
+        "control features, theirs",
+        "lists of other features",
         "difference of means",
         "program's other genes",
-        "random features",
+        "control features, theirs",
         "mirror symmetry",
-        "random features",
+        "control features",
         "edit size",
     )
     rows = []
@@ -149,14 +150,13 @@ def steering_table(features: Sequence[SteeredFeature]) -> NumberTable:
                 f"{s.feature} ({s.program})",
                 signed(own.value),
                 _value(s.direct),
-                _range(own.random_feature),
-                _range(own.random_direction),
-                _range(s.its_own),
+                _range(own.controls),
+                _range(s.lists),
                 _value(own.competitor),
                 _value(held.value if held else None),
-                _range(held.random_feature) if held else "–",
+                _range(held.controls) if held else "–",
                 _value(mirror.value if mirror else None, ".2f"),
-                _range(mirror.random_feature, ".2f") if mirror else "–",
+                _range(mirror.controls, ".2f") if mirror else "–",
                 f"{100 * s.edit_ratio:.1f} %",
             )
         )
@@ -207,9 +207,9 @@ def _line(doses: pd.DataFrame, column: str, name: str, colour: str, symbol: str,
 
 
 def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
-    """Where its genes would be with random features: their range around the matched genes, at both ends and
+    """Where its genes would be if it did as control features do: their range around the matched genes, at both ends and
     0 at 1."""
-    interval = steered.response.random_feature.interval
+    interval = steered.response.controls.interval
     if interval is None:
         return []
     off = dict(zip(numbers(steered.doses, "alpha"), numbers(steered.doses, "off_target"), strict=True))
@@ -221,7 +221,7 @@ def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
         go.Scatter(
             x=x + x[::-1],
             y=upper + lower[::-1],
-            name="random features, 95 %",
+            name="control features, 95 %",
             fill="toself",
             fillcolor=theme.CONTROL_BAND,
             line={"width": 0, "color": theme.CONTROL},

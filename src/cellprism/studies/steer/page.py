@@ -12,20 +12,20 @@ from cellprism.studies.reading import where_read
 from cellprism.studies.steer.claims import id_of
 from cellprism.studies.steer.figures import dose_figure, gene_figure, signed, steering_table, term_table
 from cellprism.studies.steer.tables import PROGRAMS, SUMMARY, Experiment, Steering
-from cellprism.studies.steer.view import SteeredFeature, features_of, silent_of
+from cellprism.studies.steer.view import SteeredFeature, features_of, unjudged_of
 
 ALPHA = 0.05  # q below which a program of moved genes is named
 
 
 def section(found: Steering | None, claims: Sequence[Claim], context: Context) -> Section:
-    """Dose by dose, each steered feature beside random ones."""
+    """Dose by dose, each steered feature beside its controls."""
     rows, tables = [], []
     words, by_id = context.words, {claim.id: claim for claim in claims}
     for experiment in found.experiments if found else ():
         folder = f"steer/{experiment.name}"
         features = [steered for _, steered in features_of(experiment)]
         for steered in features:
-            claim, n_cells = by_id[id_of(experiment, steered, "genes")], experiment.summary["n_cells"]
+            claim, n_cells = by_id[id_of(experiment, steered.feature, "genes")], experiment.summary["n_cells"]
             pair = (
                 dose_figure(steered, claim, n_cells, words, (f"{folder}/doses.parquet", f"{folder}/{SUMMARY}")),
                 gene_figure(steered, words, (f"{folder}/effects.parquet",)),
@@ -44,11 +44,11 @@ def section(found: Steering | None, claims: Sequence[Claim], context: Context) -
         folded(rows, len(rows)),
         tables,
         _absent(found),
-        keys=key_numbers(claims, f"steer-{PROGRAMS}-features-beat-random", "of steered features move their own genes"),
+        keys=key_numbers(claims, f"steer-{PROGRAMS}-features-beat-controls", "of steered features move their genes"),
         summary=_summary(found, by_id, words),
         can=[
             "Show what this model predicts when one of its features is made stronger or weaker, and compare "
-            "that with random edits."
+            "that with features that nobody trained."
         ]
         if rows
         else [],
@@ -69,29 +69,30 @@ def _readings(found: Steering | None) -> list[str]:
 
 
 def _cannot(found: Steering | None) -> list[str]:
-    drawn = [s.response.n for e in (found.experiments if found else ()) for _, s in features_of(e) if s.response.n]
+    features = [s for e in (found.experiments if found else ()) for _, s in features_of(e)]
+    drawn = [s.response.controls.draws for s in features if s.response.controls.draws]
     if not drawn:
         return []
     return [
-        f"Resolve small p-values of steering: with {min(drawn)} random features none can be below "
-        f"{1 / (min(drawn) + 1):.2g}."
+        f"Resolve small p-values of steering: with {min(drawn)} control features none can be below "
+        f"{2 / (min(drawn) + 1):.2g}."
     ]
 
 
 def _tables(experiment: Experiment, features: list[SteeredFeature], words: Words) -> list[Table]:
     if not features:
         return []
-    silent, built_in = silent_of(experiment), words.built_in
+    silent = [f"{program}: {why}" for _, program, why in unjudged_of(experiment)]
+    built_in = words.built_in
     if experiment.summary["read"] == "hidden":
         built_in = (
             "Its genes are read while they are hidden, so the edit never acts on them and what moves them came from "
             "other genes. Direct is the same response where they are seen and their own tokens are edited, which this "
-            "model was not trained to answer. Random features are measured on the same genes"
+            "model was not trained to answer. Control features are read on their own genes"
         )
     caption = (
         f"Mean change, {words.unit}, half of turned up minus turned down, with the range of 95 "
-        f"% of each control. {built_in}, and so is what random features do to "
-        "genes of their own. Mirror symmetry: 1 if down is the exact mirror image of up."
+        f"% of each control. {built_in}. Mirror symmetry: 1 if down is the exact mirror image of up."
         + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
     )
     tables = [Table(caption, steering_table(features))]
@@ -111,22 +112,29 @@ def _summary(found: Steering | None, by_id: dict[str, Claim], words: Words) -> s
     features = [steered for _, steered in features_of(own)] if own else []
     if own is None or not features:
         return ""
-    best = max(features, key=_beyond)
-    null, together = best.response.random_feature, own.summary["together"]
+    still = [steered for steered in features if steered.no_effect]
+    if len(still) == len(features):
+        return (
+            f"Turned up and down, none of the {len(features)} steered features moves any gene{words.within} by as much "
+            "as counts: no effect possible."
+        )
+    best = max((steered for steered in features if not steered.no_effect), key=_beyond)
+    null, together = best.response.controls, own.summary["together"]
     span = ""
     if null.interval:
         low, high = (signed(edge) for edge in null.interval)
-        span = f" (95 % of matched random features: {low} to {high})"
+        span = f" (95 % of features that nobody trained, on theirs: {low} to {high})"
     return (
         f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes{words.within} by "
-        f"{signed(best.response.value)} against others {words.alike}{span}; {together['beat_random']} of "
-        f"{together['features']} steered features move their genes beyond matched random ones."
+        f"{signed(best.response.value)} against others {words.alike}{span}; {together['beat_controls']} of "
+        f"{together['features']} steered features move their genes beyond such features"
+        + (f", and for {len(still)} no effect is possible." if still else ".")
     )
 
 
 def _beyond(steered: SteeredFeature) -> float:
-    """How far a feature's response lies beyond that of random features, in half-widths of their range."""
-    null = steered.response.random_feature
+    """How far a feature's response lies beyond that of control features, in half-widths of their range."""
+    null = steered.response.controls
     if null.interval is None or null.interval[0] == null.interval[1]:
         return -float("inf")
     low, high = null.interval

@@ -15,7 +15,7 @@ class SteerSettings:
     cells: int = 64
     """Cells steered, drawn at random."""
     doses: DoseSettings = field(default_factory=DoseSettings)
-    """Strengths and random edits."""
+    """Strengths and controls."""
 
     def __post_init__(self):
         check(self.cells >= 1, "cells", self.cells, "a whole number of at least 1")

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from cellprism.equations.effects import permutation_p
+from cellprism.report.claims import Null
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
 from cellprism.studies.files import read_columns, read_object, require, subfolders
@@ -18,10 +21,10 @@ JUDGED = "judged"
 COLUMNS = {
     "effects": ["feature", "alpha", "gene", "effect", "direct", "baseline", "on_target"],
     "doses": ["feature", "alpha", "on_target", "off_target", "response"],
-    "nulls": [],
+    "nulls": ["feature", "kind", "response", "held_out", "antisymmetry"],
     "terms": ["feature", "alpha", "direction", "genes", "term", "padj"],
 }
-"""Columns of each table; they are only there once a feature was judged."""
+"""Columns of each table; they are only there once a feature was judged, of ``nulls`` once one had an effect."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Experiment:
     summary: dict[str, Any]
     """n_cells; read (``hidden`` or ``visible``: where genes were read); passes (of a cell through the model); features:
     the entries of ``DoseResult.summary``, each with its program; together: how many of them move their genes beyond
-    random features (``work.together``), or None where none was judged."""
+    control features (``work.together``), or None where none was judged."""
     effects: pd.DataFrame
     doses: pd.DataFrame
     nulls: pd.DataFrame
@@ -76,8 +79,24 @@ def _experiment(folder: Path) -> Experiment:
     summary = read_object(path, ["n_cells", "read", "passes", "features", "together"])
     for row in summary["features"]:
         require(row, ["feature", "program", "status"], f"{path}, features")
-        require(row, ["response"] if row["status"] == JUDGED else [], f"{path}, feature {row['feature']}")
-    judged = any(row["status"] == JUDGED for row in summary["features"])
+        require(row, ["response", "no_effect"] if row["status"] == JUDGED else [], f"{path}, feature {row['feature']}")
+    judged = [row for row in summary["features"] if row["status"] == JUDGED]
     wanted = {name: columns if judged else [] for name, columns in COLUMNS.items()}
+    if all(row["no_effect"] for row in judged):
+        wanted["nulls"] = []
     tables = {name: read_columns(folder / f"{name}.parquet", columns) for name, columns in wanted.items()}
     return Experiment(folder.name, summary, **tables)
+
+
+def null_of_draws(name: str, value: float, nulls: pd.DataFrame, feature: int, kind: str, column: str) -> Null:
+    """What the draws of one kind beside a feature say of its value; those without a value are left out."""
+    drawn = np.empty(0)
+    if len(nulls):
+        drawn = (
+            nulls.loc[(nulls["feature"] == feature) & (nulls["kind"] == kind), column].dropna().to_numpy(dtype=float)
+        )
+    if not drawn.size:
+        return Null(name, None, None)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    p = permutation_p(value, drawn)
+    return Null(name, float(drawn.mean()), (float(low), float(high)), p, int(drawn.size))

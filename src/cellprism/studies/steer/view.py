@@ -7,23 +7,21 @@ import pandas as pd
 
 from cellprism.report.claims import Null
 from cellprism.report.frames import where
-from cellprism.studies.files import null_of, number_of, require
-from cellprism.studies.steer.tables import JUDGED, SUMMARY, Experiment
+from cellprism.steering.settings import CONTROL, LIST
+from cellprism.studies.files import number_of, require
+from cellprism.studies.steer.tables import JUDGED, SUMMARY, Experiment, null_of_draws
+
+CONTROL_WORDS = "features of random dictionaries, chosen alike (equal firing and edit size)"
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A number beside the same number for edits that chance would make."""
+    """A number beside the same number for what chance would give."""
 
     value: float
-    random_feature: Null
-    """Random features that fire alike, at equal norm."""
-    random_direction: Null
-    """Random directions at the same tokens, of equal norm."""
-    p: float | None
-    """One-sided Monte-Carlo p against random features."""
-    n: int
-    """How many random features were drawn."""
+    controls: Null
+    """Features of random dictionaries, chosen as the steered one was and alike in firing, edit and list, at equal norm
+    and on their own genes."""
     competitor: float | None
     """The difference of means at equal norm."""
 
@@ -40,8 +38,10 @@ class SteeredFeature:
     """Effect on its genes minus that on others of which the model says as much, half of up minus down."""
     direct: float | None
     """The same read where the model sees the genes, whose own tokens may be edited."""
-    its_own: Null
-    """The same for what random features do to their own strongest genes."""
+    lists: Null
+    """What the same edit does to lists of other features, of about as many genes and as high."""
+    no_effect: str
+    """Why there is nothing to judge: it moves no gene by as much as counts; empty where it does."""
     held_out: Ranked | None
     """The same on genes of the program that are not the feature's own, where there are any."""
     antisymmetry: Ranked | None
@@ -75,37 +75,40 @@ def features_of(experiment: Experiment) -> list[tuple[int, SteeredFeature]]:
             tables = (experiment.effects, experiment.doses, experiment.terms)
             genes, doses, terms = (where(table, table["feature"] == row["feature"]) for table in tables)
             at = f"{experiment.name}/{SUMMARY}, feature {row['feature']}"
-            found.append((place, _steered(row, genes, doses, terms, at)))
+            found.append((place, _steered(row, experiment.nulls, genes, doses, terms, at)))
     return found
 
 
-def silent_of(experiment: Experiment) -> list[str]:
-    """Programs that could not be steered or judged, each with the reason."""
-    said = []
+def unjudged_of(experiment: Experiment) -> list[tuple[int | None, str, str]]:
+    """What could not be steered or judged: the feature where there is one, its program, and the reason."""
+    found = []
     for row in experiment.summary["features"]:
-        if row["status"] != JUDGED:
-            said.append(f"{row['program']}: {row.get('why') or row['status']}")
-        elif row["response"]["value"] is None:
-            said.append(f"{row['program']}: no genes to compare")
-    return said
+        why = row["status"] if row["feature"] is not None else row.get("why", row["status"])
+        if row["status"] == JUDGED:
+            why = "no genes to compare" if row["response"]["value"] is None else ""
+        if why:
+            found.append((row["feature"], row["program"], why))
+    return found
 
 
 def _steered(
-    row: dict[str, Any], genes: pd.DataFrame, doses: pd.DataFrame, terms: pd.DataFrame, place: str
+    row: dict[str, Any], nulls: pd.DataFrame, genes: pd.DataFrame, doses: pd.DataFrame, terms: pd.DataFrame, place: str
 ) -> SteeredFeature:
     require(row, ["judged_at", "edit_ratio", "response", "direct", "antisymmetry"], place)
-    response = _ranked(row["response"], place)
+    response = _ranked(row, "response", nulls)
     assert response is not None, "features without a response are not judged"
-    own = row["response"].get("its_own") or {"mean": None, "low": None, "high": None}
     return SteeredFeature(
         feature=row["feature"],
         program=row["program"],
         judged_at=float(row["judged_at"]),
         response=response,
         direct=number_of(row["direct"]),
-        its_own=null_of("random features on their own genes", own),
-        held_out=_ranked(row.get("held_out"), place),
-        antisymmetry=_ranked(row["antisymmetry"], place),
+        lists=null_of_draws(
+            "the same edit, read on lists of other features", response.value, nulls, row["feature"], LIST, "response"
+        ),
+        no_effect=row["no_effect"],
+        held_out=_ranked(row, "held_out", nulls),
+        antisymmetry=_ranked(row, "antisymmetry", nulls),
         edit_ratio=float(row["edit_ratio"]),
         doses=doses,
         genes=genes,
@@ -113,16 +116,10 @@ def _steered(
     )
 
 
-def _ranked(row: dict[str, Any] | None, place: str) -> Ranked | None:
-    if row is None or row["value"] is None:
+def _ranked(row: dict[str, Any], column: str, nulls: pd.DataFrame) -> Ranked | None:
+    found = row.get(column)
+    if found is None or found["value"] is None:
         return None
-    require(row, ["random_feature", "random_direction"], place)
-    features, directions = row["random_feature"], row["random_direction"]
-    return Ranked(
-        value=float(row["value"]),
-        random_feature=null_of("random features of equal firing and edit size", features),
-        random_direction=null_of("random directions of equal norm", directions),
-        p=features["p"],
-        n=features["n"],
-        competitor=number_of(row.get("difference_of_means")),
-    )
+    value = float(found["value"])
+    controls = null_of_draws(CONTROL_WORDS, value, nulls, row["feature"], CONTROL, column)
+    return Ranked(value, controls, number_of(found.get("difference_of_means")))

@@ -1,24 +1,28 @@
 """Turning the features of chosen programs up and down."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy.stats import binom, binomtest
 
 from cellprism.enrich.programs import ProgramFeature, program_features
 from cellprism.errors import ConfigError, ModelError
-from cellprism.report.verdict import judge, not_significant
+from cellprism.report.claims import judgement
 from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
-from cellprism.studies.programs.tables import Programs, lists_of, read_genes
+from cellprism.steering.settings import CONTROL
+from cellprism.studies.programs.tables import Programs, lists_of, read_genes, signed_term
+from cellprism.studies.steer.beside import beside
 from cellprism.studies.steer.settings import SteerSettings
-from cellprism.studies.steer.tables import JUDGED, PROGRAMS, Experiment, Steering
+from cellprism.studies.steer.tables import JUDGED, PROGRAMS, Experiment, Steering, null_of_draws
 from cellprism.studies.workbench import Workbench
 
 NO_FEATURE = "no feature found"
-BY_CHANCE = 0.025  # of random features that lie above the central 95 % of random features
+BY_CHANCE = 0.025  # of control features that lie above the others by the two-sided test at .05
 
 
 def work(bench: Workbench, settings: SteerSettings) -> Steering:
@@ -39,12 +43,9 @@ def work(bench: Workbench, settings: SteerSettings) -> Steering:
         else:
             chosen[int(found.feature)] = found
     others = {f: _others(bench, p, lists) for f, p in chosen.items()}
-    result = _sweep(bench, settings, programs, {f: lists[str(f)] for f in chosen}, others)
-    rows = [
-        {**row, "program": chosen[row["feature"]].term, "asked_for": chosen[row["feature"]].program,
-         "padj": chosen[row["feature"]].padj, "why": chosen[row["feature"]].why}
-        for row in result.summary
-    ]  # fmt: skip
+    terms = {f: found.term or "" for f, found in chosen.items()}
+    result = _sweep(bench, settings, programs, {f: lists[str(f)] for f in chosen}, others, terms, by_program=True)
+    rows = [_named(programs, row, chosen[row["feature"]]) for row in result.summary]
     return Steering([_experiment(bench, settings, PROGRAMS, result, rows + missing)])
 
 
@@ -62,9 +63,11 @@ def steer_feature(bench: Workbench, settings: SteerSettings, feature: int) -> Ex
     if str(feature) not in lists:
         known = f"features run from 0 to {len(programs.features) - 1}"
         raise ConfigError(f"feature {feature} does not exist or never fires in these cells; {known}")
-    result = _sweep(bench, settings, programs, {feature: lists[str(feature)]}, {})
-    label = programs.features.set_index("feature").loc[feature, "best_term"]
-    program = label or f"feature {feature} (no program)"
+    term = str(programs.features.set_index("feature").loc[feature, "best_term"])
+    result = _sweep(
+        bench, settings, programs, {feature: lists[str(feature)]}, {}, {feature: term}, by_program=False
+    )  # fmt: skip
+    program = _signed(programs.features, feature, term) if term else f"feature {feature} (no program)"
     rows = [{**row, "program": program} for row in result.summary]
     return _experiment(bench, settings, f"feature-{feature}", result, rows)
 
@@ -78,27 +81,38 @@ def cannot_steer(bench: Workbench) -> str:
     return lacks_genes(bench.model)
 
 
-def together(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """How many of the judged features move their genes beyond 95 % of random features, beside how many random features
-    would; None where none was judged. Intervals hold 95 %: Wilson's of the share, and of a binomial count, widened to
-    its own mean where there are few."""
-    judged = [row["response"] for row in rows if row["status"] == JUDGED and row["response"]["value"] is not None]
+def together(rows: list[dict[str, Any]], nulls: pd.DataFrame) -> dict[str, Any] | None:
+    """How many of the judged features move their genes beyond control features, beside how many control features would;
+    None where none was judged. Intervals hold 95 %: Wilson's of the share, and of a binomial count, widened to its own
+    mean where there are few."""
+    judged = [row for row in rows if row["status"] == JUDGED and row["response"]["value"] is not None]
     if not judged:
         return None
-    n, beat = len(judged), sum(_beats_random(response) for response in judged)
+    n, beat = len(judged), sum(_beats_controls(row, nulls) for row in judged)
     interval = binomtest(beat, n).proportion_ci(method="wilson")
     low, high = binom.interval(0.95, n, BY_CHANCE)
     return {
-        "features": n, "beat_random": beat, "share": beat / n, "interval": [float(interval.low), float(interval.high)],
-        "null": BY_CHANCE, "null_interval": [min(float(low) / n, BY_CHANCE), max(float(high) / n, BY_CHANCE)],
+        "features": n, "beat_controls": beat, "share": beat / n,
+        "interval": [float(interval.low), float(interval.high)], "null": BY_CHANCE,
+        "null_interval": [min(float(low) / n, BY_CHANCE), max(float(high) / n, BY_CHANCE)],
     }  # fmt: skip
 
 
-def _beats_random(response: dict[str, Any]) -> bool:
-    null = response["random_feature"]
-    interval = None if null["low"] is None else (null["low"], null["high"])
-    above = judge(response["value"], None, interval).verdict == "above chance"
-    return above and not not_significant(response["value"], interval, null["p"], null["n"])
+def _beats_controls(row: dict[str, Any], nulls: pd.DataFrame) -> bool:
+    value = row["response"]["value"]
+    null = null_of_draws("", value, nulls, row["feature"], CONTROL, "response")
+    return judgement(value, None, null).verdict == "above chance" and not row["no_effect"]
+
+
+def _named(programs: Programs, row: dict[str, Any], found: ProgramFeature) -> dict[str, Any]:
+    """A feature's entry with the program that it was found for."""
+    said = {"program": _signed(programs.features, row["feature"], found.term or ""), "asked_for": found.program}
+    return {**row, **said, "padj": found.padj, "why": found.why}
+
+
+def _signed(features: pd.DataFrame, feature: int, term: str) -> str:
+    """A program's name for a feature, which says where its genes are low."""
+    return signed_term(term, str(features.set_index("feature").loc[feature, "sign"]))
 
 
 def _experiment(
@@ -107,7 +121,7 @@ def _experiment(
     summary = {
         "n_cells": min(settings.cells, bench.cells.n_obs), "read": result.read, "passes": result.passes,
         "features": rows,
-        "together": together(rows) if name == PROGRAMS else None,
+        "together": together(rows, result.nulls) if name == PROGRAMS else None,
     }  # fmt: skip
     return Experiment(name, summary, result.effects, result.doses, result.nulls, result.terms)
 
@@ -118,7 +132,7 @@ def _collection(bench: Workbench) -> Any:
 
 def _sweep(
     bench: Workbench, settings: SteerSettings, programs: Programs, own: dict[int, tuple[str, ...]],
-    held_out: dict[int, tuple[str, ...]],
+    held_out: dict[int, tuple[str, ...]], terms: dict[int, str], by_program: bool,
 ) -> DoseResult:  # fmt: skip
     cells = bench.some_cells(settings.cells)
     with bench.bar("turning features up and down", None):
@@ -126,7 +140,8 @@ def _sweep(
             bench.model, bench.sae, cells, bench.config.layer, own,
             held_out={f: genes for f, genes in held_out.items() if genes},
             groups={f: group for f in own if (group := _group(programs, f, cells)) is not None},
-            collection=_collection(bench), settings=settings.doses, seed=bench.config.seed,
+            beside=partial(beside, bench, programs, terms, by_program),
+            collection=_collection(bench), settings=settings.doses,
         )  # fmt: skip
 
 
