@@ -40,7 +40,7 @@ def empty(tmp_path):
 
 
 def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
-    what, features, steering, contrast, tally = sentences(page)
+    what, features, steering, contrast, tally, errors = sentences(page)
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "59\u00a0% of its features" in features
@@ -52,6 +52,8 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     assert "(55\u00a0% with shuffled labels: above chance)" in contrast
     assert "CD8A closes 4.0\u00a0% of its gap (random edits −4.0\u00a0% to 6.0\u00a0%)" in contrast
     assert tally.startswith(f"Of {len(page.claims)} claims")
+    assert "would be called above or below chance all the same. Of the " in errors
+    assert "Benjamini-Yekutieli" in errors
 
 
 def test_the_summary_of_a_run_without_steps_claims_nothing(empty):
