@@ -40,7 +40,7 @@ def empty(tmp_path):
 
 
 def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
-    what, features, steering, contrast, tally = sentences(page)
+    what, features, steering, contrast, tally, errors = sentences(page)
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "59\u00a0% of its features" in features
@@ -52,6 +52,8 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     assert "(30\u00a0% with recipes of equal norm, fitted on permuted labels: above chance)" in contrast
     assert "CD8A closes 4.0\u00a0% of its gap (permuted labels −4.0\u00a0% to 6.0\u00a0%)" in contrast
     assert tally.startswith(f"Of {len(page.claims)} claims")
+    assert "would be called above or below chance all the same. Of the " in errors
+    assert "Benjamini-Yekutieli" in errors
 
 
 def test_the_summary_of_a_run_without_steps_claims_nothing(empty):
@@ -129,7 +131,8 @@ def test_a_key_number_stands_beside_its_hardest_control(page):
 
     rivals = [c for c in claims if c.id.startswith("annotated-against-")]
     assert [c.id for c in rivals if "long lists match more easily" in c.why] == ["annotated-against-neurons"]
-    rivals = [c for c in rivals if c.id not in ("annotated-against-neurons", "annotated-against-coexpression")]
+    barred = [f"annotated-against-{name}" for name in ("neurons", "coexpression", "untrained")]
+    rivals = [c for c in rivals if c.id not in barred]
     hardest = max(rivals, key=lambda c: c.null.value)
     assert (rate(claims).claim, rate(claims).verdict) == (hardest.id, hardest.verdict)
     assert page.sections["features"].keys[0].claim == hardest.id

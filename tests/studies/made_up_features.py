@@ -20,7 +20,7 @@ from cellprism.studies.fit.tables import (
 )  # fmt: skip
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
 from cellprism.studies.programs.tables import Programs, TypeControl, TypeExcess
-from cellprism.studies.programs.work import compared, hardest_control, list_table, type_specificity
+from cellprism.studies.programs.work import compared, list_table, type_specificity
 
 N_CELLS, N_GENES, N_FEATURES, LAYER = 331, 211, 127, 1
 TYPES = ["CD4 T", "CD14 monocyte", "B", "CD8 T", "NK", "Dendritic", "Megakaryocyte"]
@@ -158,6 +158,6 @@ def rates() -> dict[str, Any]:
     named[2] |= {"excess": 0.18, "excess_interval": [0.13, 0.23], "p_value": 0.0198}
     named[9] |= {"excess": 0.22, "excess_interval": [0.17, 0.27], "p_value": 0.0198}
     return {
-        "rows": compared(named), "hardest_control": hardest_control(compared(named)), "family": "all-terms",
+        "rows": compared(named), "family": "all-terms",
         "alpha": 0.05, "collection": "blood", "n_terms": 73, "background_size": N_GENES,
     }  # fmt: skip

@@ -19,7 +19,8 @@ def test_no_claim_stands_without_control_or_reason(page):
 
 def test_every_verdict_follows_from_the_numbers_beside_it(page):
     for claim in page.claims.values():
-        if "neurons" not in claim.id and claim.id != "annotated-against-coexpression":  # unfair controls: see below
+        barred = ("neurons", "annotated-against-untrained")  # unfair controls and one seed: see below
+        if not any(b in claim.id for b in barred) and claim.id != "annotated-against-coexpression":
             said = judgement(claim.value, claim.interval, claim.null, matters=claim.test.matters)
             assert claim.verdict == said.verdict, claim.id
 
@@ -41,6 +42,7 @@ def test_verdicts_of_the_made_up_run(page):
         "sae-loss-recovered": "above chance",
         "annotated-against-uniform": "above chance",
         "annotated-against-popularity": "above chance",
+        "annotated-against-untrained": "cannot be told here",  # one seed
         "annotated-against-coexpression": "cannot be told here",  # lists by another rule
         "annotated-against-coexpression-20": "above chance",
         "annotated-against-neurons": "cannot be told here",

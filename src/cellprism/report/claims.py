@@ -103,6 +103,8 @@ class Claim:
     """The reason and the power, when it cannot be told."""
     source: Source | None
     """None only when nothing was measured."""
+    q: float | None = None
+    """Its p-value corrected for all claims of its page that have one, see ``multiple``; None where it has none."""
 
     def __post_init__(self):
         problems = [*_problems_of_words(self), *_problems_of_numbers(self)]

@@ -1,4 +1,4 @@
-"""The top of the page: what was looked at, large numbers with their hardest control, a tally of verdicts."""
+"""The top of the page: what was looked at, large numbers with their hardest control, a tally of verdicts and errors."""
 
 import math
 from collections import Counter
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cellprism.report.claims import Claim, judgement
 from cellprism.report.context import Context
+from cellprism.report.multiple import sentences
 from cellprism.report.section import KeyNumber, Section
 from cellprism.report.verdict import VERDICTS
 
@@ -39,7 +40,8 @@ def _control(claim: Claim) -> float:
 
 def summary_sentences(context: Context, sections: Sequence[Section], claims: Sequence[Claim]) -> list[str]:
     """What this run found, in plain sentences; parts that were not run are left out."""
-    return [s for s in (_what(context), *(section.summary for section in sections), _tally(claims)) if s]
+    parts = [_what(context), *(section.summary for section in sections), _tally(claims), " ".join(sentences(claims))]
+    return [s for s in parts if s]
 
 
 def _what(context: Context) -> str:

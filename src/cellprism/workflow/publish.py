@@ -6,6 +6,7 @@ from typing import Any
 from cellprism.errors import DamagedError
 from cellprism.report.claims import Claim, write_claims
 from cellprism.report.context import Context, read_context
+from cellprism.report.multiple import corrected
 from cellprism.report.open_questions import open_claims
 from cellprism.report.page import render_page
 from cellprism.report.section import Section
@@ -52,7 +53,8 @@ def gathered(run: Run, context: Context) -> tuple[list[Claim], list[Section]]:
     said = {name: studies()[name].claimed(value, context) for name, value in found.items() if value is not None}
     sections = [study.drawn(found[name], said.get(name, []), context) for name, study in studies().items()]
     unanswered = [question for name, study in studies().items() if name not in said for question in study.open]
-    return [*(c for claims in said.values() for c in claims), *open_claims(unanswered, context)], sections
+    claims = [*(c for some in said.values() for c in some), *open_claims(unanswered, context)]
+    return corrected(claims), sections
 
 
 def _found(study: Study, run: Run) -> Any:

@@ -42,7 +42,7 @@ def test_the_heat_map_shows_one_feature_for_each_program(page):
     [
         (0.43, 0.3, "not clearly more than the 41\u00a0% of popularity-matched lists (E1)"),
         (0.15, 0.02, "fewer than the 41\u00a0% of popularity-matched lists (E1)"),
-        (0.9, 0.02, "more than any control with lists as long"),
+        (0.9, 0.02, "not clearly more than the 30\u00a0% of untrained SAE (E4)"),
     ],
 )
 def test_the_title_of_the_rates_follows_the_claims(run_folder, rate, p, ending):
@@ -60,7 +60,7 @@ def test_controls_with_lists_of_another_length_are_told_apart(page, programs):
     assert drawn["SAE features, lists of fixed length"] == 2
     assert drawn["controls"] == 4
     assert drawn["controls with other lists"] == 3
-    bare = {**programs.rates, "rows": programs.rates["rows"][:1], "hardest_control": None}
+    bare = {**programs.rates, "rows": programs.rates["rows"][:1]}
     assert rate_title(bare, {}).endswith("(no control was measured)")
 
 
@@ -73,6 +73,16 @@ def test_the_excess_stands_beside_the_rates(page):
 def test_lists_of_another_length_allow_no_verdict(page):
     claim = page.claims["annotated-against-neurons"]
     assert claim.why == "lists of 21 and of 189 genes on average: long lists match more easily"
+
+
+def test_one_seed_allows_no_verdict_against_another_network(page):
+    claim = page.claims["annotated-against-untrained"]
+    assert (claim.verdict, claim.why[:9]) == ("cannot be told here", "one seed:")
+
+
+def test_beyond_every_judged_control_the_title_says_so(programs):
+    names = [row["name"] for row in programs.rates["rows"]]
+    assert rate_title(programs.rates, dict.fromkeys(names, "above chance")).endswith("with lists as long")
 
 
 def test_lists_made_by_another_rule_allow_no_verdict_and_those_by_the_same_do(page):

@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart
 from cellprism.studies.programs.tables import lists_of
-from cellprism.studies.programs.work import compared, feature_table, hardest_control, type_specificity
+from cellprism.studies.programs.work import compared, feature_table, full_lists, type_specificity
 
 
 def counted(activation, labels, permutations=99, seed=0):
@@ -90,10 +90,8 @@ def test_own_lists_stand_beside_modules_only_where_both_are_made_over_cells():
     assert found["coexpression"]
 
 
-def test_the_hardest_control_is_one_of_those_that_are_fair():
-    assert hardest_control(compared(ROWS)) == "untrained"
-    assert hardest_control(compared(ROWS[:2])) == "popularity"
-    assert hardest_control(compared([ROWS[0], ROWS[2]])) is None
+def test_lists_of_a_fixed_length_have_all_their_genes():
+    assert full_lists({"3": ("A", "B"), "5": ("A",), "7": ()}, 2) == {"3": ("A", "B")}
 
 
 @pytest.fixture

@@ -12,6 +12,10 @@ from cellprism.studies.programs.tables import EXCESS, RATES, SPECIFICITY, Progra
 DIRECTIONS = {"tokens": "vectors of the inner state as directions", "components": "principal components, both signs"}
 NumberedRow = tuple[int, dict[str, Any]]
 SECTION = "Features and programs"
+ONE_SEED = (
+    "one seed: an autoencoder was trained once and one was not trained, and between seeds such rates differ by more "
+    "than these intervals, which are of lists; seeds are the unit, at least 5 of each"
+)
 CONTROLS = {
     "uniform": ("annotated-against-uniform", "random lists of the same sizes"),
     "popularity": ("annotated-against-popularity", "lists drawn by how popular genes are in programs"),
@@ -150,8 +154,13 @@ def _rate(
             SHARE_MATTERS,
         ),
         source=Source(f"programs/{RATES}", f"rows.{number}.rate"),
-        barred="" if row["comparable"] == null["comparable"] else unlike,
+        barred=unlike if row["comparable"] != null["comparable"] else ONE_SEED if _is_network(null) else "",
     )
+
+
+def _is_network(row: dict[str, Any]) -> bool:
+    """Whether a row is that of another network, whose draw of directions counts like a training's."""
+    return row["name"].startswith("untrained")
 
 
 def _pair(interval: list[float] | None) -> tuple[float, float] | None:

@@ -87,7 +87,7 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
 
 
 def rate_title(rates: dict[str, Any], verdicts: Mapping[str, str]) -> str:
-    """The finding: which fair control comes closest to the features' rate, or passes it.
+    """The finding: which fair control, of those that features do not exceed, has the highest rate.
 
     ``verdicts`` are those of the claims, by the name of the control.
     """
@@ -95,12 +95,13 @@ def rate_title(rates: dict[str, Any], verdicts: Mapping[str, str]) -> str:
     if "features" not in rows:
         return "How often lists of genes match a known program"
     start = f"{percent(rows['features']['rate'])} of features match a known program"
-    fair = [verdicts[name] for name, row in rows.items() if _kind(row) == "control" and name in verdicts]
-    if not fair or rates["hardest_control"] is None:
+    fair = [row for name, row in rows.items() if _kind(row) == "control" and name in verdicts]
+    if not fair:
         return f"{start} (no control was measured)"
-    if set(fair) == {"above chance"}:
+    rivals = [row for row in fair if verdicts[row["name"]] != "above chance"]
+    if not rivals:
         return f"{start}, more than any control with lists as long"
-    best = rows[rates["hardest_control"]]
+    best = max(rivals, key=lambda row: row["rate"])
     words = "fewer than" if verdicts.get(best["name"]) == "below chance" else "not clearly more than"
     return f"{start}, {words} the {percent(best['rate'])} of {label_of(best)}"
 

@@ -36,7 +36,7 @@ FEATURE_COLUMNS = [
 RATE_FIELDS = [
     "name", "rate", "interval", "replicates", "n_lists", "mean_set_size", "distinct_terms", "against", "comparable",
 ]  # fmt: skip
-OTHER_RATES = ["rows", "family", "alpha", "collection", "n_terms", "background_size", "hardest_control"]
+OTHER_RATES = ["rows", "family", "alpha", "collection", "n_terms", "background_size"]
 
 
 @dataclass(frozen=True)

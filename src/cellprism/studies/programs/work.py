@@ -6,6 +6,7 @@
   feature fires, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
   and the model's neurons get lists by the same rule from their own tables.
+- Lists of a fixed length are exactly as long: a feature or control with fewer genes takes no part there.
 - The rule decides the rate more than what made the features: co-expression modules, which are lists by correlation over
   cells, stand beside features whose lists are made by that rule too.
 """
@@ -84,7 +85,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     return Programs(
         features, list_table(lists), table, nulls.summary, types, specificity, excess,
         rates={
-            "rows": rows, "hardest_control": hardest_control(rows), "family": settings.family,
+            "rows": rows, "family": settings.family,
             "alpha": settings.alpha, "collection": collection.name, "n_terms": counted["terms_tested"],
             "background_size": len(background), "gene_filter": settings.gene_filter,
             "outside_background": {k: counted[k] for k in ("list_genes_outside", "term_genes_outside")},
@@ -106,12 +107,6 @@ def compared(rows: list[dict[str, Any]], by_cell: bool = False) -> list[dict[str
         alike = by_cell or row["name"] != "coexpression"
         found.append({**row, "against": ours["name"], "comparable": alike and _as_long(row, ours)})
     return found
-
-
-def hardest_control(rows: list[dict[str, Any]]) -> str | None:
-    """The control with the highest rate among those that are fairly compared with the features' own lists."""
-    fair = [row for row in rows if row["against"] == "features" != row["name"] and row["comparable"]]
-    return max(fair, key=lambda row: row["rate"])["name"] if fair else None
 
 
 def _rule(row: dict[str, Any]) -> str:
@@ -174,8 +169,10 @@ def _of_size(
 ) -> list[dict[str, Any]]:
     """Features and controls with lists of one length, by the genes at which they are strong."""
     rule = BY_TOKEN.format(size)
-    lists = {name: firing_lists(F, background, size) for name, F in tables.items()}
-    return [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items()]
+    lists = {name: full_lists(firing_lists(F, background, size), size) for name, F in tables.items()}
+    if not lists["features"]:
+        return []
+    return [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items() if some]
 
 
 def _by_correlation(
@@ -188,18 +185,22 @@ def _by_correlation(
     """Autoencoders and co-expression modules with as many lists of one length, all by correlation over cells."""
     rule, cells = BY_CELL.format(size), bench.cells
     lists = {
-        name: {n: genes for n, genes in correlated_lists(one.cells, cells, background, size).items() if genes}
-        for name, one in found.items()
+        name: full_lists(correlated_lists(one.cells, cells, background, size), size) for name, one in found.items()
     }
-    rows = [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items() if some]
     if not lists["features"]:
         return []
+    rows = [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items() if some]
     modules = null_rates(
         lists["features"], bench.collection(settings.collection), background, cells, nulls=("coexpression",),
         replicates=settings.replicates, seed=bench.config.seed, family=settings.family, alpha=settings.alpha,
         min_term_size=settings.min_term_size,
     )  # fmt: skip
     return [*rows, *_null_rows(modules, f", {rule}")]
+
+
+def full_lists(lists: Lists, size: int) -> Lists:
+    """Those that have all the genes asked for: shorter ones match less easily, and controls may have more of them."""
+    return {name: genes for name, genes in lists.items() if len(genes) == size}
 
 
 def _null_rows(nulls: NullRates, rule: str = "") -> list[dict[str, Any]]:
