@@ -2,16 +2,16 @@
 
     PYTHONPATH=tests python dev/planted_objectives.py
 
-Cells of the tests' planted model, in which two of 29 features were turned; noise is the standard deviation of the log of
-each value. Mean over seeds of the error of the recipe (root mean square over all features), the variance that the
+Cells of the tests' planted model, in which two of 29 features were turned; noise is the standard deviation of the log
+of each value. Mean over seeds of the error of the recipe (root mean square over all features), the variance that the
 steered test cells keep, and the share of them that end nearer to the target than to their own.
 """
 
 import numpy as np
+from steering.planted import PlantedModel, planted_cells, planted_sae
 
 from cellprism.steering.contrast.contrast import contrast
 from cellprism.steering.settings import OBJECTIVES, ContrastSettings
-from steering.planted import PlantedModel, planted_cells, planted_sae
 
 RECIPE = {3: 2.5, 11: 0.2}
 SETTINGS = ContrastSettings(iterations=6, null_replicates=0, random_edits=0, resamples=2, n_genes=4)
