@@ -1,0 +1,68 @@
+"""How often a verdict is wrong where chance alone is at work, and how often it finds what was planted.
+
+    python benchmarks/bench_calibration.py --quick           at most 40 replicates a row
+    python benchmarks/bench_calibration.py                   1,000 replicates a row, 200 of slow ones; half an hour
+
+Each world of ``calibration`` plants data in which the null hypothesis of some claims holds, and the functions of the
+studies judge them. The share called above, and below, is tested against the nominal one by an exact binomial test, with
+Holm's correction over the table; then the share called above at three planted sizes. Rows go to
+benchmarks/results/calibration.json as they are done, and those that are there with the same settings are not run
+again. Another row joins by one more ``World`` in a list of ``worlds``.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench_truth import machine, plain
+from calibration import contrast, fit, programs, steer
+from calibration.table import corrected, rows_of, shown
+from calibration.world import World, run
+from rich.progress import Progress
+
+RESULT = Path(__file__).parent / "results" / "calibration.json"
+QUICK, ALL = 40, 10**9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help=f"at most {QUICK} replicates")
+    parser.add_argument("--most", type=int, help="at most so many replicates")
+    parser.add_argument("--only", nargs="*", help="names of worlds")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    chosen = [world for world in worlds() if not asked.only or world.name in asked.only]
+    rows = calibrate(chosen, asked.most or (QUICK if asked.quick else ALL), asked.out)
+    print(f"{shown(rows)}\n{asked.out}")
+
+
+def worlds() -> list[World]:
+    """Cheap ones first."""
+    return [*programs.WORLDS, *fit.WORLDS, *steer.WORLDS, *contrast.WORLDS]
+
+
+def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:
+    """Run the worlds that are not in the file yet; all rows of the file, tested together."""
+    rows = json.loads(out.read_text())["rows"] if out.exists() else []
+    done = {(row["world"], row["settings"]) for row in rows}
+    left = [world for world in chosen if (world.name, world.settings(most)) not in done]
+    total = sum(n for world in left for _, n in world.counts(most))
+    with Progress() as progress:
+        bar = progress.add_task("replicates", total=total)
+        for world in left:
+            progress.update(bar, description=world.name)
+            began = time.perf_counter()
+            found = run(world, most, lambda: progress.advance(bar))
+            new = rows_of(world, found, world.settings(most))
+            seconds = (time.perf_counter() - began) / sum(n for _, n in world.counts(most))
+            stamp = {"seconds_a_replicate": seconds, "date": time.strftime("%Y-%m-%d"), **machine()}
+            rows = [row for row in rows if row["world"] != world.name] + [{**row, **stamp} for row in new]
+            out.write_text(json.dumps(plain({"rows": corrected(rows)}), indent=1, allow_nan=False) + "\n")
+    return corrected(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The claim that a feature moves its genes more than control features move theirs."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from anndata import AnnData
+from torch.nn.functional import normalize
+
+from calibration.world import UNTOLD, World
+from cellprism.enrich.over_representation import over_representation
+from cellprism.enrich.programs import best_features
+from cellprism.features.collect import feature_statistics
+from cellprism.features.dictionaries import TokenSample, control_dictionary
+from cellprism.report.claims import judgement
+from cellprism.report.verdict import EFFECT_MATTERS
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.simulate.linear_model import LAYER, LEVEL, LinearCell, as_counts, linear_sae
+from cellprism.steering.dose import dose_sweep
+from cellprism.steering.dose_nulls import Beside
+from cellprism.steering.settings import CONTROL, DoseSettings
+from cellprism.studies.programs.work import firing_lists
+from cellprism.studies.steer.beside import Described, controls_of
+from cellprism.studies.steer.tables import JUDGED, null_of_draws
+
+GENES, PROGRAMS, SIZE, FEATURES, CELLS, DICTIONARIES, ALPHA = 91, 13, 5, 41, 151, 6, 0.05
+NAMES = [f"G{i}" for i in range(GENES)]
+COLLECTION = {f"program {p}": NAMES[p * SIZE : (p + 1) * SIZE] for p in range(PROGRAMS)}
+SETTINGS = DoseSettings(strengths=(-3.0, 5.0), matched_genes=3, batch_size=CELLS)
+MODEL = LinearCell(GENES, GENES + 6)
+
+
+def steer(seed: int, size: float) -> dict[str, str]:
+    """The effect of the best feature of a program beside those of the best features of other programs in random
+    dictionaries."""
+    rng = np.random.default_rng([seed, 6])
+    programs = np.zeros((PROGRAMS, GENES))
+    for p in range(PROGRAMS):
+        programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
+    activity = rng.gamma(2, 1, (CELLS, PROGRAMS)) * (rng.random((CELLS, PROGRAMS)) < 0.3)
+    adata = AnnData(as_counts(LEVEL + activity @ programs + 0.3 * rng.standard_normal((CELLS, GENES))))
+    adata.var_names, adata.obs_names = NAMES, [f"cell{i}" for i in range(CELLS)]
+    (batch,) = MODEL.batches(adata, CELLS)
+    sample = TokenSample(MODEL.residual(batch, LAYER)[:, 0], torch.full((CELLS,), -1), batch.cell)
+    planted = linear_sae(MODEL, programs)
+    wide = torch.zeros(FEATURES, MODEL.d_model)  # what controls are as wide and as sparse as
+    shape = SparseAutoencoder(wide.T, torch.zeros(FEATURES), wide, planted.b_dec, k=4)
+    drawn = [control_dictionary("covariance", sample, shape, 1000 * seed + i) for i in range(DICTIONARIES + 1)]
+    rows = drawn[0].W_dec.clone()
+    rows[:PROGRAMS] = normalize((1 - size) * rows[:PROGRAMS] + size * planted.W_dec, dim=1)
+    ours = replace(drawn[0], W_enc=rows.T.contiguous(), W_dec=rows)
+    return {"genes": _verdict(adata, ours, drawn[1:], rng)}
+
+
+def _verdict(adata: AnnData, ours: SparseAutoencoder, others: list, rng: np.random.Generator) -> str:
+    own, there = _described(adata, ours), [_described(adata, other) for other in others]
+    best = best_features(own.table, COLLECTION, own.genes, ALPHA)
+    if not best:
+        return UNTOLD
+    term = rng.choice(sorted(best))
+    feature = int(best[term])
+
+    def beside(features) -> Beside:
+        controls = controls_of(there, COLLECTION, set(NAMES), ALPHA, True, term)
+        return Beside(others, dict.fromkeys(features, controls))
+
+    found = dose_sweep(
+        MODEL, ours, adata, LAYER, {feature: own.lists[str(feature)]}, beside=beside, settings=SETTINGS
+    )  # fmt: skip
+    row = found.summary[0]
+    if row["status"] != JUDGED or row["no_effect"]:
+        return UNTOLD
+    value = row["response"]["value"]
+    null = null_of_draws("", value, found.nulls, feature, CONTROL, "response")
+    return judgement(value, None, null, "+.2g", EFFECT_MATTERS).verdict
+
+
+def _described(adata: AnnData, dictionary: SparseAutoencoder) -> Described:
+    genes = feature_statistics(MODEL, dictionary, adata, LAYER).genes
+    lists = firing_lists(genes, tuple(NAMES))
+    return Described(lists, over_representation(lists, COLLECTION, NAMES), genes)
+
+
+WORLDS = [
+    World(
+        "random dictionary", {"genes": "steer: a feature's effect, against control features"},
+        "The steered feature is the best of its program in a dictionary that nobody trained; so are its controls in "
+        "other such dictionaries, for other programs drawn alike.",
+        steer, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 200, 60,
+    ),
+]  # fmt: skip
