@@ -47,6 +47,8 @@ def test_aido_follows_its_parameters():
         x = model.residuals(batch, [0, 2])
         out = model.resume(batch, 0, x[0])
         assert all_on_gpu(*x, out.expression, out.embedding, out.token)
+        some = model.resume_at(batch, 0, x[0], on_gpu([3], torch.long))
+        assert all_on_gpu(some.expression, some.embedding, some.token)
         assert all_on_gpu(model.mask(batch, batch.present).values)
         assert watched.copied == {"aido.model._embedded", "aido.model.resume"}
 
@@ -113,7 +115,7 @@ def test_in_bfloat16_the_sums_of_softmax_do_not_stop_at_256():
         part.weight.zero_()
         part.bias.zero_()
     y = torch.randn(1, 701, 14, generator=torch.Generator().manual_seed(0)) + 2
-    exact = block.attended(y)
+    exact = block.attended(y, y)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        near = block.attended(y).float()
+        near = block.attended(y, y).float()
     assert float((near - exact).abs().max() / exact.abs().max()) < 0.02

@@ -106,6 +106,7 @@ def test_norms_of_a_recipe_are_frobenius_norms_at_present_tokens(cache):
 def test_draws_judge_by_the_two_sided_p_of_a_permutation_test():
     drawn = np.array([1.0, 2.0, 3.0, np.nan, 4.0])
     found = drawn_summary(3.5, drawn)
-    assert (found["n"], found["mean"], found["p"]) == (4, 2.5, pytest.approx(4 / 5))
-    assert drawn_summary(-3.5, drawn)["p"] == pytest.approx(2 / 5)
+    assert (found["n"], found["mean"], found["p"]) == (5, 2.5, pytest.approx(1))
+    assert drawn_summary(-3.5, drawn)["p"] == pytest.approx(4 / 6), "the draw without a value is as extreme as ours"
+    assert drawn_summary(-3.5, drawn[:3])["p"] == pytest.approx(2 / 4)
     assert drawn_summary(np.nan, drawn)["p"] is None

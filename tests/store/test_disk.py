@@ -36,6 +36,9 @@ def said_by(*command: str | Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+WAYS = ["text", *(pytest.param(way, marks=pytest.mark.slow) for way in ("h5ad", "table", "sae"))]
+
+
 @pytest.fixture
 def disk(tmp_path) -> Path:
     folder = tmp_path / "disk"
@@ -49,7 +52,7 @@ def disk(tmp_path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("way", ["h5ad", "table", "text", "sae"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -81,7 +84,7 @@ def test_train_on_a_disk_that_is_full_or_read_only_is_one_message(disk, options,
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("way", ["h5ad", "table", "text", "sae"])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_file_that_may_not_grow_is_one_message_and_nothing_is_left(tmp_path, way):
     (said,) = said_by(sys.executable, "-c", LIMITED, way, tmp_path)
     assert "(File too large): raise the limit on the size of files (ulimit -f)" in said

@@ -191,7 +191,9 @@ def test_settings_that_no_run_writes_are_refused_by_every_verb_that_reads_them(c
         assert "run.toml" in assert_refused(verb, copy, canary, toml, capsys)
 
 
-@pytest.mark.parametrize("verb", ["do fit", "contrast", "report", "run"])
+@pytest.mark.parametrize(
+    "verb", ["do fit", "report", *(pytest.param(v, marks=pytest.mark.slow) for v in ("contrast", "run"))]
+)
 def test_other_names_of_the_same_files_elsewhere_keep_their_content(verb, copy, tmp_path, toml, monkeypatch):
     """Every file of the run is a hard link to one outside; what is done anew must not write through it."""
     outside = tmp_path / "outside"

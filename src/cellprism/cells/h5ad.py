@@ -198,8 +198,9 @@ def _choices(file: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     choices = {}
     if "X" in file and file["X"].attrs.get("encoding-type") != "null":
         choices["X"] = (file["X"], file["var"])
-    if "raw" in file and {"X", "var"} <= file["raw"].keys():
-        choices["raw"] = (file["raw"]["X"], file["raw"]["var"])
+    raw = file.get("raw")
+    if isinstance(raw, Mapping) and {"X", "var"} <= raw.keys():  # newer files without raw hold an empty one
+        choices["raw"] = (raw["X"], raw["var"])
     return choices | {LAYER + name: (layer, file["var"]) for name, layer in file.get("layers", {}).items()}
 
 

@@ -81,7 +81,8 @@ def read_cells(
 
     Args:
         source: an .h5ad file, a 10x .h5 file, a 10x matrix folder, the name of a data set
-            (``bundled:pbmc68k``, ``pbmc3k``), or an AnnData, which is left as it is.
+            (``bundled:pbmc68k``, ``pbmc3k``, ``planted:small`` for cells with known answers), or an AnnData, which is
+            left as it is.
         model: the model that will read the cells; its ``gene_table`` is used. One that reads an embedding gets it,
             and may come without a gene table: then all genes are kept.
         genes: a gene table instead of a model's. With neither, all genes are kept under their own names.

@@ -11,6 +11,7 @@ from anndata._io.specs.registry import IORegistryError  # what a newer kind of f
 
 from cellprism.cells.datasets import DATASETS, DataSet, dataset_file
 from cellprism.cells.h5ad import from_anndata, read_h5ad_file
+from cellprism.cells.made import is_made, made_cells
 from cellprism.cells.modalities import only_genes
 from cellprism.cells.names import plain_names
 from cellprism.cells.raw import RawCells, near
@@ -43,7 +44,8 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     """Read cells as they stand, wherever they are; antibodies, guides and peaks are left out.
 
     Args:
-        source: a path, the name of a data set (``cellprism data list``), or an AnnData.
+        source: a path, the name of a data set (``cellprism data list``), a name of cells that are made
+            (``planted:small``), or an AnnData.
         counts: which matrix of an AnnData: ``"X"`` (the default), ``"layers/NAME"`` or ``"raw"``.
         embedding: an embedding of an AnnData that is wanted as well: its name in ``obsm``.
 
@@ -54,6 +56,8 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     if isinstance(source, AnnData):
         return plain_names(only_genes(from_anndata(source, IN_MEMORY, counts, embedding)))
     name = str(source)
+    if is_made(name):
+        return replace(only_genes(from_anndata(made_cells(name), name, counts, embedding)), source=name)
     path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
     _check_exists(path, name)
     if not path.is_dir():

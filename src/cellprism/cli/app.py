@@ -23,6 +23,7 @@ VERBS = {
     "contrast": "Find the feature strengths that move one cell type towards another.",
     "report": "Write a run's claims and its page.",
     "pretrain": "Train a small cell model on your own counts.",
+    "simulate": "Cells whose programs, types and regulation are known, with their answers.",
     "data": "Data sets: list, fetch, check.",
     "models": "Cell models: list, info, fetch, check.",
     "doctor": "Check this installation.",

@@ -133,14 +133,14 @@ def moved_along(
 def drawn_summary(observed: float, drawn: Float[np.ndarray, " draw"]) -> dict[str, float | int | None]:
     """Mean, 95 % range and two-sided permutation p of what chance gave, as plain JSON; nothing where there is no value.
 
-    Draws without a value are left out.
+    Draws without a value count as being as extreme as the observed one on either side.
     """
-    drawn = drawn[~np.isnan(drawn)]
-    if drawn.size == 0 or np.isnan(observed):
-        return {"mean": None, "low": None, "high": None, "p": None, "n": int(drawn.size)}
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    p = permutation_p(observed, drawn)
-    return {"mean": float(drawn.mean()), "low": float(low), "high": float(high), "p": p, "n": int(drawn.size)}
+    there, n = drawn[~np.isnan(drawn)], int(drawn.size)
+    if there.size == 0 or np.isnan(observed):
+        return {"mean": None, "low": None, "high": None, "p": None, "n": n}
+    low, high = np.quantile(there, [0.025, 0.975])
+    p = permutation_p(observed, np.where(np.isnan(drawn), observed, drawn))
+    return {"mean": float(there.mean()), "low": float(low), "high": float(high), "p": p, "n": n}
 
 
 def plain(value: float) -> float | None:

@@ -9,7 +9,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from cellprism import __version__
 from cellprism.cells.datasets import DATASETS, dataset_file
+from cellprism.cells.made import is_made
 from cellprism.cells.tenx import matrix_files
 from cellprism.errors import InputError
 from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
@@ -25,6 +27,8 @@ def cells_identity(name: str) -> object:
     """What decides the cells: the bytes of the file, or of the three files of a 10x folder."""
     if not name:
         return ""
+    if is_made(name):
+        return {"made": name, "by": __version__}
     try:
         path = dataset_file(DATASETS[name]) if name in DATASETS else Path(name).expanduser()
         if path.is_dir():
@@ -93,7 +97,7 @@ def moved_names(kind: Any, asked: dict[str, Any], move: Callable[[str], str]) ->
 
 def moved_name(kind: str, name: str, move: Callable[[str], str]) -> str:
     """A name of one kind of ``IDENTITIES`` with the path in it moved, if it is one."""
-    if not name or name in KNOWN[kind]:
+    if not name or name in KNOWN[kind] or (kind == "cells" and is_made(name)):
         return name
     family, path = model_path(name) if kind == "model" else ("", name)
     return f"{family}:{move(path)}" if family and path else move(path) if path else name

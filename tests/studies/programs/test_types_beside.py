@@ -37,6 +37,7 @@ def test_all_are_compared_on_the_same_cells(tokens, sae):
     assert found.rows[found.hardest].share_apart == max(row.share_apart for row in found.rows)
 
 
+@pytest.mark.slow
 def test_features_that_are_directions_of_the_same_kind_are_not_beyond_them(tokens, sae):
     """Autoencoders made of tokens themselves: p is no smaller than it should be."""
     low = 0

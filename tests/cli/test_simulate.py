@@ -1,0 +1,46 @@
+"""``cellprism simulate``: cells and answers in files that are read again as any others."""
+
+import anndata
+import pytest
+
+import cellprism as cp
+from cellprism.cli.app import call
+from cellprism.simulate.answers import answers_of
+
+
+def test_cells_and_programs_are_written_and_read_again(tmp_path, capsys):
+    assert call(["simulate", str(tmp_path / "world"), "--preset", "small", "--seed", "5", "--set", "cells=59"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "world.h5ad"), str(tmp_path / "world.gmt")]
+    answers = answers_of(anndata.read_h5ad(tmp_path / "world.h5ad"))
+    assert answers.seed == 5
+    sets = cp.read_gmt(tmp_path / "world.gmt").terms
+    assert list(sets) == answers.programs
+    for name, genes in sets.items():
+        assert set(genes) == set(answers.weights.index[answers.weights[name] != 0])
+    assert cp.read_cells(tmp_path / "world.h5ad").n_obs == 59
+
+
+def test_files_that_are_there_are_kept(tmp_path, capsys):
+    out = tmp_path / "world.h5ad"
+    out.write_text("mine")
+    assert call(["simulate", str(out), "--preset", "small"]) == 2
+    assert "--again" in capsys.readouterr().err
+    assert out.read_text() == "mine"
+    assert not (tmp_path / "world.gmt").exists()
+    assert call(["simulate", str(out), "--preset", "small", "--again"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "smal"], "no preset 'smal'"),
+        (["--set", "cell=3"], "expected KEY=VALUE with a key of cells,"),
+        (["--set", "cells=x"], "cells is a whole number"),
+        (["--set", "cells=0"], "cells is 0"),
+        (["--set", "depth=nan"], "depth is nan"),
+    ],
+)
+def test_a_mistake_is_one_message(tmp_path, capsys, words, said):
+    assert call(["simulate", str(tmp_path / "world"), *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
