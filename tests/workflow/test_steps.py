@@ -130,7 +130,8 @@ def test_a_run_without_the_files_it_was_made_from_names_them_and_the_fix(asked, 
 
 def test_gene_sets_that_are_gone_are_named(asked, run, tmp_path):
     sets = tmp_path / "sets.gmt"
-    sets.write_text("B cell\tmade up\tCD79A\tCD79B\tMS4A1\n")
+    genes = list(anndata.read_h5ad(asked["cells"]).var_names)
+    sets.write_text("one\tx\t" + "\t".join(genes[:7]) + "\n")
     config = config_of(asked, f"programs.collection={sets}")
     assert done_in(run, config, "programs") == ["programs"]
     sets.unlink()
