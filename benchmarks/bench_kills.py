@@ -1,129 +1,154 @@
-"""Twenty kills in a row: does a training end as if nothing had happened? Answers as JSON.
+"""Killed at a random moment of every step and begun again: are all files the same in the end? Answers as JSON.
 
-    python benchmarks/bench_kills.py
+    python benchmarks/bench_kills.py [KILLS]
 
-Two autoencoders learn on one stream of the bundled model's residuals of the 700 bundled cells, in a process of its own
-that is killed (SIGKILL) at twenty random moments and each time started anew. There is a checkpoint every quarter of a
-second instead of every minute, so that twenty lives take minutes. The same is done once without any kill. Compared are
-every tensor of the last checkpoint (weights, optimiser, counters), the autoencoders, and ``metrics.jsonl``.
+A whole run on simulated cells and a pretraining (``small_run``) are done once without a kill; what the folder holds
+before and after each step is kept. Then a step is begun from what was before it, in a process that is killed (SIGKILL)
+after a random time or at a random change of a file, and begun again until it ends; steps take turns. Compared are the
+names of all files, hidden ones included, and their bytes; of ``run.json`` all but times and memory.
 """
 
 import json
 import os
 import platform
 import random
-import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 from bench_pbmc3k import processor
+from small_run import RUN_STEPS, Ended, do_step, forked, write_inputs
 
 HERE = Path(__file__).parent
-KILLS, SEED = 20, 0
-EPOCHS, BATCH, LAYER = 4, 2048, 1
-LIFE = 5, 60  # steps that a process does before it is killed: at least, at most
+CELLS, TRAIN = 120, {"n_features": 41, "k": 5, "epochs": 1, "batch_size": 1024}
+STEPS = (*RUN_STEPS, "pretrain")
+CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.chmod")
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        unbroken, killed = Path(folder, "unbroken"), Path(folder, "killed")
-        survive(unbroken, 0)
-        rows = survive(killed, KILLS)
-        found = compared(killed, unbroken)
+def main(kills: int) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    moments, rows = random.Random(time.time_ns()), []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        forked(write_once, folder)
+        asked = json.loads((folder / "asked.json").read_text())
+        unbroken = {step: keep(folder, asked, step) for step in STEPS}
+        for number in count():
+            step = STEPS[number % len(STEPS)]
+            kind = ("time", "file")[(number + number // len(STEPS)) % 2]
+            rows.append({"step": step, "at_a": kind, **survived(folder, asked, step, kind, *unbroken[step], moments)})
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+            write(commit, rows)
+            if sum(row["killed"] for row in rows) >= kills:
+                break
+
+
+def write(commit: str, rows: list[dict[str, Any]]) -> None:
+    """Write what is known so far."""
+    killed = [row for row in rows if row["killed"]]
     result = {
         "date": time.strftime("%Y-%m-%d"),
         "commit": commit,
         "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
-        **found,
-        "kills": rows,
+        "cells": CELLS,
+        "kills": len(killed),
+        "kills_of_step": {step: sum(row["step"] == step for row in killed) for step in STEPS},
+        "alike": sum(not row["differs"] for row in killed),
+        "rows": rows,
     }
-    out = HERE / "results" / "kills.json"
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(out)
+    (HERE / "results" / "kills.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
-def survive(folder: Path, kills: int) -> list[dict[str, int]]:
-    """Train in a folder until the end, with so many kills on the way; what each interrupted."""
-    moments, rows = random.Random(SEED), []
-    while True:
-        with subprocess.Popen([sys.executable, __file__, folder], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            steps = map(int, process.stdout)
-            first = next(steps)
-            if len(rows) == kills:
-                last = max(steps)
-                break
-            life = moments.randint(*LIFE)
-            assert any(step >= first + life for step in steps), "the training is too short for so many kills"
-            time.sleep(moments.uniform(0, 0.1))  # anywhere in a step or in writing a checkpoint
-            process.kill()
-        rows.append({"began_with_step": first, "killed_after_step": last_line(folder), "kept": newest(folder)})
-        print(json.dumps(rows[-1]), file=sys.stderr)
-    assert process.returncode == 0, f"the training failed after step {last}"
-    return rows
+def write_once(folder: Path) -> None:
+    """The inputs, and the configuration that uses them."""
+    (folder / "asked.json").write_text(json.dumps(write_inputs(folder, CELLS, TRAIN)))
 
 
-def train(folder: Path) -> None:
-    """The training; prints each step's number."""
-    import cellprism as cp
-    from cellprism.features.tokens.cell_tokens import CellTokens
-    from cellprism.features.tokens.mixed_batches import CellStream
-    from cellprism.sae.fit import fit_saes
-    from cellprism.sae.job import Job
-
-    model = cp.load_model("mini")
-    cells = cp.read_cells("bundled:pbmc68k", model=model)
-    stream = CellStream(CellTokens(model, cells, [LAYER]), [(LAYER, None)], BATCH, SEED)
-    jobs = [
-        Job(cp.SaeConfig(auxiliary=1 / 32, dead_after=50_000), model.d_model),
-        Job(cp.SaeConfig(architecture="batchtopk"), model.d_model),
-    ]
-    fit_saes(
-        stream, jobs, stream.n_steps(EPOCHS), checkpoints=folder, checkpoint_seconds=0.25,
-        progress=lambda step, _: print(step, flush=True),
-    )  # fmt: skip
+def place(folder: Path, step: str) -> Path:
+    """The folder that a step works on."""
+    return folder / ("model-out" if step == "pretrain" else "run")
 
 
-def compared(killed: Path, unbroken: Path) -> dict[str, int | bool]:
-    """The two trainings beside each other."""
-    import torch
-    from safetensors.torch import load_file
-
-    one, other = (load_file(folder / f"step-{newest(folder)}.safetensors") for folder in (killed, unbroken))
-    texts = [(folder / "metrics.jsonl").read_text() for folder in (killed, unbroken)]
-    rows = [json.loads(line) for line in texts[0].splitlines()]
-    steps = [row["step"] for row in rows if row["job"] == 0]
-    return {
-        "steps": newest(unbroken),
-        "tensors": len(other),
-        "tensors_bit_equal": sum(name in one and torch.equal(one[name], t) for name, t in other.items()),
-        "metrics_lines": len(rows),
-        "metrics_missing": len(set(range(1, newest(unbroken) + 1)) - set(steps)),
-        "metrics_repeated": len(steps) - len(set(steps)),
-        "metrics_equal": texts[0] == texts[1],
-        "files_alike": file_kinds(killed) == file_kinds(unbroken),
-    }
+def keep(folder: Path, asked: dict[str, Any], step: str) -> tuple[float, int]:
+    """Do a step without a kill and keep what was before and after; seconds and changes of files that it took."""
+    at, tally = place(folder, step), folder / "tally"
+    at.mkdir(exist_ok=True)
+    shutil.copytree(at, folder / f"before-{step}")
+    ended = forked(counted, asked, at, step, tally)
+    assert ended.code == 0, f"{step} fails without any kill"
+    shutil.copytree(at, folder / f"after-{step}")
+    return ended.seconds, int(tally.read_text())
 
 
-def file_kinds(folder: Path) -> list[str]:
-    """The names of the files without their numbers: the last checkpoint but one is of a step that the clock decides."""
-    return sorted(re.sub(r"\d+", "N", path.name) for path in folder.iterdir())
+def survived(
+    folder: Path, asked: dict[str, Any], step: str, kind: str, seconds: float, changes: int, moments: random.Random
+) -> dict[str, Any]:
+    """Begin a step, kill it, do it again, and say what is not as it should be."""
+    at = place(folder, step)
+    shutil.rmtree(at)
+    shutil.copytree(folder / f"before-{step}", at)
+    if kind == "time":
+        moment = round(moments.uniform(0, seconds), 3)
+        first = forked(do_step, asked, at, step, kill_after=moment)
+    else:
+        moment = moments.randint(1, changes)
+        first = forked(dying, asked, at, step, moment)
+    again: Ended = forked(do_step, asked, at, step)
+    expected, found = contents(folder / f"after-{step}"), contents(at)
+    differs = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    return {"moment": moment, "killed": first.code == -signal.SIGKILL, "exit_code": again.code, "differs": differs}
 
 
-def newest(folder: Path) -> int:
-    """The step of the newest checkpoint; 0 where there is none."""
-    return max((int(path.stem.removeprefix("step-")) for path in folder.glob("step-*.safetensors")), default=0)
+def counted(asked: dict[str, Any], at: Path, step: str, tally: Path) -> None:
+    """Do a step and write how many files it changed."""
+    seen = count()
+    on_change(at, lambda: next(seen))
+    do_step(asked, at, step)
+    tally.write_text(str(next(seen)))
 
 
-def last_line(folder: Path) -> int:
-    """The last step in the metrics."""
-    lines = (folder / "metrics.jsonl").read_text().split("\n")[:-1]
-    return json.loads(lines[-1])["step"]
+def dying(asked: dict[str, Any], at: Path, step: str, number: int) -> None:
+    """Do a step, and die at a change of a file."""
+    left = iter(range(number - 1))
+    on_change(at, lambda: next(left, None) is None and os.kill(os.getpid(), signal.SIGKILL))
+    do_step(asked, at, step)
+
+
+def on_change(folder: Path, call: Callable[[], object]) -> None:
+    """Call a function before any file of a folder is opened, moved or removed."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in CHANGES and isinstance(arguments[0], str | Path) and str(arguments[0]).startswith(str(folder)):
+            call()
+
+    sys.addaudithook(hook)
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """What each file of a folder holds, by name; of the record of a run what does not depend on the clock."""
+    found: dict[str, object] = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_dir():
+            found[name] = "folder"
+        elif name == "run.json":
+            record = json.loads(path.read_text())
+            for facts in record["steps"].values():
+                facts.update(finished="", seconds=0, peak_memory_mb=0)
+            for facts in record.get("passes", {}).values():
+                facts["plan"] = ""  # it names the memory that was free
+            found[name] = record
+        else:
+            found[name] = path.read_bytes()
+    return found
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1])) if sys.argv[1:] else main()
+    main(int(sys.argv[1]) if sys.argv[1:] else 45)

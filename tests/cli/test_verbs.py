@@ -158,6 +158,13 @@ def test_a_run_that_is_asked_for_again_is_skipped(capsys, run, finished):
     assert err.count("already done, nothing has changed") == 7
 
 
+def test_a_demo_in_the_folder_of_another_run_is_refused_and_has_the_option_that_it_names(capsys, run):
+    assert call(["demo", "--out", str(run)]) == 2
+    assert "use another --out, or --again" in capsys.readouterr().err
+    assert call(["demo", "--help"]) == 0
+    assert "--again" in capsys.readouterr().out
+
+
 def test_a_doctor_uses_the_bundled_model(capsys):
     assert call(["doctor"]) == 0
     assert "all finite: True" in capsys.readouterr().out

@@ -117,3 +117,11 @@ def test_the_centre_comes_back_on(sae):
         whole.decode(whole.encode(x + centre[group], group), group) - centre[group], bare.decode(bare.encode(x)),
         rtol=1e-4, atol=1e-4,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+def test_tokens_that_do_not_vary_have_nothing_to_explain(sae, rows):
+    sample = sample_of(torch.full((rows, D_MODEL), 3.1))
+    rounding = 1e-8 * torch.randn(sample.x.shape, generator=torch.Generator().manual_seed(4))
+    assert np.isnan(explained(trained_dictionary(sae), sample))
+    assert np.isnan(explained(trained_dictionary(sae), sample._replace(x=rounding, centre=sample.x)))

@@ -70,3 +70,13 @@ def test_vectors_that_do_not_vary_have_no_explained_variance(sae):
 def test_an_empty_stream_has_no_measures(sae):
     with pytest.raises(InputError, match="the stream of batches is empty"):
         evaluate(sae, [])
+
+
+@pytest.mark.parametrize("rows", [1, 29])
+def test_one_token_or_equal_ones_have_no_explained_variance(sae, rows):
+    x = (torch.randn(1, 13, generator=torch.Generator().manual_seed(2)) + 20).expand(rows, 13)
+    group = torch.arange(rows)
+    centred = replace(sae, centre=x * (1 + 1e-7))
+    assert np.isnan(evaluate(sae, [x]).explained_variance)
+    found = evaluate(centred, [(x, group)])
+    assert np.isnan([found.explained_variance, found.explained_within]).all()

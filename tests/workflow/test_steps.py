@@ -120,6 +120,25 @@ def test_a_changed_file_of_gene_sets_is_noticed(asked, tmp_path, run):
     assert done_in(run, config, "cells", "train", "programs") == ["programs"]
 
 
+@pytest.mark.parametrize(("key", "named"), [("cells", "gone.h5ad"), ("model", "aido:gone"), ("model", "gone")])
+def test_a_run_without_the_files_it_was_made_from_names_them_and_the_fix(asked, run, key, named):
+    words = rf"step 'cells' of {run} was made from files that are not there \({key} = '{named}' in run.toml\); put "
+    with pytest.raises(RunError, match=rf"{words}them back, or say where they are now with --set {key}=PATH"):
+        went_on(run, "fit", config_of({**asked, key: named}))
+    assert went_on(run, "fit", config_of(asked)) == ["fit: already done, nothing has changed"]
+
+
+def test_gene_sets_that_are_gone_are_named(asked, run, tmp_path):
+    sets = tmp_path / "sets.gmt"
+    genes = list(anndata.read_h5ad(asked["cells"]).var_names)
+    sets.write_text("one\tx\t" + "\t".join(genes[:7]) + "\n")
+    config = config_of(asked, f"programs.collection={sets}")
+    assert done_in(run, config, "programs") == ["programs"]
+    sets.unlink()
+    with pytest.raises(RunError, match=rf"programs.collection = '{sets}' in run.toml.*--set programs.collection=PATH"):
+        went_on(run, "steer", config)
+
+
 @pytest.mark.parametrize("name", ["steer/programs/effects.parquet", "steer/programs/summary.json"])
 def test_an_altered_result_is_made_again(asked, run, name):
     before = (run / name).read_bytes()

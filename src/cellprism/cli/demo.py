@@ -3,8 +3,10 @@
 from importlib.resources import files
 from pathlib import Path
 
+from cellprism.cli.options import Again
 
-def demo(*, out: Path = Path("demo")) -> None:
+
+def demo(*, out: Path = Path("demo"), again: Again = False) -> None:
     """Look inside a small cell model on 700 real blood cells: programs, steering, CD4 to CD8, and chance beside all.
 
     Needs no network. Ends with a page to open in a browser.
@@ -19,6 +21,6 @@ def demo(*, out: Path = Path("demo")) -> None:
     from cellprism.workflow.pipeline import start_run
     from cellprism.workflow.publish import write_report
 
-    start_run(read_config(Path(str(files("cellprism.workflow") / "demo.toml"))), out, bar, say)
+    start_run(read_config(Path(str(files("cellprism.workflow") / "demo.toml"))), out, bar, say, again=again)
     page = write_report(out)
     say(f"open {page.resolve().as_uri()} in a browser; next: cellprism run CONFIG.toml --out RUN on your own cells")

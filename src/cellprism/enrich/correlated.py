@@ -13,6 +13,7 @@ from anndata import AnnData
 from jaxtyping import Float
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.equations.ratio import is_spread
 
 BLOCK = 256  # rows of lists at a time
 
@@ -51,6 +52,6 @@ def correlated_lists(
 def _moments(x: Any) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
     """Mean and standard deviation of columns; what does not vary has none."""
     mean = np.asarray(x.mean(axis=0)).ravel()
-    variance = np.asarray(x.power(2).mean(axis=0)).ravel() - mean**2
-    variance[variance <= 1e-12 * mean**2] = 0  # rounding
-    return mean, np.sqrt(np.maximum(variance, 0))
+    squares = np.asarray(x.power(2).mean(axis=0)).ravel()
+    variance = squares - mean**2
+    return mean, np.sqrt(np.where(is_spread(variance, squares), variance, 0))

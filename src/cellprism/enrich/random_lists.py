@@ -29,6 +29,7 @@ from jaxtyping import Float, Int
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.membership import Terms
+from cellprism.equations.ratio import is_spread
 from cellprism.errors import ConfigError
 
 GROUP = 20  # genes of like popularity that may stand in for each other
@@ -163,9 +164,9 @@ def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
     for start in range(0, n_cells, CELLS_AT_ONCE):
         block = values[start : start + CELLS_AT_ONCE].toarray() - mean
         product += block.T @ block
-    deviation = np.sqrt(np.diag(product))
-    varying = deviation > 1e-9 * np.sqrt(n_cells)
-    scale = np.where(varying, deviation, 1)
+    deviations = np.diag(product)
+    varying = is_spread(deviations, deviations + n_cells * mean**2)
+    scale = np.sqrt(np.where(varying, deviations, 1))
     return product / scale[:, None] / scale, varying
 
 

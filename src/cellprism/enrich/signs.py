@@ -24,6 +24,7 @@ from sklearn.feature_selection import f_classif
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.labels import UNLABELLED
+from cellprism.equations.ratio import varies
 
 BLOCK = 256  # features that are dense at a time
 COLUMNS = ("own_genes_r", "sign", "high_in", "low_in")
@@ -90,7 +91,7 @@ def _block(
         kinds = np.unique(labels[known])
         means = np.stack([own[labels == kind].mean(axis=0) for kind in kinds])
         high, low = kinds[means.argmax(axis=0)], kinds[means.argmin(axis=0)]
-        differ = np.ptp(own[known], axis=0) > 0
+        differ = varies(own[known])
         if differ.any():
             with np.errstate(divide="ignore"):  # types without any spread inside
                 p_types[differ] = f_classif(own[known][:, differ], labels[known])[1]
@@ -101,8 +102,8 @@ def _correlation(
     x: Float[np.ndarray, "cell feature"], y: Float[np.ndarray, "cell feature"]
 ) -> Float[np.ndarray, " feature"]:
     """Pearson correlation of each column with its counterpart; 0 where either does not vary."""
-    varies = (np.ptp(x, axis=0) > 0) & (np.ptp(y, axis=0) > 0)
+    both = varies(x) & varies(y)
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)
     scale = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
     product = (x * y).sum(axis=0)
-    return np.divide(product, scale, out=np.zeros_like(product), where=varies & (scale > 0)).clip(-1, 1)
+    return np.divide(product, scale, out=np.zeros_like(product), where=both & (scale > 0)).clip(-1, 1)

@@ -9,6 +9,8 @@ Notable choices
 import numpy as np
 from jaxtyping import Float
 
+from cellprism.equations.ratio import is_spread
+
 
 def recentred(
     predicted: Float[np.ndarray, "cell gene"],
@@ -44,9 +46,10 @@ def gene_correlations(
         y: another.
         weights: each row adds up to 1; draws of a bootstrap are shares of the times that a cell was drawn.
     """
+    squares_x, squares_y = weights @ x**2, weights @ y**2
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)  # for accuracy: a correlation does not mind
     mean_x, mean_y = weights @ x, weights @ y
     var_x, var_y = weights @ x**2 - mean_x**2, weights @ y**2 - mean_y**2
-    varies = (var_x > 1e-12) & (var_y > 1e-12)
-    spread = np.sqrt(np.where(varies, var_x * var_y, 1))
-    return np.where(varies, (weights @ (x * y) - mean_x * mean_y) / spread, np.nan)
+    both = is_spread(var_x, squares_x) & is_spread(var_y, squares_y)
+    spread = np.sqrt(np.where(both, var_x * var_y, 1))
+    return np.where(both, (weights @ (x * y) - mean_x * mean_y) / spread, np.nan)

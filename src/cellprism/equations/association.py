@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
+from cellprism.equations.ratio import is_spread
+
 
 def weighted_shift(z: sp.csr_matrix, expression: sp.csr_matrix) -> Float[np.ndarray, "feature gene"]:
     """How much higher each gene is in the cells that fire a feature than in all cells, in standard deviations.
@@ -33,8 +35,9 @@ def weighted_shift(z: sp.csr_matrix, expression: sp.csr_matrix) -> Float[np.ndar
     """
     z, expression = sp.csr_matrix(z, dtype=np.float64), sp.csr_matrix(expression, dtype=np.float64)
     mean = np.asarray(expression.mean(axis=0)).ravel()
-    spread = np.sqrt(np.maximum(np.asarray(expression.power(2).mean(axis=0)).ravel() - mean**2, 0))
-    spread[spread <= 1e-7 * np.abs(mean)] = 0  # what does not vary leaves rounding error
+    squares = np.asarray(expression.power(2).mean(axis=0)).ravel()
+    variance = squares - mean**2
+    spread = np.sqrt(np.where(is_spread(variance, squares), variance, 0))
     signed, size = (np.asarray(a.sum(axis=0)).ravel() for a in (z, abs(z)))
     shift = (z.T @ expression).toarray()
     shift -= signed[:, None] * mean
@@ -57,5 +60,5 @@ def chance_shift(z: sp.csr_matrix) -> Float[np.ndarray, " feature"]:
     n = z.get_shape()[0]
     signed, size, squares = (np.asarray(a.sum(axis=0)).ravel() for a in (z, abs(z), z.power(2)))
     rest = squares - signed**2 / n
-    rest[rest <= 1e-12 * squares] = 0  # what is the same in all cells leaves rounding error
+    rest[~is_spread(rest, squares)] = 0
     return np.divide(np.sqrt(rest * n / max(n - 1, 1)), size, out=np.zeros(size.shape), where=size > 0)

@@ -16,7 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import spearmanr
 
-ROUNDING = 1e-6
+from cellprism.equations.ratio import is_spread, share
+
+CLOSE = 1e-6
 """Of the largest number at hand: draws this near to the value are as extreme as it is."""
 
 
@@ -32,7 +34,8 @@ def gap_fraction(
     Source: Yanovsky and Chernomoretz 2026.
     """
     gap = target - source
-    return np.divide(steered - source, gap, out=np.full_like(gap, np.nan), where=gap != 0)
+    apart = is_spread(gap**2, source**2 + target**2)
+    return np.divide(steered - source, gap, out=np.full_like(gap, np.nan), where=apart)
 
 
 def dose_slope(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, " dose"]) -> float:
@@ -82,10 +85,10 @@ def axis_progress(
 ) -> Float[np.ndarray, " cell"]:
     """Place of each cell along the axis from the source centroid (0) to the target centroid (1).
 
-    Formula: <e - mu_s, mu_t - mu_s> / |mu_t - mu_s|^2.
+    Formula: <e - mu_s, mu_t - mu_s> / |mu_t - mu_s|^2; NaN where both centroids are the same.
     """
     axis = target - source
-    return (points - source) @ axis / (axis @ axis)
+    return share((points - source) @ axis, axis @ axis, source @ source + target @ target)
 
 
 def axis_drift(
@@ -96,20 +99,23 @@ def axis_drift(
 ) -> Float[np.ndarray, " cell"]:
     """How far each cell moved across the axis, in units of the distance between the two centroids.
 
-    Formula: |m - <m, u> u| / |mu_t - mu_s| with m = after - before and u the unit vector of the axis.
+    Formula: |m - <m, u> u| / |mu_t - mu_s| with m = after - before and u the unit vector of the axis; NaN where both
+    centroids are the same.
     """
     axis = target - source
-    length = np.linalg.norm(axis)
     move = after - before
+    if not is_spread(axis @ axis, source @ source + target @ target):
+        return np.full(len(move), np.nan)
+    length = np.linalg.norm(axis)
     along = move @ axis / length
     across = np.sqrt(np.maximum((move**2).sum(axis=1) - along**2, 0))
     return across / length
 
 
 def variance_kept(before: Float[np.ndarray, "cell d_model"], after: Float[np.ndarray, "cell d_model"]) -> float:
-    """Total variance of the cells after steering over that before; far below 1 they have shrunk to a
-    point."""
-    return float(after.var(axis=0).sum() / before.var(axis=0).sum())
+    """Total variance of the cells after steering over that before; far below 1 they have shrunk to a point. NaN for one
+    cell, or equal ones."""
+    return float(share(after.var(axis=0).sum(), before.var(axis=0).sum(), np.square(before).mean(axis=0).sum()))
 
 
 def weighted_progress(
@@ -125,8 +131,8 @@ def weighted_progress(
     0.
     """
     gap = target - source
-    total = (weight * gap**2).sum()
-    return float((weight * (steered - source) * gap).sum() / total) if total > 0 else np.nan
+    squares = (weight * (source**2 + target**2)).sum()
+    return float(share((weight * (steered - source) * gap).sum(), (weight * gap**2).sum(), squares))
 
 
 def permutation_p(value: float, drawn: Sequence[float] | Float[np.ndarray, " draw"]) -> float:
@@ -139,7 +145,7 @@ def permutation_p(value: float, drawn: Sequence[float] | Float[np.ndarray, " dra
     chance = np.asarray(drawn, dtype=np.float64)
     if np.isnan(value) or np.isnan(chance).any():
         return np.nan
-    close = ROUNDING * max(abs(value), float(np.abs(chance).max(initial=0.0)))
+    close = CLOSE * max(abs(value), float(np.abs(chance).max(initial=0.0)))
     above, below = int((chance >= value - close).sum()), int((chance <= value + close).sum())
     return min(1.0, 2 * (1 + min(above, below)) / (1 + len(chance)))
 
@@ -175,4 +181,5 @@ def loss_recovered(original: float, spliced: float, ablated: float) -> float:
     Source: Bricken et al. 2023; Gao et al. 2024.
     """
     worth = ablated - original
-    return (ablated - spliced) / worth if worth > 0 else float("nan")
+    there = worth > 0 and is_spread(worth**2, ablated**2 + original**2)
+    return (ablated - spliced) / worth if there else float("nan")

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
+from cellprism.equations.ratio import share
+
 
 def correlations(
     a: Float[np.ndarray, "sample feature"], b: Float[np.ndarray, "sample variable"]
@@ -78,4 +80,4 @@ def explained(
     """R^2 of each column, 1 - sum (y - y_hat)^2 / sum (y - mean y)^2; NaN for a column that does not vary."""
     left = np.square(actual - predicted).sum(axis=0, dtype=np.float64)
     total = np.square(actual - actual.mean(axis=0)).sum(axis=0, dtype=np.float64)
-    return 1 - np.divide(left, total, out=np.full(total.shape, np.nan), where=total > 0)
+    return 1 - share(left, total, np.square(actual).sum(axis=0, dtype=np.float64))

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag, pad
 
+from cellprism.equations.ratio import is_spread
 from cellprism.types import SparseCode
 
 GROUP = 8  # features per group in the two-stage selection; measured best from 512 to 5,120 features
@@ -259,8 +260,9 @@ def explained_variance(
     squares: Float[Tensor, ""],
     total: Float[Tensor, " d_model"],
     count: int,
+    size: Float[Tensor, ""] | None = None,
 ) -> Float[Tensor, ""]:
-    """Share of the variance of some vectors that a reconstruction explains: 1 - FVU.
+    """Share of the variance of some vectors that a reconstruction explains: 1 - FVU; NaN for one vector or equal ones.
 
     Formula: 1 - sum_t |x_t - x_hat_t|^2 / sum_t |x_t - mean x|^2, with the denominator sum |x|^2 - |sum
     x|^2 / count. Only sums enter, so it can be had from a stream. Subtract something near the mean from x
@@ -272,5 +274,8 @@ def explained_variance(
         squares: sum over tokens of |x|^2.
         total: sum over tokens of x.
         count: number of tokens.
+        size: sum over tokens of |x|^2 before anything was subtracted, by which rounding is told from variance; squares
+            where not given.
     """
-    return 1 - squared_error / (squares - total.square().sum() / count)
+    spread = squares - total.square().sum() / count
+    return torch.where(is_spread(spread, squares if size is None else size), 1 - squared_error / spread, torch.nan)

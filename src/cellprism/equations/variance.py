@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from cellprism.equations.ratio import share
+
 
 class VarianceShares(NamedTuple):
     """Shares of the total variance, per quantity; they add up to 1, and are NaN where nothing varies."""
@@ -90,6 +92,5 @@ def _shares(
     gene: Float[np.ndarray, " quantity"],
     cell: Float[np.ndarray, " quantity"],
 ) -> VarianceShares:
-    varies = whole > 1e-12 * squares  # what does not vary leaves rounding error of either sign
-    gene, cell = (np.divide(part, whole, out=np.full(whole.shape, np.nan), where=varies) for part in (gene, cell))
+    gene, cell = (share(part, whole, squares) for part in (gene, cell))
     return VarianceShares(gene, cell, 1 - gene - cell)

@@ -13,6 +13,7 @@ import torch
 from anndata import AnnData
 from jaxtyping import Int
 
+from cellprism.equations.ratio import share
 from cellprism.errors import ModelError
 from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
@@ -59,7 +60,7 @@ def fit_by_class(
 
     Returns:
         A row per class: ``class``, ``genes``, ``tokens``, ``variance_share``, ``error_share`` (of all tokens'),
-        ``explained_variance``.
+        ``explained_variance``, NaN where nothing varies.
 
     Raises:
         ModelError: the layer does not exist, the autoencoder does not fit the model, was trained on something else
@@ -80,7 +81,7 @@ def fit_by_class(
     of_gene[torch.from_numpy(places)] = torch.from_numpy(pd.Index(order).get_indexer(pd.Index(classes)))
     n, of_gene = len(order), of_gene.to(device)
     count, error = torch.zeros(n, dtype=torch.long, device=device), torch.zeros(n, dtype=torch.float64, device=device)
-    squares, total = torch.zeros_like(error), error.new_zeros(n, sae.d_model)
+    squares, size, total = torch.zeros_like(error), torch.zeros_like(error), error.new_zeros(n, sae.d_model)
     for held in tokens_at(model, adata, [layer], batch_size, tokens):
         x, gene = held.x[0].to(device), held.gene.long().to(device)
         group = None if sae.centre is None else gene
@@ -90,17 +91,18 @@ def fit_by_class(
         count += torch.bincount(which, minlength=n)
         error.index_add_(0, which, off)
         squares.index_add_(0, which, near.square().sum(dim=1))
+        size.index_add_(0, which, x.double().square().sum(dim=1))
         total.index_add_(0, which, near)
     mean = total.sum(dim=0) / count.sum()
     variance = squares - 2 * total @ mean + count * mean.square().sum()
-    count, error, variance = count.cpu(), error.cpu(), variance.cpu()
+    error, variance, size = (sums.cpu().numpy() for sums in (error, variance, size))
     return pd.DataFrame(
         {
             "class": order,
             "genes": [int((classes == name).sum()) for name in order],
-            "tokens": count.numpy(),
-            "variance_share": (variance / variance.sum()).numpy(),
-            "error_share": (error / error.sum()).numpy(),
-            "explained_variance": (1 - error / variance).numpy(),
+            "tokens": count.cpu().numpy(),
+            "variance_share": share(variance, variance.sum(), size.sum()),
+            "error_share": share(error, error.sum(), 0),
+            "explained_variance": 1 - share(error, variance, size),
         }
     )

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from cellprism.equations.pursuit import products, pursuit
+from cellprism.equations.ratio import is_spread
 from cellprism.errors import InputError
 from cellprism.features.baselines import features_a_token
 from cellprism.features.tokens.cell_tokens import CellTokens
@@ -40,6 +41,18 @@ class TokenSample(NamedTuple):
     gene: Int[Tensor, " token"]
     cell: Int[Tensor, " token"]
     """Row of the AnnData, ascending."""
+    centre: Float[Tensor, "#token d_model"] | float = 0.0
+    """What was taken off."""
+
+    @property
+    def deviations(self) -> Float[Tensor, ""]:
+        """Summed squared distance from the tokens' mean."""
+        return (self.x - self.x.mean(dim=0)).double().square().sum()
+
+    @property
+    def varies(self) -> bool:
+        """Whether the tokens differ by more than rounding, their centre taken off."""
+        return bool(is_spread(self.deviations, (self.x + self.centre).double().square().sum()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +93,8 @@ def sampled_tokens(
     if not len(x):
         raise InputError(f"none of {len(cells)} cells has a token to draw directions from")
     x, gene = x.float().to(sae.W_dec.device), gene.to(sae.W_dec.device)
-    return TokenSample(sae.centred(x, None if sae.centre is None else gene), gene, cell.to(sae.W_dec.device))
+    centred = sae.centred(x, None if sae.centre is None else gene)
+    return TokenSample(centred, gene, cell.to(sae.W_dec.device), x - centred)
 
 
 def trained_dictionary(sae: SparseAutoencoder) -> PursuitAutoencoder:
@@ -119,10 +133,12 @@ def control_dictionary(kind: Kind, sample: TokenSample, sae: SparseAutoencoder, 
 
 
 def explained(dictionary: SparseAutoencoder, sample: TokenSample) -> float:
-    """Share of the variance of some tokens that a dictionary for vectors without a centre rebuilds."""
+    """Share of the variance of some tokens that a dictionary for vectors without a centre rebuilds; NaN where they do
+    not vary."""
+    if not sample.varies:
+        return float("nan")
     rest = dictionary.decode(dictionary.encode(sample.x)) - sample.x
-    whole = (sample.x - sample.x.mean(dim=0)).double().square().sum()
-    return 1 - float(rest.double().square().sum() / whole) if whole > 0 else 0.0
+    return 1 - float(rest.double().square().sum() / sample.deviations)
 
 
 def with_centre(dictionary: PursuitAutoencoder, sae: SparseAutoencoder) -> PursuitAutoencoder:

@@ -76,6 +76,7 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
     plain, within = (_Moments(sae.W_dec.shape[1], device) for _ in range(2))
     squared = torch.zeros((), dtype=torch.float64, device=device)
     fired = torch.zeros(sae.n_features, dtype=torch.long, device=device)
+    size = torch.zeros_like(squared)
     count = 0
     centre = sae.target_centre if sae.is_transcoder else sae.centre
     for batch in batches:
@@ -84,6 +85,7 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
         code = sae.encode(vectors.x.float(), vectors.group)
         squared += (sae.decode(code, vectors.group) - goal).double().square().sum()
         fired += torch.bincount(code.features[code.values != 0], minlength=sae.n_features)
+        size += goal.double().square().sum()
         plain.add(goal - sae.b_dec)  # variances do not change; the sums lose fewer digits near zero
         if centre is not None:
             within.add(goal - centre_of(centre, vectors.group))
@@ -91,13 +93,15 @@ def evaluate(sae: SparseAutoencoder, batches: Iterable[Batch]) -> SaeMeasures:
     if not count:
         raise InputError("there are no vectors to measure the autoencoder on; the stream of batches is empty")
     rate = fired.double().cpu() / count
-    explained = explained_variance(squared, plain.squares, plain.total, count)
+    explained = explained_variance(squared, plain.squares, plain.total, count, size)
     zero = torch.zeros_like(within.total)  # the groups' means are already off, so nothing more is subtracted
     return SaeMeasures(
         tokens=count,
         mse=float(squared) / (count * sae.W_dec.shape[1]),
         explained_variance=float(explained),
-        explained_within=(None if centre is None else float(explained_variance(squared, within.squares, zero, count))),
+        explained_within=None
+        if centre is None
+        else float(explained_variance(squared, within.squares, zero, count, size)),
         l0=float(fired.sum()) / count,
         dead_share=float((fired == 0).double().mean()),
         dense_share=float((rate > DENSE).double().mean()),

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from cellprism.equations.ratio import is_spread
 from cellprism.equations.sparse import decode, least_squares_scale, preactivations, top_k
 from cellprism.sae.config import SaeConfig
 
@@ -64,8 +65,9 @@ def filled(sample: Float[Tensor, "token d_model"]) -> float:
     """
     centred = sample - sample.mean(dim=0)
     covariance = centred.T @ centred
-    squares = covariance.square().sum()
-    return float(covariance.trace() ** 2 / squares / len(covariance)) if squares > 0 else 0.0
+    whole, squares = covariance.trace(), covariance.square().sum()
+    there = bool(is_spread(whole, sample.square().sum()))
+    return float(whole**2 / squares / len(covariance)) if there else 0.0
 
 
 def spread(sample: Float[Tensor, "token d_model"]) -> float:

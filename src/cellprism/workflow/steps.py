@@ -8,7 +8,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -123,11 +123,33 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
         verb = f"run {folder / SETTINGS} --out" if need in BASE else f"do {need}"
         bench.run.require(need, verb)
         again = f"run {folder / SETTINGS} --again --out" if need in BASE else verb
-        if bench.run.state["steps"][need]["identity"] != identity_of(steps[need], bench.config, steps):
+        record = bench.run.state["steps"][need]
+        if record["identity"] != identity_of(steps[need], bench.config, steps):
+            if missing := _missing(steps[need].settings(bench.config), record.get("settings")):
+                names = ", ".join(f"{key} = {name!r}" for key, name in missing.items())
+                where = " ".join(f"--set {key}=PATH" for key in missing)
+                raise RunError(
+                    f"step {need!r} of {folder} was made from files that are not there ({names} in {SETTINGS}); put "
+                    f"them back, or say where they are now with {where}"
+                )
             raise RunError(
                 f"step {need!r} of {folder} was made with other settings, other input files or another version of "
                 f"cellprism; make it again, with the same --set if any: cellprism {again} {folder}"
             )
+
+
+def _missing(now: Mapping[str, Any], before: Any, prefix: str = "") -> dict[str, str]:
+    """Names of files that settings stand for, by key, of those that a step was made with and that are gone."""
+    found: dict[str, str] = {}
+    for key, value in now.items():
+        made_with = before.get(key) if isinstance(before, dict) else None
+        if _absent(value) and made_with != value:
+            found[prefix + key] = value["absent"]
+        elif isinstance(value, str) and isinstance(made_with, dict):  # a model that was files, and now is but a name
+            found[prefix + key] = value
+        elif isinstance(value, dict):
+            found |= _missing(value, made_with, f"{prefix}{key}.")
+    return found
 
 
 def identity_of(step: Step, config: CommonConfig, steps: dict[str, Step]) -> str:

@@ -92,3 +92,15 @@ def test_the_hardest_control_is_the_one_that_is_judged_against(page):
 def test_loss_recovered_stands_beside_the_better_of_untrained_and_fair(page):
     claim = page.claims["sae-loss-recovered"]
     assert (claim.null.name, claim.null.value) == ("vectors of the inner state as directions", 0.72)
+
+
+def test_where_tokens_do_not_vary_nothing_is_compared(page):
+    sae = fit_sae([flat(512, 7)] * 3, SaeConfig(k=3, n_features=ATOMS), D, steps=3)
+    some = TokenSample(flat(40, 1), torch.zeros(40, dtype=torch.long), torch.arange(40) // 20)
+    equal = some._replace(x=some.x[:1].expand(40, D))
+    assert beside(sae, some, equal, 3, 0) is None
+    found = None, stream_of(equal)
+    assert (found[1].effective, found[1].components_90) == (0, 0)
+    claim, _ = with_numbers(page, found)
+    assert claim.verdict == "cannot be told here"
+    assert "tokens that do not vary" in claim.why

@@ -36,19 +36,22 @@ def halves(tokens: CellTokens, sae: SparseAutoencoder, seed: int) -> tuple[Token
 
 
 def stream_of(sample: TokenSample) -> Stream:
-    """How many dimensions some tokens fill."""
+    """How many dimensions some tokens fill; none where they do not vary."""
     values = eigenvalues(sample).double().cpu().numpy()
-    whole = values.sum()
-    if whole == 0:
+    if not sample.varies:
         return Stream(len(values), 0.0, 0, 0)
+    whole = values.sum()
     held = np.cumsum(values) / whole
     needed = [int(np.searchsorted(held, share) + 1) for share in (0.9, 0.99)]
     return Stream(len(values), float(whole**2 / (values**2).sum()), *needed)
 
 
 @torch.no_grad()
-def beside(sae: SparseAutoencoder, atoms: TokenSample, judged: TokenSample, draws: int, seed: int) -> Beside:
-    """The decoder's directions and fair ones, all used by the same pursuit, on the judged tokens."""
+def beside(sae: SparseAutoencoder, atoms: TokenSample, judged: TokenSample, draws: int, seed: int) -> Beside | None:
+    """The decoder's directions and fair ones, all used by the same pursuit, on the judged tokens; None for a
+    transcoder, and where tokens do not vary."""
+    if sae.is_transcoder or not (atoms.varies and judged.varies):
+        return None
     ours = trained_dictionary(sae)
     trained = explained(ours, judged)
     rows = [_row(kind, trained, sae, atoms, judged, draws, seed) for kind in KINDS]

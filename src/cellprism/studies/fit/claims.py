@@ -73,5 +73,8 @@ def _fit(measures: Measures, context: Context) -> Claim:
             n=fair.best.draws if fair else None,
         ),
         source=Source(PATH, "fair.trained") if fair else None,
-        why="" if fair else "a transcoder rebuilds something else than it reads: none of these directions could",
+        why=""
+        if fair
+        else "a transcoder rebuilds something else than it reads, and tokens that do not vary leave "
+        "nothing to rebuild: none of these directions could",
     )

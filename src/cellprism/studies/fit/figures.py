@@ -109,7 +109,7 @@ def class_table(measures: Measures) -> NumberTable | None:
     rows = [
         (
             row.name, f"{row.genes}", percent(row.variance_share, 1), percent(row.error_share, 1),
-            percent(row.explained_variance, 1),
+            "–" if row.explained_variance is None else percent(row.explained_variance, 1),
         )
         for row in measures.classes
     ]  # fmt: skip

@@ -32,7 +32,8 @@ class GeneClass:
     tokens: int
     variance_share: float
     error_share: float
-    explained_variance: float
+    explained_variance: float | None
+    """None where its tokens do not vary."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Measures:
     autoencoder."""
     firing: Firing
     classes: list[GeneClass]
-    """Empty where tokens are no genes."""
+    """Empty where tokens are no genes, or do not vary once each gene's mean is off."""
     splice: Splice | None
     """None where the model has no loss of its own."""
     no_splice: str
@@ -140,7 +141,7 @@ class Measures:
     other: Elsewhere | None
     stream: Stream
     fair: Beside | None
-    """None for a transcoder, which rebuilds something else than it reads."""
+    """None for a transcoder, which rebuilds something else than it reads, and where tokens do not vary."""
 
 
 @dataclass(frozen=True, eq=False)

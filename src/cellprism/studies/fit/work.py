@@ -8,7 +8,8 @@ from anndata import AnnData
 
 from cellprism.cells.datasets import DATASETS
 from cellprism.cells.read import read_cells
-from cellprism.errors import ModelError
+from cellprism.equations.ratio import is_spread
+from cellprism.errors import InputError, ModelError
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.classes import fit_by_class
 from cellprism.features.dictionaries import TokenSample, control_dictionary, with_centre
@@ -31,10 +32,12 @@ def work(bench: Workbench, settings: FitSettings) -> Fit:
     """Measure the run's autoencoder."""
     folder, sae = bench.layer_folder("sae"), bench.sae
     trained = read_json(folder / "metrics.json")
+    if trained["explained_variance"] is None:
+        raise InputError(_unvaried(f"the run's {bench.cells.n_obs} cells"))
     untrained = untrained_sae(sae, bench.config.seed)
     with bench.bar("measuring the autoencoder", None):
         atoms, judged = halves(bench.tokens, sae, bench.config.seed)
-        fair = None if sae.is_transcoder else beside(sae, atoms, judged, settings.draws, bench.config.seed)
+        fair = beside(sae, atoms, judged, settings.draws, bench.config.seed)
         splice, no_splice = _splice(bench, settings, untrained, atoms, fair)
         measures = Measures(
             n_features=sae.n_features,
@@ -50,6 +53,13 @@ def work(bench: Workbench, settings: FitSettings) -> Fit:
             fair=fair,
         )
     return Fit(measures, read_table(folder / "history.parquet"))
+
+
+def _unvaried(cells: str) -> str:
+    return (
+        f"the inner state is the same at every token of {cells}, so there is no variance to explain; use more cells, "
+        "or another layer"
+    )
 
 
 def firing_histogram(sae: SparseAutoencoder) -> Firing:
@@ -71,20 +81,22 @@ def _controls(bench: Workbench, trained: dict[str, Any], untrained: SparseAutoen
     fit = evaluate_at(bench.model, untrained, bench.cells, bench.config.layer, tokens=_tokens(bench))
     controls = {"untrained": fit.explained_variance}
     within = trained["explained_within"]
-    if within is not None and within < 1:
+    if within is not None and within < 1 and is_spread((1 - within) ** 2, 1):
         # both are 1 - error / variance with one error, so their ratio is the variance left within genes
         controls["gene_mean"] = 1 - (1 - trained["explained_variance"]) / (1 - within)
     return controls
 
 
 def _classes(bench: Workbench) -> list[GeneClass]:
-    """Fit per class of genes; none where tokens are no genes."""
+    """Fit per class of genes; none where tokens are no genes, or do not vary."""
     try:
         table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer, tokens=_tokens(bench))
     except ModelError:
         return []
+    if table[["variance_share", "error_share"]].isna().any(axis=None):
+        return []
     rows = table.rename(columns={"class": "name"}).to_dict(orient="records")
-    return [GeneClass(**{str(k): v for k, v in row.items()}) for row in rows]
+    return [GeneClass(**{str(k): None if v != v else v for k, v in row.items()}) for row in rows]  # NaN is not itself
 
 
 def _splice(
@@ -101,7 +113,8 @@ def _splice(
         found = loss_recovered(bench.model, saes, some, config.layer, share=settings.hidden, seed=config.seed)
     except ModelError as error:
         return None, str(error)
-    assert fair is not None, "transcoders are refused"
+    if fair is None:
+        return None, "tokens do not vary within the means that are taken off, so no directions can stand beside it"
     ours = found["trained"]
     ablation = "gene_mean" if "gene_mean" in ours.recovered else "mean"
     numbers = [n for one in found.values() for n in (one.recovered[ablation], *one.interval[ablation])]
@@ -117,5 +130,7 @@ def _fit_elsewhere(bench: Workbench, source: str, untrained: SparseAutoencoder) 
     """The fit on cells that the autoencoder was not trained on, beside an untrained one."""
     cells: AnnData = read_cells(source, bench.model)
     fits = [evaluate_at(bench.model, sae, cells, bench.config.layer) for sae in (bench.sae, untrained)]
+    if any(np.isnan(fit.explained_variance) for fit in fits):
+        raise InputError(_unvaried(source))
     name = source if source in DATASETS else as_given(source, bench.folder)
     return Elsewhere(name, cells.n_obs, *(fit.explained_variance for fit in fits))

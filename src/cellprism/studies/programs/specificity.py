@@ -21,6 +21,8 @@ from scipy.stats import f as f_distribution
 from scipy.stats import false_discovery_control
 from sklearn.feature_selection import f_classif
 
+from cellprism.equations.ratio import varies
+
 BLOCK = 256  # features that are dense at a time
 PERMUTATIONS = 199
 AT_ONCE = 1 << 22  # labels that are dealt out at a time
@@ -48,13 +50,13 @@ def between_types(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) ->
     between, within = len(set(labels)) - 1, len(labels) - len(set(labels))
     shares, ps = [], []
     for x in _blocks(activation):
-        varies = np.ptp(x, axis=0) > 0
+        some = varies(x)
         share, p = np.zeros(x.shape[1]), np.ones(x.shape[1])
-        if varies.any():
+        if some.any():
             with np.errstate(divide="ignore"):  # types without any spread inside give F = infinity, a share of 1
-                statistic, p[varies] = f_classif(x[:, varies], labels)
+                statistic, p[some] = f_classif(x[:, some], labels)
             spread = np.divide(within, statistic, where=statistic > 0, out=np.full_like(statistic, np.inf))
-            share[varies] = between / (between + spread)
+            share[some] = between / (between + spread)
         shares.append(share)
         ps.append(p)
     limit = float(f_distribution.isf(0.05, between, within))
@@ -85,7 +87,7 @@ def shuffled_shares_apart(
             centred = (x - x.mean(axis=0)).astype(np.float32)
             sums = (dealt @ centred).astype(np.float64).reshape(count, kinds, -1)
             between = np.einsum("pkf,k->pf", sums**2, 1 / sizes)
-            whole = np.where(np.ptp(x, axis=0) > 0, np.square(centred, dtype=np.float64).sum(axis=0), np.inf)
+            whole = np.where(varies(x), np.square(centred, dtype=np.float64).sum(axis=0), np.inf)
             passed[start : start + count] += (between > limit * whole).sum(axis=1)
     return passed / cast(Any, activation.shape)[1]
 
@@ -98,7 +100,7 @@ def type_contrast(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) ->
     names, parts = sorted(set(labels)), []
     for x in _blocks(activation):
         spread = x.std(axis=0)
-        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+        scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=varies(x))
         parts.append(np.stack([(x[labels == name].mean(axis=0) - x.mean(axis=0)) * scale for name in names], axis=1))
     return pd.DataFrame(np.concatenate(parts), columns=pd.Index(names))
 
