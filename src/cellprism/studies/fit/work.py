@@ -93,10 +93,12 @@ def _classes(bench: Workbench) -> list[GeneClass]:
         table = fit_by_class(bench.model, bench.sae, bench.cells, bench.config.layer, tokens=_tokens(bench))
     except ModelError:
         return []
-    if table[["variance_share", "error_share"]].isna().any(axis=None):
+    if np.isnan(table[["variance_share", "error_share"]].to_numpy()).any():
         return []
-    rows = table.rename(columns={"class": "name"}).to_dict(orient="records")
-    return [GeneClass(**{str(k): None if v != v else v for k, v in row.items()}) for row in rows]  # NaN is not itself
+    rows: list[dict[Any, Any]] = table.rename(columns={"class": "name"}).to_dict(orient="records")
+    for row in rows:
+        row["explained_variance"] = None if np.isnan(row["explained_variance"]) else row["explained_variance"]
+    return [GeneClass(**row) for row in rows]
 
 
 def _splice(
