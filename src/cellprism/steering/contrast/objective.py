@@ -61,9 +61,8 @@ class ContrastProblem:
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
         """The objective of the cells, steered."""
-        with torch.no_grad():
-            values = torch.cat([self._values(part, self._edited(part, strengths)) for part in self._parts()])
-            return self._objective(values, _mean(values)).item()
+        values = self._all_values(strengths)
+        return self._objective(values, _mean(values)).item()
 
     def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
         """The objective of the cells and its gradient with respect to the strengths.
@@ -102,10 +101,13 @@ class ContrastProblem:
     def _values(self, part: SiteCells, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell value"]:
         return read_values(self.cache, part, x, self.aim.columns)
 
+    @torch.no_grad()
+    def _all_values(self, strengths: Float[Tensor, " feature"]) -> Float[Tensor, "cell value"]:
+        return torch.cat([self._values(part, self._edited(part, strengths)) for part in self._parts()])
+
     def _mean(self, strengths: Float[Tensor, " feature"]) -> tuple[Float[Tensor, " value"], Int[Tensor, " value"]]:
         """Mean of each value over the cells that have it, and how many these are."""
-        with torch.no_grad():
-            values = torch.cat([self._values(part, self._edited(part, strengths)) for part in self._parts()])
+        values = self._all_values(strengths)
         return _mean(values), (~values.isnan()).sum(dim=0)
 
     def _objective(
