@@ -131,7 +131,7 @@ def test_effects_are_means_over_the_cells_in_which_a_feature_fires(real_model, r
     rows = dose_cells.rows(feature)
     assert 0 < rows.size < 17
     expected = (out.layers["steered"] - out.layers["baseline"])[rows].mean(axis=0)
-    np.testing.assert_allclose(dose_cells.feature_effect(feature, 5.0).read, expected, atol=1e-5)
+    np.testing.assert_allclose(dose_cells.effect(dose_cells.turned(feature, 5.0)).read, expected, atol=1e-5)
 
 
 def test_a_sweep_of_a_transformer_is_reproducible(real_model, real_sae, cells):

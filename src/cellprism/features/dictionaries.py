@@ -27,6 +27,7 @@ from cellprism.errors import InputError
 from cellprism.features.baselines import features_a_token
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.kernels import unsupported
 from cellprism.sae.plain_step import sliced
 from cellprism.types import SparseCode
 
@@ -68,6 +69,10 @@ class PursuitAutoencoder(SparseAutoencoder):
         """Sparse code of some vectors; arguments and errors are those of ``SparseAutoencoder.encode``."""
         assert self.k is not None, "pursuits have a number of steps"
         x = self.centred(x.to(self.W_dec.dtype), group) - self.b_dec
+        if self.gram is not None and unsupported(x.device, x.dtype) is None:
+            from cellprism.sae.kernels.pursuit import pursuit as pursuit_on_processor
+
+            return pursuit_on_processor(x, self.W_dec, self.k, self.gram)
         parts = [pursuit(part, self.W_dec, self.k, self.gram) for part in sliced(x, self.n_features)]
         return SparseCode(torch.cat([p.values for p in parts]), torch.cat([p.features for p in parts]), self.n_features)
 

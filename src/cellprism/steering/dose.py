@@ -182,7 +182,7 @@ def _sweep(
     """Effects of one feature at every strength, and its genes with their matches."""
     known = own if other is None else np.union1d(own, other)
     still = Effect(np.zeros_like(dose_cells.level), np.zeros_like(dose_cells.level))
-    effects = [still if s == 1 else dose_cells.feature_effect(feature, s) for s in settings.strengths]
+    effects = [still if s == 1 else dose_cells.effect(dose_cells.turned(feature, s)) for s in settings.strengths]
     return Sweep(
         feature,
         np.array(settings.strengths),

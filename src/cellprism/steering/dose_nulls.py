@@ -64,17 +64,16 @@ class _Matched(NamedTuple):
     sweep: Sweep
     replicate: int
     control: Control
-    distance: float
-    """From the neutral 1, such that both edits are of one size."""
-    own: GeneGroup
-    held_out: GeneGroup | None
+    scale: float
+    """Of its strengths, such that both edits are of one size."""
+    own: Int[np.ndarray, " some"]
+    """Places of its genes."""
 
 
-def feature_mirror(
-    dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"] | None = None
-) -> Mirror:
-    """Effects of one feature at strengths 1 + d and 1 - d on some genes, by default all."""
-    return Mirror(*(dose_cells.feature_effect(feature, 1 + sign * distance, genes).read for sign in (1, -1)))
+def feature_mirror(dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"]) -> Mirror:
+    """Effects of one feature at strengths 1 + d and 1 - d on some genes."""
+    ends = (dose_cells.turned(feature, 1 + sign * distance) for sign in (1, -1))
+    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in ends))
 
 
 def null_table(
@@ -93,19 +92,10 @@ def null_table(
     genes), held_out, antisymmetry (NaN of lists).
     """
     rows = []
-    alike = _alike(dose_cells, beside)
-    chosen = [
-        one
-        for sweep in sweeps
-        for one in _matched(dose_cells, sweep, beside.controls.get(sweep.feature, ()), alike, distance, per_gene)
-        if one.replicate < controls
-    ]
-    for number, dictionary in enumerate(beside.dictionaries):
-        own = [one for one in chosen if one.control.dictionary == number]
-        if own:
-            read = dose_cells.read_by(dictionary)
-            rows += [_control_row(read, one) for one in own]
+    by_dictionary = [dose_cells.read_by(dictionary) for dictionary in beside.dictionaries]
     for sweep in sweeps:
+        for one in _matched(by_dictionary, dose_cells, sweep, beside.controls.get(sweep.feature, ()), controls):
+            rows.append(_control_row(by_dictionary[one.control.dictionary], one, distance, per_gene))
         mirror = sweep.mirror(distance)
         for i, group in enumerate(_lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), per_gene)):
             rows.append(_row(sweep, LIST, i, mirror.response(group)))
@@ -129,11 +119,16 @@ def _row(
     }  # fmt: skip
 
 
-def _control_row(read: DoseCells, one: _Matched) -> dict[str, object]:
-    mirror = feature_mirror(read, one.control.feature, one.distance, _genes(one.own, one.held_out))
-    held = mirror.response(one.held_out) if one.held_out else np.nan
+def _control_row(read: DoseCells, one: _Matched, distance: float, per_gene: int) -> dict[str, object]:
+    """What a control does, read by its dictionary."""
+    held = np.setdiff1d(_places(read, one.control.held_out), one.own)
+    known = np.union1d(one.own, held)
+    own, held_out = (GeneGroup.of(some, known, read.level, per_gene) if some.size else None for some in (one.own, held))
+    assert own is not None, "controls without genes are left out"
+    mirror = feature_mirror(read, one.control.feature, distance * one.scale, _genes(own, held_out))
+    other = mirror.response(held_out) if held_out else np.nan
     return _row(
-        one.sweep, CONTROL, one.replicate, mirror.response(one.own), held, mirror.antisymmetry(one.own), one.control
+        one.sweep, CONTROL, one.replicate, mirror.response(own), other, mirror.antisymmetry(own), one.control
     )  # fmt: skip
 
 
@@ -142,45 +137,21 @@ def _genes(own: GeneGroup, held_out: GeneGroup | None) -> Int[np.ndarray, " some
     return np.union1d(own.genes, held_out.genes) if held_out else own.genes
 
 
-def _alike(dose_cells: DoseCells, beside: Beside) -> dict[tuple[int, int], tuple[float, float]]:
-    """Firing rate and size of the edit of each control, by dictionary and feature; those that fire in too few cells are
-    left out."""
-    found, controls = {}, [control for some in beside.controls.values() for control in some]
-    for number, dictionary in enumerate(beside.dictionaries):
-        wanted = {control.feature for control in controls if control.dictionary == number}
-        if wanted:
-            read = dose_cells.read_by(dictionary)
-            found |= {
-                (number, f): (float(read.firing[f]), read.edit_size(f))
-                for f in sorted(wanted)
-                if read.rows(f).size >= LEAST_CELLS
-            }
-    return found
-
-
 def _matched(
-    dose_cells: DoseCells,
-    sweep: Sweep,
-    controls: Sequence[Control],
-    alike: Mapping[tuple[int, int], tuple[float, float]],
-    distance: float,
-    per_gene: int,
+    by_dictionary: Sequence[DoseCells], dose_cells: DoseCells, sweep: Sweep, controls: Sequence[Control], count: int
 ) -> list[_Matched]:
-    """Controls that fire and whose genes are among the cells', those most like a swept feature first."""
+    """The controls that are most like a swept feature, the nearest first, of those that fire in enough cells and whose
+    genes are among the cells'."""
     size, found, measures = dose_cells.edit_size(sweep.feature), [], []
     for control in controls:
-        own = _places(dose_cells, control.genes)
-        if own.size and (control.dictionary, control.feature) in alike:
-            held = np.setdiff1d(_places(dose_cells, control.held_out), own)
-            firing, its_size = alike[control.dictionary, control.feature]
-            known = np.union1d(own, held)
-            groups = [
-                GeneGroup.of(some, known, dose_cells.level, per_gene) if some.size else None for some in (own, held)
-            ]
-            found.append((control, distance * size / its_size, *groups))
-            measures.append([np.log(firing), np.log(its_size), *_list_measures(dose_cells, own)])
+        own, read = _places(dose_cells, control.genes), by_dictionary[control.dictionary]
+        if own.size and read.rows(control.feature).size >= LEAST_CELLS:
+            its_size = read.edit_size(control.feature)
+            found.append((control, size / its_size, own))
+            firing = np.log(read.firing[control.feature])
+            measures.append([firing, np.log(its_size), *_list_measures(dose_cells, own)])
     ours = [np.log(dose_cells.firing[sweep.feature]), np.log(size), *_list_measures(dose_cells, sweep.own.chosen)]
-    return [_Matched(sweep, i, *found[place]) for i, place in enumerate(_nearest(ours, measures))]
+    return [_Matched(sweep, i, *found[place]) for i, place in enumerate(_nearest(ours, measures)[:count])]
 
 
 def _lists(dose_cells: DoseCells, sweep: Sweep, lists: Sequence[Sequence[str]], per_gene: int) -> list[GeneGroup]:
@@ -224,4 +195,4 @@ def _difference_mirror(
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
     vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(sweep.feature, 1 + distance)
     moved = (moved_along(dose_cells.cache, rows, sign * vectors, norm) for sign in (1, -1))
-    return Mirror(*(dose_cells.effect(residuals, genes).read for residuals in moved))
+    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in moved))

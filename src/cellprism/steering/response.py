@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 from cellprism.equations.effects import antisymmetry, nearest_others
 from cellprism.errors import ConfigError
 
+MATCHES = 100
+"""Other genes that a long list is compared with; more would cost without telling more."""
+
 
 @dataclass(frozen=True)
 class GeneGroup:
@@ -26,9 +29,10 @@ class GeneGroup:
         level: Float[np.ndarray, " gene"],
         per_gene: int,
     ) -> "GeneGroup":
-        """Match genes by ``level``; those ``excluded`` (the chosen ones and more of their kind) are never a
-        match."""
-        return cls(chosen, nearest_others(level, chosen, excluded, per_gene))
+        """Match genes by ``level``, at most ``per_gene`` each and only as many as give ``MATCHES`` in all; those
+        ``excluded`` (the chosen ones and more of their kind) are never a match."""
+        some = min(per_gene, max(1, MATCHES // max(1, len(chosen))))
+        return cls(chosen, nearest_others(level, chosen, excluded, some))
 
     @property
     def genes(self) -> Int[np.ndarray, " some"]:

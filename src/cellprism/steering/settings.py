@@ -49,7 +49,7 @@ class DoseSettings:
     controls: int = 39
     """Features of dictionaries that nobody trained beside each feature; fewer than 39 allow no verdict."""
     matched_genes: int = 5
-    """Other genes of the same predicted expression per gene of the program."""
+    """Other genes of the same predicted expression per gene of the program; fewer for lists of more than 20."""
     top_genes: int = 20
     """Genes moved most, up and down, whose programs are looked up."""
     least_effect: float = 1e-3

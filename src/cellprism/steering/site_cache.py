@@ -37,8 +37,6 @@ from cellprism.types import CellBatch, CellModel, CellOutput, ReadsSomeGenes, Sp
 MEMORY = 1 << 32  # bytes of residuals and codes that are kept
 CODE_BYTES = 12  # of one feature at one token: float32 value, int64 index
 
-Values = tuple[Float[np.ndarray, "cell gene"], Float[np.ndarray, "cell gene"] | None]
-"""What the model says of genes where it is read, and where it sees them if it is not read there."""
 Residuals = Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]
 """Residual streams at the site, batch by batch."""
 
@@ -65,8 +63,8 @@ class Prediction:
     @classmethod
     def of(cls, said: Reading) -> "Prediction":
         """On the host, in double precision."""
-        direct = None if said.direct is None else _on_host(said.direct)
-        return cls(_on_host(said.embedding), _on_host(said.values), direct)
+        embedding, values = (t.double().cpu().numpy() for t in (said.embedding, said.values))
+        return cls(embedding, values, None if said.direct is None else said.direct.double().cpu().numpy())
 
     @classmethod
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
@@ -220,16 +218,34 @@ class SiteCache:
     @torch.no_grad()
     def values_at(
         self, residuals: Residuals, columns: Int[np.ndarray, " some"]
-    ) -> Iterator[tuple[Int[np.ndarray, " cell"], Values]]:
+    ) -> Iterator[tuple[Int[np.ndarray, " cell"], Float[np.ndarray, "cell some"]]]:
         """The values that ``predictions`` has, of some of the genes alone: cheaper where the model can leave out the
-        rest."""
+        rest, of which each pass then says only those that it hides."""
         chosen = torch.from_numpy(columns).to(self.whole.values.device)
         for batch, x in residuals:
-            cells, values = self.cells_of(batch), self.values_in(batch, x, chosen)
-            direct = None
-            if self.fold is not None:
-                values, direct = hidden_and_seen(values, self.folds, self.fold[cells][:, chosen])
-            yield cells.cpu().numpy(), (_on_host(values), None if direct is None else _on_host(direct))
+            cells = self.cells_of(batch)
+            if self.fold is None:
+                values = self.values_in(batch, x, chosen)
+            else:
+                values = self._hidden_values(batch, x, chosen, self.fold[cells].index_select(1, chosen))
+            yield cells.cpu().numpy(), values.double().cpu().numpy()
+
+    def _hidden_values(
+        self,
+        batch: CellBatch,
+        x: Float[Tensor, "row token d_model"],
+        columns: Int[Tensor, " some"],
+        fold: Int[Tensor, "cell some"],
+    ) -> Float[Tensor, "cell some"]:
+        """What the model says of some genes of the cache in the pass that hides each."""
+        if not isinstance(self.model, ReadsSomeGenes) or not bool((fold == fold[:1]).all()):
+            return hidden_and_seen(self.values_in(batch, x, columns), self.folds, fold)[0]
+        values = x.new_empty(fold.shape)
+        for number in fold[0].unique():
+            rows = torch.arange(int(number), len(x), self.folds, device=x.device)
+            own = (fold[0] == number).nonzero()[:, 0]
+            values[:, own] = self.values_in(rows_of(batch, rows), x.index_select(0, rows), columns[own]).to(x.dtype)
+        return values
 
     def values_in(
         self, batch: CellBatch, x: Float[Tensor, "row token d_model"], columns: Int[Tensor, " some"]
@@ -251,10 +267,6 @@ class SiteCache:
         """What the model says of the cells of a batch from ``take``; gradients pass through."""
         fold = None if self.fold is None else self.fold[self.cells_of(batch)]
         return joined(output, batch, self.columns, self.folds, fold)
-
-
-def _on_host(values: Float[Tensor, "cell some"]) -> Float[np.ndarray, "cell some"]:
-    return values.double().cpu().numpy()
 
 
 def rows_a_pass(batch_size: int, folds: int) -> int:
