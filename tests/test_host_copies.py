@@ -37,6 +37,7 @@ ALLOWED = {
     ("steering/dose_cells.py", "dose_cells_of"),
     ("steering/intervene.py", "_before_and_after"),
     ("steering/site_cache.py", "predictions"),
+    ("steering/site_cache.py", "values_at"),
     # names of genes, strengths of a recipe
     ("steering/model_output.py", "gene_columns"),
     ("steering/nulls.py", "random_recipe"),

@@ -257,7 +257,7 @@ class SiteCache:
             said = self.model.resume_at(batch, self.layer, x, tokens).expression
             assert said is not None, "a model that reads some genes has a head"
             return said
-        return gene_values(self.model.resume(batch, self.layer, x), batch, self.columns[columns.cpu().numpy()])
+        return gene_values(self.model.resume(batch, self.layer, x), batch, self.columns).index_select(1, columns)
 
     def cells_of(self, batch: CellBatch) -> Int[Tensor, " cell"]:
         """The cells whose rows a batch from ``take`` has."""
