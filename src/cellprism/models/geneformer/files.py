@@ -23,6 +23,7 @@ from cellprism.models.card import card_of
 from cellprism.models.geneformer.dictionaries import CONVERTED, POINTER, find
 from cellprism.models.geneformer.model import Geneformer
 from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.tensors import weights_problem
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 LICENCE = "Apache-2.0"
@@ -45,7 +46,7 @@ def load(path: Path, genes: GeneTable | Path | str | None = None) -> Geneformer:
         genes: a gene table, or its file, whose symbols are used in place of the dictionary's own.
 
     Raises:
-        ModelError: a file, a tensor or a setting is missing or does not fit.
+        ModelError: a file, a tensor or a setting is missing or does not fit; weights are codes, or not finite.
         DamagedError: a file is truncated or altered.
     """
     settings = _settings(path)
@@ -114,7 +115,10 @@ def _network(path: Path, settings: dict[str, Any]) -> BertForMaskedLM:
         name = min(wrong)
         raise ModelError(f"{path / WEIGHTS}: tensor {name} has shape {tuple(tensors[name].shape)}, but {CONFIG} asks "
                          f"for {tuple(wanted[name].shape)}")  # fmt: skip
-    network.load_state_dict({name: t for name, t in tensors.items() if name in wanted}, strict=False)
+    weights = {name: t for name, t in tensors.items() if name in wanted}
+    for problem in filter(None, (weights_problem(name, t) for name, t in weights.items())):
+        raise ModelError(f"{path / WEIGHTS}: {problem}")
+    network.load_state_dict(weights, strict=False)
     return network
 
 
