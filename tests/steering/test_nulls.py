@@ -64,6 +64,16 @@ def test_the_difference_of_means_is_a_loop_over_tokens(cache):
     assert (found[29:] == 0).all()
 
 
+def test_types_with_the_same_mean_have_no_difference_to_be_scaled_up(real_model, real_sae, cells):
+    same = cells[[2, 3, 5, 5, 3, 2, 3, 5, 2]].copy()
+    same.obs_names_make_unique()
+    cache = read_site_cache(real_model, real_sae, same, 1, 4)
+    found = difference_of_means(cache, np.array([0, 1, 2]), np.arange(3, 9))
+    assert not found.any()
+    for batch, x in moved_along(cache, np.arange(3), found, 7.0):
+        assert torch.equal(x, cache.kept.x[batch.cell])
+
+
 def test_matched_controls_are_the_features_most_alike_and_never_silent_ones():
     firing = np.array([0.1, 0.11, 0.5, 0.1, 0.0, 0.09])
     squared_norm = np.array([1.0, 1.1, 1.0, 30.0, 0.0, 0.9])

@@ -190,6 +190,7 @@ def _sweep(
         np.stack([effect.direct for effect in effects]),
         GeneGroup.of(own, known, dose_cells.level, settings.matched_genes),
         None if other is None else GeneGroup.of(other, known, dose_cells.level, settings.matched_genes),
+        dose_cells.level,
     )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from cellprism.equations.ratio import varies
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector
@@ -70,7 +71,8 @@ class _Matched(NamedTuple):
 
 def feature_mirror(dose_cells: DoseCells, feature: int, distance: float) -> Mirror:
     """Effects of one feature at strengths 1 + d and 1 - d."""
-    return Mirror(*(dose_cells.feature_effect(feature, 1 + sign * distance).read for sign in (1, -1)))
+    ends = (dose_cells.feature_effect(feature, 1 + sign * distance).read for sign in (1, -1))
+    return Mirror(*ends, dose_cells.level)
 
 
 def null_table(
@@ -195,8 +197,7 @@ def _nearest(ours: Sequence[float], others: Sequence[Sequence[float]]) -> Int[np
     if not others:
         return np.empty(0, dtype=np.int64)
     table: Float[np.ndarray, "other measure"] = np.array(others)
-    spread = table.std(axis=0)
-    away = (table - np.array(ours)) / np.where(spread > 0, spread, 1)
+    away = (table - np.array(ours)) / np.where(varies(table), table.std(axis=0), 1)
     return np.argsort((away**2).sum(axis=1), kind="stable")
 
 
@@ -215,4 +216,4 @@ def _difference_mirror(
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
     vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(feature, 1 + distance)
     ends = (dose_cells.effect(moved_along(dose_cells.cache, rows, sign * vectors, norm)).read for sign in (1, -1))
-    return Mirror(*ends)
+    return Mirror(*ends, dose_cells.level)

@@ -61,6 +61,13 @@ def test_a_dimension_that_does_not_vary_and_a_single_gene_are_no_trouble(planted
     assert predicted(EmbeddingModel(KEY, "ridge").fitted(cells), cells).isfinite().all()
 
 
+def test_a_dimension_that_varies_by_rounding_alone_is_one_that_does_not_vary(planted):
+    rounding = 1e-8 * np.random.default_rng(0).normal(size=planted.n_obs)
+    values = np.column_stack([planted.obsm[KEY], 3 * (1 + rounding)])
+    weight, _ = embedding.ridge_decoder(values, planted)
+    assert weight[:, -1].abs().max() < 1e-3
+
+
 def test_any_function_can_be_the_decoder(planted):
     weight = torch.randn(WIDTH, GENES, generator=torch.Generator().manual_seed(0))
     model = EmbeddingModel(KEY, lambda z: z @ weight).fitted(planted)

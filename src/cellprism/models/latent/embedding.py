@@ -20,6 +20,7 @@ from torch import Tensor
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable
+from cellprism.equations.ratio import varies
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.latent.counts_model import as_one_token, vectors_of
 from cellprism.types import CellBatch, CellOutput, OutputKind, Site
@@ -170,8 +171,7 @@ def ridge_decoder(
     ``obs["total_counts"]`` where present, else sums over the columns.
     """
     columns = csc_matrix(log1p_cp10k(adata))
-    centre, spread = values.mean(axis=0), values.std(axis=0)
-    spread = np.where(spread > 0, spread, 1)
+    centre, spread = values.mean(axis=0), np.where(varies(values), values.std(axis=0), 1)
     weight, bias = [], []
     for start in range(0, adata.n_vars, CHUNK):
         some = cast(Any, columns[:, start : start + CHUNK]).toarray()

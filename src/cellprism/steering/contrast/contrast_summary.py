@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellprism.equations.ratio import is_spread
 from cellprism.steering.contrast.scores import (
     OTHER_SCORES,
     BaselineValues,
@@ -77,10 +78,12 @@ def named_summary(
             summary[gene] = {"measured": False}
             continue
         row = table.loc[table["gene"] == gene].iloc[0]
-        gap = float(row["target_mean"] - row["source_mean"])
-        moves = [trial.moves[:, measured.index(gene)] for trial in trials]
-        fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
-        low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
+        source, target = float(row["source_mean"]), float(row["target_mean"])
+        gap = target - source
+        of_gap = 1 / gap if is_spread(gap**2, source**2 + target**2) else np.nan
+        moves = [trial.moves[:, measured.index(gene)] * of_gap for trial in trials]
+        fractions = np.array([m.mean() for m in moves])
+        low, high = cell_interval(np.mean, [moves[0]], resamples, seed)
         nulls = {
             null: drawn_summary(fractions[0], fractions[[t.kind == kind for t in trials]])
             for null, kind in NULLS.items()
