@@ -31,6 +31,7 @@ from torch import Tensor
 
 from cellprism.equations.ratio import share
 from cellprism.errors import ConfigError, ModelError
+from cellprism.features.origin import forced_past
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
 from cellprism.steering.contrast.cell_split import CellSplit, split_types
@@ -115,7 +116,12 @@ def read_contrast_cells(
     cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory, settings.read)
     origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
     origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind}
-    origin |= {"read": cache.read, "passes": cache.folds, "n_cells": parts.sizes()}
+    origin |= {
+        "forced": forced_past(model, sae, layer),
+        "read": cache.read,
+        "passes": cache.folds,
+        "n_cells": parts.sizes(),
+    }
     return ContrastCells(adata[kept], cache, parts, origin, settings, seed)
 
 
