@@ -18,6 +18,8 @@ from scipy.stats import spearmanr
 
 from cellprism.equations.ratio import is_spread, share
 
+LEVEL = 0.05
+"""A two-sided p-value of at most this calls a number above or below chance."""
 CLOSE = 1e-6
 """Of the largest number at hand: draws this near to the value are as extreme as it is."""
 

@@ -108,8 +108,26 @@ def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the
     named = preset(train.pop("preset")) if isinstance(train, dict) and "preset" in train else None
     _check_keys(run_config(), asked, "", source)
     asked = _filled(asked, defaults_of(asked.get("model", CommonConfig.model), published=named))
+    return _built(run_config(), asked, source)
+
+
+def changed_settings(settings: Any, changes: Changes) -> Any:
+    """A dataclass of settings with changes, such as ``cells=1000``.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong type or out of range.
+    """
+    asked = asdict(settings)
+    for change in changes:
+        _apply(asked, change)
+    _check_keys(type(settings), asked, "", "--set")
+    return _built(type(settings), asked, "--set")
+
+
+def _built(kind: Any, asked: dict[str, Any], source: str) -> Any:
+    """A dataclass from settings whose keys are known."""
     try:
-        return dacite.from_dict(run_config(), asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
+        return dacite.from_dict(kind, asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
     except dacite.MissingValueError as error:
         raise ConfigError(f"{source} does not say {error.field_path!r}, which has no default") from error
     except dacite.WrongTypeError as error:

@@ -114,14 +114,11 @@ def read_contrast_cells(
     site = check_steerable(model, sae, layer, force)
     kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
     cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory, settings.read)
-    origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
-    origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind}
-    origin |= {
-        "forced": forced_past(model, sae, layer),
-        "read": cache.read,
-        "passes": cache.folds,
-        "n_cells": parts.sizes(),
-    }
+    origin = {
+        "source": source, "target": target, "label": label, "model": model.name, "layer": layer, "site": str(site),
+        "forced": forced_past(model, sae, layer), "seed": seed, "output_kind": cache.output_kind, "read": cache.read,
+        "passes": cache.folds, "n_cells": parts.sizes(),
+    }  # fmt: skip
     return ContrastCells(adata[kept], cache, parts, origin, settings, seed)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellprism.equations.effects import LEVEL
 from cellprism.equations.ratio import is_spread
 from cellprism.steering.contrast.scores import (
     OTHER_SCORES,
@@ -20,7 +21,6 @@ from cellprism.steering.settings import DIFFERENCE, DIFFERENCE_PER_GENE, PERMUTE
 from cellprism.steering.site_cache import Prediction
 
 NULLS = {"permuted_labels": PERMUTED, "random_recipe": RANDOM_RECIPE}
-LEVEL = 0.05
 COMPETITORS = {"difference_of_means": DIFFERENCE, "difference_of_means_per_gene": DIFFERENCE_PER_GENE}
 
 
@@ -67,7 +67,7 @@ def named_summary(
     fitted on permuted labels move it, and random recipes.
 
     ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and that it
-    exceeds what permuted labels give with p of at most .05. Where ``gap`` (predicted) and
+    exceeds what permuted labels give with p of at most ``LEVEL``. Where ``gap`` (predicted) and
     ``observed_gap`` (in the counts) differ in sign, the model does not know the gene's direction to begin
     with. ``table`` is that of ``scores.gene_table``; the trials' moves are of the named genes that are in it, in order.
     """
