@@ -38,6 +38,7 @@ from cellprism.features.tokens.residuals import genes_of, residual_tokens
 from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
+from cellprism.store.seed import check_seed
 from cellprism.types import CellBatch, CellModel, HidesGenes, PredictsShares
 
 DRAWS = 1_000  # bootstrap draws of cells
@@ -98,6 +99,7 @@ def loss_recovered(
         ModelError: the model cannot hide genes or does not predict expression, or one of the autoencoders does not fit
             it, was trained on something else, or is a transcoder, which has nothing to put in the site's place.
     """
+    check_seed(seed)
     if any(sae.is_transcoder for sae in saes.values()):
         raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
     for sae in saes.values():

@@ -19,6 +19,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cellprism.equations.ratio import share
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells

@@ -31,6 +31,7 @@ from cellprism.equations.ratio import is_spread
 from cellprism.errors import ConfigError
 from cellprism.models.latent.dgd import START_SPREAD, DgdModel, DgdSizes
 from cellprism.models.latent.training import TrainingCells
+from cellprism.store.seed import check_seed
 
 SPREAD_TOLERANCE = 0.3  # of the log of a component's spread around that of START_SPREAD
 WARMUP = 50
@@ -69,6 +70,9 @@ class DgdTraining:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}: expected a share between 0 and 1, such as 0.1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 1e-3")
+        check_seed(self.seed)
 
 
 def train_dgd(

@@ -44,6 +44,7 @@ from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import firing_and_edit_norms, plain
 from cellprism.steering.settings import BY_CELL, OBJECTIVES, ContrastSettings
 from cellprism.steering.site_cache import MEMORY, SiteCache, read_site_cache
+from cellprism.store.seed import check_seed
 from cellprism.types import CellModel
 
 
@@ -111,6 +112,7 @@ def read_contrast_cells(
     Arguments and errors are those of ``contrast``.
     """
     settings = settings or ContrastSettings()
+    check_seed(seed)
     site = check_steerable(model, sae, layer, force)
     kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
     cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory, settings.read)
