@@ -181,7 +181,7 @@ def _embedding(
     return embedding_values(source, key, values, n_cells)
 
 
-def _ours(obs: pd.DataFrame, record: Mapping[str, Any] | None) -> dict[str, Any]:
+def _ours(obs: pd.DataFrame, record: Any) -> dict[str, Any]:
     """Cells written by cellprism carry totals of the whole matrix, which their own columns no longer tell."""
     if isinstance(record, Mapping) and TOTAL in obs and pd.api.types.is_numeric_dtype(obs[TOTAL].dtype):
         return {"totals": obs[TOTAL].to_numpy(np.float64), "totals_from": str(record.get("totals", ""))}

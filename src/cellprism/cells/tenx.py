@@ -175,7 +175,7 @@ def _header(path: Path, source: str) -> tuple[int, int, int]:
     with io.BufferedReader(Unpacked(path), 1 << 16) as stream:
         first = stream.readline(LONGEST).removeprefix(codecs.BOM_UTF8).split()
         said = [word.lower() for word in first]
-        if said[:1] != [b"%%matrixmarket"]:
+        if first[:1] != [b"%%MatrixMarket"]:
             raise ValueError(f"{path.name} does not begin with '%%MatrixMarket matrix coordinate'")
         if said[1:3] != [b"matrix", b"coordinate"] or said[3:4] not in NUMBERS or said[4:] != [b"general"]:
             found = b" ".join(first).decode("utf-8", "replace")

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cellprism.cli.options import Changes
+from cellprism.cli.options import Changes, Whole
 
 
 def simulate(
     out: Path,
     *,
     preset: str = "standard",
-    seed: int = 0,
+    seed: Whole = 0,
     changes: Changes = None,
     again: Annotated[bool, Parameter(help="Write over files that are there.", negative="")] = False,
 ) -> None:

@@ -114,7 +114,7 @@ def test_training_learns_the_planted_types_with_more_than_one_component(planted,
 
 def test_cells_that_fill_few_dimensions_start_at_rounding_in_none(planted, table):
     alike = planted.X[np.arange(41) % 3]
-    model = DgdModel.random(DgdSizes(GENES, 5, components=7, hidden=19), table)
+    model = DgdModel.random(DgdSizes(GENES, 5, components=7, hidden=19), table, 0)
     with pytest.warns(ConvergenceWarning, match="distinct clusters"):
         vectors = start(model, TrainingCells(alike), 0)
     spread = vectors.std(dim=0, correction=0)

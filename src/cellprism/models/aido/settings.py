@@ -68,11 +68,8 @@ class AidoConfig:
             raise ModelError(
                 f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json"
             )
-        if self.eps < 0 or self.total not in ("aligned", "cell"):
-            raise ModelError(
-                f"eps {self.eps} and total {self.total!r}: expected a number of at least 0, and 'aligned' or 'cell'; "
-                "correct the model's config.json"
-            )
+        if self.eps < 0:
+            raise ModelError(f"eps {self.eps}: expected a number of at least 0; correct the model's config.json")
         if max(self.mask_value, self.pad_value) >= 0 or self.mask_value == self.pad_value:
             raise ModelError(
                 f"mask_value {self.mask_value} and pad_value {self.pad_value} stand for a hidden gene and for none: "
@@ -116,6 +113,9 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
 
     rows, hidden = shape("bert.position_embedding.weight")
     layers = len({k.split(".")[3] for k in tensors if k.startswith("bert.encoder.layer.")})
+    total = stated(settings, ("total",), "aligned", path)
+    if total not in ("aligned", "cell"):
+        raise ModelError(f"the configuration of {path} says total = {total!r}, expected 'aligned' or 'cell'")
     named = ("num_attention_heads", "heads")
     if all(settings.get(name) is None for name in named):
         raise ModelError(f"the configuration of {path} does not say num_attention_heads, which no shape can tell")
@@ -132,7 +132,7 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
         mask_value=stated(settings, ("mask_token_id", "mask_value"), -1.0, path),
         pad_value=stated(settings, ("pad_token_id", "pad_value"), -2.0, path),
         gene_subset=stated(settings, ("gene_subset",), False, path),
-        total=stated(settings, ("total",), "aligned", path),
+        total=total,
     )
     _compare(path, config, settings)
     return config
