@@ -105,6 +105,29 @@ def test_batch_sizes_and_what_is_kept_do_not_matter(real_model, real_sae, cells)
         np.testing.assert_allclose(change, outs[1].layers["direct"][rows], atol=1e-5)
 
 
+@pytest.mark.parametrize("read", ["hidden", "visible"])
+@pytest.mark.parametrize("model", [AidoCell, PlantedHidden, HiddenRanks])
+def test_some_genes_are_read_as_all_are(real_model, real_sae, cells, model, read):
+    """Whether the model can leave out the others, or all are read and these taken."""
+    if model is AidoCell:
+        model, sae, adata = real_model, real_sae, cells
+    else:
+        model, adata = model(), sparse_cells()
+        sae = planted_sae(model)
+    cache = read_site_cache(model, sae, adata, 1, 9, read=read)
+    strengths = torch.ones(sae.n_features)
+    strengths[3] = 4.0
+    rows, some = np.array([11, 3, 4, 16]), np.array([8, 2, 5])
+    whole = cache.predict(rows, strengths).of_genes(some)
+    cells_read, found = zip(*cache.values_at(cache.steered(rows, strengths), some), strict=True)
+    assert np.concatenate(cells_read).tolist() == rows.tolist()
+    np.testing.assert_allclose(np.concatenate([values for values, _ in found]), whole.values, atol=1e-5)
+    if read == "hidden":
+        np.testing.assert_allclose(np.concatenate([direct for _, direct in found]), whole.direct, atol=1e-5)
+    else:
+        assert {direct is None for _, direct in found} == {True}
+
+
 def test_doses_of_a_feature_raise_the_hidden_genes_of_its_program_and_keep_direct_effects_apart():
     model, adata = PlantedHidden(), program_cells({})
     own = [f"G{g}" for g in np.flatnonzero(PROGRAM == 1)]

@@ -208,6 +208,13 @@ CHECKS = (
         "residuals", abilities.several, "what residual gives at each layer, bit for bit", "the order of layers", "exact"
     ),
     Check(
+        "some genes",
+        abilities.some_genes,
+        "what resume gives at the tokens asked for, from every layer",
+        "the order of tokens, and what the last block still attends to",
+        "rounding",
+    ),
+    Check(
         "hidden genes",
         abilities.masking,
         "results in which a hidden gene's value has no part, bit for bit, and a batch otherwise as it was",

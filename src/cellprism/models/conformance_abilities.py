@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from cellprism.models.conformance_checks import Fails, HasNoMeaning, Subject, difference, tensors
-from cellprism.types import HidesGenes, MovesToDevice, PlansPasses, ReadsSeveralLayers
+from cellprism.types import HidesGenes, MovesToDevice, PlansPasses, ReadsSeveralLayers, ReadsSomeGenes
 
 
 def several(subject: Subject) -> float:
@@ -22,6 +22,25 @@ def several(subject: Subject) -> float:
     if len(found) != len(layers):
         raise Fails(f"{len(found)} residual streams for {len(layers)} layers")
     return max(map(difference, subject.residuals, found))
+
+
+def some_genes(subject: Subject) -> float:
+    """``resume_at``, where the model has it, is ``resume`` at the tokens asked for, in their order."""
+    model, batch = subject.model, subject.batch
+    if not isinstance(model, ReadsSomeGenes):
+        raise HasNoMeaning("this model has no resume_at(batch, layer, x, tokens), which is optional")
+    if subject.outputs[-1].expression is None:
+        raise HasNoMeaning("this model's output has no expression")
+    genes = (batch.gene >= 0).nonzero()[:, 0]
+    columns = torch.arange(len(genes), device=genes.device).flip(0)[::3]
+    found = []
+    with torch.no_grad():
+        for layer, (x, whole) in enumerate(zip(subject.residuals, subject.outputs, strict=True)):
+            said = model.resume_at(batch, layer, x, genes[columns]).expression
+            if said is None or whole.expression is None:
+                raise Fails("resume_at gives no expression, and resume does")
+            found.append(difference(whole.expression[:, columns], said))
+    return max(found)
 
 
 def masking(subject: Subject) -> float:

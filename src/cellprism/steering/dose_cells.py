@@ -70,24 +70,37 @@ class DoseCells:
         """Predicted value of each gene without an edit, mean over the cells that express it."""
         return expressing_mean(self.cache.baseline.values)
 
-    def effect(self, residuals: Residuals) -> Effect:
-        """Mean change of each gene over the cells of an edit that express it; 0 where none does."""
-        before, n_genes = self.cache.baseline, len(self.cache.genes)
-        total, direct, expressing = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
-        for cells, after in self.cache.predictions(residuals):
-            expressing += (~np.isnan(before.values[cells])).sum(axis=0)
-            total += np.nan_to_num(after.values - before.values[cells]).sum(axis=0)
-            if after.direct is not None and before.direct is not None:
-                direct += np.nan_to_num(after.direct - before.direct[cells]).sum(axis=0)
-        expressing = np.maximum(expressing, 1)
-        read = total / expressing
-        return Effect(read, read if before.direct is None else direct / expressing)
+    def effect(self, residuals: Residuals, genes: Int[np.ndarray, " some"] | None = None) -> Effect:
+        """Mean change of each gene over the cells of an edit that express it; 0 where none does.
 
-    def feature_effect(self, feature: int, strength: float) -> Effect:
-        """Mean effect of one feature at one strength, on the cells in which it fires."""
+        Args:
+            residuals: of the edited cells.
+            genes: those that are read, all where None; the others are NaN.
+        """
+        read = np.arange(len(self.cache.genes)) if genes is None else genes
+        before = self.cache.baseline.of_genes(read)
+        total, direct, expressing = np.zeros(len(read)), np.zeros(len(read)), np.zeros(len(read))
+        for cells, (values, seen) in self.cache.values_at(residuals, read):
+            expressing += (~np.isnan(before.values[cells])).sum(axis=0)
+            total += np.nan_to_num(values - before.values[cells]).sum(axis=0)
+            if seen is not None and before.direct is not None:
+                direct += np.nan_to_num(seen - before.direct[cells]).sum(axis=0)
+        expressing = np.maximum(expressing, 1)
+        mean = self._spread(read, total / expressing)
+        return Effect(mean, mean if before.direct is None else self._spread(read, direct / expressing))
+
+    def _spread(
+        self, genes: Int[np.ndarray, " some"], values: Float[np.ndarray, " some"]
+    ) -> Float[np.ndarray, " gene"]:
+        every = np.full(len(self.cache.genes), np.nan)
+        every[genes] = values
+        return every
+
+    def feature_effect(self, feature: int, strength: float, genes: Int[np.ndarray, " some"] | None = None) -> Effect:
+        """Mean effect of one feature at one strength, on the cells in which it fires; ``genes`` as in ``effect``."""
         strengths = self.cache.W_dec.new_ones(self.cache.n_features)
         strengths[feature] = strength
-        return self.effect(self.cache.steered(self.rows(feature), strengths))
+        return self.effect(self.cache.steered(self.rows(feature), strengths), genes)
 
     def edit_size(self, feature: int) -> float:
         """Root mean square, over the cells in which the feature fires, of the Frobenius norm of an edit of one unit of

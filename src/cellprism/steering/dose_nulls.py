@@ -8,6 +8,8 @@ Notable choices
   and level of its genes are taken.
 - What is left of a difference in size is removed by scaling a control's strength: per cell in which it fires its edit
   has the norm of the steered feature's.
+- A control is read at the genes that it is judged on and no others, which saves most of its cost where the model can
+  leave the rest out. So mirror symmetry is that of these genes.
 - Lists of other features are read under the steered feature's own edit: genes that belong together, of the same number
   and level, which it is not said to hold. Genes of its own list are left out of them.
 """
@@ -69,9 +71,11 @@ class _Matched(NamedTuple):
     held_out: GeneGroup | None
 
 
-def feature_mirror(dose_cells: DoseCells, feature: int, distance: float) -> Mirror:
-    """Effects of one feature at strengths 1 + d and 1 - d."""
-    ends = (dose_cells.feature_effect(feature, 1 + sign * distance).read for sign in (1, -1))
+def feature_mirror(
+    dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"] | None = None
+) -> Mirror:
+    """Effects of one feature at strengths 1 + d and 1 - d on some genes, by default all."""
+    ends = (dose_cells.feature_effect(feature, 1 + sign * distance, genes).read for sign in (1, -1))
     return Mirror(*ends, dose_cells.level)
 
 
@@ -108,9 +112,9 @@ def null_table(
         for i, group in enumerate(_lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), per_gene)):
             rows.append(_row(sweep, LIST, i, mirror.response(group)))
         if sweep.feature in groups:
-            moved = _difference_mirror(dose_cells, sweep.feature, groups[sweep.feature], distance)
+            moved = _difference_mirror(dose_cells, sweep, groups[sweep.feature], distance)
             held = moved.response(sweep.held_out) if sweep.held_out else np.nan
-            rows.append(_row(sweep, DIFFERENCE, 0, moved.response(sweep.own), held, moved.antisymmetry()))
+            rows.append(_row(sweep, DIFFERENCE, 0, moved.response(sweep.own), held, moved.antisymmetry(sweep.own)))
     table = pd.DataFrame(rows)
     return table.sort_values(["feature", "kind", "replicate"], ignore_index=True) if rows else table
 
@@ -128,11 +132,16 @@ def _row(
 
 
 def _control_row(read: DoseCells, one: _Matched) -> dict[str, object]:
-    mirror = feature_mirror(read, one.control.feature, one.distance)
+    mirror = feature_mirror(read, one.control.feature, one.distance, _genes(one.own, one.held_out))
     held = mirror.response(one.held_out) if one.held_out else np.nan
     return _row(
-        one.sweep, CONTROL, one.replicate, mirror.response(one.own), held, mirror.antisymmetry(), one.control
+        one.sweep, CONTROL, one.replicate, mirror.response(one.own), held, mirror.antisymmetry(one.own), one.control
     )  # fmt: skip
+
+
+def _genes(own: GeneGroup, held_out: GeneGroup | None) -> Int[np.ndarray, " some"]:
+    """All that a feature is judged on."""
+    return np.union1d(own.genes, held_out.genes) if held_out else own.genes
 
 
 def _alike(dose_cells: DoseCells, beside: Beside) -> dict[tuple[int, int], tuple[float, float]]:
@@ -208,12 +217,12 @@ def _places(dose_cells: DoseCells, genes: Sequence[str]) -> Int[np.ndarray, " so
 
 
 def _difference_mirror(
-    dose_cells: DoseCells, feature: int, group: Bool[np.ndarray, " cell"], distance: float
+    dose_cells: DoseCells, sweep: Sweep, group: Bool[np.ndarray, " cell"], distance: float
 ) -> Mirror:
     """Effects of adding and of subtracting the mean residual of a group minus that of all other cells, at a feature's
     norm in the cells in which it fires."""
-    rows = dose_cells.rows(feature)
+    rows, genes = dose_cells.rows(sweep.feature), _genes(sweep.own, sweep.held_out)
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
-    vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(feature, 1 + distance)
-    ends = (dose_cells.effect(moved_along(dose_cells.cache, rows, sign * vectors, norm)).read for sign in (1, -1))
-    return Mirror(*ends, dose_cells.level)
+    vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(sweep.feature, 1 + distance)
+    moved = (moved_along(dose_cells.cache, rows, sign * vectors, norm) for sign in (1, -1))
+    return Mirror(*(dose_cells.effect(residuals, genes).read for residuals in moved), dose_cells.level)

@@ -94,11 +94,11 @@ def feature_summary(
 
     ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each with that of the
     difference_of_means; the draws of chance are in ``nulls``. ``direct`` is the same response read where the model sees
-    the genes. ``antisymmetry``: 1 means exact mirror images. ``largest_effect``: of any gene at 1 + d or 1 - d;
-    ``no_effect`` says so where it is below ``least``, else it is empty. ``slope`` per unit of strength,
-    ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and ``effect_elsewhere``:
-    mean absolute effect at 1 + d on genes whose own token is edited in some row, and on the others (where genes are
-    read hidden, never in the row in which they are read).
+    the genes. ``antisymmetry`` of the own genes and their matches: 1 means exact mirror images. ``largest_effect``: of
+    any gene at 1 + d or 1 - d; ``no_effect`` says so where it is below ``least``, else it is empty. ``slope`` per unit
+    of strength, ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and
+    ``effect_elsewhere``: mean absolute effect at 1 + d on genes whose own token is edited in some row, and on the
+    others (where genes are read hidden, never in the row in which they are read).
     """
     mirror = sweep.mirror(distance)
     edited = dose_cells.edited[sweep.feature]
@@ -119,7 +119,7 @@ def feature_summary(
         "no_effect": no_effect(sweep, distance, least),
         "response": _beside(mirror.response(sweep.own), nulls, "response"),
         "direct": plain(sweep.direct_mirror(distance).response(sweep.own)),
-        "antisymmetry": _beside(mirror.antisymmetry(), nulls, "antisymmetry"),
+        "antisymmetry": _beside(mirror.antisymmetry(sweep.own), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),
         "monotonicity": plain(monotonicity(sweep.strengths, response)),
         "linear_share": plain(linear_share(sweep.strengths, sweep.effects, sweep.level)),

@@ -140,7 +140,13 @@ def joined(
     values = gene_values(output, batch, columns)
     if fold is None:
         return Reading(output.embedding, values, None)
+    return Reading(output.embedding.unflatten(0, (-1, folds)).mean(dim=1), *hidden_and_seen(values, folds, fold))
+
+
+def hidden_and_seen(
+    values: Float[Tensor, "row gene"], folds: int, fold: Int[Tensor, "cell gene"]
+) -> tuple[Float[Tensor, "cell gene"], Float[Tensor, "cell gene"]]:
+    """What a model says of genes in the pass that hides each, and the mean over the passes that show it."""
     values = values.unflatten(0, (-1, folds))
     hidden = values.gather(1, fold.clamp(min=0)[:, None])[:, 0]
-    seen = (values.sum(dim=1) - hidden) / (folds - 1)
-    return Reading(output.embedding.unflatten(0, (-1, folds)).mean(dim=1), hidden, seen)
+    return hidden, (values.sum(dim=1) - hidden) / (folds - 1)

@@ -30,6 +30,11 @@ class GeneGroup:
         match."""
         return cls(chosen, nearest_others(level, chosen, excluded, per_gene))
 
+    @property
+    def genes(self) -> Int[np.ndarray, " some"]:
+        """All of them."""
+        return np.union1d(self.chosen, self.matched)
+
     def response(self, effect: Float[np.ndarray, " gene"]) -> float:
         """Mean effect on the chosen genes minus that on the matched ones; NaN without genes."""
         if not (self.chosen.size and self.matched.size):
@@ -51,9 +56,10 @@ class Mirror:
         them."""
         return (group.response(self.up) - group.response(self.down)) / 2
 
-    def antisymmetry(self) -> float:
-        """See ``equations.effects.antisymmetry``."""
-        return antisymmetry(self.up, self.down, self.level)
+    def antisymmetry(self, group: GeneGroup) -> float:
+        """``equations.effects.antisymmetry`` over the genes of a group and those matched to them."""
+        genes = group.genes
+        return antisymmetry(self.up[genes], self.down[genes], self.level[genes])
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,15 @@ from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.values import refuse_changed
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells, edited, encode_site
-from cellprism.steering.model_output import gene_columns, spoken_of
-from cellprism.steering.reading import Reading, joined, passes_of, reads_at, rows_of
-from cellprism.types import CellBatch, CellModel, CellOutput, SparseCode
+from cellprism.steering.model_output import gene_columns, gene_values, spoken_of
+from cellprism.steering.reading import Reading, hidden_and_seen, joined, passes_of, reads_at, rows_of
+from cellprism.types import CellBatch, CellModel, CellOutput, ReadsSomeGenes, SparseCode
 
 MEMORY = 1 << 32  # bytes of residuals and codes that are kept
 CODE_BYTES = 12  # of one feature at one token: float32 value, int64 index
 
+Values = tuple[Float[np.ndarray, "cell gene"], Float[np.ndarray, "cell gene"] | None]
+"""What the model says of genes where it is read, and where it sees them if it is not read there."""
 Residuals = Iterable[tuple[CellBatch, Float[Tensor, "cell token d_model"]]]
 """Residual streams at the site, batch by batch."""
 
@@ -63,8 +65,8 @@ class Prediction:
     @classmethod
     def of(cls, said: Reading) -> "Prediction":
         """On the host, in double precision."""
-        embedding, values = (t.double().cpu().numpy() for t in (said.embedding, said.values))
-        return cls(embedding, values, None if said.direct is None else said.direct.double().cpu().numpy())
+        direct = None if said.direct is None else _on_host(said.direct)
+        return cls(_on_host(said.embedding), _on_host(said.values), direct)
 
     @classmethod
     def joined(cls, parts: Sequence["Prediction"]) -> "Prediction":
@@ -215,6 +217,32 @@ class SiteCache:
             output = self.model.resume(batch, self.layer, x)
             yield self.cells_of(batch).cpu().numpy(), Prediction.of(self.said(batch, output))
 
+    @torch.no_grad()
+    def values_at(
+        self, residuals: Residuals, columns: Int[np.ndarray, " some"]
+    ) -> Iterator[tuple[Int[np.ndarray, " cell"], Values]]:
+        """The values that ``predictions`` has, of some of the genes alone: cheaper where the model can leave out the
+        rest."""
+        chosen = torch.from_numpy(columns).to(self.whole.values.device)
+        for batch, x in residuals:
+            cells, values = self.cells_of(batch), self.values_in(batch, x, chosen)
+            direct = None
+            if self.fold is not None:
+                values, direct = hidden_and_seen(values, self.folds, self.fold[cells][:, chosen])
+            yield cells.cpu().numpy(), (_on_host(values), None if direct is None else _on_host(direct))
+
+    def values_in(
+        self, batch: CellBatch, x: Float[Tensor, "row token d_model"], columns: Int[Tensor, " some"]
+    ) -> Float[Tensor, "row some"]:
+        """What the model says of some genes of the cache in each single pass; gradients pass through."""
+        chosen = torch.from_numpy(self.columns).to(x.device)[columns]
+        if isinstance(self.model, ReadsSomeGenes):
+            tokens = (batch.gene >= 0).nonzero()[:, 0][chosen]
+            said = self.model.resume_at(batch, self.layer, x, tokens).expression
+            assert said is not None, "a model that reads some genes has a head"
+            return said
+        return gene_values(self.model.resume(batch, self.layer, x), batch, self.columns[columns.cpu().numpy()])
+
     def cells_of(self, batch: CellBatch) -> Int[Tensor, " cell"]:
         """The cells whose rows a batch from ``take`` has."""
         return batch.cell[:: self.folds] // self.folds
@@ -223,6 +251,10 @@ class SiteCache:
         """What the model says of the cells of a batch from ``take``; gradients pass through."""
         fold = None if self.fold is None else self.fold[self.cells_of(batch)]
         return joined(output, batch, self.columns, self.folds, fold)
+
+
+def _on_host(values: Float[Tensor, "cell some"]) -> Float[np.ndarray, "cell some"]:
+    return values.double().cpu().numpy()
 
 
 def rows_a_pass(batch_size: int, folds: int) -> int:

@@ -10,7 +10,7 @@ Notable choices
   (``equations.steering.strength_gradient``).
 - Where genes are read hidden, each cell takes part with one of its passes, dealt in turn: more cells teach more than
   more passes of the same cells.
-- Models that can leave out tokens (``ReadsSomeGenes``) answer at the weighted genes alone.
+- Models that can leave out tokens (``types.ReadsSomeGenes``) answer at the weighted genes alone.
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
@@ -27,7 +27,6 @@ from cellprism.equations.objectives import centroid_objective, expression_object
 from cellprism.equations.steering import squared_edit_norm, strength_gradient
 from cellprism.steering.intervene import SiteCells, edited
 from cellprism.steering.site_cache import SiteCache
-from cellprism.types import ReadsSomeGenes
 
 
 @dataclass(frozen=True)
@@ -138,14 +137,7 @@ def read_values(
     """What the model says in single passes: the embedding, or some genes of the cache, NaN where it sees them."""
     if columns is None:
         return cache.model.resume(part.batch, cache.layer, x).embedding
-    chosen = torch.from_numpy(cache.columns).to(x.device)[columns]
-    if isinstance(cache.model, ReadsSomeGenes):
-        tokens = (part.batch.gene >= 0).nonzero()[:, 0][chosen]
-        said = cache.model.resume_at(part.batch, cache.layer, x, tokens).expression
-    else:
-        said = cache.model.resume(part.batch, cache.layer, x).expression
-        said = None if said is None else said.index_select(1, chosen)
-    assert said is not None, "an expression objective is for models that predict amounts"
+    said = cache.values_in(part.batch, x, columns)
     there = _hidden(cache, part, columns)
     return said if there is None else torch.where(there, said, torch.nan)
 

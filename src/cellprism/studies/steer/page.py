@@ -92,8 +92,8 @@ def _tables(experiment: Experiment, features: list[SteeredFeature], words: Words
         )
     caption = (
         f"Mean change, {words.unit}, half of turned up minus turned down, with the range of 95 "
-        f"% of each control. {built_in}. Mirror symmetry: 1 if down is the exact mirror image of up."
-        + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
+        f"% of each control. {built_in}. Mirror symmetry, over these genes and their matches: 1 if down is "
+        "the exact mirror image of up." + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
     )
     tables = [Table(caption, steering_table(features))]
     terms = term_table(features, ALPHA)
