@@ -152,8 +152,9 @@ SAYS: dict[str, Callable[[Any], str]] = {
 @pytest.mark.parametrize("door", SAYS)
 def test_what_is_made_by_force_says_so(trained, door):
     model, sae = trained
-    assert SAYS[door](DOORS[door](model, sae, make_cells(), LAYER)) == ""
-    assert SAYS[door](DOORS[door](model, sae, make_cells(), 2, force=True)) == FORCED
+    cells = make_cells(41)
+    assert SAYS[door](DOORS[door](model, sae, cells, LAYER)) == ""
+    assert SAYS[door](DOORS[door](model, sae, cells, 2, force=True)) == FORCED
 
 
 def test_a_summary_of_what_was_forced_is_json_that_says_so(trained):

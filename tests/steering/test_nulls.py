@@ -1,8 +1,10 @@
 """Random edits are as large as those that they stand in for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from anndata import AnnData
 
 from cellprism.steering.contrast.trials import edit_norms
 from cellprism.steering.intervene import edited
@@ -65,8 +67,11 @@ def test_the_difference_of_means_is_a_loop_over_tokens(cache):
 
 
 def test_types_with_the_same_mean_have_no_difference_to_be_scaled_up(real_model, real_sae, cells):
-    same = cells[[2, 3, 5, 5, 3, 2, 3, 5, 2]].copy()
-    same.obs_names_make_unique()
+    rows = [2, 3, 5, 5, 3, 2, 3, 5, 2]
+    same = AnnData(
+        cells.X[rows], obs=cells.obs.iloc[rows].reset_index(drop=True).set_index(pd.Index(list("abcdefghi")))
+    )
+    same.var_names = cells.var_names
     cache = read_site_cache(real_model, real_sae, same, 1, 4)
     found = difference_of_means(cache, np.array([0, 1, 2]), np.arange(3, 9))
     assert not found.any()
