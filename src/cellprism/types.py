@@ -301,6 +301,15 @@ class HasWeights(Protocol):
 
 
 @runtime_checkable
+class StatesReading(Protocol):
+    """A model of which more than its weights decides what is computed."""
+
+    def reads_with(self) -> Mapping[str, Any]:
+        """These settings, in plain JSON values, by name."""
+        ...
+
+
+@runtime_checkable
 class Edit(Protocol):
     """A change of the residual stream; at its neutral strength it is the identity, bit for bit."""
 

@@ -109,3 +109,11 @@ def test_a_truncated_gzipped_table_is_called_damaged(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DamagedError, match="copy or fetch it again"):
         read_gene_table(path)
+
+
+def test_a_place_is_that_of_one_gene_and_blanks_are_no_part_of_a_name(tmp_path):
+    (tmp_path / "g.tsv").write_text("symbol\tindex\n CD4 \t3\nCD8A\t1\n")
+    assert read_gene_table(tmp_path / "g.tsv").symbol == ("CD8A", "CD4")
+    (tmp_path / "g.tsv").write_text("symbol\tindex\nCD4\t1\nCD8A\t1\n")
+    with pytest.raises(CellsError, match="column 'index' holds 1 more than once"):
+        read_gene_table(tmp_path / "g.tsv")

@@ -34,10 +34,20 @@ def test_files_that_are_there_are_kept(tmp_path, capsys):
     ("words", "said"),
     [
         (["--preset", "smal"], "no preset 'smal'"),
-        (["--set", "cell=3"], "expected KEY=VALUE with a key of cells,"),
-        (["--set", "cells=x"], "cells is a whole number"),
+        (["--set", "cell=3"], "--set: unknown key cell; did you mean cells?"),
+        (["--set", "cells=x"], "--set: cells is 'x', expected a whole number"),
+        (["--set", "cells=1e3"], "--set: cells is 1000.0, expected a whole number"),
+        (["--set", "cells=true"], "--set: cells is True, expected a whole number"),
+        (["--set", "cells"], "--set 'cells': expected key=value"),
+        (["--set", "cells.x=3"], "cells is no section"),
         (["--set", "cells=0"], "cells is 0"),
         (["--set", "depth=nan"], "depth is nan"),
+        (["--set", "depth=inf"], "depth is inf: expected a finite number"),
+        (["--set", "effect=1e3"], "effect is 1000.0: expected a natural logarithm"),
+        (["--set", "cells=1000000000000"], "values: expected at most 10,000,000,000"),
+        (["--preset", "small", "--seed", "-1"], "seed is -1: expected a whole number"),
+        (["--preset", "small", "--seed", "1" + 30 * "0"], "expected a whole number from 0"),
+        (["--preset", "small", "--seed", "1.5"], "Invalid value for --seed"),
     ],
 )
 def test_a_mistake_is_one_message(tmp_path, capsys, words, said):

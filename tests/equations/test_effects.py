@@ -20,6 +20,7 @@ from cellprism.equations.effects import (
 
 CELLS, D_MODEL, GENES = 17, 13, 29
 STRENGTHS = np.array([-5.0, -3, -1, 0, 1, 2, 3, 5])
+LEVEL = np.linspace(0.1, 4, GENES)
 
 
 def draws(*shape: int, seed: int = 0) -> np.ndarray:
@@ -37,14 +38,14 @@ def test_a_straight_response_has_its_slope_all_linear(slope):
     effect = (STRENGTHS - 1)[:, None] * slope * np.array([1.0, -2, 0.5])
     assert dose_slope(STRENGTHS, effect[:, 1]) == pytest.approx(-2 * slope)
     if abs(slope) > 1e-3:
-        assert linear_share(STRENGTHS, effect) == pytest.approx(1)
+        assert linear_share(STRENGTHS, effect, LEVEL[:3]) == pytest.approx(1)
 
 
 def test_a_response_that_ignores_the_sign_is_not_linear_where_doses_mirror_each_other():
     strengths = np.array([-3.0, -1, 0, 2, 3, 5])
     effect = np.abs(strengths - 1)[:, None] * np.ones(3)
-    assert linear_share(strengths, effect) == pytest.approx(0)
-    assert np.isnan(linear_share(strengths, 0 * effect))
+    assert linear_share(strengths, effect, LEVEL[:3]) == pytest.approx(0)
+    assert np.isnan(linear_share(strengths, 0 * effect, LEVEL[:3]))
 
 
 def test_monotonicity_is_the_rank_correlation_and_missing_where_nothing_changes():
@@ -55,16 +56,16 @@ def test_monotonicity_is_the_rank_correlation_and_missing_where_nothing_changes(
 
 def test_antisymmetry_is_1_for_mirror_images_minus_1_for_the_same_effect_and_0_for_unrelated_ones():
     up = draws(GENES)
-    assert antisymmetry(up, -up) == pytest.approx(1)
-    assert antisymmetry(up, up) == pytest.approx(-1)
-    assert antisymmetry(np.array([1.0, 0]), np.array([0.0, 1])) == pytest.approx(0)
-    assert np.isnan(antisymmetry(0 * up, 0 * up))
+    assert antisymmetry(up, -up, LEVEL) == pytest.approx(1)
+    assert antisymmetry(up, up, LEVEL) == pytest.approx(-1)
+    assert antisymmetry(np.array([1.0, 0]), np.array([0.0, 1]), LEVEL[:2]) == pytest.approx(0)
+    assert np.isnan(antisymmetry(0 * up, 0 * up, LEVEL))
 
 
 def test_five_and_minus_five_of_a_linear_map_look_asymmetric_and_mirror_doses_do_not():
     response = draws(GENES)
-    assert antisymmetry(4 * response, -6 * response) < 0.7
-    assert antisymmetry(4 * response, -4 * response) == pytest.approx(1)
+    assert antisymmetry(4 * response, -6 * response, LEVEL) < 0.7
+    assert antisymmetry(4 * response, -4 * response, LEVEL) == pytest.approx(1)
 
 
 def test_progress_and_drift_split_a_move_into_along_and_across():

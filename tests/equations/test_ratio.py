@@ -13,9 +13,11 @@ from cellprism.enrich.signs import _correlation as correlation_of_columns
 from cellprism.equations.agreement import gene_correlations
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.effects import (
+    antisymmetry,
     axis_drift,
     axis_progress,
     gap_fraction,
+    linear_share,
     loss_recovered,
     variance_kept,
     weighted_progress,
@@ -25,6 +27,7 @@ from cellprism.equations.recovery import explained
 from cellprism.equations.sparse import explained_variance
 from cellprism.equations.variance import pooled_shares
 from cellprism.sae.initial import filled
+from cellprism.steering.contrast.agreement import _correlations
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
 
 ROWS, WIDTH = 13, 7
@@ -56,6 +59,9 @@ RATIOS: dict[str, Callable[[np.ndarray], object]] = {
     "gap": lambda x: gap_fraction(x[0], x[-1], x[0] + 1),
     "weighted gap": lambda x: weighted_progress(x[0], x[-1], x[0] + 1, np.ones(WIDTH)),
     "loss": lambda x: loss_recovered(x[0, 0], 2.0, x[-1, 0]),
+    "linear share": lambda x: linear_share(np.arange(len(x)) + 2.0, x - x[:1], x[0]),
+    "mirror symmetry": lambda x: antisymmetry(x[0] - x[-1], x[-1] - x[0], x[0]),
+    "agreement of gaps": lambda x: _correlations(x[-1:] - x[:1] + 0.1, np.arange(WIDTH)[None] % 3.0),
     "correlation of genes": lambda x: gene_correlations(x, np.arange(x.size).reshape(x.shape) % 5.0, EVEN[:, : len(x)]),
 }
 NONE: dict[str, Callable[[np.ndarray], object]] = {

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellprism.equations.steering import shifted, squared_edit_norm, steered, steering_delta, strength_gradient
+from cellprism.equations.steering import squared_edit_norm, steered, steering_delta, strength_gradient
 from cellprism.types import SparseCode
 
 TOKENS, D_MODEL, FEATURES, K = 29, 13, 41, 5
@@ -115,16 +115,3 @@ def test_the_squared_edit_norm_is_the_squared_norm_of_the_edit_that_adds_one(fea
     alpha[feature] = 2
     change = steered(x, code, alpha, W_dec) - x
     torch.testing.assert_close(squared_edit_norm(code, W_dec)[feature], change.square().sum())
-
-
-def test_additive_steering_adds_the_vector_where_asked_and_nowhere_else():
-    x, _, _, rng = example(7)
-    vector = torch.randn(D_MODEL, generator=rng, dtype=torch.float64)
-    amount = torch.randn(TOKENS, generator=rng, dtype=torch.float64)
-    amount[5] = 0
-    mask = torch.arange(TOKENS) != 11
-    out = shifted(x, vector, amount, mask)
-    for t in range(TOKENS):
-        expected = x[t] if t in (5, 11) else x[t] + amount[t] * vector
-        torch.testing.assert_close(out[t], expected)
-    assert shifted(x, vector, torch.zeros(TOKENS, dtype=torch.float64)) is x

@@ -94,6 +94,7 @@ def test_the_recipe_says_how_a_table_was_made(model, cells, sae):
         "site": "block 1, the 2nd of 3",
         "sae": {"architecture": "topk", "k": 5, "n_features": FEATURES, "relu": True},
         "centring": "none",
+        "forced": "",
         "gene_filter": "none",
         "cells": {"n_cells": CELLS, "source": "made up", "sha256": "abc"},
         "tokens": "genes",

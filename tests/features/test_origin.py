@@ -12,12 +12,14 @@ from cellprism.features.baselines import neuron_genes
 from cellprism.features.classes import fit_by_class
 from cellprism.features.collect import cell_features, feature_genes, feature_statistics
 from cellprism.features.evaluate import evaluate_at
-from cellprism.features.origin import check_site, fingerprint, gene_order, model_origin
+from cellprism.features.origin import check_site, fingerprint, gene_order, model_origin, weights_hash
 from cellprism.features.splice import loss_recovered
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.train import train_sae
 from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.files import load_sae, save_sae
 from cellprism.steering.contrast.contrast import contrast, read_contrast_cells
 from cellprism.steering.dose import dose_sweep
 from cellprism.steering.intervene import steer
@@ -95,6 +97,70 @@ def test_everything_that_differs_is_said_at_once(trained):
     model, sae = trained
     with pytest.raises(ModelError, match=r"on another model.* and with other genes.* and after block 1 and not 0"):
         check_site(reordered(model.reinitialised(7)), sae, 0)
+
+
+def absent_given(model: AidoCell) -> AidoCell:
+    """The same weights and genes, with zeros for genes that the data do not have."""
+    other = make_model(False)
+    other.load_state_dict(model.state_dict())
+    return other
+
+
+def test_the_same_weights_reading_cells_in_another_way_are_another_model(trained):
+    model, sae = trained
+    other, cells = absent_given(model), make_cells()
+    there, here = (one.residual(next(one.batches(cells, 3)), LAYER) for one in (model, other))
+    assert there.shape != here.shape
+    assert weights_hash(model) == weights_hash(other)
+    said = r"while the model read cells with gene_subset True and not False, total 'cell' and not 'aligned'"
+    with pytest.raises(ModelError, match=f"was trained {said}"):
+        feature_genes(other, sae, cells, LAYER)
+    assert CellTokens(model, cells, [LAYER]).identity != CellTokens(other, cells, [LAYER]).identity
+
+
+def test_an_autoencoder_that_was_saved_without_its_models_settings_is_taken_as_before(trained, tmp_path):
+    model, sae = trained
+    older = replace(sae, metadata={k: v for k, v in sae.metadata.items() if k != "model_reads_with"})
+    save_sae(older, tmp_path)
+    loaded = load_sae(tmp_path)
+    assert check_site(model, loaded, LAYER).layer == LAYER
+    assert check_site(absent_given(model), loaded, LAYER).layer == LAYER
+    with pytest.raises(ModelError, match="on another model"):
+        check_site(model.reinitialised(7), loaded, LAYER)
+
+
+def test_settings_survive_the_file(trained, tmp_path):
+    model, sae = trained
+    save_sae(sae, tmp_path)
+    assert check_site(model, load_sae(tmp_path), LAYER).layer == LAYER
+
+
+FORCED = "trained after block 1 and not 2"
+SAYS: dict[str, Callable[[Any], str]] = {
+    "feature_genes": lambda table: table.uns["cellprism"]["forced"],
+    "cell_features": lambda table: table.uns["cellprism"]["forced"],
+    "neuron_genes": lambda table: table.uns["cellprism"]["forced"],
+    "steer": lambda table: table.uns["cellprism"]["steer"]["forced"],
+    "evaluate_at": lambda measures: measures.forced,
+    "fit_by_class": lambda table: table.attrs["forced"],
+    "loss_recovered": lambda found: found["a"].forced,
+    "dose_sweep": lambda found: found.summary[0]["forced"],
+    "read_contrast_cells": lambda read: read.origin["forced"],
+}
+
+
+@pytest.mark.parametrize("door", SAYS)
+def test_what_is_made_by_force_says_so(trained, door):
+    model, sae = trained
+    cells = make_cells(41)
+    assert SAYS[door](DOORS[door](model, sae, cells, LAYER)) == ""
+    assert SAYS[door](DOORS[door](model, sae, cells, 2, force=True)) == FORCED
+
+
+def test_a_summary_of_what_was_forced_is_json_that_says_so(trained):
+    model, sae = trained
+    assert evaluate_at(model, sae, make_cells(), 2, force=True).summary()["forced"] == FORCED
+    assert "forced" not in evaluate_at(model, sae, make_cells(), LAYER).summary()
 
 
 def test_what_does_not_say_where_it_is_from_is_taken_as_it_is(trained):

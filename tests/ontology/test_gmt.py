@@ -189,3 +189,21 @@ def test_the_gene_ontology_library_reads_whole(test_data, monkeypatch):
     assert len(collection) == 6036
     assert collection.repeats == 0
     assert "CD79A" in collection["B cell receptor signaling pathway (GO:0050853)"]
+
+
+@pytest.mark.parametrize("entry", ["CD4;CD8A", "CD4///CD8A", "CD4|CD8A", "CD4 CD8A"])
+def test_several_genes_in_one_column_are_refused(entry):
+    with pytest.raises(DamagedError, match="is no gene"):
+        parse_gmt(f"T1\tsource\tLYZ\t{entry}\n".encode(), "x", "x.gmt")
+
+
+@pytest.mark.parametrize("term", ["T\0", "T\x1b[31m", "T\u202e", "\ufeffT"])
+def test_a_term_with_characters_that_cannot_be_printed_is_refused(term):
+    content = f"first\tsource\tLYZ\n{term}\tsource\tCD4\n".encode()
+    with pytest.raises(DamagedError, match="holds characters that cannot be printed"):
+        parse_gmt(content, "x", "x.gmt")
+
+
+def test_what_fills_a_row_up_is_no_gene():
+    held = parse_gmt(b"T1\tsource\tCD4\tNA\t\t-\tNaN\tnull\tCD8A\n", "x", "x.gmt")
+    assert held.terms == {"T1": ("CD4", "CD8A")}

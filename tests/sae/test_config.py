@@ -1,7 +1,11 @@
+import math
+
 import pytest
+import torch
 
 from cellprism.errors import ConfigError
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.fit import fit_sae
 
 
 def test_the_width_is_the_expansion_times_d_model_unless_given():
@@ -28,7 +32,7 @@ def test_the_width_is_the_expansion_times_d_model_unless_given():
         ({"start_scale": -1.0}, "start_scale is -1.0: expected a positive number"),
         ({"prefixes": (0.5, 0.25, 1.0)}, r"prefixes are \[0.5, 0.25, 1.0\]: expected rising shares that end with 1.0"),
         ({"prefixes": (0.5,)}, "expected rising shares that end with 1.0"),
-        ({"sparsity": -0.1}, "auxiliary and sparsity are weights of losses"),
+        ({"sparsity": -0.1}, "is -0.1: expected the weight of a loss, a number of at least 0"),
         ({"relu": False, "architecture": "l1"}, "relu = false goes with architecture 'topk' only, not with 'l1'"),
         ({"auxiliary": 0.1, "architecture": "gated"}, "auxiliary goes with architectures that count features"),
     ],
@@ -53,3 +57,18 @@ def test_a_preset_is_what_was_published_and_takes_changes():
     assert SaeConfig.preset("yc2026", k=7).k == 7
     with pytest.raises(ConfigError, match="there is no preset 'yc2025': expected one of yc2026"):
         SaeConfig.preset("yc2025")
+
+
+@pytest.mark.parametrize("name", ["auxiliary", "sparsity"])
+@pytest.mark.parametrize("weight", [math.nan, math.inf, -1.0])
+def test_weights_of_losses_are_finite(name, weight):
+    with pytest.raises(ConfigError, match=f"{name} is {weight}: expected the weight of a loss"):
+        SaeConfig(**{name: weight})
+
+
+def test_more_features_than_memory_and_seeds_that_are_none_are_refused_before_anything_is_made():
+    stream = [torch.randn(7, 13)]
+    with pytest.raises(ConfigError, match=r"1,000,000,000,000 features of 13 dimensions take .* GB to train, and this"):
+        fit_sae(stream, SaeConfig(n_features=10**12, k=3), 13, steps=2)
+    with pytest.raises(ConfigError, match="seed is -1: expected a whole number"):
+        fit_sae(stream, SaeConfig(n_features=41, k=3), 13, steps=2, seed=-1)

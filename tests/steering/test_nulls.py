@@ -1,8 +1,10 @@
 """Random edits are as large as those that they stand in for."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from anndata import AnnData
 
 from cellprism.steering.contrast.trials import edit_norms
 from cellprism.steering.intervene import edited
@@ -62,6 +64,19 @@ def test_the_difference_of_means_is_a_loop_over_tokens(cache):
         expected = cache.kept.x[seen[0], t].mean(dim=0) - cache.kept.x[seen[1], t].mean(dim=0)
         torch.testing.assert_close(found[t], expected, atol=1e-5, rtol=1e-4)
     assert (found[29:] == 0).all()
+
+
+def test_types_with_the_same_mean_have_no_difference_to_be_scaled_up(real_model, real_sae, cells):
+    rows = [2, 3, 5, 5, 3, 2, 3, 5, 2]
+    same = AnnData(
+        cells.X[rows], obs=cells.obs.iloc[rows].reset_index(drop=True).set_index(pd.Index(list("abcdefghi")))
+    )
+    same.var_names = cells.var_names
+    cache = read_site_cache(real_model, real_sae, same, 1, 4)
+    found = difference_of_means(cache, np.array([0, 1, 2]), np.arange(3, 9))
+    assert not found.any()
+    for batch, x in moved_along(cache, np.arange(3), found, 7.0):
+        assert torch.equal(x, cache.kept.x[batch.cell])
 
 
 def test_matched_controls_are_the_features_most_alike_and_never_silent_ones():

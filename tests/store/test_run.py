@@ -172,3 +172,26 @@ def test_the_lock_makes_the_folder_and_is_given_back_after_an_error(tmp_path):
         fail()
     with run.locked():
         assert run.folder.is_dir()
+
+
+@pytest.mark.parametrize("name", ["cells.h5ad", "cells.json", "model.json", "claims.json", "report.html"])
+def test_a_folder_without_a_run_keeps_what_a_run_would_write_over(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine too")
+    said = f"holds {name}, but no run; a run would write over it: choose another folder"
+    with pytest.raises(RunError, match=said), Run(tmp_path).locked():
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "notes.txt"])
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_run_that_was_killed_before_its_first_step_is_taken_up_again(tmp_path):
+    with Run(tmp_path).locked():
+        (tmp_path / "cells.h5ad").write_text("half")
+    with Run(tmp_path).locked():
+        assert (tmp_path / "cells.h5ad").exists()
+
+
+def test_a_path_that_is_none_is_a_message(tmp_path):
+    with pytest.raises(RunError, match="is no path"), Run(tmp_path / "a\0b").locked():
+        pass

@@ -188,3 +188,31 @@ def test_the_demo_asks_for_what_the_package_has():
     terms = read_gmt(config.programs.collection).terms
     for program in config.steer.programs:
         assert any(program.lower() in term.lower() for term in terms), program
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('cells = ""', "cells is '': expected a path or a name"),
+        ('cells = "a\\u0000b"', "expected a path or a name"),
+        ('cells = "a"\nmodel = " "', "model is ' ': expected a path or a name"),
+        ('cells = "a"\nmodel = 3', "model is 3, expected text"),
+        ('cells = "a"\nmodel = ["mini"]', r"model is \['mini'\], expected text"),
+        ('cells = "a"\nlayer = -1', "layer is -1: expected the number of a block, from 0"),
+        ('cells = "a"\nseed = -1', "seed is -1: expected a whole number from 0"),
+        ('cells = "a"\nseed = 18446744073709551616', "seed is 18446744073709551616: expected"),
+        ('cells = "a"\nonly = "donor=1"', "only is 'donor=1', expected a section of its own"),
+        ('cells = "a"\n[contrast]\nsource = "B"\ntarget = "B"', "expected two cell types that differ"),
+        ('cells = "a"\n[contrast]\nsource = "B "\ntarget = "B"', "expected two cell types that differ"),
+        ('cells = "a"\n[train]\nauxiliary = nan', "auxiliary is nan: expected the weight of a loss"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_when_they_are_read(tmp_path, text, said):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_config(tmp_path / "run.toml")
+
+
+def test_the_mark_at_the_beginning_of_a_file_is_no_key(tmp_path):
+    (tmp_path / "run.toml").write_bytes(b"\xef\xbb\xbf" + b'cells = "a"\r\nseed = 3\r\n')
+    assert read_config(tmp_path / "run.toml").seed == 3

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from cellprism.errors import ConfigError
 from cellprism.models.registry import load_model, tokens_of
+from cellprism.workflow.config import make_config
+from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.sources import cells_identity, collection_identity, model_identity
+from workflow.tiny import bar
 
 
 @pytest.fixture
@@ -111,3 +115,10 @@ def test_cells_that_come_are_a_change(tmp_path):
     (tmp_path / "cells.h5ad").write_bytes(b"x")
     assert cells_identity(str(tmp_path / "cells.h5ad")) != before
     assert cells_identity("bundled:pbmc68k") != "bundled:pbmc68k", "the file that the name stands for"
+
+
+def test_a_collection_that_is_not_there_is_refused_before_the_first_step(tmp_path):
+    asked = {"cells": str(tmp_path / "none.h5ad"), "programs": {"collection": "nope"}}
+    with pytest.raises(ConfigError, match="no collection 'nope'"):
+        start_run(make_config(asked), tmp_path / "run", bar, print)
+    assert not (tmp_path / "run").exists()

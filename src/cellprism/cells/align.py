@@ -5,7 +5,8 @@
 - A name that was made unique (``TMBIM4-1`` beside ``TMBIM4``) stands for the name without its number only where the
   row is known to be a gene; beside a gene it may as well be an antibody.
 - A row with an id of another species is no gene of this one, whatever its symbol.
-- R writes ``HLA.DRA`` for HLA-DRA: such names are found where they mean one gene, and counted.
+- R writes ``HLA.DRA`` for HLA-DRA, others C1ORF112 for C1orf112: such names are found where they mean one gene, and
+  counted. Names in small letters are not: mice and fish have them.
 - Only genes that the data measured become columns; a model that needs the others adds them itself.
 """
 
@@ -21,14 +22,18 @@ import scipy.sparse as sp
 from jaxtyping import Bool, Float, Int
 
 from cellprism.cells.genes import GeneTable, bare_ensembl
+from cellprism.cells.raw import as_text
 
 WAYS = ("ensembl", "symbol", "alias")
+FEW_SMALL = 0.1
+"""Of human symbols 2 % have small letters, of mouse symbols nearly all."""
 MADE_UNIQUE = re.compile(r"(.+)[-.]\d+")
 MANGLED = re.compile(r"[^A-Za-z0-9]")
 SYMBOL_NAMES = (
-    "gene_symbols", "gene_symbol", "symbol", "symbols", "gene_name", "gene_names", "feature_name",
-    "gene_short_name", "hgnc_symbol", "name", "gene",
+    "genesymbols", "genesymbol", "symbol", "symbols", "genename", "genenames", "featurename", "geneshortname",
+    "hgncsymbol", "hgncsymbols", "hgnc", "name", "gene",
 )  # fmt: skip
+"""Of columns, in lower case and by their letters alone."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,10 @@ class GeneMapping:
     """Rows that are named like another one with a number and may be an antibody, a guide or a gene; dropped."""
     foreign: tuple[int, ...] = ()
     """Rows that have an id of another species and a symbol of this one; dropped."""
+    cased: tuple[int, ...] = ()
+    """Rows in capitals whose gene is written with small letters, such as C1ORF112."""
+    otherwise: tuple[int, ...] = ()
+    """Rows that differ from a gene by small letters alone, as genes of other species do; dropped."""
     disagree: tuple[int, ...] = ()
     """Rows whose id is one gene of the model and whose symbol another."""
     both: int = 0
@@ -82,13 +91,14 @@ def data_genes(var: pd.DataFrame, typed: bool = False) -> DataGenes:
     index = [str(name) for name in var.index]
     columns: dict[str, Any] = {str(c): var[c] for c in var.columns}
     texts = {name: _texts(column) for name, column in columns.items() if _is_text(column)}
-    written = next((v for v in (index, *texts.values()) if 2 * sum(bool(bare_ensembl(i)) for i in v) > len(v)), None)
-    ids = [""] * len(index) if written is None else [bare_ensembl(i) for i in written]
-    lower = {c.lower(): values for c, values in texts.items()}
+    written = next((v for v in (index, *texts.values()) if 2 * sum(bool(bare_ensembl(i)) for i in v) > len(v)), index)
+    written = [w if bare_ensembl(w) else name for w, name in zip(written, index, strict=True)]  # ids among symbols
+    ids = [bare_ensembl(i) for i in written]
+    lower = {re.sub("[^a-z]", "", c.lower()): values for c, values in texts.items()}
     symbols = next((lower[c] for c in SYMBOL_NAMES if c in lower), index)
     names = [(a,) if a == b else (a, b) for a, b in zip(index, symbols, strict=True)]
-    shown = [b or a for a, b in zip(index, symbols, strict=True)] if written is index else index
-    key = [w if i else name for w, i, name in zip(written or index, ids, index, strict=True)]
+    shown = [b if b and bare_ensembl(a) else a for a, b in zip(index, symbols, strict=True)]
+    key = [w if i else name for w, i, name in zip(written, ids, index, strict=True)]
     sure = np.array([typed or bool(i) for i in ids], dtype=bool)
     return DataGenes(tuple(ids), tuple(names), tuple(shown), tuple(key), sure)
 
@@ -100,7 +110,8 @@ def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
     held = set(times)
     species = {e[:-11] for e in table.ensembl if e}
     punctuated = _punctuated(table.symbol)
-    mangled, twins, foreign, disagree, both = [], [], [], [], 0
+    capitals = _capitals(table.symbol)
+    mangled, twins, foreign, cased, otherwise, disagree, both = [], [], [], [], [], [], 0
     for row, (ensembl, names) in enumerate(zip(genes.ensembl, genes.names, strict=True)):
         symbol = next((table.by_symbol[n] for n in names if n in table.by_symbol), None)
         if ensembl in table.by_ensembl:
@@ -123,7 +134,14 @@ def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
         elif (meant := next((punctuated[k] for k in map(_plain, names) if k in punctuated), None)) is not None:
             place[row], way[row] = meant, 1
             mangled.append(row)
-    return GeneMapping(place, way, tuple(mangled), tuple(twins), tuple(foreign), tuple(disagree), both)
+        elif (meant := next((capitals[n.upper()] for n in names if n.upper() in capitals), None)) is not None:
+            if any(n in capitals for n in names):
+                place[row], way[row] = meant, 1
+                cased.append(row)
+            else:
+                otherwise.append(row)
+    said = (tuple(rows) for rows in (mangled, twins, foreign, cased, otherwise, disagree))
+    return GeneMapping(place, way, *said, both)
 
 
 def _twin(names: tuple[str, ...], held: set[str] | None, table: GeneTable) -> int | None:
@@ -145,6 +163,17 @@ def _punctuated(symbols: tuple[str, ...]) -> dict[str, int]:
     times = Counter(made)
     changed = ((i, m) for i, (m, s) in enumerate(zip(made, symbols, strict=True)) if m != s or s[0].isdigit())
     return {m: i for i, m in changed if times[m] == 1}
+
+
+@lru_cache(maxsize=4)
+def _capitals(symbols: tuple[str, ...]) -> dict[str, int]:
+    """Genes by their names in capitals; those that become the same are left out, and all where many have small letters,
+    as in mice."""
+    made = [symbol.upper() for symbol in symbols]
+    if sum(m != s for m, s in zip(made, symbols, strict=True)) > FEW_SMALL * len(symbols):
+        return {}
+    times = Counter(made)
+    return {m: i for i, m in enumerate(made) if times[m] == 1}
 
 
 def align(matrix: sp.csr_matrix, mapping: GeneMapping) -> sp.csr_matrix:
@@ -202,4 +231,4 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def _texts(column: pd.Series) -> list[str]:
-    return column.astype(object).where(column.notna(), "").map(str).tolist()
+    return column.astype(object).where(column.notna(), "").map(as_text).tolist()

@@ -38,11 +38,14 @@ def drop_notes(mapping: GeneMapping, genes: DataGenes, umi: Float[np.ndarray, " 
     notes = []
     if mapping.mangled:
         notes.append(f"{_some(mapping.mangled, genes)} were read with the punctuation of their genes, which R changes")
+    if mapping.cased:
+        notes.append(f"{_some(mapping.cased, genes)} are in capitals and were read as genes with small letters")
     if mapping.disagree:
         notes.append(f"{_some(mapping.disagree, genes)} have the id of another gene than their symbol; the id was used")
     for rows, why in (
         (mapping.twins, "are named like another row with a number; they may be antibodies or guides, and were dropped"),
         (mapping.foreign, "have an id of another species and a symbol of this one, and were dropped"),
+        (mapping.otherwise, "differ from genes of the model by small letters alone, as in other species; dropped"),
     ):
         if rows:
             notes.append(f"{_some(rows, genes)} {why} ({_share(rows, umi):.1%} of counts)")

@@ -144,6 +144,7 @@ def read_gene_table(path: Path) -> GeneTable:
     refuse_no_file(path, str(path))
     try:
         table = pd.read_csv(io.BytesIO(read_bytes(path)), sep="\t", dtype=str, keep_default_na=False)
+        table = table.apply(lambda column: column.str.strip())
     except (
         *UNREADABLE,
         UnicodeDecodeError,
@@ -159,6 +160,10 @@ def read_gene_table(path: Path) -> GeneTable:
             raise CellsError(
                 str(path),
                 [f"column 'index' holds {bad[0]!r}; expected whole numbers, the places of the genes"],
+            )
+        if twice := [v for v, n in Counter(table["index"].astype(int)).items() if n > 1]:
+            raise CellsError(
+                str(path), [f"column 'index' holds {twice[0]} more than once; a place is that of one gene"]
             )
         table = table.sort_values("index", key=lambda places: places.astype(int))
     ids = next((c for c in ENSEMBL_COLUMNS if c in table), None)

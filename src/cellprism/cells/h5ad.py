@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from anndata.io import read_elem
 from jaxtyping import Float
 
+from cellprism.cells.embedding import embedding_values
 from cellprism.cells.hdf5 import (
     PACKED_DENSE,
     datasets_of,
@@ -95,10 +96,10 @@ def from_anndata(adata: anndata.AnnData, source: str, counts: str | None, embedd
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
         kind = f"{chosen} is a {type(values).__name__}"
         raise CellsError(source, [f"{kind}; expected a SciPy sparse matrix or a NumPy array"])
-    matrix = sp.csr_matrix(_known(values))
+    matrix = sp.csr_matrix(_known(values, source, chosen))
     matrix.check_format(full_check=True)
     readers: Matrices = {
-        name: (lambda other=other: sp.csr_matrix(_known(other)), len(genes))
+        name: (lambda other=other, name=name: sp.csr_matrix(_known(other, source, name)), len(genes))
         for name, (other, genes) in matrices.items()
     }
     return RawCells(
@@ -128,14 +129,14 @@ def _others(matrices: Callable[[], Matrices], chosen: str, counts: str | None) -
     """What the other matrices would offer; looked at only where it is asked."""
 
     def offers() -> tuple[str, ...]:
-        return tuple(name for name, (read, _) in matrices().items() if name != chosen and are_counts(read()))
+        return tuple(name for name, (read, _) in matrices().items() if name != chosen and _reads_as_counts(read))
 
     def larger() -> str:
         held = matrices()
         if counts is not None or chosen != "X" or "raw" not in held or held["raw"][1] <= held["X"][1]:
             return ""
         fewer = f"X holds {held['X'][1]:,} of the {held['raw'][1]:,} genes that raw holds"
-        if not are_counts(held["raw"][0]()):
+        if not _reads_as_counts(held["raw"][0]):
             return ""
         return (
             f"{fewer}, and raw holds counts too, so a cell's total would miss most genes; to read them all: "
@@ -143,6 +144,14 @@ def _others(matrices: Callable[[], Matrices], chosen: str, counts: str | None) -
         )
 
     return {"offers": offers, "larger": larger}
+
+
+def _reads_as_counts(read: Callable[[], sp.csr_matrix]) -> bool:
+    """Whether another matrix holds counts; one that cannot be read at all does not."""
+    try:
+        return are_counts(read())
+    except CellsError:
+        return False
 
 
 def _reopened(path: Path) -> Matrices:
@@ -169,26 +178,21 @@ def _embedding(
     if isinstance(element, h5py.Dataset | h5py.Group):
         refuse_bombs(datasets_of(element), source)
     values: Any = read_elem(element) if isinstance(element, h5py.Dataset | h5py.Group) else element
-    values = np.asarray(values.toarray() if sp.issparse(values) else values, dtype=np.float64)
-    if values.ndim != 2 or len(values) != n_cells:
-        raise CellsError(
-            source,
-            [f"obsm[{key!r}] has shape {values.shape}; expected one row of numbers for each of {n_cells:,} cells"],
-        )
-    return values
+    return embedding_values(source, key, values, n_cells)
 
 
-def _ours(obs: pd.DataFrame, record: Mapping[str, Any] | None) -> dict[str, Any]:
+def _ours(obs: pd.DataFrame, record: Any) -> dict[str, Any]:
     """Cells written by cellprism carry totals of the whole matrix, which their own columns no longer tell."""
-    if record is not None and TOTAL in obs:
+    if isinstance(record, Mapping) and TOTAL in obs and pd.api.types.is_numeric_dtype(obs[TOTAL].dtype):
         return {"totals": obs[TOTAL].to_numpy(np.float64), "totals_from": str(record.get("totals", ""))}
     return {}
 
 
 def _recorded(uns: Any) -> dict[str, Any] | None:
-    if "cellprism" not in uns:
+    ours = uns.get("cellprism") if isinstance(uns, Mapping) else None
+    if not isinstance(ours, Mapping):
         return None
-    said = uns["cellprism"].get("totals")
+    said = ours.get("totals")
     whole = isinstance(said, h5py.Dataset) and said.shape == ()
     return {"totals": said.asstr()[()]} if whole else {}
 
@@ -249,18 +253,28 @@ def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr
         refuse_bombs([element], source, PACKED_DENSE)
         n_cells, n_genes = expected
         step = max(1, PIECE // max(1, n_genes * element.dtype.itemsize))
-        blocks = [sp.csr_matrix(_known(element[i : i + step])) for i in range(0, n_cells, step)]
+        blocks = [
+            sp.csr_matrix(_known(element[i : i + step], source, str(element.name))) for i in range(0, n_cells, step)
+        ]
         return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(shape)
     by_column = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csc")
     refuse_contradictions(element, expected, by_column, source)
     refuse_bombs([element[name] for name in ("data", "indices", "indptr")], source)
-    parts = tuple(_known(element[name][:]) for name in ("data", "indices", "indptr"))
+    parts = tuple(_known(element[name][:], source, f"{element.name}/{name}") for name in ("data", "indices", "indptr"))
     matrix = sp.csc_matrix(parts, shape=shape) if by_column else sp.csr_matrix(parts, shape=shape)
     matrix.check_format(full_check=True)
     return sp.csr_matrix(matrix)
 
 
-def _known(values: Any) -> Any:
-    """Values in a type that SciPy's sparse matrices hold: this machine's byte order, no half precision."""
+def _known(values: Any, source: str, where: str) -> Any:
+    """Values in a type that SciPy's sparse matrices hold: this machine's byte order, no half precision.
+
+    Raises:
+        CellsError: they are text, objects or records, or some of them are masked.
+    """
+    if values.dtype.kind not in "biufc":
+        raise CellsError(source, [f"{where} holds values of type {values.dtype}; expected numbers"])
+    if np.ma.is_masked(values):
+        raise CellsError(source, [f"some values of {where} are masked, so that their counts are missing; fill them"])
     dtype = values.dtype.newbyteorder("=")
     return values.astype(np.float32 if dtype == np.float16 else dtype)

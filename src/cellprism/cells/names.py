@@ -1,9 +1,11 @@
 """Names of genes as they come out of other programs: genomes written before them, quotes around them, dates.
 
-What can be undone without doubt is undone and said; two genomes in one matrix are refused.
+What can be undone without doubt is undone and said, also marks that nobody sees, such as those that begin a file; two
+genomes in one matrix are refused.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +13,7 @@ from dataclasses import replace
 import pandas as pd
 
 from cellprism.cells.genes import ENSEMBL_ID
-from cellprism.cells.raw import RawCells
+from cellprism.cells.raw import RawCells, as_text
 from cellprism.errors import CellsError
 
 GENOME = re.compile(
@@ -21,6 +23,8 @@ DATE = re.compile(
     r"(?i)\d{1,2}-(mar|sep|dec|oct|apr|feb|nov)|(mar|sep|dec|oct|apr|feb|nov)-\d{1,2}|\d{4}-\d\d-\d\d( 00:00:00)?"
     r"|\d\.\d+e\+\d+"
 )
+BYTES = re.compile(r"b(['\"].*['\"])")
+"""Names that were bytes and were written as Python shows them."""
 MOST_OTHER = 0.01
 """Share of rows of a second genome that may be a foreign gene or two."""
 
@@ -33,7 +37,7 @@ def plain_names(raw: RawCells) -> RawCells:
     """
     texts = {str(c): raw.var[c] for c in raw.var.columns if _is_text(pd.Series(raw.var[c]))}
     _refuse_two(raw, "genome", _stated_genomes(raw.var))
-    names = pd.Series(raw.var.index.astype(str))
+    names = pd.Series([as_text(name) for name in raw.var.index], dtype=object)
     prefixes = Counter(m[1] for m in names.map(GENOME.match) if m)
     _refuse_two(raw, "prefix", prefixes)
     ids = [names, *texts.values()]
@@ -49,7 +53,7 @@ def plain_names(raw: RawCells) -> RawCells:
     var = raw.var.set_axis(pd.Index(cleaned, dtype=str, name=raw.var.index.name))
     for column, values in texts.items():
         kept = values.astype(object)
-        var[column] = kept.where(kept.isna(), kept.map(lambda v: _bare(str(v)))).to_numpy()
+        var[column] = kept.where(kept.isna(), kept.map(lambda v: _bare(as_text(v)))).to_numpy()
     return replace(raw, var=var, notes=tuple(notes))
 
 
@@ -59,7 +63,13 @@ def dates(names: Sequence[str]) -> list[str]:
 
 
 def _bare(name: str) -> str:
-    return GENOME.sub("", name.strip().strip("\"'").strip(), count=1) or name
+    """A name without quotes, blanks, marks that nobody sees, the form of wide letters, and a genome's prefix."""
+    seen = name
+    if not name.isascii():
+        seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    if written := BYTES.fullmatch(seen):
+        seen = written[1]
+    return GENOME.sub("", seen.strip().strip("\"'").strip(), count=1) or name
 
 
 def _is_text(column: pd.Series) -> bool:

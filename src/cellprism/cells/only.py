@@ -31,7 +31,7 @@ def restricted(raw: RawCells, only: Mapping[str, Sequence[object]], labels: str 
         if not wrong:
             keep &= cell_types(raw.obs, column).isin(_texts(values)).to_numpy()
     said = "; ".join(f"{name}: {', '.join(map(str, values))}" for name, values in only.items())
-    if not problems and not keep.any():
+    if only and not problems and not keep.any():
         problems.append(f"no cell has all of what only asks for ({said})")
     if problems or not only:
         return raw, problems

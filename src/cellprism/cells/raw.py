@@ -73,3 +73,8 @@ def suggestion(word: str, options: list[str]) -> str:
         return "there are none"
     shown = ", ".join(map(repr, options[:10])) + (", ..." if len(options) > 10 else "")
     return f"there are {shown}"
+
+
+def as_text(value: object) -> str:
+    """A value as text; bytes are read as UTF-8, as older programs left names."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

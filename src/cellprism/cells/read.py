@@ -27,6 +27,7 @@ from cellprism.cells.genes import GeneTable, HasGenes, ReadsEmbedding, bare_ense
 from cellprism.cells.labels import (
     CELL_TYPE,
     UNLABELLED,
+    alike,
     cell_types,
     label_column,
     label_problems,
@@ -39,10 +40,11 @@ from cellprism.cells.report import CellsReport, cells_report
 from cellprism.cells.source import read_source
 from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
 from cellprism.cells.values import value_problems
-from cellprism.errors import CellsError, ModelError
+from cellprism.errors import CellsError, ConfigError, ModelError
 
 FEW_COUNTS, MANY_COUNTS = 10, 500
 """A cell with fewer counts is none, where others have that many."""
+NO_NAME = ("", "nan", "None", "NA", "<NA>")
 UNTOLD = (
     "no Ensembl id tells them apart; add ids as var['gene_ids'], or, if all are genes and their counts may be added "
     "up: adata.var_names_make_unique(); adata.var['feature_types'] = 'Gene Expression'"
@@ -109,7 +111,9 @@ def read_cells(
         CellsError: the cells cannot be used; ``problems`` lists everything that is wrong, each with its fix.
         DamagedError: a fetched or bundled data set is not the published one.
         ModelError: the model came without a gene list.
+        ConfigError: an argument is of another kind, or out of range.
     """
+    _check_arguments(labels, types, least_overlap, least_umi)
     embedding = model.key if isinstance(model, ReadsEmbedding) else None
     if model is not None and genes is None:
         genes = model.gene_table
@@ -122,6 +126,17 @@ def read_cells(
     if embedding is not None:
         cells.obsm[embedding] = raw.embedding
     return cells
+
+
+def _check_arguments(labels: object, types: object, least_overlap: float, least_umi: float) -> None:
+    """Refuse arguments of another kind than they should be."""
+    if labels is not None and not isinstance(labels, str):
+        raise ConfigError(f"labels is {labels!r:.60}: expected the name of one column of obs")
+    if isinstance(types, str):
+        raise ConfigError(f"types is the text {types!r:.60}: expected a list of cell types, such as [{types!r:.60}]")
+    for name, least in (("least_overlap", least_overlap), ("least_umi", least_umi)):
+        if not 0 <= least <= 1:
+            raise ConfigError(f"{name} is {least}: expected a share from 0 to 1")
 
 
 def check_cells(source: AnnData | str | Path, model: HasGenes | None = None, **options: Any) -> CellsReport:
@@ -271,6 +286,10 @@ def _notes(raw: RawCells, names: DataGenes, column: str | None, table: GeneTable
         notes.append(
             f"the types in obs[{column!r}] are numbers: clusters, or codes of categories that lost their names"
         )
+    if column is not None and (same := alike(cell_types(raw.obs, column))):
+        notes.append(f"types in obs[{column!r}] that differ by capitals or blanks alone: {'; '.join(same[:5])}")
+    if unnamed := sum(name.strip() in NO_NAME for name in names.shown):
+        notes.append(f"{unnamed:,} rows have no name, so that nobody can tell which genes they are")
     if column not in (None, CELL_TYPE) and CELL_TYPE in raw.obs:
         notes.append(f"obs[{CELL_TYPE!r}] as read was replaced by obs[{column!r}]")
     species = species_of([e for e in names.ensembl if e] or names.shown)

@@ -1,6 +1,7 @@
 """From what the user names to cells: a data set, a file, a folder, or an AnnData in memory."""
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from zlib import error as ZlibError
@@ -20,8 +21,12 @@ from cellprism.cells.unpack import TooLarge, refuse_no_file
 from cellprism.errors import CellsError
 
 IN_MEMORY = "the AnnData in memory"
+IN_ANNDATA = "put a matrix into one: anndata.AnnData(counts, obs=..., var=...)"
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]", re.IGNORECASE)
 FORMATS = "an .h5ad file, a 10x .h5 file or a 10x matrix folder"
 OTHER_KINDS = {
+    ".h5mu": "take its RNA: mudata.read_h5mu(...)['rna'].write_h5ad(...)",
+    ".hdf5": "if it is AnnData, rename it to end in .h5ad; if it is 10x output, in .h5",
     ".mtx": "pass the folder that holds matrix.mtx, barcodes.tsv and features.tsv",
     ".loom": "convert it: anndata.io.read_loom(...).write_h5ad(...)",
     ".csv": "convert it: anndata.io.read_csv(...).write_h5ad(...)",
@@ -36,7 +41,9 @@ OTHER_KINDS = {
 
 # What h5py, anndata, gzip and SciPy raise on broken files. For an object that it cannot open, h5py answers
 # None, on which anndata stumbles.
-BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, ZlibError, AttributeError, TypeError)
+BROKEN = (
+    OSError, EOFError, KeyError, ValueError, RuntimeError, ZlibError, AttributeError, TypeError, OverflowError,
+)  # fmt: skip
 UNREADABLE = (*BROKEN, IORegistryError)
 
 
@@ -50,15 +57,18 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
         embedding: an embedding of an AnnData that is wanted as well: its name in ``obsm``.
 
     Raises:
-        CellsError: nothing there, an unknown format, an unreadable or truncated file, no such matrix or embedding.
+        CellsError: nothing there, no path or name, an unknown format, an unreadable or truncated file, no such matrix
+            or embedding.
         DamagedError: a data set of ours has the wrong checksum.
     """
     if isinstance(source, AnnData):
         return plain_names(only_genes(from_anndata(source, IN_MEMORY, counts, embedding)))
+    if not isinstance(source, str | Path):
+        raise CellsError(f"a {type(source).__name__}", [f"expected an AnnData, a path or a name; {IN_ANNDATA}"])
     name = str(source)
     if is_made(name):
         return replace(only_genes(from_anndata(made_cells(name), name, counts, embedding)), source=name)
-    path = dataset_file(DATASETS[name]) if name in DATASETS else Path(source).expanduser()
+    path = dataset_file(DATASETS[name]) if name in DATASETS else _path(source, name)
     _check_exists(path, name)
     if not path.is_dir():
         refuse_no_file(path, name)
@@ -71,11 +81,30 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     except PermissionError as error:
         lying = error.filename or path
         raise CellsError(name, [f"{lying} may not be read by this user (permission denied); ask its owner"]) from error
+    except UnicodeDecodeError as error:
+        wrong = f"it holds text that is not UTF-8 ({error.reason} at byte {error.start:,})"
+        raise CellsError(name, [f"{wrong}; write it as UTF-8, or copy it again"]) from error
     except UNREADABLE as error:
         said = " ".join(str(error).split())[:200]
         wrong = f"it is truncated, damaged or not what its name says ({type(error).__name__}: {said})"
         newer = isinstance(error, IORegistryError)
         raise CellsError(name, [f"{wrong}; {'update anndata' if newer else 'copy it again'}"]) from error
+
+
+def _path(source: str | Path, name: str) -> Path:
+    """The path that a source is; ``~`` is the home folder.
+
+    Raises:
+        CellsError: it is empty, an address, or of a user that this machine does not know.
+    """
+    if not str(source).strip():
+        raise CellsError(repr(name), [f"it is empty; expected {FORMATS}, or the name of a data set"])
+    if ADDRESS.match(name):
+        raise CellsError(name, [f"this is an address, and nothing is fetched; fetch it, and give the file: {FORMATS}"])
+    try:
+        return Path(source).expanduser()
+    except RuntimeError as error:
+        raise CellsError(name, [f"there is no such user on this machine ({error}); give the whole path"]) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -88,9 +117,11 @@ def file_sha256(path: Path) -> str:
 
 
 def _read_path(path: Path, name: str, counts: str | None, embedding: str | None) -> RawCells:
-    if path.is_dir() and path.suffix in (".h5ad", ".h5"):
+    if path.is_dir() and path.suffix.lower() in (".h5ad", ".h5"):
         raise CellsError(name, [f"{path.name} is a folder, not a file; expected a file of this name, or rename it"])
-    if path.suffix == ".h5ad":
+    if path.is_file() and path.suffix.lower() in (".h5ad", ".h5") and not path.stat().st_size:
+        raise CellsError(name, ["it is empty (0 bytes); copy it again"])
+    if path.suffix.lower() == ".h5ad":
         return read_h5ad_file(path, counts, embedding)
     if counts not in (None, "X"):
         raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])
@@ -99,7 +130,7 @@ def _read_path(path: Path, name: str, counts: str | None, embedding: str | None)
         raise CellsError(name, [f"{lacks}; use an .h5ad file that has it in obsm"])
     if path.is_dir() and path.suffix != ".zarr":
         return read_10x_folder(path)
-    if path.suffix == ".h5":
+    if path.suffix.lower() == ".h5":
         return read_10x_h5(path)
     inside = path.name.removesuffix(".gz").endswith(".mtx")
     hint = OTHER_KINDS.get(".mtx" if inside else path.suffix.lower())
@@ -115,8 +146,13 @@ def _known(raw: RawCells, dataset: DataSet) -> RawCells:
 
 
 def _check_exists(path: Path, name: str) -> None:
-    if path.exists():
-        return
+    try:
+        if path.exists():
+            return
+        if path.is_symlink():
+            raise CellsError(name, [f"it is a link to {path.readlink()}, which is not there; give the file itself"])
+    except OSError as error:
+        raise CellsError(name, [f"this is no path ({error.strerror}); expected {FORMATS}"]) from error
     folder = path.parent
     beside = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     likely = near(name, list(DATASETS)) if "/" not in name else []

@@ -5,7 +5,9 @@
 - A folder may be plain or gzipped, file by file, and its three files may share a prefix, as they do on GEO.
 """
 
+import codecs
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,11 @@ FEATURES = ("features.tsv", "genes.tsv")
 LEAST_LINE = 6
 """Bytes of the shortest line of a matrix, ``1 1 1`` and its end."""
 LONGEST, MOST_COMMENTS = 100_000, 1000
+LOOKED_AT = 1000
+"""Lines of a matrix that are read as text before it is read as numbers."""
+NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.IGNORECASE)
+NUMBERS = ([b"integer"], [b"real"], [b"unsigned-integer"])
+EXPECTED_HEAD = "%%MatrixMarket matrix coordinate integer general"
 COLUMNS = ["gene_ids", "symbol", "feature_types"]
 NAMES_V2 = {"gene_ids": "genes", "symbol": "gene_names"}
 NAMES_V3 = {
@@ -64,6 +71,8 @@ def _checked_parts(
 ) -> tuple[dict[str, h5py.Dataset], tuple[int, int]]:
     """Columns of the genes, and the shape [cell, gene]; everything is of one size, and none of it a bomb."""
     parts: dict[str, Any] = {column: group[place] for column, place in columns.items()}
+    if "gene_ids" not in parts:
+        raise CellsError(source, [f"{group.name} has no ids of genes (features/id); export it with Cell Ranger's own"])
     needed = {**parts, "barcodes": group["barcodes"], **{name: group[name] for name in ("data", "indices", "indptr")}}
     refuse_bombs(needed.values(), source)
     lengths = {name: len(part) for name, part in needed.items()}
@@ -96,7 +105,8 @@ def matrix_files(folder: Path) -> tuple[Path, Path, Path]:
     Raises:
         CellsError: one of them is missing, or there are several matrices.
     """
-    matrices = sorted([*folder.glob(f"*{MATRIX}"), *folder.glob(f"*{MATRIX}.gz")])
+    found = sorted([*folder.glob(f"*{MATRIX}"), *folder.glob(f"*{MATRIX}.gz")])
+    matrices = [path for path in found if not path.name.startswith(".")]  # what macOS puts beside files
     if len(matrices) != 1:
         raise CellsError(str(folder), [_why_no_matrix(folder, matrices)])
     prefix = matrices[0].name.split(MATRIX)[0]
@@ -136,13 +146,15 @@ def read_10x_folder(folder: Path) -> RawCells:
     matrix_file, barcode_file, feature_file = matrix_files(folder)
     for path in (matrix_file, barcode_file, feature_file):
         refuse_no_file(path, source)
-    barcodes = _table(barcode_file)[0]
+    barcodes = _table(barcode_file)[0].str.strip("\"'")
     features = _table(feature_file)
     var = _var(features.iloc[:, :3].set_axis(COLUMNS[: min(3, features.shape[1])], axis=1))
-    n_genes, n_cells, stored = _header(matrix_file)
+    n_genes, n_cells, stored = _header(matrix_file, source)
     if (n_cells, n_genes) != (len(barcodes), len(var)):
         named = f"{feature_file.name} names {len(var):,} genes and {barcode_file.name} {len(barcodes):,} cells"
         turned = "it lies on its side" if (n_genes, n_cells) == (len(barcodes), len(var)) else "different samples"
+        if len(barcodes) - n_cells in (0, 1) and len(var) - n_genes in (0, 1):
+            turned = "one line more than rows, so take its header line away"
         wrong = f"{matrix_file.name} is {n_genes:,} genes x {n_cells:,} cells, but {named}: {turned}"
         raise CellsError(source, [wrong])
     if stored * LEAST_LINE > most_bytes(matrix_file):
@@ -153,22 +165,41 @@ def read_10x_folder(folder: Path) -> RawCells:
     return RawCells(source, matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
 
 
-def _header(path: Path) -> tuple[int, int, int]:
-    """Rows, columns and stored values that a matrix announces."""
+def _header(path: Path, source: str) -> tuple[int, int, int]:
+    """Rows, columns and stored values that a matrix announces.
+
+    Raises:
+        CellsError: it is written in another way than counts are.
+        ValueError: it is damaged.
+    """
     with io.BufferedReader(Unpacked(path), 1 << 16) as stream:
-        first = stream.readline(LONGEST).split()
-        if first[:3] != [b"%%MatrixMarket", b"matrix", b"coordinate"]:
+        first = stream.readline(LONGEST).removeprefix(codecs.BOM_UTF8).split()
+        said = [word.lower() for word in first]
+        if first[:1] != [b"%%MatrixMarket"]:
             raise ValueError(f"{path.name} does not begin with '%%MatrixMarket matrix coordinate'")
+        if said[1:3] != [b"matrix", b"coordinate"] or said[3:4] not in NUMBERS or said[4:] != [b"general"]:
+            found = b" ".join(first).decode("utf-8", "replace")
+            wrong = f"{path.name} is written as {found[:80]!r}; expected {EXPECTED_HEAD!r}"
+            raise CellsError(source, [f"{wrong}, as scipy.io.mmwrite writes a sparse matrix of counts"])
         for _ in range(MOST_COMMENTS):
             line = stream.readline(LONGEST)
             if line.strip() and not line.startswith(b"%"):
                 rows, columns, stored = map(int, line.split())
+                _check_lines(path, stream)
                 return rows, columns, stored
     raise ValueError(f"{path.name} does not say how large the matrix is")
 
 
+def _check_lines(path: Path, stream: io.BufferedReader) -> None:
+    """Stop where the first lines are not row, column and count: what follows a number would be passed over."""
+    for _ in range(LOOKED_AT):
+        words = stream.readline(LONGEST).split()
+        if words and (len(words) != 3 or not all(NUMBER.fullmatch(word) for word in words)):
+            raise ValueError(f"{path.name} has a line {b' '.join(words)[:60]!r}; expected row, column and count")
+
+
 def _table(path: Path) -> pd.DataFrame:
-    lines = read_bytes(path).decode("utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
+    lines = read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n").split("\n")
     rows = [line.split("\t") for line in lines]
     if rows == [[""]] or len({len(row) for row in rows}) != 1:
         raise ValueError(f"{path.name} is empty or its rows differ in length")

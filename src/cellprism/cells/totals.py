@@ -29,11 +29,20 @@ def declared_totals(
         sums: what the matrix holds of each cell.
     """
     if column is None:
+        if raw.totals is None:
+            return None, []
+        known = raw.totals_from or TOTAL
+        if wrong := int((~np.isfinite(raw.totals) | (raw.totals < sums - 0.5)).sum()):
+            return None, [
+                f"obs[{TOTAL!r}] of these cells, which were read before ({known}), is missing, infinite or below the "
+                f"sum of the matrix in {wrong:,} cells: it was changed since; drop that column, or read the cells anew"
+            ]
         return raw.totals, []
     if column not in raw.obs:
         likely = suggestion(column, [str(c) for c in raw.obs if pd.api.types.is_numeric_dtype(raw.obs[c].dtype)])
         return None, [f"obs has no column {column!r} to take totals from; {likely}"]
-    if not pd.api.types.is_numeric_dtype(raw.obs[column].dtype):
+    dtype = raw.obs[column].dtype
+    if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_complex_dtype(dtype):
         return None, [f"obs[{column!r}] is not numeric, so it holds no totals"]
     totals = raw.obs[column].to_numpy(np.float64)
     if wrong := int((~np.isfinite(totals)).sum()):

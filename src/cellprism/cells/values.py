@@ -23,6 +23,8 @@ WHOLE = 1e-3
 AT_ONCE = 1_024  # cells read from a file
 UNCHANGED = "pass the cells as read_cells gives them, and keep what is made of them in a layer or a copy"
 SAMPLE = 256
+MOST = 1 << 24
+"""Counts up to here are whole numbers in single precision, in which they are kept."""
 DROP = "drop them: adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()"
 LOGARITHMS = {"natural": np.expm1, "base 2": lambda x: np.exp2(x) - 1}
 
@@ -109,6 +111,11 @@ def value_problems(
 def _not_counts(
     matrix: sp.csr_matrix, values: np.ndarray, where: str, offers: Callable[[], Sequence[str]]
 ) -> list[str]:
+    if huge := int((values > MOST).sum()):
+        return [
+            f"{huge:,} values of {where} are above {MOST:,}, the largest {values.max():.3g}; no gene is counted so "
+            f"often in a cell, and counts are kept exactly up to there; {_way_out(offers())}"
+        ]
     negative, fractions = int((values < 0).sum()), int((~is_whole(values)).sum())
     if not negative and not fractions:
         other = "" if values.size < matrix.data.size else whole_problem(matrix)

@@ -1,10 +1,20 @@
 """Options that several verbs share."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from cellprism.errors import ConfigError
+
+
+def _whole(_: object, tokens: Sequence[Any]) -> int:
+    """A whole number, which is not made of another one by rounding."""
+    return int(tokens[0].value)
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
+"""A whole number."""
 
 Only = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 """``--only COLUMN=VALUE``, any number of times."""

@@ -91,6 +91,8 @@ def card_table(card: dict) -> str:
 
 
 def _masked_lines(masked: dict) -> list[str]:
+    if not masked:
+        return ["no masked error: the hidden genes have the same counts in all held-out cells"]
     lines = [f"masked error on {masked['test_cells']} held-out cells, {masked['share_hidden']:.0%} of "
              f"{masked['genes']} genes hidden (share of the gene means' error, 95 % interval over cells):"]  # fmt: skip
     for method, f in masked["methods"].items():

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Changes, Device, Offline, Whole
 
 
 def steer(
     run: Path,
     *,
-    feature: int | None = None,
+    feature: Whole | None = None,
     program: list[str] | None = None,
     set_: Changes = None,
     device: Device = "",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Again, Changes, Device, Offline, Only, only_of
+from cellprism.cli.options import Again, Changes, Device, Offline, Only, Whole, only_of
 
 
 def train(
@@ -10,12 +10,12 @@ def train(
     *,
     out: Path,
     model: str = "mini",
-    layer: int | None = None,
+    layer: Whole | None = None,
     labels: str = "",
     counts: str = "",
     totals: str = "",
     only: Only = None,
-    seed: int = 0,
+    seed: Whole = 0,
     preset: str = "",
     track: str = "",
     device: Device = "",

@@ -18,6 +18,8 @@ from scipy.stats import spearmanr
 
 from cellprism.equations.ratio import is_spread, share
 
+LEVEL = 0.05
+"""A two-sided p-value of at most this calls a number above or below chance."""
 CLOSE = 1e-6
 """Of the largest number at hand: draws this near to the value are as extreme as it is."""
 
@@ -47,15 +49,19 @@ def dose_slope(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, 
     return float(distance @ effect / (distance @ distance))
 
 
-def linear_share(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, "dose gene"]) -> float:
+def linear_share(
+    strengths: Float[np.ndarray, " dose"],
+    effect: Float[np.ndarray, "dose gene"],
+    level: Float[np.ndarray, " gene"],
+) -> float:
     """Share of the squared effect that straight lines through the neutral point explain, one line a gene.
 
     Formula: sum_g (sum_i d_i e_ig)^2 / (sum_i d_i^2 sum_ig e_ig^2) with d = alpha - 1; NaN where there is no
-    effect.
+    effect beyond the rounding of the genes' own ``level``, from which effects are differences.
     """
-    distance = strengths - 1
-    total = (effect**2).sum()
-    return float(((distance @ effect) ** 2).sum() / ((distance @ distance) * total)) if total > 0 else np.nan
+    distance, total = strengths - 1, (effect**2).sum()
+    part = ((distance @ effect) ** 2).sum() / (distance @ distance)
+    return float(share(part, total, len(effect) * (level**2).sum()))
 
 
 def monotonicity(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray, " dose"]) -> float:
@@ -66,16 +72,20 @@ def monotonicity(strengths: Float[np.ndarray, " dose"], effect: Float[np.ndarray
     return float(np.asarray(spearmanr(strengths, effect))[0])
 
 
-def antisymmetry(up: Float[np.ndarray, " gene"], down: Float[np.ndarray, " gene"]) -> float:
+def antisymmetry(
+    up: Float[np.ndarray, " gene"], down: Float[np.ndarray, " gene"], level: Float[np.ndarray, " gene"]
+) -> float:
     """How exactly the effect at 1 - d mirrors the effect at 1 + d.
 
     Formula: (|up - down| - |up + down|) / (|up - down| + |up + down|), Euclidean norms over genes: 1 exact
     mirror images, 0 unrelated effects of equal size, -1 the same effect both ways; NaN where there is no
-    effect. A linear map scores 1 for any edit, so the number means something only beside the same number for
-    random edits.
+    effect beyond the rounding of the genes' own ``level``. A linear map scores 1 for any edit, so the number
+    means something only beside the same number for random edits.
     """
+    if not is_spread((up**2 + down**2).sum(), 2 * (level**2).sum()):
+        return np.nan
     odd, even = np.linalg.norm(up - down), np.linalg.norm(up + down)
-    return float((odd - even) / (odd + even)) if odd + even > 0 else np.nan
+    return float((odd - even) / (odd + even))
 
 
 def axis_progress(

@@ -91,26 +91,3 @@ def squared_edit_norm(code: SparseCode, W_dec: Float[Tensor, "feature d_model"])
     total = torch.zeros(code.n_features, dtype=code.values.dtype, device=code.values.device)
     total.index_add_(0, code.features.flatten(), code.values.square().flatten())
     return total * W_dec.square().sum(dim=1)
-
-
-def shifted(
-    x: Float[Tensor, "token d_model"],
-    vector: Float[Tensor, " d_model"],
-    amount: Float[Tensor, " token"],
-    mask: Bool[Tensor, " token"] | None = None,
-) -> Float[Tensor, "token d_model"]:
-    """Additive steering, x' = x + s w at the tokens of ``mask`` (all tokens where it is None).
-
-    Args:
-        x: residual stream.
-        vector: direction w, of any norm.
-        amount: s, one number a token. Tokens whose amount is 0 keep their bits.
-        mask: tokens that may change.
-    """
-    changed = amount != 0
-    if mask is not None:
-        changed &= mask
-    rows = changed.nonzero().squeeze(1)
-    if rows.numel() == 0:
-        return x
-    return x.index_put((rows,), x[rows] + amount[rows, None] * vector)

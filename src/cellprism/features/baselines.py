@@ -26,7 +26,7 @@ from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import ConfigError
 from cellprism.features.association import association_table
 from cellprism.features.collect import BY_ACTIVATION, BY_ASSOCIATION, centring_of, expressed
-from cellprism.features.origin import check_site
+from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
@@ -76,6 +76,7 @@ def neuron_genes(
         "site": str(site),
         "centred": centre,
         "centring": centring_of(sae),
+        "forced": "" if sae is None else forced_past(model, sae, layer),
         "gene_filter": "none",
     }
     if model.tokens != "genes":

@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from cellprism.equations.ratio import share
 from cellprism.errors import ModelError
-from cellprism.features.origin import check_site
+from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.types import CellModel
@@ -60,7 +60,7 @@ def fit_by_class(
 
     Returns:
         A row per class: ``class``, ``genes``, ``tokens``, ``variance_share``, ``error_share`` (of all tokens'),
-        ``explained_variance``, NaN where nothing varies.
+        ``explained_variance``, NaN where nothing varies. ``attrs["forced"]`` says what ``force`` went past.
 
     Raises:
         ModelError: the layer does not exist, the autoencoder does not fit the model, was trained on something else
@@ -96,7 +96,7 @@ def fit_by_class(
     mean = total.sum(dim=0) / count.sum()
     variance = squares - 2 * total @ mean + count * mean.square().sum()
     error, variance, size = (sums.cpu().numpy() for sums in (error, variance, size))
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "class": order,
             "genes": [int((classes == name).sum()) for name in order],
@@ -106,3 +106,5 @@ def fit_by_class(
             "explained_variance": 1 - share(error, variance, size),
         }
     )
+    table.attrs["forced"] = forced_past(model, sae, layer)
+    return table

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Int
 from cellprism.equations.footprint import participation_ratio
 from cellprism.equations.variance import group_squares, two_way_shares
 from cellprism.features.association import association_table
-from cellprism.features.origin import check_site
+from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tables import CellSums, GeneSums
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.features.train import source_of
@@ -163,7 +163,7 @@ def expressed(cells: Int[np.ndarray, " gene"], n_cells: int) -> Bool[np.ndarray,
 
 
 def recipe_of(model: CellModel, sae: SparseAutoencoder, adata: AnnData, site: Site) -> dict[str, Any]:
-    """How a table was made, in values that an h5ad file can hold."""
+    """How a table was made, in values that an h5ad file can hold; ``forced`` says what was gone past by force."""
     selects = {"k": sae.k} if sae.threshold is None else {"mean_threshold": float(sae.threshold.mean())}
     return {
         "model": model.name,
@@ -173,6 +173,7 @@ def recipe_of(model: CellModel, sae: SparseAutoencoder, adata: AnnData, site: Si
         "site": str(site),
         "sae": {"architecture": sae.architecture, **selects, "n_features": sae.n_features, "relu": sae.relu},
         "centring": centring_of(sae),
+        "forced": forced_past(model, sae, site.layer),
         "gene_filter": "none",
         "cells": {"n_cells": adata.n_obs, **source_of(adata)},
     }

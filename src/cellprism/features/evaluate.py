@@ -1,10 +1,11 @@
 """How well an autoencoder, or a transcoder, fits the residuals of some cells."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from anndata import AnnData
 
-from cellprism.features.origin import check_site
+from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.evaluate import SaeMeasures, evaluate
@@ -32,7 +33,8 @@ def evaluate_at(
         ConfigError: the tokens are not of these cells and layers.
     """
     check_site(model, sae, layer, force)
-    return evaluate(sae, _vectors(model, sae, adata, layer, batch_size, tokens))
+    found = evaluate(sae, _vectors(model, sae, adata, layer, batch_size, tokens))
+    return replace(found, forced=forced_past(model, sae, layer))
 
 
 def _vectors(

@@ -1,11 +1,14 @@
 """What an autoencoder was trained on, kept in its metadata and compared wherever it meets a model.
 
-- A model is told by its weights, one that has none by name and revision; its genes by their order. Of an autoencoder
-  that does not say what it was trained on, such as a foreign one, only what it says is compared.
+- A model is told by its weights, one that has none by name and revision, by the settings that decide what it computes
+  with them, and by the order of its genes. Of an autoencoder that does not say what it was trained on, such as a
+  foreign one, or says only part of it, only what it says is compared.
+- What was gone past by ``force`` stands in every table and record that is made.
 - Weights are hashed once per model, until one of them changes.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,14 +17,16 @@ import torch
 from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.run import digest
-from cellprism.types import CellModel, HasWeights, Site
+from cellprism.types import CellModel, HasWeights, Site, StatesReading
 
 _hashed: "WeakKeyDictionary[Any, tuple[list[tuple[str, int, int]], str]]" = WeakKeyDictionary()
 
 
-def model_origin(model: CellModel) -> dict[str, str]:
+def model_origin(model: CellModel) -> dict[str, Any]:
     """What is kept with an autoencoder to tell its model from others."""
-    return {"model_fingerprint": fingerprint(model), "gene_order": gene_order(model)}
+    return {
+        "model_fingerprint": fingerprint(model), "gene_order": gene_order(model), "model_reads_with": reads_with(model)
+    }  # fmt: skip
 
 
 def fingerprint(model: CellModel) -> str:
@@ -32,6 +37,11 @@ def fingerprint(model: CellModel) -> str:
 def gene_order(model: CellModel) -> str:
     """Hash of a model's genes, in their order."""
     return digest(list(model.genes))
+
+
+def reads_with(model: CellModel) -> dict[str, Any]:
+    """Settings that decide, beside the weights, what a model computes; empty for one that states none."""
+    return dict(model.reads_with()) if isinstance(model, StatesReading) else {}
 
 
 def weights_hash(model: CellModel) -> str:
@@ -82,6 +92,12 @@ def check_site(model: CellModel, sae: SparseAutoencoder, layer: int, force: bool
     return site
 
 
+def forced_past(model: CellModel, sae: SparseAutoencoder, layer: int) -> str:
+    """What the autoencoder was trained on that is not at hand, in words, for the record of what is made with it all the
+    same; empty where it is used where it was trained."""
+    return " and ".join(f"trained {found}" for found in _differences(model, sae, layer))
+
+
 def _differences(model: CellModel, sae: SparseAutoencoder, layer: int) -> list[str]:
     """What the autoencoder was trained on that is not at hand, in words."""
     kept, found = sae.metadata, []
@@ -93,8 +109,15 @@ def _differences(model: CellModel, sae: SparseAutoencoder, layer: int) -> list[s
     if not same:
         theirs = f"{kept.get('model_name')!r} ({kept.get('model_revision')})"
         found.append(f"on another model, {theirs}, than {model.name!r} ({model.revision}), whose weights are others")
+    found += _otherwise_read(kept.get("model_reads_with", {}), reads_with(model))
     if model.tokens == "genes" and kept.get("gene_order", gene_order(model)) != gene_order(model):
         found.append(f"with other genes, or in another order, than the {len(model.genes):,} that the model has now")
     if kept.get("hook_layer", layer) != layer:
         found.append(f"after block {kept['hook_layer']} and not {layer}")
     return found
+
+
+def _otherwise_read(kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The settings with which the model read cells then and does not now."""
+    others = [f"{name} {then!r} and not {now.get(name)!r}" for name, then in kept.items() if now.get(name) != then]
+    return [f"while the model read cells with {', '.join(others)}"] if others else []

@@ -17,8 +17,8 @@ Notable choices
   cells of one donor are no replicates of donors.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -33,11 +33,12 @@ from cellprism.cells.columns import columns_of
 from cellprism.equations.effects import loss_recovered as recovered
 from cellprism.equations.likelihood import nats_per_count
 from cellprism.errors import ModelError
-from cellprism.features.origin import check_site
+from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tokens.residuals import genes_of, residual_tokens
 from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
+from cellprism.store.seed import check_seed
 from cellprism.types import CellBatch, CellModel, HidesGenes, PredictsShares
 
 DRAWS = 1_000  # bootstrap draws of cells
@@ -66,6 +67,8 @@ class LossRecovered:
     """Loss recovered against each ablation."""
     interval: dict[str, tuple[float, float]]
     """95 % bootstrap interval of each over cells."""
+    forced: str = ""
+    """What the autoencoder was trained on that is not at hand, in words, where it was used all the same."""
 
 
 @torch.no_grad()
@@ -96,12 +99,14 @@ def loss_recovered(
         ModelError: the model cannot hide genes or does not predict expression, or one of the autoencoders does not fit
             it, was trained on something else, or is a transcoder, which has nothing to put in the site's place.
     """
+    check_seed(seed)
     if any(sae.is_transcoder for sae in saes.values()):
         raise ModelError("a transcoder reconstructs another layer than it reads; splice in an autoencoder instead")
     for sae in saes.values():
         check_site(model, sae, layer, force)
+    forced = {name: forced_past(model, sae, layer) for name, sae in saes.items()}
     if isinstance(model, PredictsShares):
-        return _summaries(NATS, saes, _nats_per_cell(model, saes, adata, share, seed, batch_size), share, seed)
+        return _summaries(NATS, forced, _nats_per_cell(model, saes, adata, share, seed, batch_size), share, seed)
     if not isinstance(model, HidesGenes) or model.predicts != "expression":
         lacks = "does not predict expression" if isinstance(model, HidesGenes) else "has no value for a hidden gene"
         raise ModelError(
@@ -119,7 +124,7 @@ def loss_recovered(
             assert predicted is not None, "a model that predicts expression gives it"
             errors[name].append(_error_per_cell(predicted, batch, hidden))
     per_cell = {name: np.concatenate(parts) for name, parts in errors.items()}
-    return _summaries(MASKED, saes, per_cell, share, seed)
+    return _summaries(MASKED, forced, per_cell, share, seed)
 
 
 def _nats_per_cell(
@@ -205,11 +210,14 @@ def _spliced(name: str) -> str:
 
 
 def _summaries(
-    loss: str, saes: Iterable[str], per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int
+    loss: str, forced: Mapping[str, str], per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int
 ) -> dict[str, LossRecovered]:
-    """Each autoencoder's losses beside those that all share."""
+    """Each autoencoder's losses beside those that all share; ``forced`` says of each what was gone past by force."""
     shared = {name: losses for name, losses in per_cell.items() if name in ("original", *ABLATIONS)}
-    return {name: _summary(loss, {**shared, "spliced": per_cell[_spliced(name)]}, share, seed) for name in saes}
+    return {
+        name: replace(_summary(loss, {**shared, "spliced": per_cell[_spliced(name)]}, share, seed), forced=said)
+        for name, said in forced.items()
+    }
 
 
 def _summary(loss: str, per_cell: dict[str, Float[np.ndarray, " cell"]], share: float, seed: int) -> LossRecovered:

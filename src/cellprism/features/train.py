@@ -40,6 +40,7 @@ from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
 from cellprism.store.atomic import discard, replacing, write_json
 from cellprism.store.inside import check_plain
+from cellprism.store.seed import check_seed
 from cellprism.store.tables import write_table
 from cellprism.types import CellModel, Site
 
@@ -154,6 +155,7 @@ def train_saes(
         ConfigError: the jobs ask for different batches, or would be written to one place.
         InputError, RunError, DamagedError: as ``train_sae``.
     """
+    check_seed(seed)
     shared = _shared(jobs)
     if out is not None:
         check_plain(Path(out))

@@ -174,6 +174,8 @@ def load_model(
         DamagedError: its files are truncated or altered.
         CellprismError: the hub cannot be reached.
     """
+    if not isinstance(source, str | Path):
+        raise ModelError(f"the model is {source!r:.60}, a {type(source).__name__}; expected a name or a path")
     if str(source) in BUNDLED:
         return _load(BUNDLED_FAMILY, Path(model_location(source)), options)
     if str(source).startswith(hub.SCHEME):
@@ -181,7 +183,7 @@ def load_model(
         path = hub.fetch(hub.parse(str(source)), offline) if offline else fetch_model(str(source), progress=progress)
         return _load(recognised(path), path, options)
     name, what = _split(source)
-    if not name and Path(what).exists():
+    if not name and _is_there(what):
         return _load(recognised(Path(what)), Path(what), options)
     if not name:
         raise ModelError(
@@ -292,8 +294,16 @@ def _load(name: str, path: Path, options: dict[str, Any]) -> CellModel:
 def _split(source: str | Path) -> tuple[str, str]:
     """(family, what) of ``FAMILY:WHAT``, family '' for anything else; ``~`` is the home folder."""
     name, colon, what = str(source).partition(":")
-    named = bool(colon) and name in families() and not Path(source).exists()
+    named = bool(colon) and name in families() and not _is_there(str(source))
     return (name, os.path.expanduser(what)) if named else ("", os.path.expanduser(source))  # noqa: PTH111 - a text
+
+
+def _is_there(name: str) -> bool:
+    """Whether a text is the path of something; what no path can be is none."""
+    try:
+        return bool(name) and Path(name).exists()
+    except OSError:
+        return False
 
 
 def _package(entry: EntryPoint) -> str:
@@ -313,6 +323,8 @@ def _lacks(entry: EntryPoint, error: ModuleNotFoundError) -> ModelError:
 def _contents(path: Path) -> str:
     if path.is_file():
         return f"a file of {path.stat().st_size:,} bytes"
+    if not path.is_dir():
+        return "neither a file nor a folder"
     names = sorted(p.name for p in path.iterdir())
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(names[:SHOWN]) or "an empty folder") + more

@@ -6,6 +6,7 @@ Notable choices
   read.
 - A file without its second column would lose the first gene of each set: where that column holds genes, it is refused.
 - Lines that begin with # are remarks; quotes around names are taken off.
+- Entries that fill a row up, such as NA, are no genes; several genes in one column are refused.
 - Enrichr's habits are understood: an empty second column, trailing tabs, weights as in ``GENE,1.0``.
 - A term given twice with the same genes counts once; with other genes it is an error, since one would be
   lost.
@@ -27,6 +28,10 @@ DATA_DIR = "CELLPRISM_DATA_DIR"
 SUFFIXES = ("", ".gmt", ".gmt.gz", ".txt", ".txt.gz")
 ENRICHR = "https://maayanlab.cloud/Enrichr/geneSetLibrary?mode=text&libraryName="
 LISTED = 8
+NO_GENE = ("", "-", "na", "nan", "n/a", "#n/a", "null", "none")
+"""What other programs fill rows up with, in lower case."""
+SEVERAL = re.compile(r"[\s;|]|//")
+"""What stands between several genes, never within the name of one."""
 GENE_SHAPED = re.compile(r"[A-Z][A-Z0-9]*[0-9-][A-Z0-9-]*|[A-Z]{2,7}[0-9]?")
 
 
@@ -110,10 +115,14 @@ def _gene_set(line: str) -> tuple[str, str, list[str]] | str:
     term, origin, *entries = columns
     if not term:
         return "the term has no name"
+    if not term.isprintable():
+        return f"the term {term[:60]!r} holds characters that cannot be printed"
     genes = []
-    for entry in filter(None, entries):
+    for entry in entries:
         gene, _, weight = entry.partition(",")
-        if not gene or not gene.isprintable() or len(gene.split()) > 1 or not _is_weight(weight):
+        if entry.lower() in NO_GENE:
+            continue
+        if not gene or not gene.isprintable() or SEVERAL.search(gene) or not _is_weight(weight):
             return f"{entry[:60]!r} is no gene"
         genes.append(gene)
     return (term, origin, genes) if genes else f"{term!r} has no genes"

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from scipy.stats import false_discovery_control
 
+from cellprism.equations.effects import LEVEL
 from cellprism.report.claims import Claim, judgement
-from cellprism.report.verdict import FEWEST_DRAWS, LEVEL
+from cellprism.report.verdict import FEWEST_DRAWS
 
 
 def corrected(claims: Sequence[Claim]) -> list[Claim]:

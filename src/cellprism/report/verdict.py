@@ -17,11 +17,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from cellprism.equations.effects import LEVEL
+
 Interval = tuple[float, float]
 Verdict = Literal["above chance", "at chance", "below chance", "cannot be told here"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
 
-LEVEL = 0.05
 FEWEST_DRAWS = 39
 """The least number of draws whose smallest two-sided p, 2 / (1 + n), is ``LEVEL``."""
 SHARE_MATTERS = 0.1

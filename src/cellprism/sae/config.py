@@ -117,8 +117,10 @@ class SaeConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number, such as 1e-3")
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"warmup is {self.warmup}: expected a share of the steps, at least 0 and below 1")
-        if self.auxiliary < 0 or (self.sparsity is not None and self.sparsity < 0):
-            raise ConfigError("auxiliary and sparsity are weights of losses: expected numbers of at least 0")
+        for name in ("auxiliary", "sparsity"):
+            weight = getattr(self, name)
+            if weight is not None and not 0 <= weight < math.inf:
+                raise ConfigError(f"{name} is {weight}: expected the weight of a loss, a number of at least 0")
         if self.n_features is not None and self.n_features < self.k:
             raise ConfigError(
                 f"n_features is {self.n_features} but k is {self.k}: a token cannot keep more features than "

@@ -36,11 +36,14 @@ class SaeMeasures:
     """Share of features that fired at more than 10 % of tokens."""
     firing_rate: Float[Tensor, " feature"]
     """Share of tokens at which each feature fired."""
+    forced: str = ""
+    """What it was trained on that these vectors are not of, in words, where it was measured all the same."""
 
-    def summary(self) -> dict[str, float | int | None]:
+    def summary(self) -> dict[str, float | int | str | None]:
         """Everything but the firing rates, as plain JSON values; None where a number is not defined."""
-        numbers = {name: value for name, value in vars(self).items() if name != "firing_rate"}
-        return {n: None if v is None or not math.isfinite(v) else v for n, v in numbers.items()}
+        numbers = {name: value for name, value in vars(self).items() if name not in ("firing_rate", "forced")}
+        plain = {n: None if v is None or not math.isfinite(v) else v for n, v in numbers.items()}
+        return plain | ({"forced": self.forced} if self.forced else {})
 
 
 class _Moments:

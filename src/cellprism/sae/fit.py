@@ -9,6 +9,7 @@ Notable choices
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain, islice
@@ -30,6 +31,7 @@ from cellprism.sae.job import Job
 from cellprism.sae.scaling import Scaling
 from cellprism.sae.stream import Batch, Sites, Stream, Vectors, batches_from
 from cellprism.sae.trainer import Figures, Trainer
+from cellprism.store.seed import check_seed
 
 SAMPLE = 16_384  # tokens that the initial mean, spread and directions are taken from
 BEGINNING = 1_024  # of these, tokens whose pre-activations set the first thresholds
@@ -103,6 +105,9 @@ def fit_saes(
     """
     if steps < 1:
         raise ConfigError(f"steps is {steps}: expected at least 1")
+    for job in jobs:
+        check_seed(job.seed)
+        _check_room(job)
     asked = _identity(batches, jobs, steps)
     with Checkpoints(checkpoints, asked, len(jobs), checkpoint_seconds) as kept, Interruption() as stop:
         done, tensors = kept.restored()
@@ -222,6 +227,18 @@ def _ended(done: int, steps: int) -> InputError:
         f"the batches ended after {done} of {steps} steps; give more, ask for fewer steps, or pass a list, which is "
         "gone through again"
     )
+
+
+def _check_room(job: Job) -> None:
+    """Refuse weights that this machine has no memory for, with Adam's two moments of each."""
+    n_features = job.config.width(job.d_model)
+    needed = 4 * 3 * 2 * n_features * job.d_model
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise ConfigError(
+            f"{n_features:,} features of {job.d_model:,} dimensions take {needed / 1e9:,.0f} GB to train, and this "
+            f"machine has {there / 1e9:,.0f} GB; lower n_features or expansion"
+        )
 
 
 def _diverged(how: str) -> InputError:

@@ -1,10 +1,20 @@
 """Settings of planted cells, and the sizes that go by name."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from cellprism.errors import ConfigError
 
+MOST_VALUES = 10_000_000_000
+"""Cells times genes; more than any atlas has."""
+LOGARITHMS = (
+    "effect", "donor_spread", "batch_spread", "base_spread", "depth_spread", "regulation", "regulator_spread",
+)  # fmt: skip
+LARGEST_EFFECT = 5.0
+"""Natural logarithms of expression; several of them add up in one gene."""
+MOST_COUNTS = 10_000_000.0
+"""Of a cell; a hundred times what is sequenced."""
 PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "cells": 301, "genes": 211, "programs": 7, "program_genes": 17, "types": 3, "donors": 2, "regulators": 5,
@@ -59,18 +69,31 @@ class PlantedSettings:
     """r of the negative binomial, whose variance is m + m^2 / r."""
 
     def __post_init__(self):
+        for name, value in vars(self).items():
+            if not math.isfinite(value):
+                raise ConfigError(f"{name} is {value}: expected a finite number")
+        if self.cells * self.genes > MOST_VALUES:
+            raise ConfigError(
+                f"{self.cells:,} cells of {self.genes:,} genes are {self.cells * self.genes:,} values: expected at "
+                f"most {MOST_VALUES:,}"
+            )
         for name in ("cells", "genes", "program_genes", "types", "donors", "batches", "targets"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
         for name in ("programs", "regulators", "effect", "donor_spread", "batch_spread", "base_spread", "depth_spread"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        for name in LOGARITHMS:
+            if abs(getattr(self, name)) > LARGEST_EFFECT:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}: expected a natural logarithm, at most {LARGEST_EFFECT}"
+                )
         for name in ("overlapping", "nested", "active_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a share from 0 to 1")
-        for name in ("depth", "dispersion"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number")
+        for name, most in (("depth", MOST_COUNTS), ("dispersion", math.inf)):
+            if not 0 < getattr(self, name) <= most:
+                raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number, at most {most:,.0f}")
         needed = max(self.program_genes * 3, self.regulators + self.targets)
         if self.genes < needed:
             raise ConfigError(

@@ -26,6 +26,7 @@ from cellprism.errors import ConfigError
 from cellprism.simulate.answers import with_answers
 from cellprism.simulate.cell_settings import PlantedSettings
 from cellprism.simulate.plan import Plan, plan
+from cellprism.store.seed import check_seed
 
 ON, ASTRAY = 0.9, 0.05  # chance that a cell runs a program that its type uses, and one that it does not
 SHAPE = 4.0  # of the gamma distribution of activity, whose mean is 1
@@ -61,6 +62,7 @@ def planted_cells(
     Raises:
         ConfigError: an unknown preset, more genes than names, or an intervention on a gene that is no regulator.
     """
+    check_seed(seed)
     settings = PlantedSettings.preset(settings) if isinstance(settings, str) else settings
     fixed = plan(settings, seed)
     forced = _forced(fixed, interventions or {})

@@ -31,6 +31,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Int
 
 from cellprism.errors import ConfigError, ModelError
+from cellprism.features.origin import forced_past
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, Effect, read_dose_cells
 from cellprism.steering.dose_nulls import Beside, null_table
@@ -66,7 +67,8 @@ class DoseResult:
     ``over_representation`` from term on; empty without a collection."""
     summary: list[dict[str, Any]]
     """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``), ``no effect
-    possible`` where it fires in none of the cells, or that it fires in too few, or that too few express its genes."""
+    possible`` where it fires in none of the cells, or that it fires in too few, or that too few express its genes;
+    ``forced`` what was gone past by ``force``."""
     output_kind: str
     """What the predicted values are, see ``model_output``."""
     read: str
@@ -118,6 +120,7 @@ def dose_sweep(
     """
     settings = settings or DoseSettings()
     check_steerable(model, sae, layer, force)
+    forced = forced_past(model, sae, layer)
     strength_vector(sae, dict.fromkeys(programs, 1.0))
     if why := lacks_genes(model):
         raise ModelError(why)
@@ -157,7 +160,7 @@ def dose_sweep(
             for sweep in sweeps
             if collection is not None
         ),
-        summary=[entries[feature] for feature in programs],
+        summary=[{**entries[feature], "forced": forced} for feature in programs],
         output_kind=model.predicts,
         read=dose_cells.cache.read,
         passes=dose_cells.cache.folds,
@@ -190,6 +193,7 @@ def _sweep(
         np.stack([effect.direct for effect in effects]),
         GeneGroup.of(own, known, dose_cells.level, settings.matched_genes),
         None if other is None else GeneGroup.of(other, known, dose_cells.level, settings.matched_genes),
+        dose_cells.level,
     )
 
 

@@ -19,6 +19,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cellprism.equations.ratio import share
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells
@@ -110,8 +111,9 @@ class DoseCells:
 
     def edit_ratio(self, feature: int, strength: float) -> float:
         """Norm of an edit over the norm of the residuals, at present tokens of the cells in which the feature
-        fires."""
-        return self.edit_norm(feature, strength) / float(np.sqrt(self.residual_squares[self.fires[:, feature]].sum()))
+        fires; NaN where these are 0."""
+        residual = np.sqrt(self.residual_squares[self.fires[:, feature]].sum())
+        return float(share(self.edit_norm(feature, strength), residual, 0.0))
 
     def read_by(self, sae: SparseAutoencoder) -> "DoseCells":
         """The same cells as another autoencoder reads them."""

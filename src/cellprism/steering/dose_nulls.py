@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from cellprism.equations.ratio import varies
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector
@@ -73,7 +74,7 @@ class _Matched(NamedTuple):
 def feature_mirror(dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"]) -> Mirror:
     """Effects of one feature at strengths 1 + d and 1 - d on some genes."""
     ends = (dose_cells.turned(feature, 1 + sign * distance) for sign in (1, -1))
-    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in ends))
+    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in ends), dose_cells.level)
 
 
 def null_table(
@@ -175,8 +176,7 @@ def _nearest(ours: Sequence[float], others: Sequence[Sequence[float]]) -> Int[np
     if not others:
         return np.empty(0, dtype=np.int64)
     table: Float[np.ndarray, "other measure"] = np.array(others)
-    spread = table.std(axis=0)
-    away = (table - np.array(ours)) / np.where(spread > 0, spread, 1)
+    away = (table - np.array(ours)) / np.where(varies(table), table.std(axis=0), 1)
     return np.argsort((away**2).sum(axis=1), kind="stable")
 
 
@@ -195,4 +195,4 @@ def _difference_mirror(
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
     vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(sweep.feature, 1 + distance)
     moved = (moved_along(dose_cells.cache, rows, sign * vectors, norm) for sign in (1, -1))
-    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in moved))
+    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in moved), dose_cells.level)

@@ -122,7 +122,7 @@ def feature_summary(
         "antisymmetry": _beside(mirror.antisymmetry(sweep.own), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),
         "monotonicity": plain(monotonicity(sweep.strengths, response)),
-        "linear_share": plain(linear_share(sweep.strengths, sweep.effects)),
+        "linear_share": plain(linear_share(sweep.strengths, sweep.effects, sweep.level)),
         "effect_edited": plain(size[edited > 0].mean() if (edited > 0).any() else np.nan),
         "effect_elsewhere": plain(size[edited == 0].mean() if (edited == 0).any() else np.nan),
     }

@@ -23,10 +23,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from cellprism.cells.values import refuse_changed
+from cellprism.equations.ratio import share
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.collect import centring_of
-from cellprism.features.origin import check_site
+from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.model_output import EXPRESSION, NOTHING
@@ -185,12 +186,12 @@ def steer(
         AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per ten
         thousand), obsm ``embedding_baseline`` and ``embedding_steered``, and per cell ``edit_norm``,
         ``residual_norm`` (Frobenius, over the tokens open to the edit) and ``edit_ratio``, the first over the
-        second. Where genes are read hidden there is one more layer, ``direct``: the change, steered minus baseline, of
-        each gene where the model sees it and the edit may act on its own token; norms are then root mean squares over
-        a cell's passes, embeddings means. A model that predicts which gene stands at a place, not how much of it, has
-        ``token_logit_`` before the names of its layers (logit of each gene's own token, NaN where a cell does not
-        express the gene), a model without a decoder has none. ``uns["cellprism"]["steer"]`` says which, in
-        ``output_kind``, and where genes were read, in ``read``.
+        second (NaN where that is 0). Where genes are read hidden there is one more layer, ``direct``: the change,
+        steered minus baseline, of each gene where the model sees it and the edit may act on its own token; norms are
+        then root mean squares over a cell's passes, embeddings means. A model that predicts which gene stands at a
+        place, not how much of it, has ``token_logit_`` before the names of its layers (logit of each gene's own token,
+        NaN where a cell does not express the gene), a model without a decoder has none. ``uns["cellprism"]["steer"]``
+        says which, in ``output_kind``, where genes were read, in ``read``, and what ``force`` went past, in ``forced``.
 
     Raises:
         ModelError: the layer does not exist, the autoencoder has another width, was trained on something else or is a
@@ -212,7 +213,7 @@ def steer(
         parts.append(_before_and_after(model, cells, passes, layer, changed, positions, adata))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     obs = pd.DataFrame(adata.obs).assign(edit_norm=whole["edit_norm"], residual_norm=whole["residual_norm"])
-    obs["edit_ratio"] = obs["edit_norm"] / obs["residual_norm"]
+    obs["edit_ratio"] = share(whole["edit_norm"], whole["residual_norm"], 0.0)
     recipe = {
         "model": model.name,
         "layer": layer,
@@ -220,6 +221,7 @@ def steer(
         "positions": positions,
         "output_kind": said,
         "read": where,
+        "forced": forced_past(model, sae, layer),
         "strengths": {str(feature): float(strength) for feature, strength in strengths.items()},
     }
     out = AnnData(obs=obs, var=pd.DataFrame(adata.var), uns={"cellprism": {"steer": recipe}})

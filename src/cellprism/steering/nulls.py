@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.effects import permutation_p
+from cellprism.equations.ratio import is_spread
 from cellprism.equations.steering import squared_edit_norm
 from cellprism.steering.site_cache import SiteCache
 from cellprism.types import CellBatch, SparseCode
@@ -87,7 +88,7 @@ def difference_of_means(
     cache: SiteCache, source: Int[np.ndarray, " some"], target: Int[np.ndarray, " other"]
 ) -> Float[Tensor, "place d_model"]:
     """Mean residual of target cells minus that of source cells, place by place; 0 where no cell of one of them has a
-    present token.
+    present token, and where both means are the same.
 
     Averaged over places it is the usual steering vector.
     """
@@ -100,7 +101,9 @@ def difference_of_means(
         count = tokens_at(cache, rows)[:, None]
         means.append(total / count.clamp_min(1))
         both.append(count > 0)
-    return torch.where(both[0] & both[1], means[1] - means[0], 0.0)
+    gap, size = means[1] - means[0], means[0].square() + means[1].square()
+    apart = is_spread(gap.square().sum(dim=1, keepdim=True), size.sum(dim=1, keepdim=True))
+    return torch.where(both[0] & both[1] & apart, gap, 0.0)
 
 
 def tokens_at(cache: SiteCache, rows: Int[np.ndarray, " some"]) -> Float[Tensor, " place"]:

@@ -52,6 +52,8 @@ class Mirror:
 
     up: Float[np.ndarray, " gene"]
     down: Float[np.ndarray, " gene"]
+    level: Float[np.ndarray, " gene"]
+    """What the model predicts of the genes without an edit."""
 
     def response(self, group: GeneGroup) -> float:
         """Half the difference of the two responses: positive where up raises the genes and down lowers
@@ -60,7 +62,8 @@ class Mirror:
 
     def antisymmetry(self, group: GeneGroup) -> float:
         """``equations.effects.antisymmetry`` over the genes of a group and those matched to them."""
-        return antisymmetry(self.up[group.genes], self.down[group.genes])
+        genes = group.genes
+        return antisymmetry(self.up[genes], self.down[genes], self.level[genes])
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Sweep:
     """The feature's program."""
     held_out: GeneGroup | None
     """Genes of the program it stands for that are not its own."""
+    level: Float[np.ndarray, " gene"]
+    """What the model predicts of the genes without an edit."""
 
     def at(self, strength: float) -> Float[np.ndarray, " gene"]:
         """Effects at one of the strengths."""
@@ -84,11 +89,11 @@ class Sweep:
 
     def mirror(self, distance: float) -> Mirror:
         """Effects at 1 + d and 1 - d."""
-        return Mirror(self.at(1 + distance), self.at(1 - distance))
+        return Mirror(self.at(1 + distance), self.at(1 - distance), self.level)
 
     def direct_mirror(self, distance: float) -> Mirror:
         """Direct effects at 1 + d and 1 - d."""
-        return Mirror(self.direct[self._place(1 + distance)], self.direct[self._place(1 - distance)])
+        return Mirror(self.direct[self._place(1 + distance)], self.direct[self._place(1 - distance)], self.level)
 
     def _place(self, strength: float) -> int:
         return int(np.flatnonzero(self.strengths == strength)[0])

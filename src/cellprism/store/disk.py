@@ -18,6 +18,7 @@ REMEDIES = {
     errno.EROFS: "choose a folder on a disk that can be written",
     errno.EACCES: "choose a folder that you may write to, or ask for the right to",
     errno.EPERM: "choose a folder that you may write to, or ask for the right to",
+    errno.ENOENT: "choose another folder: nothing can be made at this path",
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
     errno.ENOTDIR: "a part of the path is a file where a folder is expected: move it away, or choose another folder",
     errno.EEXIST: "a part of the path is a file where a folder is expected: move it away, or choose another folder",

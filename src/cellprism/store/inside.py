@@ -39,6 +39,8 @@ def check_plain(folder: Path) -> None:
         raise RunError(
             f"{folder} is a file, or lies under one, where a folder is needed: choose another, or move that file away"
         ) from None
+    except ValueError as error:
+        raise RunError(f"{str(folder)!r} is no path ({error}); name another folder") from error
     except OSError as error:
         raise RunError(
             f"{folder} cannot be looked through ({error.strerror}: {error.filename}); it must be a folder "

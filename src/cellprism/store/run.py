@@ -23,6 +23,7 @@ from cellprism.store.disk import writing
 from cellprism.store.inside import check_plain, is_inside, is_plain, open_plain, remove
 
 STATE, SETTINGS, LOCK = "run.json", "run.toml", ".lock"
+OUTPUTS = ("cells.h5ad", "cells.json", "model.json", "claims.json", "report.html")
 FORMAT = 2  # of run folders; 0.1 wrote none
 LARGEST = 1 << 24  # bytes of run.json; a run writes some 10 kB
 REMEDY = "restore it from a copy, or remove the folder and run again"
@@ -122,14 +123,25 @@ class Run:
         done = ", ".join(self.state["steps"])
         return f"kept in {self.folder}: {done}" if done else ""
 
+    def _refuse_others_files(self) -> None:
+        """A folder without a run, in which none was ever begun, may hold anything but what a run would write over."""
+        if (self.folder / STATE).exists() or (self.folder / LOCK).exists():
+            return
+        if found := [name for name in OUTPUTS if (self.folder / name).exists()]:
+            raise RunError(
+                f"{self.folder} holds {' and '.join(found)}, but no run; a run would write over "
+                f"{'it' if len(found) == 1 else 'them'}: choose another folder, or move {found[0]} away"
+            )
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process; a second process is refused with ``RunError``.
 
-        So is a folder that holds links or other things that are no files, and a record that is none with
-        ``DamagedError``; nothing is written then.
+        So is a folder without a run that holds what a run would write over, one that holds links or other things that
+        are no files, and a record that is none with ``DamagedError``; nothing is written then.
         """
         check_plain(self.folder)
+        self._refuse_others_files()
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = open_plain(self.folder / LOCK, os.O_RDWR)

@@ -5,6 +5,7 @@ from typing import Any
 
 from cellprism.errors import ConfigError
 from cellprism.sae.config import SaeConfig
+from cellprism.store.seed import check_seed
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class CommonConfig:
     """Seed of every random choice."""
     train: SaeConfig = field(default_factory=lambda: SaeConfig(centring="group"))
     """The autoencoder; by default each gene's mean residual is taken off first."""
+
+    def __post_init__(self):
+        for name in ("cells", "model"):
+            text = getattr(self, name)
+            check(bool(text.strip()) and "\0" not in text, name, text, "a path or a name")
+        check(self.layer >= 0, "layer", self.layer, "the number of a block, from 0")
+        check_seed(self.seed)
 
 
 def check(holds: bool, key: str, value: Any, expected: str) -> None:

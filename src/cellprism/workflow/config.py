@@ -88,7 +88,7 @@ def _text(path: Path) -> str:
             f"{path} has {path.stat().st_size / 1e6:,.1f} MB, which no configuration has (at most "
             f"{LARGEST / 1e6:,.0f} MB); give the TOML file of a run"
         )
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     if deep := ENDLESS_KEY.search(text):
         line = text.count("\n", 0, deep.start()) + 1
         raise ConfigError(f"{path}, line {line}: a key has more than {DEEPEST} parts joined by dots; none here has")
@@ -107,9 +107,28 @@ def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the
     train = asked.get("train", {})
     named = preset(train.pop("preset")) if isinstance(train, dict) and "preset" in train else None
     _check_keys(run_config(), asked, "", source)
-    asked = _filled(asked, defaults_of(asked.get("model", CommonConfig.model), published=named))
+    model = asked.get("model", CommonConfig.model)
+    asked = _filled(asked, defaults_of(model if isinstance(model, str) else "", published=named))
+    return _built(run_config(), asked, source)
+
+
+def changed_settings(settings: Any, changes: Changes) -> Any:
+    """A dataclass of settings with changes, such as ``cells=1000``.
+
+    Raises:
+        ConfigError: an unknown key, or a value of the wrong type or out of range.
+    """
+    asked = asdict(settings)
+    for change in changes:
+        _apply(asked, change)
+    _check_keys(type(settings), asked, "", "--set")
+    return _built(type(settings), asked, "--set")
+
+
+def _built(kind: Any, asked: dict[str, Any], source: str) -> Any:
+    """A dataclass from settings whose keys are known."""
     try:
-        return dacite.from_dict(run_config(), asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
+        return dacite.from_dict(kind, asked, dacite.Config(cast=[tuple], type_hooks={float: _number}))
     except dacite.MissingValueError as error:
         raise ConfigError(f"{source} does not say {error.field_path!r}, which has no default") from error
     except dacite.WrongTypeError as error:
@@ -210,7 +229,9 @@ def _check_keys(kind: Any, asked: dict[str, Any], prefix: str, source: str) -> N
 
 def _check_value(kind: Any, value: Any, place: str) -> None:
     """Refuse what a cast would quietly take: text as a list of letters, true as the number 1."""
-    if get_origin(kind) is dict and isinstance(value, dict):
+    if get_origin(kind) is dict and not isinstance(value, dict):
+        raise ConfigError(f"{place} is {value!r}, expected a section of its own, with a list for each name")
+    if get_origin(kind) is dict:
         for name, inner in value.items():
             _check_value(get_args(kind)[1], inner, f"{place}.{name}")
     if get_origin(kind) is tuple and not isinstance(value, list | tuple):

@@ -10,7 +10,7 @@ from cellprism.studies.common import CommonConfig
 from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
-from cellprism.workflow.sources import settings_identity
+from cellprism.workflow.sources import check_collections, settings_identity
 from cellprism.workflow.steps import (
     Say,
     Step,
@@ -78,6 +78,8 @@ def start_run(
     if not is_first():
         _help_training(bench)
         return
+    if only is None:
+        check_collections(config)
     with run.locked():
         if not again:
             refuse_others(run, config, steps())

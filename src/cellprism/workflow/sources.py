@@ -114,3 +114,17 @@ def settings_identity(settings: Any) -> dict[str, Any]:
             value = IDENTITIES[item.metadata["source"]](value)
         found[item.name] = value
     return found
+
+
+def check_collections(settings: Any) -> None:
+    """Refuse collections of gene sets that are not there, before anything is computed.
+
+    Raises:
+        ConfigError: as ``read_gmt``.
+    """
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if is_dataclass(value):
+            check_collections(value)
+        elif item.metadata.get("source") == "collection" and value:
+            collection_file(value)

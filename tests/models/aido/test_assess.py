@@ -145,6 +145,13 @@ def test_intervals_hold_their_estimates_and_differences_have_the_right_sign(asse
     assert methods["ridge"]["interval"][0] < methods["ridge"]["interval"][1]
 
 
+def test_cells_that_are_all_the_same_have_no_error_to_be_a_share_of(model, cells, split):
+    same = cells.copy()
+    same.X = same.X[np.zeros(CELLS, dtype=int)]
+    same.obs["total_counts"] = same.obs["total_counts"].iloc[0]
+    assert assess(model, same, *split, share=SHARE, masks=1, seed=SEED).masked == {}
+
+
 def test_the_figures_say_what_was_measured(assessment, split):
     said = {key: assessment.masked[key] for key in ("share_hidden", "masks", "test_cells", "train_cells", "genes")}
     train, test = split

@@ -140,6 +140,22 @@ def test_missing_unknown_and_misshapen_tensors_are_named(folder):
         load(folder)
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        (lambda t: t.to(torch.int8), "holds int8 codes instead of weights"),
+        (lambda t: t.to(torch.float8_e4m3fn), "holds float8_e4m3fn codes instead of weights"),
+        (lambda t: t * torch.nan, "holds NaN or infinite weights"),
+        (lambda t: torch.full_like(t, torch.inf), "holds NaN or infinite weights"),
+    ],
+)
+@pytest.mark.parametrize("name", ["bert.encoder.layer.1.output.dense.bias", "cls.predictions.bias"])
+def test_tensors_that_are_no_weights_are_refused(folder, name, spoilt, message):
+    edit_weights(folder, lambda tensors: tensors.update({name: spoilt(tensors[name])}))
+    with pytest.raises(ModelError, match=rf"model.safetensors: {name} {message}"):
+        load(folder)
+
+
 def test_missing_files_are_named_with_what_to_do(folder):
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"no model.safetensors in .*only pytorch_model.bin.*save_pretrained"):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from cellprism.cells.genes import GeneTable
 from cellprism.equations.likelihood import mixture_density, negative_binomial
@@ -12,7 +13,8 @@ from cellprism.errors import CellsError, ConfigError
 from cellprism.models.aido.pretrain import held_out_cells
 from cellprism.models.latent.assess import assess, latent_vectors
 from cellprism.models.latent.dgd import DgdModel, DgdSizes
-from cellprism.models.latent.dgd_train import DgdTraining, loss, train_dgd
+from cellprism.models.latent.dgd_train import DgdTraining, loss, start, train_dgd
+from cellprism.models.latent.training import TrainingCells
 from cellprism.models.registry import load_model, save_model
 from models.conftest import same_weights
 from models.latent.conftest import GENES, TYPES, WIDTH, planted_cells
@@ -108,6 +110,17 @@ def test_training_learns_the_planted_types_with_more_than_one_component(planted,
     shares = [max(np.mean(kind[nearest == k] == t) for t in TYPES) for k in np.unique(nearest)]
     assert len(shares) >= len(TYPES)
     assert np.mean(shares) > 0.9, "components gather cells of one type"
+
+
+def test_cells_that_fill_few_dimensions_start_at_rounding_in_none(planted, table):
+    alike = planted.X[np.arange(41) % 3]
+    model = DgdModel.random(DgdSizes(GENES, 5, components=7, hidden=19), table, 0)
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        vectors = start(model, TrainingCells(alike), 0)
+    spread = vectors.std(dim=0, correction=0)
+    assert spread[:2] == pytest.approx([1, 1], abs=1e-5)
+    assert spread[2:].max() < 1e-5
+    assert model.mixture.logit.isfinite().all()
 
 
 def test_loss_is_the_objective_and_the_priors_of_the_mixture(dgd, counts):

@@ -61,6 +61,13 @@ def test_a_dimension_that_does_not_vary_and_a_single_gene_are_no_trouble(planted
     assert predicted(EmbeddingModel(KEY, "ridge").fitted(cells), cells).isfinite().all()
 
 
+def test_a_dimension_that_varies_by_rounding_alone_is_one_that_does_not_vary(planted):
+    rounding = 1e-8 * np.random.default_rng(0).normal(size=planted.n_obs)
+    values = np.column_stack([planted.obsm[KEY], 3 * (1 + rounding)])
+    weight, _ = embedding.ridge_decoder(values, planted)
+    assert weight[:, -1].abs().max() < 1e-3
+
+
 def test_any_function_can_be_the_decoder(planted):
     weight = torch.randn(WIDTH, GENES, generator=torch.Generator().manual_seed(0))
     model = EmbeddingModel(KEY, lambda z: z @ weight).fitted(planted)
@@ -90,8 +97,20 @@ def test_what_cannot_be_read_is_told(planted):
         EmbeddingModel("X_pca").fitted(planted)
     broken = planted.copy()
     broken.obsm[KEY][3, 2] = np.nan
-    with pytest.raises(CellsError, match=r"obsm\['X_mine'\] of shape \(211, 13\) must be finite numbers"):
+    with pytest.raises(CellsError, match=r"obsm\['X_mine'\] holds NaN, infinite or huge values; expected finite"):
         EmbeddingModel(KEY).fitted(broken)
+    for odd, said in (
+        (np.full((planted.n_obs, 3), "a", dtype=object), "holds values of type object; expected numbers"),
+        (np.ones((planted.n_obs, 3)) * 1j, "holds values of type complex128; expected numbers"),
+        (np.full((planted.n_obs, 3), 1e39), "holds NaN, infinite or huge values"),
+        (np.ones((planted.n_obs, 0)), r"has shape \(211, 0\); expected one row of numbers for each of 211 cells"),
+    ):
+        broken.obsm[KEY] = odd
+        with pytest.raises(CellsError, match=said):
+            EmbeddingModel(KEY).fitted(broken)
+    for name in ("obsm:", "obsm:+ridge"):
+        with pytest.raises(ModelError, match="obsm: names no embedding; expected obsm:KEY"):
+            load_model(name)
     narrow = planted.copy()
     narrow.obsm[KEY] = planted.obsm[KEY][:, :5]
     with pytest.raises(CellsError, match="has 5 dimensions, but obsm:X_mine was fitted on 13; use cells embedded"):

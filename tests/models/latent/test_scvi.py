@@ -116,6 +116,14 @@ def test_other_objects_are_refused(table):
         from_scvi({}, table)
 
 
+def test_weights_that_are_not_finite_are_refused(scvi, planted, table):
+    trained = trained_by_scvi(scvi, planted, epochs=1)
+    with torch.no_grad():
+        trained.module.z_encoder.mean_encoder.bias[3] = torch.nan
+    with pytest.raises(ModelError, match=r"cannot be converted: encoder.*bias holds NaN or infinite weights"):
+        from_scvi(trained, table)
+
+
 def test_training_learns_the_planted_types(scvi, planted, table):
     model = train_scvi(planted, table, ScviTraining(d_model=5, hidden=19, epochs=60, learning_rate=5e-3))
     train, test = held_out_cells(planted.n_obs, 0.1, 0)

@@ -186,10 +186,27 @@ def test_paired_intervals_hold_the_truth_as_often_as_they_say():
             "model": 0.85 * hard + rng.normal(0, 0.1, n),
             "ridge": 0.9 * hard + rng.normal(0, 0.1, n),
         }
-        low, high = paired_errors(per_cell, rng.integers(n, size=(500, n)))["ridge"].behind
+        low, high = paired_errors(per_cell, hard**2, rng.integers(n, size=(500, n)))["ridge"].behind
         hits += low <= 0.05 <= high
     low, high = binom.ppf([0.001, 0.999], replicates, 0.945)  # a percentile bootstrap of 120 cells is a little narrow
     assert low <= hits <= high
+
+
+def test_cells_that_are_all_the_same_have_no_error_to_remove():
+    cells = planted_cells()
+    cells.X = cells.X[np.zeros(CELLS, dtype=int)]
+    found = measured(Planted("knows"), split_of(cells, SETTINGS, 3), SETTINGS, 0, 3, 17, CardScores())
+    assert found.hidden_genes is None
+    assert "The hidden genes have the same counts in all cells, so that there is no error to remove." in found.absent
+    assert banner(found, claims(found, CONTEXT)) == ""
+
+
+def test_draws_of_cells_without_an_error_say_nothing():
+    gene_mean, model = np.array([1e-15, 1e-15, 2.0]), np.array([3.0, 0.0, 1.0])
+    draws = np.array([[0, 1, 1], [0, 1, 2], [2, 2, 2]])
+    found = paired_errors({"gene mean": gene_mean, "model": model}, np.ones(3), draws)["model"]
+    assert found.value == pytest.approx(2)
+    assert found.interval == pytest.approx((0.5375, 2), abs=1e-6)
 
 
 def test_an_agreement_of_nothing_is_none_and_its_interval_holds_it():

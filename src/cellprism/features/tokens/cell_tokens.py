@@ -34,7 +34,7 @@ from torch import Tensor
 
 from cellprism.cells.values import refuse_changed
 from cellprism.errors import ConfigError, InputError
-from cellprism.features.origin import weights_hash
+from cellprism.features.origin import reads_with, weights_hash
 from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
 from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
@@ -228,8 +228,11 @@ class CellTokens(TokenSource):
         if not self.counts.any():
             raise InputError(f"no cell has a token that {policy!r} tokens could be taken from")
         self.identity = digest(
-            [model.name, model.revision, weights_hash(model), content.hexdigest(), self.layers, policy, batch_size]
-        )
+            [
+                model.name, model.revision, weights_hash(model), reads_with(model), content.hexdigest(), self.layers,
+                policy, batch_size,
+            ]
+        )  # fmt: skip
 
     def _parts(self, rows: Int[np.ndarray, " cell"]) -> Iterator[tuple[Int[np.ndarray, " some"], AnnData]]:
         """A thousand cells at a time: their rows, and themselves."""

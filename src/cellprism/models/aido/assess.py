@@ -17,6 +17,8 @@ from anndata import AnnData
 from jaxtyping import Float
 from torch.nn import functional as F
 
+from cellprism.equations.agreement import gene_correlations
+from cellprism.equations.ratio import is_spread, share
 from cellprism.models.aido.model import AidoCell
 from cellprism.models.simple_predictors import pooled_residuals, ridge_prediction, type_means, types_read
 
@@ -70,15 +72,17 @@ def assess(
 
 def _masked_errors(
     model: AidoCell, adata: AnnData, expression: Matrix, train: np.ndarray, test: np.ndarray,
-    labels: np.ndarray | None, share: float, masks: int, seed: int,
+    labels: np.ndarray | None, hide: float, masks: int, seed: int,
 ) -> dict[str, Any]:  # fmt: skip
+    """Errors on hidden genes as JSON; nothing where these do not vary, so that their means make no error."""
     rng = np.random.default_rng([seed, 1])
     n_genes = expression.shape[1]
     errors: dict[str, list[Matrix]] = {}
+    squares: list[Matrix] = []
     correlations = []
     for _ in range(masks):
         hidden = np.zeros(n_genes, dtype=bool)
-        hidden[rng.choice(n_genes, round(share * n_genes), replace=False)] = True
+        hidden[rng.choice(n_genes, round(hide * n_genes), replace=False)] = True
         truth = expression[np.ix_(test, hidden)]
         predictions = {
             "model": predict_masked(model, adata[test], hidden)[:, hidden],
@@ -89,22 +93,33 @@ def _masked_errors(
             predictions["type mean"] = type_means(expression, train, test, hidden, labels)
         for name, predicted in predictions.items():
             errors.setdefault(name, []).append((predicted - truth) ** 2)
-        correlations.append(np.corrcoef(predictions["model"].ravel(), truth.ravel())[0, 1])
+        squares.append(truth**2)
+        correlations.append(_correlation(predictions["model"], truth))
     per_cell = {name: np.concatenate(e, axis=1).mean(1) for name, e in errors.items()}
-    draws = rng.integers(len(test), size=(2000, len(test)))
+    size = np.concatenate(squares, axis=1).mean(1)
     floor = per_cell["gene mean"]
+    if not is_spread(floor.mean(), size.mean()):
+        return {}
+    draws = rng.integers(len(test), size=(2000, len(test)))
     figures = {}
     for name, error in per_cell.items():
-        ratio = error[draws].mean(1) / floor[draws].mean(1)
+        ratio = share(*(values[draws].mean(1) for values in (error, floor, size)))
         lower = error[draws].mean(1) - per_cell["model"][draws].mean(1)
         figures[name] = {
             "mse": float(error.mean()),
             "of_gene_mean": float(error.mean() / floor.mean()),
-            "interval": [float(q) for q in np.quantile(ratio, [0.025, 0.975])],
+            "interval": [float(q) for q in np.nanquantile(ratio, [0.025, 0.975])],
             "minus_model": [float(q) for q in np.quantile(lower, [0.025, 0.975])],
         }
-    return {"methods": figures, "correlation": float(np.mean(correlations)), "share_hidden": share, "masks": masks,
+    return {"methods": figures, "correlation": float(np.mean(correlations)), "share_hidden": hide, "masks": masks,
             "test_cells": len(test), "train_cells": len(train), "genes": n_genes}  # fmt: skip
+
+
+def _correlation(one: Matrix, other: Matrix) -> float:
+    """Over all cells and genes; 0 where one of them is the same everywhere."""
+    flat = (values.reshape(-1, 1).astype(np.float64) for values in (one, other))
+    found = gene_correlations(*flat, np.full((1, one.size), 1 / one.size))
+    return float(np.nan_to_num(found[0, 0]))
 
 
 def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: int = 32) -> Matrix:

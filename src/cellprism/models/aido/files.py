@@ -14,10 +14,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -29,6 +27,7 @@ from cellprism.models.aido.model import AidoCell
 from cellprism.models.aido.settings import CONFIG, config_of, published_card, read_settings
 from cellprism.models.card import card_of
 from cellprism.models.load_tensors import fill
+from cellprism.models.pickled import read_pickled, refuse_pointer
 from cellprism.store.atomic import read_json, replacing, write_json
 from cellprism.store.download import Progress
 from cellprism.store.run import digest
@@ -185,10 +184,11 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not files or not files[0].is_file():
         raise ModelError(f"no model at {path}: expected a .safetensors file or a folder that holds one")
     if files[0].suffix == ".bin":
-        return _read_pickled(files[0]), {}
+        return read_pickled(files[0]), {}
     tensors: dict[str, Tensor] = {}
     metadata: dict[str, str] = {}
     for file in files:
+        refuse_pointer(file)
         try:
             with safe_open(file, framework="pt") as opened:
                 metadata |= opened.metadata() or {}
@@ -198,19 +198,6 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
                 f"{file} is not a readable safetensors file ({error}); fetch or copy it again"
             ) from error
     return tensors, metadata
-
-
-def _read_pickled(file: Path) -> dict[str, Tensor]:
-    """Tensors of a ``pytorch_model.bin``; torch's ``weights_only`` loader makes tensors and runs nothing."""
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise ModelError(
-            f"{file} holds more than tensors ({str(error).splitlines()[0]}) and is not loaded, since it could run "
-            "code; use weights saved as safetensors"
-        ) from error
-    except (RuntimeError, EOFError) as error:
-        raise DamagedError(f"{file} is not a readable file of weights; fetch or copy it again") from error
 
 
 def _weight_files(folder: Path) -> list[Path]:

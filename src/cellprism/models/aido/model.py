@@ -326,6 +326,10 @@ class AidoCell(nn.Module):
         x = self.final_norm(x)
         return CellOutput(None if self.head is None else self.head(x), x.mean(dim=1), x)
 
+    def reads_with(self) -> dict[str, object]:
+        """Whether absent genes are left out, of what counts are shares, and sizes."""
+        return self.settings()
+
     def settings(self) -> dict[str, object]:
         """The configuration as plain JSON values."""
         return asdict(self.config)

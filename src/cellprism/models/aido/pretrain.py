@@ -33,6 +33,7 @@ from cellprism.models.aido.pretrain_start import start
 from cellprism.models.aido.pretrain_state import load_state, record, save_state
 from cellprism.models.aido.settings import AidoConfig
 from cellprism.models.held_out import held_out_cells
+from cellprism.store.seed import check_seed
 from cellprism.types import CellBatch
 
 
@@ -85,6 +86,15 @@ class PretrainConfig:
             raise ConfigError(f"mask_low {self.mask_low} and mask_high {self.mask_high}: expected 0 < low <= high < 1")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}: expected a share between 0 and 1, such as 0.1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 3e-3")
+        if not 0 <= self.weight_decay < math.inf or self.warmup < 0:
+            raise ConfigError(
+                f"weight_decay {self.weight_decay} and warmup {self.warmup}: expected a number and a count, 0 or more"
+            )
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"average is {self.average}: expected a decay of at least 0 and below 1, such as 0.999")
+        check_seed(self.seed)
         if not 2 <= self.genes_low <= self.genes_high:
             raise ConfigError(f"genes_low {self.genes_low} must lie between 2 and genes_high {self.genes_high}")
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models.aido.model_input import DEPTH_TOKENS
 from cellprism.models.hub import KNOWN_LICENCES, licence_of, origin
+from cellprism.models.stated import object_of, stated
 from cellprism.store.atomic import read_json
 
 CONFIG = "config.json"
@@ -67,24 +68,31 @@ class AidoConfig:
             raise ModelError(
                 f"hidden {self.hidden} is not a multiple of heads {self.heads}; correct the model's config.json"
             )
+        if self.eps < 0:
+            raise ModelError(f"eps {self.eps}: expected a number of at least 0; correct the model's config.json")
+        if max(self.mask_value, self.pad_value) >= 0 or self.mask_value == self.pad_value:
+            raise ModelError(
+                f"mask_value {self.mask_value} and pad_value {self.pad_value} stand for a hidden gene and for none: "
+                "expected two numbers below 0, which no count is; correct the model's config.json"
+            )
 
 
 def read_settings(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     """The configuration in the weights' metadata, or else in ``config.json`` beside them.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none, or it is no object.
         DamagedError: it is not JSON.
     """
     beside = (path if path.is_dir() else path.parent) / CONFIG
     if "config" in metadata:
         try:
-            return json.loads(metadata["config"])
+            return object_of(json.loads(metadata["config"]), path)
         except json.JSONDecodeError as error:
             found = f"the configuration in the metadata of {path} is not JSON ({error})"
             raise DamagedError(f"{found}; fetch or copy the file again") from error
     if beside.is_file():
-        return read_json(beside)
+        return object_of(read_json(beside), path)
     raise ModelError(f"no configuration for {path}: expected {CONFIG} beside it or a 'config' entry in its metadata")
 
 
@@ -92,7 +100,8 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
     """Sizes from the tensors, the rest from the settings; a stated size that differs is warned of.
 
     Raises:
-        ModelError: a tensor is missing or is no table, or the number of heads is not stated.
+        ModelError: a tensor is missing or is no table, the number of heads is not stated, or a setting is of another
+            kind.
     """
 
     def shape(name: str) -> torch.Size:
@@ -104,23 +113,26 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
 
     rows, hidden = shape("bert.position_embedding.weight")
     layers = len({k.split(".")[3] for k in tensors if k.startswith("bert.encoder.layer.")})
-    heads = settings.get("num_attention_heads", settings.get("heads"))
-    if heads is None:
+    total = stated(settings, ("total",), "aligned", path)
+    if total not in ("aligned", "cell"):
+        raise ModelError(f"the configuration of {path} says total = {total!r}, expected 'aligned' or 'cell'")
+    named = ("num_attention_heads", "heads")
+    if all(settings.get(name) is None for name in named):
         raise ModelError(f"the configuration of {path} does not say num_attention_heads, which no shape can tell")
     config = AidoConfig(
         n_genes=rows - DEPTH_TOKENS,
         hidden=hidden,
         layers=layers,
-        heads=heads,
+        heads=stated(settings, named, 1, path),
         intermediate=shape("bert.encoder.layer.0.mlp.up_proj.weight")[0],
         norm="layer" if "bert.encoder.ln.bias" in tensors else "rms",
         bins=shape("bert.gene_embedding.lookup_table.weight")[0],
-        bin_alpha=settings.get("bin_alpha", 1.0),
-        eps=settings.get("layer_norm_eps", settings.get("eps", 1e-5)),
-        mask_value=float(settings.get("mask_token_id", settings.get("mask_value", -1.0))),
-        pad_value=float(settings.get("pad_token_id", settings.get("pad_value", -2.0))),
-        gene_subset=settings.get("gene_subset", False),
-        total=settings.get("total", "aligned"),
+        bin_alpha=stated(settings, ("bin_alpha",), 1.0, path),
+        eps=stated(settings, ("layer_norm_eps", "eps"), 1e-5, path),
+        mask_value=stated(settings, ("mask_token_id", "mask_value"), -1.0, path),
+        pad_value=stated(settings, ("pad_token_id", "pad_value"), -2.0, path),
+        gene_subset=stated(settings, ("gene_subset",), False, path),
+        total=total,
     )
     _compare(path, config, settings)
     return config

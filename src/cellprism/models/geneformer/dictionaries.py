@@ -28,6 +28,7 @@ from cellprism.cells.genes import GeneTable
 from cellprism.errors import CellsError, DamagedError, ModelError
 from cellprism.models import hub
 from cellprism.models.geneformer.tokens import nonzero_medians
+from cellprism.models.pickled import POINTER
 from cellprism.store.atomic import read_json, sha256, write_json
 from cellprism.store.download import Progress
 
@@ -37,7 +38,6 @@ NO_GENE = re.compile(r"<\w+>")
 PUBLISHED_IN = ("geneformer", "geneformer/gene_dictionaries_30m")
 """Folders of the published repository that hold dictionaries; models lie in folders beside these, or around them."""
 PICKLES = ("token_dictionary", "gene_median_dictionary", "gene_name_id_dict", "ensembl_mapping_dict")
-POINTER = b"version https://git-lfs"
 UNREADABLE = (
     pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
     MemoryError, UnicodeDecodeError,

@@ -20,9 +20,12 @@ from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models import hub
 from cellprism.models.card import card_of
-from cellprism.models.geneformer.dictionaries import CONVERTED, POINTER, find
+from cellprism.models.geneformer.dictionaries import CONVERTED, find
 from cellprism.models.geneformer.model import Geneformer
+from cellprism.models.pickled import refuse_pointer
+from cellprism.models.stated import object_of
 from cellprism.store.atomic import read_json, replacing, write_json
+from cellprism.store.tensors import weights_problem
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 LICENCE = "Apache-2.0"
@@ -45,7 +48,7 @@ def load(path: Path, genes: GeneTable | Path | str | None = None) -> Geneformer:
         genes: a gene table, or its file, whose symbols are used in place of the dictionary's own.
 
     Raises:
-        ModelError: a file, a tensor or a setting is missing or does not fit.
+        ModelError: a file, a tensor or a setting is missing or does not fit; weights are codes, or not finite.
         DamagedError: a file is truncated or altered.
     """
     settings = _settings(path)
@@ -91,7 +94,7 @@ def convert(path: Path) -> Path:
 def _settings(path: Path) -> dict[str, Any]:
     if not (path / CONFIG).is_file():
         raise ModelError(f"no {CONFIG} in {path}; expected a Geneformer folder")
-    return read_json(path / CONFIG)
+    return object_of(read_json(path / CONFIG), path)
 
 
 def _network(path: Path, settings: dict[str, Any]) -> BertForMaskedLM:
@@ -114,7 +117,10 @@ def _network(path: Path, settings: dict[str, Any]) -> BertForMaskedLM:
         name = min(wrong)
         raise ModelError(f"{path / WEIGHTS}: tensor {name} has shape {tuple(tensors[name].shape)}, but {CONFIG} asks "
                          f"for {tuple(wanted[name].shape)}")  # fmt: skip
-    network.load_state_dict({name: t for name, t in tensors.items() if name in wanted}, strict=False)
+    weights = {name: t for name, t in tensors.items() if name in wanted}
+    for problem in filter(None, (weights_problem(name, t) for name, t in weights.items())):
+        raise ModelError(f"{path / WEIGHTS}: {problem}")
+    network.load_state_dict(weights, strict=False)
     return network
 
 
@@ -124,9 +130,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
             f"no {path.name} in {path.parent}; where there is only pytorch_model.bin, load it with the library "
             "transformers and write it with save_pretrained"
         )
-    with path.open("rb") as opened:
-        if opened.read(len(POINTER)) == POINTER:
-            raise DamagedError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull in its repository")
+    refuse_pointer(path)
     try:
         return load_file(path)
     except SafetensorError as error:

@@ -15,6 +15,7 @@
 - Attention is torch's fused one whatever the configuration says, since a mask of one row a cell is enough for it.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -77,6 +78,13 @@ class Geneformer(Module):
         self.input_size: int = config.max_position_embeddings
         self._token = np.array([dictionary.tokens[gene] for gene in dictionary.genes])
         self._median = np.array([dictionary.medians[gene] for gene in dictionary.genes], dtype=np.float64)
+
+    def reads_with(self) -> dict[str, Any]:
+        """What shapes do not tell: heads, the rounding of norms, the genes' usual levels, by their hash."""
+        config = self.network.config
+        names = ("num_attention_heads", "hidden_act", "layer_norm_eps")
+        levels = hashlib.sha256(self._median.tobytes()).hexdigest()
+        return {name: getattr(config, name) for name in names} | {"usual_levels": levels}
 
     @classmethod
     def random(

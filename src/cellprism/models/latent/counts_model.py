@@ -8,6 +8,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -80,6 +81,10 @@ class CountsModel(nn.Module, ABC):
         self.gene_table, self.genes = gene_table, gene_table.symbol
         self.name, self.revision, self.licence = name, revision, licence
         self.card = dict(card or {})
+
+    def reads_with(self) -> dict[str, Any]:
+        """Sizes, and how vectors are searched for."""
+        return asdict(self.sizes)
 
     @abstractmethod
     def encode(self, counts: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell d_model"]:

@@ -27,9 +27,11 @@ from torch import Tensor, nn
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable
 from cellprism.equations.likelihood import negative_binomial
+from cellprism.equations.ratio import is_spread
 from cellprism.errors import ConfigError
 from cellprism.models.latent.dgd import START_SPREAD, DgdModel, DgdSizes
 from cellprism.models.latent.training import TrainingCells
+from cellprism.store.seed import check_seed
 
 SPREAD_TOLERANCE = 0.3  # of the log of a component's spread around that of START_SPREAD
 WARMUP = 50
@@ -68,6 +70,9 @@ class DgdTraining:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}: expected a share between 0 and 1, such as 0.1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 1e-3")
+        check_seed(self.seed)
 
 
 def train_dgd(
@@ -111,10 +116,13 @@ def train_dgd(
 def start(model: DgdModel, cells: TrainingCells, seed: int) -> Float[Tensor, "cell d_model"]:
     """Give decoder bias and mixture their start, and return the vectors' start."""
     pca = PCA(model.d_model, svd_solver="arpack", random_state=seed)
-    scores = pca.fit_transform(log1p_cp10k(AnnData(cells.matrix)))
-    scores = scores / scores.std(axis=0)
+    expression = log1p_cp10k(AnnData(cells.matrix))
+    scores = pca.fit_transform(expression)
+    there = is_spread(scores.var(axis=0), expression.power(2).sum() / len(scores))
+    scores = scores / np.where(there, scores.std(axis=0), 1)  # components beyond the cells' rank stay at rounding
     clusters = KMeans(model.sizes.components, n_init="auto", random_state=seed)
-    share = np.bincount(clusters.fit_predict(scores), minlength=model.sizes.components) / len(scores)
+    members = np.bincount(clusters.fit_predict(scores), minlength=model.sizes.components)
+    share = np.maximum(members, 1) / len(scores)  # cells that are all alike leave clusters empty
     total = np.asarray(cells.matrix.sum(axis=0), dtype=np.float64).ravel() + 1  # 1: no gene has probability 0
     with torch.no_grad():
         model.output.bias.copy_(torch.from_numpy(np.log(total / total.sum())))

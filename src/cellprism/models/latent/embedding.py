@@ -18,8 +18,10 @@ from scipy.sparse import csc_matrix
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
+from cellprism.cells.embedding import embedding_values
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable
+from cellprism.equations.ratio import varies
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.latent.counts_model import as_one_token, vectors_of
 from cellprism.types import CellBatch, CellOutput, OutputKind, Site
@@ -156,6 +158,8 @@ def load(path: Path) -> EmbeddingModel:
         ModelError: a decoder of another kind.
     """
     key, plus, decoder = str(path).partition("+")
+    if key.strip() in ("", "."):
+        raise ModelError("obsm: names no embedding; expected obsm:KEY, such as obsm:X_pca")
     if plus and decoder != "ridge":
         raise ModelError(f"obsm:{path}: no decoder {decoder!r}; expected obsm:{key} or obsm:{key}+ridge")
     return EmbeddingModel(key, "ridge" if plus else None)
@@ -170,8 +174,7 @@ def ridge_decoder(
     ``obs["total_counts"]`` where present, else sums over the columns.
     """
     columns = csc_matrix(log1p_cp10k(adata))
-    centre, spread = values.mean(axis=0), values.std(axis=0)
-    spread = np.where(spread > 0, spread, 1)
+    centre, spread = values.mean(axis=0), np.where(varies(values), values.std(axis=0), 1)
     weight, bias = [], []
     for start in range(0, adata.n_vars, CHUNK):
         some = cast(Any, columns[:, start : start + CHUNK]).toarray()
@@ -186,9 +189,4 @@ def _embedding(adata: AnnData, key: str) -> Float[np.ndarray, "cell d_model"]:
     if key not in held:
         names = ", ".join(map(repr, held)) or "none"
         raise CellsError("the AnnData", [f"no embedding {key!r} in obsm; found {names}"])
-    values = np.asarray(held[key], dtype=np.float64)
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise CellsError(
-            "the AnnData", [f"obsm[{key!r}] of shape {values.shape} must be finite numbers, one row a cell"]
-        )
-    return values
+    return embedding_values("the AnnData", key, held[key], adata.n_obs)

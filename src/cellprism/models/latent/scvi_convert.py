@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
+from cellprism.store.tensors import weights_problem
 
 PLAIN = {
     "latent_distribution": "normal",
@@ -35,7 +36,8 @@ def from_scvi(trained: Any, genes: GeneTable, batch: str | None = None, **about:
         about: name, revision, licence and card.
 
     Raises:
-        ModelError: no SCVI model, one with options that change what is computed, or no such batch.
+        ModelError: no SCVI model, one with options that change what is computed or with weights that are not finite,
+            or no such batch.
     """
     if problems := _problems(trained):
         raise ModelError(
@@ -55,6 +57,8 @@ def from_scvi(trained: Any, genes: GeneTable, batch: str | None = None, **about:
             weight, bias = _folded(layer, part.in_features, column)
             part.load_state_dict({"weight": weight, "bias": bias})
         linear[-1].load_state_dict(last.state_dict())
+    for problem in filter(None, (weights_problem(name, value) for name, value in model.state_dict().items())):
+        raise ModelError(f"this model cannot be converted: {problem}")
     return model
 
 

@@ -8,6 +8,7 @@
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.models.latent.scvi import ScviModel
 from cellprism.models.latent.scvi_convert import from_scvi
 from cellprism.models.latent.training import TrainingCells
+from cellprism.store.seed import check_seed
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class ScviTraining:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
         if not 0 < self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}: expected a share between 0 and 1, such as 0.1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"learning_rate is {self.learning_rate}: expected a positive number, such as 1e-3")
+        check_seed(self.seed)
 
 
 def train_scvi(

@@ -8,22 +8,21 @@
 - Sizes come from the tensors; ``args.json`` supplies what shapes cannot tell: heads, bins, how values are read.
 """
 
-import pickle
 import re
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Size, Tensor
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import DamagedError, ModelError
 from cellprism.models.load_tensors import fill
+from cellprism.models.pickled import read_pickled, refuse_pointer
 from cellprism.models.scgpt.model import ScGpt, ScGptConfig
+from cellprism.models.stated import stated
 from cellprism.store.atomic import read_json
 
 PICKLED, SAFE, ARGS, VOCABULARY = "best_model.pt", "model.safetensors", "args.json", "vocab.json"
@@ -108,25 +107,13 @@ def _plain_name(name: str) -> str:
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
+    if file.suffix != ".safetensors":
+        return read_pickled(file)
+    refuse_pointer(file)
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if zipfile.is_zipfile(file):  # torch's own format, of which torch checks no checksum
-            with zipfile.ZipFile(file) as parts:
-                if bad := parts.testzip():
-                    raise DamagedError(f"{file} is damaged: the checksum of {bad} is wrong; fetch or copy it again")
-        tensors: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{file} holds more than tensors, and reading the rest could run code, so it is not opened; save the "
-            f"state dict alone where you trust it: safetensors.torch.save_file(model.state_dict(), {SAFE!r})"
-        ) from error
-    except (RuntimeError, EOFError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
+        return load_file(file)
+    except SafetensorError as error:
         raise DamagedError(f"{file} is not a readable file of weights ({error}); fetch or copy it again") from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        found = f"a dictionary of {', '.join(map(str, tensors))}" if isinstance(tensors, dict) else type(tensors)
-        raise ModelError(f"{file} holds {found}; expected a state dict, from tensor names to tensors: save that alone")
-    return tensors
 
 
 def _settings(file: Path) -> dict[str, Any]:
@@ -140,7 +127,7 @@ def _settings(file: Path) -> dict[str, Any]:
 
 
 def _config(file: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) -> ScGptConfig:
-    def shape(name: str) -> torch.Size:
+    def shape(name: str) -> Size:
         if name not in tensors or tensors[name].ndim != 2:
             found = f"has shape {tuple(tensors[name].shape)}" if name in tensors else "is missing"
             raise ModelError(f"{file}: tensor {name} {found}: not an scGPT model, or only a part of one")
@@ -156,11 +143,11 @@ def _config(file: Path, tensors: dict[str, Tensor], settings: dict[str, Any]) ->
         vocabulary,
         hidden,
         layers=len({name.split(".")[2] for name in tensors if name.startswith("transformer_encoder.layers.")}),
-        heads=settings["nheads"],
+        heads=stated(settings, ("nheads",), 1, file),
         intermediate=shape("transformer_encoder.layers.0.linear1.weight")[0],
-        n_bins=settings.get("n_bins", 51),
-        cls_value=float(settings.get("pad_value", -2)),
-        mask_value=float(settings.get("mask_value", -1)),
+        n_bins=stated(settings, ("n_bins",), 51, file),
+        cls_value=stated(settings, ("pad_value",), -2.0, file),
+        mask_value=stated(settings, ("mask_value",), -1.0, file),
     )
 
 

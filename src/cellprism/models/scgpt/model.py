@@ -14,7 +14,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -143,6 +143,10 @@ class ScGpt(nn.Module):
         self.decoder = nn.Sequential(
             nn.Linear(h, h), nn.LeakyReLU(), nn.Linear(h, h), nn.LeakyReLU(), nn.Linear(h, 1)
         )  # fmt: skip
+
+    def reads_with(self) -> dict[str, Any]:
+        """Sizes, bins and the values that stand for something else."""
+        return {**asdict(self.config), "cls_token": self.cls_token}
 
     @classmethod
     def random(

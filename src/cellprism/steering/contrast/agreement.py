@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from cellprism.equations.ratio import is_spread
 from cellprism.steering.nulls import plain
 
 FEWEST = 3  # genes from which a correlation says anything
@@ -84,8 +85,10 @@ def _correlations(
     """Pearson over the genes of which something is predicted; NaN for fewer than ``FEWEST``, or without variation."""
     there = np.isfinite(predicted)
     count = np.maximum(there.sum(axis=1, keepdims=True), 1)
-    one, other = (np.where(there, gap, 0) for gap in (predicted, observed))
-    one, other = (np.where(there, gap - gap.sum(axis=1, keepdims=True) / count, 0) for gap in (one, other))
-    size = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
-    enough = (size > 0) & (there.sum(axis=1) >= FEWEST)
+    gaps = [np.where(there, gap, 0) for gap in (predicted, observed)]
+    one, other = (np.where(there, gap - gap.sum(axis=1, keepdims=True) / count, 0) for gap in gaps)
+    squares = [(side**2).sum(axis=1) for side in (one, other)]
+    vary = [is_spread(part, (gap**2).sum(axis=1)) for part, gap in zip(squares, gaps, strict=True)]
+    enough = vary[0] & vary[1] & (there.sum(axis=1) >= FEWEST)
+    size = np.sqrt(squares[0] * squares[1])
     return np.divide((one * other).sum(axis=1), size, out=np.full(size.shape, np.nan), where=enough)

@@ -29,7 +29,9 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.equations.ratio import share
 from cellprism.errors import ConfigError, ModelError
+from cellprism.features.origin import forced_past
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
 from cellprism.steering.contrast.cell_split import CellSplit, split_types
@@ -39,9 +41,10 @@ from cellprism.steering.contrast.scores import BaselineValues, cell_table, gene_
 from cellprism.steering.contrast.trials import TestCells, edit_norms, trial_table, try_edits
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_expression
-from cellprism.steering.nulls import firing_and_edit_norms
+from cellprism.steering.nulls import firing_and_edit_norms, plain
 from cellprism.steering.settings import BY_CELL, OBJECTIVES, ContrastSettings
 from cellprism.steering.site_cache import MEMORY, SiteCache, read_site_cache
+from cellprism.store.seed import check_seed
 from cellprism.types import CellModel
 
 
@@ -109,12 +112,15 @@ def read_contrast_cells(
     Arguments and errors are those of ``contrast``.
     """
     settings = settings or ContrastSettings()
+    check_seed(seed)
     site = check_steerable(model, sae, layer, force)
     kept, parts = split_types(adata, source, target, label, split, settings.max_cells, seed)
     cache = read_site_cache(model, sae, adata[kept], layer, settings.batch_size, memory, settings.read)
-    origin = {"source": source, "target": target, "label": label, "model": model.name, "layer": layer}
-    origin |= {"site": str(site), "seed": seed, "output_kind": cache.output_kind}
-    origin |= {"read": cache.read, "passes": cache.folds, "n_cells": parts.sizes()}
+    origin = {
+        "source": source, "target": target, "label": label, "model": model.name, "layer": layer, "site": str(site),
+        "forced": forced_past(model, sae, layer), "seed": seed, "output_kind": cache.output_kind, "read": cache.read,
+        "passes": cache.folds, "n_cells": parts.sizes(),
+    }  # fmt: skip
     return ContrastCells(adata[kept], cache, parts, origin, settings, seed)
 
 
@@ -234,8 +240,10 @@ def _recipe_table(cache: SiteCache, parts: CellSplit, strengths: Float[Tensor, "
     features = np.array(list(recipe), dtype=int)
     values = np.array(list(recipe.values()), dtype=float)
     squared = squared_norm[features] * (values - 1) ** 2
-    share = squared / squared.sum() if squared.size else squared
-    return pd.DataFrame({"feature": features, "strength": values, "firing_rate": firing[features], "edit_share": share})
+    shares = share(squared, squared.sum(), 0.0)
+    return pd.DataFrame(
+        {"feature": features, "strength": values, "firing_rate": firing[features], "edit_share": shares}
+    )
 
 
 def _recipe_summary(cache: SiteCache, parts: CellSplit, found: Search) -> dict[str, Any]:
@@ -245,7 +253,7 @@ def _recipe_summary(cache: SiteCache, parts: CellSplit, found: Search) -> dict[s
         "lambda": found.penalty,
         "n_features_considered": found.n_considered,
         "recipe_sizes": recipe_sizes(found.strengths),
-        "edit_ratio": edit / residual,
+        "edit_ratio": plain(float(share(edit, residual, 0.0))),
         "validation_loss": found.validation[found.chosen],
     }
 

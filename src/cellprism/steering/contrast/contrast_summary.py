@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellprism.equations.effects import LEVEL
+from cellprism.equations.ratio import is_spread
 from cellprism.steering.contrast.scores import (
     OTHER_SCORES,
     BaselineValues,
@@ -19,7 +21,6 @@ from cellprism.steering.settings import DIFFERENCE, DIFFERENCE_PER_GENE, PERMUTE
 from cellprism.steering.site_cache import Prediction
 
 NULLS = {"permuted_labels": PERMUTED, "random_recipe": RANDOM_RECIPE}
-LEVEL = 0.05
 COMPETITORS = {"difference_of_means": DIFFERENCE, "difference_of_means_per_gene": DIFFERENCE_PER_GENE}
 
 
@@ -66,7 +67,7 @@ def named_summary(
     fitted on permuted labels move it, and random recipes.
 
     ``moved`` means that the gap fraction reaches ``moved_at``, that its interval over cells lies above 0, and that it
-    exceeds what permuted labels give with p of at most .05. Where ``gap`` (predicted) and
+    exceeds what permuted labels give with p of at most ``LEVEL``. Where ``gap`` (predicted) and
     ``observed_gap`` (in the counts) differ in sign, the model does not know the gene's direction to begin
     with. ``table`` is that of ``scores.gene_table``; the trials' moves are of the named genes that are in it, in order.
     """
@@ -77,10 +78,12 @@ def named_summary(
             summary[gene] = {"measured": False}
             continue
         row = table.loc[table["gene"] == gene].iloc[0]
-        gap = float(row["target_mean"] - row["source_mean"])
-        moves = [trial.moves[:, measured.index(gene)] for trial in trials]
-        fractions = np.array([m.mean() / gap if gap else np.nan for m in moves])
-        low, high = cell_interval(np.mean, [moves[0] / gap if gap else moves[0] * np.nan], resamples, seed)
+        source, target = float(row["source_mean"]), float(row["target_mean"])
+        gap = target - source
+        of_gap = 1 / gap if is_spread(gap**2, source**2 + target**2) else np.nan
+        moves = [trial.moves[:, measured.index(gene)] * of_gap for trial in trials]
+        fractions = np.array([m.mean() for m in moves])
+        low, high = cell_interval(np.mean, [moves[0]], resamples, seed)
         nulls = {
             null: drawn_summary(fractions[0], fractions[[t.kind == kind for t in trials]])
             for null, kind in NULLS.items()

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.agreement import gene_correlations, recentred
+from cellprism.equations.ratio import is_spread, share
 from cellprism.errors import ModelError
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.models.simple_predictors import ridge_prediction, type_means
@@ -42,8 +43,9 @@ def lacks_hidden_genes(model: CellModel) -> str:
 
 def hidden_genes(
     model: CellModel, split: Split, settings: AssessSettings, seed: int, size: int, masks: int
-) -> HiddenGenes:
-    """Errors of the model and of simpler methods on hidden genes, and the model's agreement with the counts.
+) -> HiddenGenes | None:
+    """Errors of the model and of simpler methods on hidden genes, and the model's agreement with the counts; None where
+    the hidden genes do not vary over the cells, so that their means make no error.
 
     Args:
         model: one that hides genes and predicts expression.
@@ -61,6 +63,7 @@ def hidden_genes(
     )
     weights /= len(test)
     errors: dict[str, list[PerCell]] = {}
+    squares: list[PerCell] = []
     agreement: dict[str, list[np.ndarray]] = {"hidden": [], "visible": []}
     for _ in range(masks):
         hidden = np.zeros(cells.n_vars, dtype=bool)
@@ -71,6 +74,7 @@ def hidden_genes(
         agreement["hidden"].append(correlation[:, hidden])
         agreement["visible"].append(correlation[:, ~hidden])
         truth = expression[np.ix_(test, hidden)]
+        squares.append((truth**2).mean(axis=1))
         own = expression[np.ix_(split.fit, hidden)].mean(axis=0)
         predictions = {
             "model": recentred(said[:, hidden], asked[:, hidden].mean(axis=0), own),
@@ -80,10 +84,13 @@ def hidden_genes(
         for name, predicted in predictions.items():
             errors.setdefault(name, []).append(((predicted - truth) ** 2).mean(axis=1))
     per_cell = {name: np.asarray(np.mean(parts, axis=0, dtype=np.float64)) for name, parts in errors.items()}
+    size_of = np.asarray(np.mean(squares, axis=0, dtype=np.float64))
+    if not is_spread(per_cell["gene mean"].mean(), size_of.mean()):
+        return None
     draws = rng.integers(len(test), size=(DRAWS, len(test)))
     return HiddenGenes(
-        methods=paired_errors(per_cell, draws),
-        over_training_means=_over(per_cell, "model as it is", "training gene mean", draws),
+        methods=paired_errors(per_cell, size_of, draws),
+        over_training_means=_over(per_cell, size_of, "model as it is", "training gene mean", draws),
         agreement={name: found for name, parts in agreement.items() if (found := median_correlation(parts))},
     )
 
@@ -124,23 +131,35 @@ def _simple(
     return found
 
 
-def paired_errors(per_cell: Mapping[str, PerCell], draws: np.ndarray) -> dict[str, MaskedError]:
-    """Errors as shares of the gene means', with intervals from the same draws of cells for all methods."""
+def paired_errors(per_cell: Mapping[str, PerCell], squares: PerCell, draws: np.ndarray) -> dict[str, MaskedError]:
+    """Errors as shares of the gene means', with intervals from the same draws of cells for all methods.
+
+    Args:
+        per_cell: mean squared error of each method in each cell.
+        squares: mean square of what is predicted there.
+        draws: rows of cells; one whose gene means make no error says nothing.
+    """
     floor = per_cell["gene mean"]
     found = {}
     for name, error in per_cell.items():
         value = round(float(error.mean() / floor.mean()), PLACES)
-        ratio = error[draws].mean(axis=1) / floor[draws].mean(axis=1)
-        behind = (error - per_cell["model"])[draws].mean(axis=1) / floor[draws].mean(axis=1)
+        ratio, behind = (_drawn(part, floor, squares, draws) for part in (error, error - per_cell["model"]))
         found[name] = MaskedError(value, _interval(ratio, value), 1 - value, _interval(behind))
     return found
 
 
-def _over(per_cell: Mapping[str, PerCell], name: str, other: str, draws: np.ndarray) -> Measure | None:
-    if other not in per_cell:
+def _drawn(part: PerCell, whole: PerCell, squares: PerCell, draws: np.ndarray) -> Float[np.ndarray, " draw"]:
+    """Ratio of two mean errors in each draw of cells; NaN where the second is none."""
+    return share(*(values[draws].mean(axis=1) for values in (part, whole, squares)))
+
+
+def _over(
+    per_cell: Mapping[str, PerCell], squares: PerCell, name: str, other: str, draws: np.ndarray
+) -> Measure | None:
+    if other not in per_cell or not is_spread(per_cell[other].mean(), squares.mean()):
         return None
     value = float(per_cell[name].mean() / per_cell[other].mean())
-    return Measure(value, _interval(per_cell[name][draws].mean(axis=1) / per_cell[other][draws].mean(axis=1), value))
+    return Measure(value, _interval(_drawn(per_cell[name], per_cell[other], squares, draws), value))
 
 
 def median_correlation(parts: list[np.ndarray]) -> Measure | None:
@@ -156,5 +175,5 @@ def median_correlation(parts: list[np.ndarray]) -> Measure | None:
 
 def _interval(draws: np.ndarray, value: float | None = None) -> tuple[float, float]:
     """95 % of the draws; the estimate lies in it."""
-    low, high = (round(float(q), PLACES) for q in np.quantile(draws, [0.025, 0.975]))
+    low, high = (round(float(q), PLACES) for q in np.nanquantile(draws, [0.025, 0.975]))
     return (low, high) if value is None else (min(low, value), max(high, value))

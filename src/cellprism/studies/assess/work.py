@@ -12,6 +12,7 @@ from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, PredictsShares
 
 NOISE_MASKS = 1
+NO_SPREAD = "The hidden genes have the same counts in all cells, so that there is no error to remove."
 NO_TYPES = "The cells carry no types, or only one, so that none can be read from the model."
 
 
@@ -42,6 +43,8 @@ def measured(
         absent.append(why)
     else:
         genes = hidden_genes(model, split, settings, seed, size, settings.masks)
+        if genes is None:
+            absent.append(NO_SPREAD)
         pure = Split(noise_cells(split.cells, seed), split.fit, split.asked, split.test, None)
         noise = hidden_genes(model, pure, settings, seed, size, NOISE_MASKS)
     if not (types := cell_types_read(model, split, layer, seed, size)):

@@ -24,5 +24,7 @@ class ContrastSection:
     def __post_init__(self):
         together = f"source {self.source!r} and target {self.target!r}"
         check(bool(self.source) == bool(self.target), "contrast", together, "both, or neither for no contrast")
+        alike = self.source.strip() == self.target.strip() and bool(self.source)
+        check(not alike, "contrast", together, "two cell types that differ")
         known = set(self.objectives) <= set(OBJECTIVES) and len(self.objectives) > 0
         check(known, "objectives", list(self.objectives), f"some of {', '.join(OBJECTIVES)}")
