@@ -61,9 +61,8 @@ def test_a_feature_that_never_fires_gives_no_effect_possible(planted):
     adata = planted_cells({})
     adata.X = adata.X.multiply(np.arange(29) != 7).tocsr()
     result = dose_sweep(model, sae, adata, 1, {7: ["G7"]}, settings=FEW)
-    assert result.summary == [
-        {"feature": 7, "status": "no effect possible", "firing_rate": 0.0, "cells_firing": 0, "forced": ""}
-    ]
+    said = {"feature": 7, "status": "no effect possible", "firing_rate": 0.0, "cells_firing": 0, "forced": ""}
+    assert result.summary == [said]
     assert result.effects.empty
 
 

@@ -140,8 +140,10 @@ def match_genes(genes: DataGenes, table: GeneTable) -> GeneMapping:
                 cased.append(row)
             else:
                 otherwise.append(row)
-    said = (tuple(rows) for rows in (mangled, twins, foreign, cased, otherwise, disagree))
-    return GeneMapping(place, way, *said, both)
+    return GeneMapping(
+        place, way, mangled=tuple(mangled), twins=tuple(twins), foreign=tuple(foreign), cased=tuple(cased),
+        otherwise=tuple(otherwise), disagree=tuple(disagree), both=both,
+    )  # fmt: skip
 
 
 def _twin(names: tuple[str, ...], held: set[str] | None, table: GeneTable) -> int | None:

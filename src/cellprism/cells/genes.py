@@ -144,7 +144,7 @@ def read_gene_table(path: Path) -> GeneTable:
     refuse_no_file(path, str(path))
     try:
         table = pd.read_csv(io.BytesIO(read_bytes(path)), sep="\t", dtype=str, keep_default_na=False)
-        table = table.apply(lambda column: column.str.strip())
+        table = pd.DataFrame({name: table[name].str.strip() for name in table})
     except (
         *UNREADABLE,
         UnicodeDecodeError,

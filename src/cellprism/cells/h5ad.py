@@ -192,7 +192,7 @@ def _recorded(uns: Any) -> dict[str, Any] | None:
     ours = uns.get("cellprism") if isinstance(uns, Mapping) else None
     if not isinstance(ours, Mapping):
         return None
-    said = ours.get("totals")
+    said: Any = ours.get("totals")
     whole = isinstance(said, h5py.Dataset) and said.shape == ()
     return {"totals": said.asstr()[()]} if whole else {}
 

@@ -190,7 +190,7 @@ def _header(path: Path, source: str) -> tuple[int, int, int]:
     raise ValueError(f"{path.name} does not say how large the matrix is")
 
 
-def _check_lines(path: Path, stream: io.BufferedReader) -> None:
+def _check_lines(path: Path, stream: io.BufferedIOBase) -> None:
     """Stop where the first lines are not row, column and count: what follows a number would be passed over."""
     for _ in range(LOOKED_AT):
         words = stream.readline(LONGEST).split()

@@ -52,7 +52,7 @@ def type_means(
     expression: Matrix, train: np.ndarray, test: np.ndarray, hidden: Bool[np.ndarray, " gene"], labels: np.ndarray
 ) -> Predicted:
     """Hidden genes' means over the rows ``train`` of each test cell's type; over all of them where there is none."""
-    overall = expression[np.ix_(train, hidden)].mean(0)
+    overall = expression[np.ix_(train, hidden)].mean(0, dtype=np.float64)
     means = {t: expression[np.ix_(train[labels[train] == t], hidden)].mean(0) for t in np.unique(labels[train])}
     return np.stack([means.get(t, overall) for t in labels[test]])
 

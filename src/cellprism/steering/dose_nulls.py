@@ -74,7 +74,8 @@ class _Matched(NamedTuple):
 def feature_mirror(dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"]) -> Mirror:
     """Effects of one feature at strengths 1 + d and 1 - d on some genes."""
     ends = (dose_cells.turned(feature, 1 + sign * distance) for sign in (1, -1))
-    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in ends), dose_cells.level)
+    up, down = (dose_cells.effect_at(residuals, genes) for residuals in ends)
+    return Mirror(up, down, dose_cells.level)
 
 
 def null_table(
@@ -195,4 +196,5 @@ def _difference_mirror(
     per_gene = difference_of_means(dose_cells.cache, np.flatnonzero(~group), np.flatnonzero(group))
     vectors, norm = shared_vector(dose_cells.cache, per_gene, rows), dose_cells.edit_norm(sweep.feature, 1 + distance)
     moved = (moved_along(dose_cells.cache, rows, sign * vectors, norm) for sign in (1, -1))
-    return Mirror(*(dose_cells.effect_at(residuals, genes) for residuals in moved), dose_cells.level)
+    up, down = (dose_cells.effect_at(residuals, genes) for residuals in moved)
+    return Mirror(up, down, dose_cells.level)

@@ -87,7 +87,7 @@ def _masked_errors(
         predictions = {
             "model": predict_masked(model, adata[test], hidden)[:, hidden],
             "ridge": ridge_prediction(expression, train, test, hidden, rng),
-            "gene mean": np.broadcast_to(expression[np.ix_(train, hidden)].mean(0), truth.shape),
+            "gene mean": np.broadcast_to(expression[np.ix_(train, hidden)].mean(0, dtype=np.float64), truth.shape),
         }
         if labels is not None:
             predictions["type mean"] = type_means(expression, train, test, hidden, labels)
@@ -117,8 +117,8 @@ def _masked_errors(
 
 def _correlation(one: Matrix, other: Matrix) -> float:
     """Over all cells and genes; 0 where one of them is the same everywhere."""
-    flat = (values.reshape(-1, 1).astype(np.float64) for values in (one, other))
-    found = gene_correlations(*flat, np.full((1, one.size), 1 / one.size))
+    x, y = (values.reshape(-1, 1).astype(np.float64) for values in (one, other))
+    found = gene_correlations(x, y, np.full((1, one.size), 1 / one.size))
     return float(np.nan_to_num(found[0, 0]))
 
 

@@ -75,7 +75,7 @@ def hidden_genes(
         agreement["visible"].append(correlation[:, ~hidden])
         truth = expression[np.ix_(test, hidden)]
         squares.append((truth**2).mean(axis=1))
-        own = expression[np.ix_(split.fit, hidden)].mean(axis=0)
+        own = expression[np.ix_(split.fit, hidden)].mean(axis=0, dtype=np.float64)
         predictions = {
             "model": recentred(said[:, hidden], asked[:, hidden].mean(axis=0), own),
             "model as it is": said[:, hidden],
@@ -123,7 +123,7 @@ def _simple(
     found = {"ridge": ridge_prediction(expression, split.fit, split.test, hidden, rng)}
     if split.labels is not None:
         found["type mean"] = type_means(expression, split.fit, split.test, hidden, split.labels)
-    found["gene mean"] = np.broadcast_to(expression[np.ix_(split.fit, hidden)].mean(axis=0), shape)
+    found["gene mean"] = np.broadcast_to(expression[np.ix_(split.fit, hidden)].mean(axis=0, dtype=np.float64), shape)
     if "gene_means" in model.card:
         known = dict(zip(model.genes, model.card["gene_means"], strict=True))
         means = np.array([known[gene] for gene in split.cells.var_names[hidden]])
