@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float
 from cellprism.enrich.membership import Terms, list_table, term_table
 from cellprism.enrich.over_representation import Tails, adjusted, check_family, find_hits, number_of_tests
 from cellprism.enrich.random_lists import (
+    Modules,
     Seed,
     coexpression_lists,
     coexpression_modules,
@@ -93,9 +94,10 @@ def null_rates(
     terms = term_table(collection, background, min_term_size)
     scored = partial(score, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
     observed = scored(lists.values())
+    modules = _modules([lists], terms, cells, nulls)
     scores = {
         null: [scored(draw([seed, NULLS.index(null), i]).values()) for i in range(replicates)]
-        for null, draw in _draws(lists, terms, cells, nulls).items()
+        for null, draw in _draws(lists, terms, modules, nulls).items()
     }
     size = float(list_table(lists.values(), terms).size.mean())
     common = {"replicates": replicates, "n_lists": len(lists), "mean_set_size": size}
@@ -107,6 +109,43 @@ def null_rates(
         for i, found in enumerate(many)
     ]
     return NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
+
+
+def null_means(
+    families: Sequence[Mapping[Any, Iterable[str]]],
+    collection: Mapping[str, Iterable[str]],
+    background: Iterable[str],
+    cells: AnnData | None = None,
+    *,
+    nulls: Sequence[str],
+    replicates: int,
+    seed: int = 0,
+    family: str = "all-terms",
+    alpha: float = 0.05,
+    min_term_size: int = 1,
+) -> dict[str, Float[np.ndarray, " some"]]:
+    """The annotated rate of several families of lists (``observed``), and the mean one of lists made by chance beside
+    each, by null.
+
+    Arguments and errors are those of ``null_rates``; each family has draws of its own, as many as ``replicates``.
+    """
+    check_family(family)
+    terms = term_table(collection, background, min_term_size)
+    tails = Tails(terms.background_size)
+    modules = _modules(families, terms, cells, nulls)
+
+    def rate(lists: Mapping[Any, Iterable[str]]) -> float:
+        return float(score(lists.values(), terms, tails, family, alpha).annotated.mean())
+
+    draws = [_draws(lists, terms, modules, nulls) for lists in families]
+    means = {
+        null: [
+            float(np.mean([rate(draw[null]([seed, NULLS.index(null), number, i])) for i in range(replicates)]))
+            for number, draw in enumerate(draws)
+        ]
+        for null in nulls
+    }
+    return {name: np.array(found) for name, found in {"observed": list(map(rate, families)), **means}.items()}
 
 
 def score(
@@ -129,28 +168,31 @@ def score(
     return Score(annotated, len(np.unique(term)), len(np.unique(shared.col)))
 
 
-def _draws(
-    lists: Mapping[Any, Iterable[str]],
-    terms: Terms,
-    cells: AnnData | None,
-    nulls: Sequence[str],
-) -> dict[str, Callable[[Seed], GeneLists]]:
+def _modules(
+    families: Sequence[Mapping[Any, Iterable[str]]], terms: Terms, cells: AnnData | None, nulls: Sequence[str]
+) -> Modules | None:
+    """Co-expression modules as long as the longest list, where they are asked for."""
     unknown = [null for null in nulls if null not in NULLS]
     if unknown or not nulls:
         raise ConfigError(f"unknown null {', '.join(map(repr, unknown))}; choose from {', '.join(NULLS)}")
+    if "coexpression" not in nulls:
+        return None
+    if cells is None:
+        raise ConfigError("the co-expression null correlates genes over cells; pass cells, or leave it out of nulls")
+    longest = max(int(list_table(lists.values(), terms).size.max(initial=1)) for lists in families)
+    return coexpression_modules(cells, tuple(terms.gene), longest)
+
+
+def _draws(
+    lists: Mapping[Any, Iterable[str]], terms: Terms, modules: Modules | None, nulls: Sequence[str]
+) -> dict[str, Callable[[Seed], GeneLists]]:
     background = tuple(terms.gene)
     draws: dict[str, Callable[[Seed], GeneLists]] = {
         "uniform": partial(uniform_lists, lists, background),
         "popularity": partial(popularity_lists, lists, terms),
         "gene_use": partial(gene_use_lists, lists, background),
     }
-    if "coexpression" in nulls:
-        if cells is None:
-            raise ConfigError(
-                "the co-expression null correlates genes over cells; pass cells, or leave it out of nulls"
-            )
-        longest = max(1, int(list_table(lists.values(), terms).size.max()))
-        modules = coexpression_modules(cells, background, longest)
+    if modules is not None:
         draws["coexpression"] = partial(coexpression_lists, lists, modules, background)
     return {null: draws[null] for null in nulls}
 

@@ -11,9 +11,10 @@ Notable choices
   and the gene x term table with both its margins. Kept up to the spread within a group: in how many terms
   each gene of each list is. Broken: which gene stands where.
 - ``gene_use_lists`` matches popularity among lists: features favour the same genes, ribosomal ones for
-  example, and many lists of favoured genes hit the term of these genes whatever the features do. Lists trade
-  genes at random, two at a time. Kept exactly: the size of every list, how many lists hold each gene, the
-  gene x term table. Broken: which genes stand together. The more the lists share, the stricter it is.
+  example, and many lists of favoured genes hit the term of these genes whatever the features do. Lists are paired at
+  random, trade genes at random within each pair, and are paired anew. Kept exactly: the size of every list, how
+  many lists hold each gene, the gene x term table. Broken: which genes stand together. The more the lists share,
+  the stricter it is.
 - Lists drawn with probability in proportion to popularity match nothing: their genes are in far more terms
   than those of the lists observed.
 - Co-expression (E3): a random gene and its top correlates in log1p CP10k over the cells. No model is
@@ -33,7 +34,7 @@ from cellprism.equations.ratio import is_spread
 from cellprism.errors import ConfigError
 
 GROUP = 20  # genes of like popularity that may stand in for each other
-TRADES = 10  # per list; each list takes part in about twice as many
+ROUNDS = 20  # of trades; each list takes part in every one, but for one where their number is odd
 CELLS_AT_ONCE = 1024
 Seed = int | Sequence[int]  # what numpy.random.default_rng takes
 
@@ -75,21 +76,47 @@ def gene_use_lists(
 ) -> dict[Any, tuple[str, ...]]:
     """E1 among lists: two lists at a time pool the genes that only one of them has and share them out anew.
 
-    Source of the algorithm: Strona et al. 2014,
-    "curveball". Genes of ``lists`` outside the background are dropped.
+    Source of the algorithm: Strona et al. 2014, "curveball"; all pairs at once: Carstens et al. 2018, "global
+    curveball". Genes of ``lists`` outside the background are dropped.
     """
     rng = np.random.default_rng(seed)
     pool = np.array(list(dict.fromkeys(background)))
     place = {gene: i for i, gene in enumerate(pool)}
-    holds = np.zeros((len(lists), len(pool)), dtype=bool)
-    for row, genes in zip(holds, lists.values(), strict=True):
-        row[[place[g] for g in genes if g in place]] = True
-    for a, b in rng.integers(len(holds), size=(TRADES * len(holds), 2)):
-        traded = np.flatnonzero(holds[a] != holds[b])
-        goes_to_b = rng.permutation(traded)[holds[a, traded].sum() :]
-        holds[a, traded], holds[b, traded] = True, False
-        holds[a, goes_to_b], holds[b, goes_to_b] = False, True
-    return {name: tuple(pool[row].tolist()) for name, row in zip(lists, holds, strict=True)}
+    inside = [[place[g] for g in dict.fromkeys(genes) if g in place] for genes in lists.values()]
+    size = np.array([len(genes) for genes in inside], dtype=np.int64)
+    table = np.full((len(inside), int(size.max(initial=0))), -1)
+    for row, genes in zip(table, inside, strict=True):
+        row[: len(genes)] = genes
+    for _ in range(ROUNDS):
+        order = rng.permutation(len(table))[: 2 * (len(table) // 2)]
+        a, b = np.split(order, 2)
+        table[a], table[b] = _traded(table[a], table[b], size[a], size[b], len(pool), rng)
+    return {name: tuple(pool[row[:n]].tolist()) for name, row, n in zip(lists, table, size, strict=True)}
+
+
+def _traded(
+    a: Int[np.ndarray, "pair place"],
+    b: Int[np.ndarray, "pair place"],
+    size_a: Int[np.ndarray, " pair"],
+    size_b: Int[np.ndarray, " pair"],
+    genes: int,
+    rng: np.random.Generator,
+) -> tuple[Int[np.ndarray, "pair place"], Int[np.ndarray, "pair place"]]:
+    """Pairs of lists after each has traded; what both lists of a pair have stays in both. -1 fills up short lists."""
+    pairs, length = a.shape
+    both = np.concatenate([a, b], axis=1)
+    holds = np.zeros((2, pairs, genes + 1), dtype=bool)
+    rows = np.arange(pairs)[:, None]
+    holds[0, rows, a], holds[1, rows, b] = True, True
+    shared = (holds[0] & holds[1])[rows, both]
+    key = rng.random(both.shape)
+    key[:, :length][shared[:, :length]] = -1  # the first list's copies come first, the second's last
+    key[:, length:][shared[:, length:]] = 2
+    key[both < 0] = 3
+    ranked = np.take_along_axis(both, np.argsort(key, axis=1), axis=1)
+    step = np.arange(length)
+    after = np.take_along_axis(ranked, np.minimum(size_a[:, None] + step, 2 * length - 1), axis=1)
+    return np.where(step < size_a[:, None], ranked[:, :length], -1), np.where(step < size_b[:, None], after, -1)
 
 
 def matched_permutation(popularity: Int[np.ndarray, " gene"], rng: np.random.Generator) -> Int[np.ndarray, " gene"]:
