@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.membership import Terms
@@ -46,6 +46,34 @@ class Modules(NamedTuple):
     order: Int[np.ndarray, "gene rank"]
 
 
+class GeneTable(NamedTuple):
+    """Gene lists as numbers: drawing and scoring them thousands of times makes no Python objects."""
+
+    gene: Int[np.ndarray, "list place"]
+    """Numbers of the genes; what lies beyond a list's size is -1."""
+    size: Int[np.ndarray, " list"]
+
+    @property
+    def inside(self) -> Bool[np.ndarray, "list place"]:
+        """Places that hold a gene."""
+        return np.arange(self.gene.shape[1]) < self.size[:, None]
+
+    def named(self, names: Iterable[Any], pool: Sequence[str]) -> dict[Any, tuple[str, ...]]:
+        """The lists by their names, of genes by theirs."""
+        genes = np.array(pool, dtype=object)
+        return {name: tuple(genes[row[:n]]) for name, row, n in zip(names, self.gene, self.size, strict=True)}
+
+
+def gene_table(lists: Iterable[Iterable[str]], place: Mapping[str, int]) -> GeneTable:
+    """Lists as numbers; genes without a place are dropped."""
+    inside = [[place[g] for g in dict.fromkeys(genes) if g in place] for genes in lists]
+    size = np.array([len(genes) for genes in inside], dtype=np.int64)
+    table = np.full((len(inside), int(size.max(initial=0))), -1)
+    for row, genes in zip(table, inside, strict=True):
+        row[: len(genes)] = genes
+    return GeneTable(table, size)
+
+
 def uniform_lists(
     lists: Mapping[Any, Iterable[str]], background: Iterable[str], seed: Seed = 0
 ) -> dict[Any, tuple[str, ...]]:
@@ -53,9 +81,16 @@ def uniform_lists(
 
     Genes of ``lists`` outside the background do not count towards a list's size.
     """
-    rng = np.random.default_rng(seed)
-    pool = np.array(list(dict.fromkeys(background)))
-    return {name: tuple(rng.choice(pool, size, replace=False)) for name, size in _sizes(lists, pool).items()}
+    place = _places(background)
+    return uniform_table(gene_table(lists.values(), place), len(place), seed).named(lists, list(place))
+
+
+def uniform_table(lists: GeneTable, genes: int, seed: Seed) -> GeneTable:
+    """``uniform_lists`` in numbers, from so many genes."""
+    rng, drawn = np.random.default_rng(seed), np.full_like(lists.gene, -1)
+    for row, size in zip(drawn, lists.size, strict=True):
+        row[:size] = rng.choice(genes, size, replace=False)
+    return GeneTable(drawn, lists.size)
 
 
 def popularity_lists(lists: Mapping[Any, Iterable[str]], terms: Terms, seed: Seed = 0) -> dict[Any, tuple[str, ...]]:
@@ -63,12 +98,13 @@ def popularity_lists(lists: Mapping[Any, Iterable[str]], terms: Terms, seed: See
 
     Genes of ``lists`` outside the background of ``terms`` are dropped.
     """
+    return popularity_table(gene_table(lists.values(), terms.gene), terms, seed).named(lists, list(terms.gene))
+
+
+def popularity_table(lists: GeneTable, terms: Terms, seed: Seed) -> GeneTable:
+    """``popularity_lists`` in numbers."""
     permutation = matched_permutation(np.asarray(terms.member.sum(axis=0)).ravel(), np.random.default_rng(seed))
-    pool = tuple(terms.gene)
-    matched_gene = {gene: pool[other] for gene, other in zip(pool, permutation, strict=True)}
-    return {
-        name: tuple(matched_gene[g] for g in dict.fromkeys(genes) if g in matched_gene) for name, genes in lists.items()
-    }
+    return GeneTable(np.where(lists.gene < 0, -1, permutation[lists.gene]), lists.size)
 
 
 def gene_use_lists(
@@ -79,19 +115,17 @@ def gene_use_lists(
     Source of the algorithm: Strona et al. 2014, "curveball"; all pairs at once: Carstens et al. 2018, "global
     curveball". Genes of ``lists`` outside the background are dropped.
     """
-    rng = np.random.default_rng(seed)
-    pool = np.array(list(dict.fromkeys(background)))
-    place = {gene: i for i, gene in enumerate(pool)}
-    inside = [[place[g] for g in dict.fromkeys(genes) if g in place] for genes in lists.values()]
-    size = np.array([len(genes) for genes in inside], dtype=np.int64)
-    table = np.full((len(inside), int(size.max(initial=0))), -1)
-    for row, genes in zip(table, inside, strict=True):
-        row[: len(genes)] = genes
+    place = _places(background)
+    return gene_use_table(gene_table(lists.values(), place), len(place), seed).named(lists, list(place))
+
+
+def gene_use_table(lists: GeneTable, genes: int, seed: Seed) -> GeneTable:
+    """``gene_use_lists`` in numbers, from so many genes."""
+    rng, table, size = np.random.default_rng(seed), lists.gene.copy(), lists.size
     for _ in range(ROUNDS):
-        order = rng.permutation(len(table))[: 2 * (len(table) // 2)]
-        a, b = np.split(order, 2)
-        table[a], table[b] = _traded(table[a], table[b], size[a], size[b], len(pool), rng)
-    return {name: tuple(pool[row[:n]].tolist()) for name, row, n in zip(lists, table, size, strict=True)}
+        a, b = np.split(rng.permutation(len(table))[: 2 * (len(table) // 2)], 2)
+        table[a], table[b] = _traded(table[a], table[b], size[a], size[b], genes, rng)
+    return GeneTable(table, size)
 
 
 def _traded(
@@ -168,19 +202,27 @@ def coexpression_lists(
     Raises:
         ConfigError: a list is longer than the modules.
     """
-    rng = np.random.default_rng(seed)
-    sizes = _sizes(lists, background)
-    longest = max(sizes.values(), default=0)
+    place = _places(background)
+    drawn = coexpression_table(gene_table(lists.values(), place), modules, place, seed)
+    return drawn.named(lists, list(place))
+
+
+def coexpression_table(lists: GeneTable, modules: Modules, place: Mapping[str, int], seed: Seed) -> GeneTable:
+    """``coexpression_lists`` in numbers; ``place`` has the number of each gene.
+
+    Raises:
+        ConfigError: a list is longer than the modules.
+    """
+    rng, number = np.random.default_rng(seed), np.array([place[gene] for gene in modules.genes])
+    longest = lists.gene.shape[1]
     if longest > modules.order.shape[1]:
         raise ConfigError(
             f"a list has {longest} genes, the modules {modules.order.shape[1]}; make modules at least as long"
         )
-    rounds = -(-len(sizes) // len(modules.genes))
-    centres = np.concatenate([rng.permutation(len(modules.genes)) for _ in range(rounds)]) if sizes else []
-    return {
-        name: tuple(modules.genes[i] for i in modules.order[centre, :size])
-        for (name, size), centre in zip(sizes.items(), centres, strict=False)
-    }
+    rounds = -(-len(lists.size) // len(number))
+    centres = np.concatenate([rng.permutation(len(number)) for _ in range(rounds)] or [np.empty(0, dtype=np.int64)])
+    drawn = number[modules.order[centres[: len(lists.size)], :longest]]
+    return GeneTable(np.where(lists.inside, drawn, -1), lists.size)
 
 
 def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
@@ -197,6 +239,5 @@ def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
     return product / scale[:, None] / scale, varying
 
 
-def _sizes(lists: Mapping[Any, Iterable[str]], background: Iterable[str]) -> dict[Any, int]:
-    pool = set(background)
-    return {name: len(pool.intersection(genes)) for name, genes in lists.items()}
+def _places(background: Iterable[str]) -> dict[str, int]:
+    return {gene: i for i, gene in enumerate(dict.fromkeys(background))}
