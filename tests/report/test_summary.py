@@ -183,7 +183,7 @@ def test_limits_come_from_the_run(page):
         "mini is small",
         "64 numbers per gene",
         "block 1, the 2nd of 3",
-        "one autoencoder was trained",
+        "several trainings were not compared",
         "with 39 control features none can be below 0.05",
         "one donor's blood and nothing else",
     ):

@@ -75,7 +75,7 @@ def _rate(found: Programs, number: int, row: Excess, id: str, words: str) -> Cla
             f"{rates['collection']}; t test of the excess over the control"
             + ("" if row.draws is None else f", and this run's own lists among {row.draws} families of random ones"),
             "two-sided",
-            f"{rates['background_size']} measured genes; {row.lists} lists of each in this run's own",
+            f"{rates['background_size']} measured genes; {row.lists} lists of this run's own",
             f"Benjamini-Hochberg, {rates['family']}",
             "autoencoders of other seeds, on this model and these cells",
             len(row.shares),

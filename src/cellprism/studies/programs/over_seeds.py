@@ -39,7 +39,7 @@ class Excess:
     p: float | None
     """The larger of the two, or the one that there is."""
     lists: int
-    """Lists, or features, of the run's own autoencoder that are compared."""
+    """Lists, or features, of the run's own autoencoder."""
 
     @property
     def mean(self) -> float:

@@ -21,9 +21,9 @@ class ProgramsSettings:
     """Terms with fewer genes in the background are not tested."""
     alpha: float = 0.05
     """A term counts at a corrected p-value below this."""
-    replicates: int = 100
-    """Families of random lists for each null; fewer than 39 allow no verdict, more let a verdict outlast a correction
-    over more claims."""
+    replicates: int = 199
+    """Families of random lists of one length for each null; fewer than 39 allow no verdict, more let a verdict
+    outlast a correction over more claims."""
     seeds: int = 5
     """Autoencoders over which rates are judged: the run's own and further ones of other seeds, which are trained
     for it on the same tokens; fewer than 5 allow no verdict, 1 trains none."""

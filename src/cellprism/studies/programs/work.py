@@ -11,6 +11,7 @@
 - What is judged are lists of one length, over autoencoders of several seeds (``seeds``); other rates are shown.
 """
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -42,6 +43,7 @@ from cellprism.studies.programs.types_beside import types_beside
 from cellprism.studies.workbench import Workbench
 
 TOP_GENES = 20
+SHOWN = 39  # families of random lists, of lengths that are shown but not judged
 SAME_SIZE = 0.5  # lists are compared where they are at most this much longer or shorter, as a share
 
 
@@ -91,7 +93,8 @@ def _rates(
     length with those of its controls."""
     cells, tokens = bench.cells, bench.tokens
     with bench.bar("drawing random lists", None):
-        nulls = _random(lists, NULLS, bench, settings, background)
+        shown = replace(settings, replicates=min(settings.replicates, SHOWN))
+        nulls = _random(lists, NULLS, bench, shown, background)
     rows = [rate_row("features", lists, table, settings.alpha), *null_rows(nulls)]
     with bench.bar("controls: untrained autoencoder, neurons", None):
         untrained = feature_statistics(
