@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
+from torch.nn.functional import normalize
 
 from calibration.world import ABOVE, AT, World
 from cellprism.enrich.labels import best_terms
@@ -10,18 +12,24 @@ from cellprism.enrich.membership import term_table
 from cellprism.enrich.nulls import null_rates
 from cellprism.enrich.over_representation import over_representation
 from cellprism.enrich.random_lists import popularity_lists
+from cellprism.features.dictionaries import trained_dictionary
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.report.claims import Null, judgement
 from cellprism.report.verdict import FEWEST_DRAWS, SHARE_MATTERS
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.simulate.linear_model import LAYER, LEVEL, LinearCell, as_counts
 from cellprism.studies.programs.claims import null_over_seeds
 from cellprism.studies.programs.over_seeds import Excess
 from cellprism.studies.programs.seeds import seed_excesses
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.specificity import PERMUTATIONS, between_types, shuffled_shares_apart
+from cellprism.studies.programs.types_beside import types_beside
 from cellprism.studies.programs.work import null_rows, type_specificity
 
 FAMILIES, FEATURES, TYPES = 8, 64, {"a": 31, "b": 19, "c": 11}
 GENES, TERMS, LISTS, LENGTH = tuple(f"G{i}" for i in range(240)), 40, 24, 12
 SEEDS, RULE, NO_CELLS = 5, "12 genes each", AnnData(np.zeros((1, len(GENES)), dtype=np.float32))
+APART_CELLS, APART_GENES, D_MODEL, DIRECTIONS, DRAWS = 401, 24, 29, 41, 8
 SETTINGS = ProgramsSettings(replicates=FEWEST_DRAWS)
 PROGRAMS = {f"program {p}": GENES[LENGTH * p : LENGTH * (p + 1)] for p in range(20)}
 
@@ -97,6 +105,32 @@ def _verdict(row: Excess) -> str:
     return judgement(row.share, row.beside, null_over_seeds("", row), ".0%", SHARE_MATTERS).verdict
 
 
+def types_apart(seed: int, size: float) -> dict[str, str]:
+    """Features that tell types apart, over five autoencoders whose directions are tokens, beside other tokens."""
+    rng, model = np.random.default_rng([seed, 9]), LinearCell(APART_GENES, D_MODEL)
+    means = 0.4 * rng.standard_normal((len(TYPES), APART_GENES))
+    kind = np.arange(2 * APART_CELLS) % len(TYPES)
+    adata = AnnData(as_counts(LEVEL + means[kind] + rng.standard_normal((len(kind), APART_GENES))))
+    adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(len(kind))]
+    adata.obs["cell_type"] = np.array(list(TYPES))[kind]
+    (batch,) = model.batches(adata, len(kind))
+    x = model.residual(batch, LAYER)[:, 0]
+    judged, own = adata[:APART_CELLS].copy(), x[APART_CELLS:] - x[APART_CELLS:].mean(dim=0)
+    axes = normalize(torch.from_numpy(means - means.mean(axis=0)).float() @ model.rows, dim=1)
+    saes = []
+    for _ in range(SEEDS):
+        rows = normalize(own[torch.from_numpy(rng.permutation(len(own))[:DIRECTIONS])], dim=1)
+        its = axes[torch.from_numpy(rng.integers(len(TYPES), size=DIRECTIONS))]
+        rows = torch.where(torch.from_numpy(rng.random(DIRECTIONS) < size)[:, None], its, rows)
+        shape = SparseAutoencoder(rows.T.contiguous(), torch.zeros(DIRECTIONS), rows, x.mean(dim=0), k=3)
+        saes.append(trained_dictionary(shape))
+    found = types_beside(CellTokens(model, judged, [LAYER], batch_size=APART_CELLS), saes, judged, DRAWS, seed)
+    assert found is not None, "there are types"
+    row = found.rows[0]
+    said = judgement(row.share, row.beside, null_over_seeds("", row), ".0%", SHARE_MATTERS).verdict
+    return {"tokens": said}
+
+
 def own_program(seed: int, size: float) -> dict[str, str]:
     """Whether one list has a program."""
     rng = np.random.default_rng([seed, 3])
@@ -136,5 +170,12 @@ WORLDS = [
         "Five autoencoders find nearly the same lists, whose genes were given the names of genes that are in as many "
         "terms, by one permutation for all: what they match by luck, all of them match.",
         renamed, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+    ),
+    World(
+        "directions that are tokens",
+        {"tokens": "programs: features tell types apart over seeds, against vectors of the inner state"},
+        "The directions of five autoencoders are themselves drawn from the tokens, as those beside them are, from "
+        "other cells of the same types.",
+        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 60,
     ),
 ]  # fmt: skip
