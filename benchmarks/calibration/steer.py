@@ -24,6 +24,7 @@ from cellprism.studies.steer.beside import Described, controls_of
 from cellprism.studies.steer.tables import JUDGED, null_of_draws
 
 GENES, PROGRAMS, SIZE, FEATURES, CELLS, DICTIONARIES, ALPHA = 91, 13, 5, 41, 151, 6, 0.05
+LISTED = 3  # genes of a list: a program has two others
 NAMES = [f"G{i}" for i in range(GENES)]
 COLLECTION = {f"program {p}": NAMES[p * SIZE : (p + 1) * SIZE] for p in range(PROGRAMS)}
 SETTINGS = DoseSettings(strengths=(-3.0, 5.0), matched_genes=3, batch_size=CELLS)
@@ -83,7 +84,7 @@ def _verdicts(adata: AnnData, ours: SparseAutoencoder, others: list, rng: np.ran
 
 def _described(adata: AnnData, dictionary: SparseAutoencoder) -> Described:
     genes = feature_statistics(MODEL, dictionary, adata, LAYER).genes
-    lists = firing_lists(genes, tuple(NAMES))
+    lists = firing_lists(genes, tuple(NAMES), LISTED)
     return Described(lists, over_representation(lists, COLLECTION, NAMES), genes)
 
 

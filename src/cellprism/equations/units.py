@@ -1,6 +1,6 @@
 """The mean of a few units, such as autoencoders of several seeds, and how far that of all others might lie."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -31,6 +31,6 @@ def unit_mean(x: Float[np.ndarray, " unit"], level: float = 0.95) -> UnitMean:
         return UnitMean(mean, (0.0, 0.0) if len(x) > 1 else None, 1.0 if len(x) > 1 else None)
     if len(x) < 2 or not is_spread(x.var(), np.square(x).mean()):
         return UnitMean(mean, None, None)
-    found = ttest_1samp(x, 0.0)
+    found: Any = ttest_1samp(x, 0.0)
     low, high = found.confidence_interval(level)
     return UnitMean(mean, (float(low), float(high)), float(found.pvalue))

@@ -61,7 +61,7 @@ def seed_lists(
     with bench.bar("collecting features of other seeds", len(further)) as advance:
         for number, sae in enumerate(further, start=1):
             tables = {"features": _statistics(bench, sae)}
-            rate = torch.from_numpy(tables["features"].genes.obs["firing_rate"].to_numpy(dtype=np.float32))
+            rate = torch.from_numpy(np.asarray(tables["features"].genes.obs["firing_rate"], dtype=np.float32))
             untrained = untrained_sae(replace(sae, firing_rate=rate), config.seed + number)
             tables["untrained"] = _statistics(bench, untrained)
             lists = listed(tables, {}, bench.cells, background)
