@@ -2,19 +2,35 @@
 
 import numpy as np
 import pandas as pd
+import torch
+from anndata import AnnData
+from torch.nn.functional import normalize
 
 from calibration.world import ABOVE, AT, World
 from cellprism.enrich.labels import best_terms
-from cellprism.enrich.nulls import NullRates, null_rates
+from cellprism.enrich.membership import term_table
+from cellprism.enrich.nulls import null_rates
 from cellprism.enrich.over_representation import over_representation
-from cellprism.equations.effects import permutation_p
+from cellprism.enrich.random_lists import popularity_lists
+from cellprism.features.dictionaries import trained_dictionary
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.report.claims import Null, judgement
 from cellprism.report.verdict import FEWEST_DRAWS, SHARE_MATTERS
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.simulate.linear_model import LAYER, LEVEL, LinearCell, as_counts
+from cellprism.studies.programs.claims import null_over_seeds
+from cellprism.studies.programs.over_seeds import Excess
+from cellprism.studies.programs.seeds import seed_excesses
+from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.specificity import PERMUTATIONS, between_types, shuffled_shares_apart
-from cellprism.studies.programs.work import type_specificity
+from cellprism.studies.programs.types_beside import types_beside
+from cellprism.studies.programs.work import null_rows, type_specificity
 
 FAMILIES, FEATURES, TYPES = 8, 64, {"a": 31, "b": 19, "c": 11}
 GENES, TERMS, LISTS, LENGTH = tuple(f"G{i}" for i in range(240)), 40, 24, 12
+SEEDS, RULE, NO_CELLS = 5, "12 genes each", AnnData(np.zeros((1, len(GENES)), dtype=np.float32))
+APART_CELLS, APART_GENES, D_MODEL, DIRECTIONS, DRAWS = 401, 24, 29, 41, 8
+SETTINGS = ProgramsSettings(replicates=FEWEST_DRAWS)
 PROGRAMS = {f"program {p}": GENES[LENGTH * p : LENGTH * (p + 1)] for p in range(20)}
 
 
@@ -34,28 +50,85 @@ def types(seed: int, size: float) -> dict[str, str]:
 
 
 def rates(seed: int, size: float) -> dict[str, str]:
-    """The annotated rate of lists beside two kinds of random lists."""
+    """The annotated rate of the lists of five autoencoders, beside random lists and untrained autoencoders' lists."""
     rng = np.random.default_rng([seed, 2])
     popularity = rng.gamma(1.0, size=len(GENES)) + 0.1
 
     def drawn(n: int) -> list[str]:
         return list(rng.choice(GENES, n, replace=False, p=popularity / popularity.sum()))
 
-    terms, lists = {f"term {t}": drawn(LENGTH) for t in range(TERMS)}, {}
-    for number in range(LISTS):
-        own = terms[f"term {rng.integers(TERMS)}"][: LENGTH // 2] if rng.random() < size else []
-        lists[number] = (*own, *(gene for gene in drawn(2 * LENGTH) if gene not in own))[:LENGTH]
-    nulls = ("popularity", "gene_use")
-    found = null_rates(lists, terms, GENES, nulls=nulls, replicates=FEWEST_DRAWS, seed=seed, min_term_size=3)
-    return {null: _rate(found, null) for null in nulls}
+    def lists(planted: float) -> dict[str, tuple[str, ...]]:
+        made = {}
+        for number in range(LISTS):
+            own = terms[f"term {rng.integers(TERMS)}"][: LENGTH // 2] if rng.random() < planted else []
+            made[str(number)] = (*own, *(gene for gene in drawn(2 * LENGTH) if gene not in own))[:LENGTH]
+        return made
+
+    terms = {f"term {t}": drawn(LENGTH) for t in range(TERMS)}
+    both = [{RULE: {"features": lists(size), "untrained": lists(0.0)}} for _ in range(SEEDS)]
+    return _judged(both, terms, seed, ("popularity", "gene_use", "untrained"))
 
 
-def _rate(found: NullRates, null: str) -> str:
-    row = found.summary.query("null == @null and measure == 'annotated_rate'").iloc[0]
-    drawn = found.replicates.query("null == @null")["annotated_rate"].to_numpy()
-    interval, p = (float(row["low"]), float(row["high"])), permutation_p(float(row["observed"]), drawn)
-    chance = Null("", float(row["mean"]), interval, p, len(drawn))
-    return judgement(float(row["observed"]), None, chance, ".0%", SHARE_MATTERS).verdict
+def renamed(seed: int, size: float) -> dict[str, str]:
+    """The same, of autoencoders that find nearly the same lists, whose genes were given each other's names."""
+    rng = np.random.default_rng([seed, 7])
+    terms = {f"term {t}": tuple(rng.choice(GENES, LENGTH, replace=False)) for t in range(TERMS)}
+    table = term_table(terms, GENES)
+    modules = {str(i): tuple(rng.choice(GENES, LENGTH, replace=False)) for i in range(LISTS)}
+    renamed = popularity_lists(modules, table, [seed, 8])  # one permutation of the names for all
+    for number in rng.permutation(LISTS)[: round(size * LISTS)]:
+        own = terms[f"term {rng.integers(TERMS)}"][: LENGTH // 2]
+        renamed[str(number)] = (*own, *(gene for gene in renamed[str(number)] if gene not in own))[:LENGTH]
+    found = []
+    for _ in range(SEEDS):  # a few genes of each list are another seed's own
+        swapped = {name: _swapped(genes, rng) for name, genes in renamed.items()}
+        found.append({RULE: {"features": swapped}})
+    return _judged(found, terms, seed, ("popularity",))
+
+
+def _swapped(genes: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
+    kept = [gene for gene in genes if rng.random() < 0.8]
+    return (*kept, *(gene for gene in rng.permutation(GENES) if gene not in kept))[:LENGTH]
+
+
+def _judged(lists: list, terms: dict, seed: int, controls: tuple[str, ...]) -> dict[str, str]:
+    """The verdicts over seeds, by the functions of the study."""
+    nulls, own = ("popularity", "gene_use"), lists[0][RULE]["features"]
+    drawn = null_rates(own, terms, GENES, nulls=nulls, replicates=SETTINGS.replicates, seed=seed, min_term_size=3)
+    rows = {row["name"]: row for row in null_rows(drawn, f", {RULE}")}
+    rows[f"features, {RULE}"] = {"rate": rows[f"popularity, {RULE}"]["rate"] + rows[f"popularity, {RULE}"]["excess"]}
+    found = {row.name: row for row in seed_excesses(lists, rows, terms, GENES, NO_CELLS, SETTINGS, seed)}
+    return {control: _verdict(found[f"{control}, {RULE}"]) for control in controls}
+
+
+def _verdict(row: Excess) -> str:
+    return judgement(row.share, row.beside, null_over_seeds("", row), ".0%", SHARE_MATTERS).verdict
+
+
+def types_apart(seed: int, size: float) -> dict[str, str]:
+    """Features that tell types apart, over five autoencoders whose directions are tokens, beside other tokens."""
+    rng, model = np.random.default_rng([seed, 9]), LinearCell(APART_GENES, D_MODEL)
+    means = 0.4 * rng.standard_normal((len(TYPES), APART_GENES))
+    kind = np.arange(2 * APART_CELLS) % len(TYPES)
+    adata = AnnData(as_counts(LEVEL + means[kind] + rng.standard_normal((len(kind), APART_GENES))))
+    adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(len(kind))]
+    adata.obs["cell_type"] = np.array(list(TYPES))[kind]
+    (batch,) = model.batches(adata, len(kind))
+    x = model.residual(batch, LAYER)[:, 0]
+    judged, own = adata[:APART_CELLS].copy(), x[APART_CELLS:] - x[APART_CELLS:].mean(dim=0)
+    axes = normalize(torch.from_numpy(means - means.mean(axis=0)).float() @ model.rows, dim=1)
+    saes = []
+    for _ in range(SEEDS):
+        rows = normalize(own[torch.from_numpy(rng.permutation(len(own))[:DIRECTIONS])], dim=1)
+        its = axes[torch.from_numpy(rng.integers(len(TYPES), size=DIRECTIONS))]
+        rows = torch.where(torch.from_numpy(rng.random(DIRECTIONS) < size)[:, None], its, rows)
+        shape = SparseAutoencoder(rows.T.contiguous(), torch.zeros(DIRECTIONS), rows, x.mean(dim=0), k=3)
+        saes.append(trained_dictionary(shape))
+    found = types_beside(CellTokens(model, judged, [LAYER], batch_size=APART_CELLS), saes, judged, DRAWS, seed)
+    assert found is not None, "there are types"
+    row = found.rows[0]
+    said = judgement(row.share, row.beside, null_over_seeds("", row), ".0%", SHARE_MATTERS).verdict
+    return {"tokens": said}
 
 
 def own_program(seed: int, size: float) -> dict[str, str]:
@@ -83,11 +156,26 @@ WORLDS = [
     World(
         "lists by popularity",
         {
-            "popularity": "programs: rate of matches, against popularity-matched lists",
-            "gene_use": "programs: rate of matches, against lists that use genes as often",
+            "popularity": "programs: rate of matches over seeds, against popularity-matched lists",
+            "gene_use": "programs: rate of matches over seeds, against lists that use genes as often",
+            "untrained": "programs: rate of matches over seeds, against untrained autoencoders",
         },
-        "Lists and terms draw their genes independently, both by one popularity: which genes stand in a list says "
-        "nothing of its terms beyond how popular they are.",
+        "Lists of five autoencoders, of five untrained ones, and terms draw their genes independently, all by one "
+        "popularity: which genes stand in a list says nothing of its terms beyond how popular they are.",
         rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+    ),
+    World(
+        "gene names permuted",
+        {"popularity": "programs: rate of matches over seeds, gene names permuted"},
+        "Five autoencoders find nearly the same lists, whose genes were given the names of genes that are in as many "
+        "terms, by one permutation for all: what they match by luck, all of them match.",
+        renamed, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+    ),
+    World(
+        "directions that are tokens",
+        {"tokens": "programs: features tell types apart over seeds, against vectors of the inner state"},
+        "The directions of five autoencoders are themselves drawn from the tokens, as those beside them are, from "
+        "other cells of the same types.",
+        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 60,
     ),
 ]  # fmt: skip

@@ -24,6 +24,7 @@ from cellprism.studies.steer.beside import Described, controls_of
 from cellprism.studies.steer.tables import JUDGED, null_of_draws
 
 GENES, PROGRAMS, SIZE, FEATURES, CELLS, DICTIONARIES, ALPHA = 91, 13, 5, 41, 151, 6, 0.05
+LISTED = 3  # genes of a list: a program has two others
 NAMES = [f"G{i}" for i in range(GENES)]
 COLLECTION = {f"program {p}": NAMES[p * SIZE : (p + 1) * SIZE] for p in range(PROGRAMS)}
 SETTINGS = DoseSettings(strengths=(-3.0, 5.0), matched_genes=3, batch_size=CELLS)
@@ -49,14 +50,15 @@ def steer(seed: int, size: float) -> dict[str, str]:
     rows = drawn[0].W_dec.clone()
     rows[:PROGRAMS] = normalize((1 - size) * rows[:PROGRAMS] + size * planted.W_dec, dim=1)
     ours = replace(drawn[0], W_enc=rows.T.contiguous(), W_dec=rows)
-    return {"genes": _verdict(adata, ours, drawn[1:], rng)}
+    return {"genes": UNTOLD, "held": UNTOLD, **_verdicts(adata, ours, drawn[1:], rng)}
 
 
-def _verdict(adata: AnnData, ours: SparseAutoencoder, others: list, rng: np.random.Generator) -> str:
+def _verdicts(adata: AnnData, ours: SparseAutoencoder, others: list, rng: np.random.Generator) -> dict[str, str]:
+    """Those of the feature's own genes, and of the program's other genes where it has any."""
     own, there = _described(adata, ours), [_described(adata, other) for other in others]
     best = best_features(own.table, COLLECTION, own.genes, ALPHA)
     if not best:
-        return UNTOLD
+        return {}
     term = rng.choice(sorted(best))
     feature = int(best[term])
 
@@ -64,26 +66,35 @@ def _verdict(adata: AnnData, ours: SparseAutoencoder, others: list, rng: np.rand
         controls = controls_of(there, COLLECTION, set(NAMES), ALPHA, True, term)
         return Beside(others, dict.fromkeys(features, controls))
 
+    genes = own.lists[str(feature)]
+    rest = {feature: [gene for gene in COLLECTION[term] if gene not in genes]}
     found = dose_sweep(
-        MODEL, ours, adata, LAYER, {feature: own.lists[str(feature)]}, beside=beside, settings=SETTINGS
+        MODEL, ours, adata, LAYER, {feature: genes}, held_out=rest, beside=beside, settings=SETTINGS
     )  # fmt: skip
-    row = found.summary[0]
+    row, said = found.summary[0], {}
     if row["status"] != JUDGED or row["no_effect"]:
-        return UNTOLD
-    value = row["response"]["value"]
-    null = null_of_draws("", value, found.nulls, feature, CONTROL, "response")
-    return judgement(value, None, null, "+.2g", EFFECT_MATTERS).verdict
+        return {}
+    for key, column in (("genes", "response"), ("held", "held_out")):
+        if row.get(column):
+            value = row[column]["value"]
+            null = null_of_draws("", value, found.nulls, feature, CONTROL, column)
+            said[key] = judgement(value, None, null, "+.2g", EFFECT_MATTERS).verdict
+    return said
 
 
 def _described(adata: AnnData, dictionary: SparseAutoencoder) -> Described:
     genes = feature_statistics(MODEL, dictionary, adata, LAYER).genes
-    lists = firing_lists(genes, tuple(NAMES))
+    lists = firing_lists(genes, tuple(NAMES), LISTED)
     return Described(lists, over_representation(lists, COLLECTION, NAMES), genes)
 
 
 WORLDS = [
     World(
-        "random dictionary", {"genes": "steer: a feature's effect, against control features"},
+        "random dictionary",
+        {
+            "genes": "steer: a feature's effect, against control features",
+            "held": "steer: its effect on its program's other genes, against control features",
+        },
         "The steered feature is the best of its program in a dictionary that nobody trained; so are its controls in "
         "other such dictionaries, for other programs drawn alike.",
         steer, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 200, 60,

@@ -208,6 +208,17 @@ def test_several_are_trained_in_one_pass_as_each_would_be_alone(cells, tmp_path)
     assert not (tmp_path / "sae" / "checkpoint").exists()
 
 
+def test_without_measures_the_weights_are_the_same_and_nothing_is_written(cells, tmp_path):
+    measured, bare = (train_saes(make_model(True), cells, JOBS[:1], measured=so)[0] for so in (True, False))
+    assert torch.equal(measured.W_enc, bare.W_enc)
+    assert torch.equal(measured.W_dec, bare.W_dec)
+    assert measured.firing_rate is not None
+    assert (bare.firing_rate, "measures" in bare.metadata) == (None, False)
+    with pytest.raises(ConfigError, match="leave out either out or measured=False"):
+        train_saes(make_model(True), cells, JOBS[:1], tmp_path, measured=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_jobs_that_do_not_go_together_are_refused(cells, tmp_path):
     model = make_model(True)
     with pytest.raises(ConfigError, match="there are no jobs"):

@@ -97,7 +97,7 @@ def test_two_claims_with_one_id_are_refused(tmp_path):
     ("text", "message"),
     [
         ('{"id": 1}', "should hold a list of claims, found dict"),
-        ('[{"id": "a"}]', "row 0 is no claim: it lacks format, interval"),
+        ('[{"id": "a"}]', "row 0 is no claim: it lacks corrected, format, interval"),
         ("[3]", "row 0 is no claim"),
         ('[{"id": "a", ', "not readable JSON"),
     ],

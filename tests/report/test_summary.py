@@ -1,7 +1,7 @@
 """The top of the page, and what the run can and cannot show."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from studies.made_up import edit_json, shown
@@ -10,6 +10,7 @@ from cellprism.report.context import place_in_words
 from cellprism.report.limits import limits_of
 from cellprism.report.summary import key_numbers, summary_sentences
 from cellprism.store.run import Run
+from cellprism.studies.programs.over_seeds import excess_of
 
 
 def sentences(page) -> list[str]:
@@ -20,15 +21,23 @@ def limits(page):
     return limits_of(page.context, list(page.sections.values()), list(page.claims.values()))
 
 
-def with_rates(run_folder, **changed) -> str:
-    """What the summary says of features after some rows of the rates were changed."""
+def with_seeds(run_folder, shares=None, controls=None) -> str:
+    """What the summary says of features after the mean shares of features, or of controls, beside some controls were
+    changed."""
 
-    def change(rates):
-        rows = {row["name"]: row for row in rates["rows"]}
-        for name, rate in changed.items():
-            rows[name].update(rate=rate, interval=[rate - 0.04, rate + 0.03])
+    def change(found):
+        for place, row in enumerate(found["rows"]):
+            ours, theirs = (
+                [one - was + changed.get(row["name"], was) for one in row[field]]
+                for field, was, changed in (
+                    ("shares", row["share"], shares or {}), ("controls", row["control"], controls or {}),
+                )
+            )  # fmt: skip
+            found["rows"][place] = asdict(
+                excess_of(row["name"], ours, theirs, row["lists"], row["p_draws"], row["draws"])
+            )
 
-    edit_json(run_folder / "programs" / "rates.json", change)
+    edit_json(run_folder / "programs" / "seeds.json", change)
     return sentences(shown(run_folder))[1]
 
 
@@ -43,8 +52,9 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     what, features, steering, contrast, tally, errors = sentences(page)
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
-    assert "59\u00a0% of its features" in features
-    assert "against 41\u00a0% of popularity-matched lists and 30\u00a0% of untrained SAE: more than any" in features
+    assert "61\u00a0% of its features" in features
+    said = "41\u00a0% of popularity-matched lists, 61\u00a0% of untrained SAE and 77\u00a0% of raw neurons, tails apart"
+    assert f"against {said}, so matching a program is by itself no evidence" in features
     assert "88\u00a0% of features do, 66\u00a0% of co-expression modules." in features
     assert "feature 12 (B cell receptor signalling) shifts its genes by +0.22" in steering
     assert "95 % of features that nobody trained, on theirs: −0.02 to +0.031" in steering
@@ -61,18 +71,21 @@ def test_the_summary_of_a_run_without_steps_claims_nothing(empty):
 
 
 def test_the_summary_praises_features_only_beyond_all_controls(run_folder):
-    assert "more than any of these explains" in with_rates(run_folder, features=0.9)
+    names = [f"{name}, 20 genes each" for name in ("popularity", "untrained", "neurons")]
+    assert "more than any of these explains" in with_seeds(run_folder, shares=dict.fromkeys(names, 0.9))
 
 
 def test_the_summary_names_the_control_that_features_do_not_exceed(run_folder):
-    said = with_rates(run_folder, features=0.9, gene_use=0.92)
-    assert "and 92\u00a0% of lists reusing genes as often, so matching a program is by itself no evidence" in said
+    said = with_seeds(run_folder, controls={"popularity, 20 genes each": 0.92})
+    assert (
+        "and 92\u00a0% of popularity-matched lists" in said or "against 92\u00a0% of popularity-matched lists" in said
+    )
+    assert "so matching a program is by itself no evidence" in said
 
 
 def test_the_summary_says_when_modules_match_more_often(run_folder):
-    rule = "20 genes by correlation"
-    said = with_rates(run_folder, **{f"features, {rule}": 0.6})
-    assert "merely vary together match programs more often" in said
+    rule = "coexpression, 20 genes by correlation"
+    assert "merely vary together match programs more often" in with_seeds(run_folder, shares={rule: 0.5})
 
 
 def test_the_summary_speaks_of_the_runs_own_steering(run_folder, page):
@@ -123,23 +136,22 @@ def test_every_key_number_has_a_control_and_a_verdict(page):
 
 
 def test_a_key_number_stands_beside_its_hardest_control(page):
-    claims = [c for c in page.claims.values() if not c.id.endswith("-20")]  # the features' own lists
+    claims = list(page.claims.values())
 
     def rate(claims):
         (key,) = key_numbers(claims, "annotated-against-", "of features")
         return key
 
     rivals = [c for c in claims if c.id.startswith("annotated-against-")]
-    assert [c.id for c in rivals if "long lists match more easily" in c.why] == ["annotated-against-neurons"]
-    barred = [f"annotated-against-{name}" for name in ("neurons", "coexpression", "untrained")]
-    rivals = [c for c in rivals if c.id not in barred]
+    assert len(rivals) == 3
     hardest = max(rivals, key=lambda c: c.null.value)
     assert (rate(claims).claim, rate(claims).verdict) == (hardest.id, hardest.verdict)
     assert page.sections["features"].keys[0].claim == hardest.id
     easiest = min(rivals, key=lambda c: c.null.value)
     barred = [replace(c, verdict="cannot be told here", why="of another length") if c is hardest else c for c in claims]
     assert rate(barred).claim != hardest.id
-    swapped = [replace(c, null=replace(c.null, value=0.99)) if c is easiest else c for c in claims]
+    hard = replace(easiest, null=replace(easiest.null, value=0.99), verdict="below chance")
+    swapped = [hard if c is easiest else c for c in claims]
     assert rate(swapped).claim == easiest.id
 
 
@@ -171,7 +183,7 @@ def test_limits_come_from_the_run(page):
         "mini is small",
         "64 numbers per gene",
         "block 1, the 2nd of 3",
-        "one autoencoder was trained",
+        "several trainings were not compared",
         "with 39 control features none can be below 0.05",
         "one donor's blood and nothing else",
     ):
@@ -179,8 +191,8 @@ def test_limits_come_from_the_run(page):
     can = " ".join(found.can)
     for part in ("which gene programs", "stronger or weaker", "CD4 T cells can be moved towards CD8 T"):
         assert part in can, part
-    assert any("popularity-matched lists (E1) 41\u00a0%" in text for text in found.found)
-    assert any("vectors of the inner state as directions 68\u00a0%" in text for text in found.failed)
+    assert any("popularity-matched lists (E1), top 20 genes 41\u00a0%" in text for text in found.found)
+    assert any("untrained SAE (E4), top 20 genes 61\u00a0%" in text for text in found.failed)
 
 
 def test_a_run_without_steps_can_show_nothing_yet(empty):

@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cellprism.equations.effects import permutation_p
-from cellprism.report.verdict import FEWEST_DRAWS, VERDICTS, judge, judge_draws
+from cellprism.report.verdict import FEWEST_DRAWS, VERDICTS, judge, judge_draws, judge_units
 
 number = st.floats(-50, 50)
 width = st.floats(0, 20)
@@ -192,3 +192,25 @@ def test_wide_draws_are_no_evidence_of_chance():
 def test_a_value_at_the_edge_without_its_p_is_not_called():
     found = judge_draws(0.21, 0.06, 99, (-0.2, 0.2))
     assert (found.verdict, "p = 0.06" in found.why) == ("cannot be told here", True)
+
+
+@pytest.mark.parametrize(
+    ("value", "interval", "p", "units", "verdict", "why"),
+    [
+        pytest.param(0.5, (0.4, 0.6), 0.001, 5, "above chance", "", id="far above"),
+        pytest.param(0.1, (0.0, 0.2), 0.001, 5, "below chance", "", id="far below"),
+        pytest.param(0.31, (0.29, 0.33), 0.2, 5, "at chance", "", id="near for certain"),
+        pytest.param(0.31, (0.15, 0.47), 0.8, 5, "cannot be told here", "only a difference of about 0.16", id="vague"),
+        pytest.param(0.5, (0.4, 0.6), 0.001, 4, "cannot be told here", "4 measured", id="four are too few"),
+        pytest.param(
+            0.5, None, None, 5, "cannot be told here", "all 5 differ from their control alike", id="no spread"
+        ),
+        pytest.param(None, None, None, 5, "cannot be told here", "does not measure it", id="nothing measured"),
+        pytest.param(0.5, (0.4, 0.6), 0.3, 5, "cannot be told here", "at the edge", id="the draws say no"),
+    ],
+)
+def test_the_verdict_over_units(value, interval, p, units, verdict, why):
+    found = judge_units(value, interval, 0.3, p, units, matters=0.05)
+    assert found.verdict == verdict
+    assert why in found.why
+    assert bool(found.why) == (verdict == "cannot be told here")

@@ -17,23 +17,26 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from jaxtyping import Bool, Float
+from scipy.sparse import csr_array
 
-from cellprism.enrich.membership import Terms, list_table, term_table
+from cellprism.enrich.membership import Lists, Terms, list_table, term_table
 from cellprism.enrich.over_representation import Tails, adjusted, check_family, find_hits, number_of_tests
 from cellprism.enrich.random_lists import (
+    GeneTable,
+    Modules,
     Seed,
-    coexpression_lists,
     coexpression_modules,
-    gene_use_lists,
-    popularity_lists,
-    uniform_lists,
+    coexpression_table,
+    gene_table,
+    gene_use_table,
+    popularity_table,
+    uniform_table,
 )
 from cellprism.errors import ConfigError
 
 NULLS = ("uniform", "popularity", "gene_use", "coexpression")
 MEASURES = ("annotated_rate", "distinct_terms", "covered_genes")
 RESAMPLES = 2000
-GeneLists = dict[Any, tuple[str, ...]]
 
 
 class Score(NamedTuple):
@@ -91,13 +94,15 @@ def null_rates(
     if not lists or replicates < 1:
         raise ConfigError(f"{len(lists)} lists and {replicates} replicates; there must be at least 1 of each")
     terms = term_table(collection, background, min_term_size)
-    scored = partial(score, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
-    observed = scored(lists.values())
+    scored = partial(score_of, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
+    sets = list_table(lists.values(), terms)
+    observed = scored(sets)
+    modules = _modules([sets], terms, cells, nulls)
     scores = {
-        null: [scored(draw([seed, NULLS.index(null), i]).values()) for i in range(replicates)]
-        for null, draw in _draws(lists, terms, cells, nulls).items()
+        null: [scored(draw([seed, NULLS.index(null), i])) for i in range(replicates)]
+        for null, draw in _draws(lists, terms, modules, nulls).items()
     }
-    size = float(list_table(lists.values(), terms).size.mean())
+    size = float(sets.size.mean())
     common = {"replicates": replicates, "n_lists": len(lists), "mean_set_size": size}
     rng = np.random.default_rng([seed, len(NULLS)])
     summary = [{**row, **common} for null, many in scores.items() for row in _compared(null, observed, many, rng)]
@@ -109,14 +114,56 @@ def null_rates(
     return NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
 
 
+def null_means(
+    families: Sequence[Mapping[Any, Iterable[str]]],
+    collection: Mapping[str, Iterable[str]],
+    background: Iterable[str],
+    cells: AnnData | None = None,
+    *,
+    nulls: Sequence[str],
+    replicates: int,
+    seed: int = 0,
+    family: str = "all-terms",
+    alpha: float = 0.05,
+    min_term_size: int = 1,
+) -> dict[str, Float[np.ndarray, " some"]]:
+    """The annotated rate of several families of lists (``observed``), and the mean one of lists made by chance beside
+    each, by null.
+
+    Arguments and errors are those of ``null_rates``; each family has draws of its own, as many as ``replicates``.
+    """
+    check_family(family)
+    terms = term_table(collection, background, min_term_size)
+    tails = Tails(terms.background_size)
+    sets = [list_table(lists.values(), terms) for lists in families]
+    modules = _modules(sets, terms, cells, nulls)
+
+    def rate(some: Lists) -> float:
+        return float(score_of(some, terms, tails, family, alpha).annotated.mean())
+
+    draws = [_draws(lists, terms, modules, nulls) for lists in families]
+    means = {
+        null: [
+            float(np.mean([rate(draw[null]([seed, NULLS.index(null), number, i])) for i in range(replicates)]))
+            for number, draw in enumerate(draws)
+        ]
+        for null in nulls
+    }
+    return {name: np.array(found) for name, found in {"observed": list(map(rate, sets)), **means}.items()}
+
+
 def score(
     lists: Iterable[Iterable[str]], terms: Terms, tails: Tails, family: str = "all-terms", alpha: float = 0.05
 ) -> Score:
-    """What a family of lists hits at padj < alpha, without making the whole table.
+    """What a family of lists hits at padj < alpha, without making the whole table."""
+    return score_of(list_table(lists, terms), terms, tails, family, alpha)
+
+
+def score_of(table: Lists, terms: Terms, tails: Tails, family: str = "all-terms", alpha: float = 0.05) -> Score:
+    """The same, of lists over the background of the terms.
 
     Only p-values below alpha are corrected: by the step-up rule no other can lead to a padj below alpha.
     """
-    table = list_table(lists, terms)
     hits = find_hits(table, terms, tails)
     tests = number_of_tests(hits, table, terms, family)
     few = hits.pvalue < alpha
@@ -129,30 +176,43 @@ def score(
     return Score(annotated, len(np.unique(term)), len(np.unique(shared.col)))
 
 
-def _draws(
-    lists: Mapping[Any, Iterable[str]],
-    terms: Terms,
-    cells: AnnData | None,
-    nulls: Sequence[str],
-) -> dict[str, Callable[[Seed], GeneLists]]:
+def _modules(sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: Sequence[str]) -> Modules | None:
+    """Co-expression modules as long as the longest list, where they are asked for."""
     unknown = [null for null in nulls if null not in NULLS]
     if unknown or not nulls:
         raise ConfigError(f"unknown null {', '.join(map(repr, unknown))}; choose from {', '.join(NULLS)}")
-    background = tuple(terms.gene)
-    draws: dict[str, Callable[[Seed], GeneLists]] = {
-        "uniform": partial(uniform_lists, lists, background),
-        "popularity": partial(popularity_lists, lists, terms),
-        "gene_use": partial(gene_use_lists, lists, background),
+    if "coexpression" not in nulls:
+        return None
+    if cells is None:
+        raise ConfigError("the co-expression null correlates genes over cells; pass cells, or leave it out of nulls")
+    longest = max(int(some.size.max(initial=1)) for some in sets)
+    return coexpression_modules(cells, tuple(terms.gene), longest)
+
+
+def _draws(
+    lists: Mapping[Any, Iterable[str]], terms: Terms, modules: Modules | None, nulls: Sequence[str]
+) -> dict[str, Callable[[Seed], Lists]]:
+    """For each null, what draws lists of the same sizes, over the background of the terms."""
+    observed, genes = gene_table(lists.values(), terms.gene), terms.background_size
+    draws: dict[str, Callable[[Seed], GeneTable]] = {
+        "uniform": lambda seed: uniform_table(observed, genes, seed),
+        "popularity": lambda seed: popularity_table(observed, terms, seed),
+        "gene_use": lambda seed: gene_use_table(observed, genes, seed),
     }
-    if "coexpression" in nulls:
-        if cells is None:
-            raise ConfigError(
-                "the co-expression null correlates genes over cells; pass cells, or leave it out of nulls"
-            )
-        longest = max(1, int(list_table(lists.values(), terms).size.max()))
-        modules = coexpression_modules(cells, background, longest)
-        draws["coexpression"] = partial(coexpression_lists, lists, modules, background)
-    return {null: draws[null] for null in nulls}
+    if modules is not None:
+        draws["coexpression"] = lambda seed: coexpression_table(observed, modules, terms.gene, seed)
+    return {null: _as_sets(draws[null], genes) for null in nulls}
+
+
+def _as_sets(draw: Callable[[Seed], GeneTable], genes: int) -> Callable[[Seed], Lists]:
+    def drawn(seed: Seed) -> Lists:
+        table = draw(seed)
+        column, start = table.gene[table.inside].astype(np.int32), np.concatenate([[0], np.cumsum(table.size)])
+        shape = (len(table.size), genes)
+        member = csr_array((np.ones(len(column), dtype=np.int32), column, start.astype(np.int32)), shape=shape)
+        return Lists(member, table.size, 0)
+
+    return drawn
 
 
 def _measures(found: Score) -> dict[str, float]:

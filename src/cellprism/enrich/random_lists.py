@@ -11,9 +11,10 @@ Notable choices
   and the gene x term table with both its margins. Kept up to the spread within a group: in how many terms
   each gene of each list is. Broken: which gene stands where.
 - ``gene_use_lists`` matches popularity among lists: features favour the same genes, ribosomal ones for
-  example, and many lists of favoured genes hit the term of these genes whatever the features do. Lists trade
-  genes at random, two at a time. Kept exactly: the size of every list, how many lists hold each gene, the
-  gene x term table. Broken: which genes stand together. The more the lists share, the stricter it is.
+  example, and many lists of favoured genes hit the term of these genes whatever the features do. Lists are paired at
+  random, trade genes at random within each pair, and are paired anew. Kept exactly: the size of every list, how
+  many lists hold each gene, the gene x term table. Broken: which genes stand together. The more the lists share,
+  the stricter it is.
 - Lists drawn with probability in proportion to popularity match nothing: their genes are in far more terms
   than those of the lists observed.
 - Co-expression (E3): a random gene and its top correlates in log1p CP10k over the cells. No model is
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.membership import Terms
@@ -33,7 +34,7 @@ from cellprism.equations.ratio import is_spread
 from cellprism.errors import ConfigError
 
 GROUP = 20  # genes of like popularity that may stand in for each other
-TRADES = 10  # per list; each list takes part in about twice as many
+ROUNDS = 20  # of trades; each list takes part in every one, but for one where their number is odd
 CELLS_AT_ONCE = 1024
 Seed = int | Sequence[int]  # what numpy.random.default_rng takes
 
@@ -45,6 +46,34 @@ class Modules(NamedTuple):
     order: Int[np.ndarray, "gene rank"]
 
 
+class GeneTable(NamedTuple):
+    """Gene lists as numbers: drawing and scoring them thousands of times makes no Python objects."""
+
+    gene: Int[np.ndarray, "list place"]
+    """Numbers of the genes; what lies beyond a list's size is -1."""
+    size: Int[np.ndarray, " list"]
+
+    @property
+    def inside(self) -> Bool[np.ndarray, "list place"]:
+        """Places that hold a gene."""
+        return np.arange(self.gene.shape[1]) < self.size[:, None]
+
+    def named(self, names: Iterable[Any], pool: Sequence[str]) -> dict[Any, tuple[str, ...]]:
+        """The lists by their names, of genes by theirs."""
+        genes = np.array(pool, dtype=object)
+        return {name: tuple(genes[row[:n]]) for name, row, n in zip(names, self.gene, self.size, strict=True)}
+
+
+def gene_table(lists: Iterable[Iterable[str]], place: Mapping[str, int]) -> GeneTable:
+    """Lists as numbers; genes without a place are dropped."""
+    inside = [[place[g] for g in dict.fromkeys(genes) if g in place] for genes in lists]
+    size = np.array([len(genes) for genes in inside], dtype=np.int64)
+    table = np.full((len(inside), int(size.max(initial=0))), -1)
+    for row, genes in zip(table, inside, strict=True):
+        row[: len(genes)] = genes
+    return GeneTable(table, size)
+
+
 def uniform_lists(
     lists: Mapping[Any, Iterable[str]], background: Iterable[str], seed: Seed = 0
 ) -> dict[Any, tuple[str, ...]]:
@@ -52,9 +81,16 @@ def uniform_lists(
 
     Genes of ``lists`` outside the background do not count towards a list's size.
     """
-    rng = np.random.default_rng(seed)
-    pool = np.array(list(dict.fromkeys(background)))
-    return {name: tuple(rng.choice(pool, size, replace=False)) for name, size in _sizes(lists, pool).items()}
+    place = _places(background)
+    return uniform_table(gene_table(lists.values(), place), len(place), seed).named(lists, list(place))
+
+
+def uniform_table(lists: GeneTable, genes: int, seed: Seed) -> GeneTable:
+    """``uniform_lists`` in numbers, from so many genes."""
+    rng, drawn = np.random.default_rng(seed), np.full_like(lists.gene, -1)
+    for row, size in zip(drawn, lists.size, strict=True):
+        row[:size] = rng.choice(genes, size, replace=False)
+    return GeneTable(drawn, lists.size)
 
 
 def popularity_lists(lists: Mapping[Any, Iterable[str]], terms: Terms, seed: Seed = 0) -> dict[Any, tuple[str, ...]]:
@@ -62,12 +98,13 @@ def popularity_lists(lists: Mapping[Any, Iterable[str]], terms: Terms, seed: See
 
     Genes of ``lists`` outside the background of ``terms`` are dropped.
     """
+    return popularity_table(gene_table(lists.values(), terms.gene), terms, seed).named(lists, list(terms.gene))
+
+
+def popularity_table(lists: GeneTable, terms: Terms, seed: Seed) -> GeneTable:
+    """``popularity_lists`` in numbers."""
     permutation = matched_permutation(np.asarray(terms.member.sum(axis=0)).ravel(), np.random.default_rng(seed))
-    pool = tuple(terms.gene)
-    matched_gene = {gene: pool[other] for gene, other in zip(pool, permutation, strict=True)}
-    return {
-        name: tuple(matched_gene[g] for g in dict.fromkeys(genes) if g in matched_gene) for name, genes in lists.items()
-    }
+    return GeneTable(np.where(lists.gene < 0, -1, permutation[lists.gene]), lists.size)
 
 
 def gene_use_lists(
@@ -75,21 +112,45 @@ def gene_use_lists(
 ) -> dict[Any, tuple[str, ...]]:
     """E1 among lists: two lists at a time pool the genes that only one of them has and share them out anew.
 
-    Source of the algorithm: Strona et al. 2014,
-    "curveball". Genes of ``lists`` outside the background are dropped.
+    Source of the algorithm: Strona et al. 2014, "curveball"; all pairs at once: Carstens et al. 2018, "global
+    curveball". Genes of ``lists`` outside the background are dropped.
     """
-    rng = np.random.default_rng(seed)
-    pool = np.array(list(dict.fromkeys(background)))
-    place = {gene: i for i, gene in enumerate(pool)}
-    holds = np.zeros((len(lists), len(pool)), dtype=bool)
-    for row, genes in zip(holds, lists.values(), strict=True):
-        row[[place[g] for g in genes if g in place]] = True
-    for a, b in rng.integers(len(holds), size=(TRADES * len(holds), 2)):
-        traded = np.flatnonzero(holds[a] != holds[b])
-        goes_to_b = rng.permutation(traded)[holds[a, traded].sum() :]
-        holds[a, traded], holds[b, traded] = True, False
-        holds[a, goes_to_b], holds[b, goes_to_b] = False, True
-    return {name: tuple(pool[row].tolist()) for name, row in zip(lists, holds, strict=True)}
+    place = _places(background)
+    return gene_use_table(gene_table(lists.values(), place), len(place), seed).named(lists, list(place))
+
+
+def gene_use_table(lists: GeneTable, genes: int, seed: Seed) -> GeneTable:
+    """``gene_use_lists`` in numbers, from so many genes."""
+    rng, table, size = np.random.default_rng(seed), lists.gene.copy(), lists.size
+    for _ in range(ROUNDS):
+        a, b = np.split(rng.permutation(len(table))[: 2 * (len(table) // 2)], 2)
+        table[a], table[b] = _traded(table[a], table[b], size[a], size[b], genes, rng)
+    return GeneTable(table, size)
+
+
+def _traded(
+    a: Int[np.ndarray, "pair place"],
+    b: Int[np.ndarray, "pair place"],
+    size_a: Int[np.ndarray, " pair"],
+    size_b: Int[np.ndarray, " pair"],
+    genes: int,
+    rng: np.random.Generator,
+) -> tuple[Int[np.ndarray, "pair place"], Int[np.ndarray, "pair place"]]:
+    """Pairs of lists after each has traded; what both lists of a pair have stays in both. -1 fills up short lists."""
+    pairs, length = a.shape
+    both = np.concatenate([a, b], axis=1)
+    holds = np.zeros((2, pairs, genes + 1), dtype=bool)
+    rows = np.arange(pairs)[:, None]
+    holds[0, rows, a], holds[1, rows, b] = True, True
+    shared = (holds[0] & holds[1])[rows, both]
+    key = rng.random(both.shape)
+    key[:, :length][shared[:, :length]] = -1  # the first list's copies come first, the second's last
+    key[:, length:][shared[:, length:]] = 2
+    key[both < 0] = 3
+    ranked = np.take_along_axis(both, np.argsort(key, axis=1), axis=1)
+    step = np.arange(length)
+    after = np.take_along_axis(ranked, np.minimum(size_a[:, None] + step, 2 * length - 1), axis=1)
+    return np.where(step < size_a[:, None], ranked[:, :length], -1), np.where(step < size_b[:, None], after, -1)
 
 
 def matched_permutation(popularity: Int[np.ndarray, " gene"], rng: np.random.Generator) -> Int[np.ndarray, " gene"]:
@@ -141,19 +202,27 @@ def coexpression_lists(
     Raises:
         ConfigError: a list is longer than the modules.
     """
-    rng = np.random.default_rng(seed)
-    sizes = _sizes(lists, background)
-    longest = max(sizes.values(), default=0)
+    place = _places(background)
+    drawn = coexpression_table(gene_table(lists.values(), place), modules, place, seed)
+    return drawn.named(lists, list(place))
+
+
+def coexpression_table(lists: GeneTable, modules: Modules, place: Mapping[str, int], seed: Seed) -> GeneTable:
+    """``coexpression_lists`` in numbers; ``place`` has the number of each gene.
+
+    Raises:
+        ConfigError: a list is longer than the modules.
+    """
+    rng, number = np.random.default_rng(seed), np.array([place[gene] for gene in modules.genes])
+    longest = lists.gene.shape[1]
     if longest > modules.order.shape[1]:
         raise ConfigError(
             f"a list has {longest} genes, the modules {modules.order.shape[1]}; make modules at least as long"
         )
-    rounds = -(-len(sizes) // len(modules.genes))
-    centres = np.concatenate([rng.permutation(len(modules.genes)) for _ in range(rounds)]) if sizes else []
-    return {
-        name: tuple(modules.genes[i] for i in modules.order[centre, :size])
-        for (name, size), centre in zip(sizes.items(), centres, strict=False)
-    }
+    rounds = -(-len(lists.size) // len(number))
+    centres = np.concatenate([rng.permutation(len(number)) for _ in range(rounds)] or [np.empty(0, dtype=np.int64)])
+    drawn = number[modules.order[centres[: len(lists.size)], :longest]]
+    return GeneTable(np.where(lists.inside, drawn, -1), lists.size)
 
 
 def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
@@ -170,6 +239,5 @@ def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
     return product / scale[:, None] / scale, varying
 
 
-def _sizes(lists: Mapping[Any, Iterable[str]], background: Iterable[str]) -> dict[Any, int]:
-    pool = set(background)
-    return {name: len(pool.intersection(genes)) for name, genes in lists.items()}
+def _places(background: Iterable[str]) -> dict[str, int]:
+    return {gene: i for i, gene in enumerate(dict.fromkeys(background))}

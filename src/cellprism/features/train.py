@@ -134,6 +134,7 @@ def train_saes(
     batch_size: int = 32,
     progress: Callable[[int, Sequence[Mapping[str, int | float]]], None] | None = None,
     cell_tokens: CellTokens | None = None,
+    measured: bool = True,
 ) -> list[SparseAutoencoder]:
     """Train several autoencoders on the same batches, with one pass of the model for all.
 
@@ -147,16 +148,20 @@ def train_saes(
         batch_size: cells per forward pass of the model.
         progress: called after every step with the number of steps done and each job's figures.
         cell_tokens: as for ``train_sae``.
+        measured: pass all tokens through each once more for its firing rates and measures; False: they have neither,
+            and nothing may be written.
 
     Returns:
         The autoencoders, in the order of the jobs.
 
     Raises:
-        ConfigError: the jobs ask for different batches, or would be written to one place.
+        ConfigError: the jobs ask for different batches, would be written to one place, or unmeasured.
         InputError, RunError, DamagedError: as ``train_sae``.
     """
     check_seed(seed)
     shared = _shared(jobs)
+    if out is not None and not measured:
+        raise ConfigError("autoencoders are written with their measures: leave out either out or measured=False")
     if out is not None:
         check_plain(Path(out))
     if out is not None and len({job.folder for job in jobs}) < len(jobs):
@@ -182,7 +187,8 @@ def train_saes(
     ]  # fmt: skip
     kept = None if out is None else Path(out) / "sae" / (jobs[0].folder if len(jobs) == 1 else "") / CHECKPOINT
     saes = fit_saes(stream, fits, stream.n_steps(shared.epochs), checkpoints=kept, progress=progress)
-    saes = [_measured(sae, _at(stream, fit.site)) for sae, fit in zip(saes, fits, strict=True)]
+    if measured:
+        saes = [_measured(sae, _at(stream, fit.site)) for sae, fit in zip(saes, fits, strict=True)]
     if out is not None and kept is not None and is_first():
         for sae, job in zip(saes, jobs, strict=True):
             _write(sae, Path(out) / "sae" / job.folder)

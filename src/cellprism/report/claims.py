@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError, RunError
-from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge, judge_draws
+from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge, judge_draws, judge_units
 from cellprism.store.atomic import read_json, write_json
 
 
@@ -41,9 +41,17 @@ class Null:
     interval: Interval | None
     """Where 95 % of its replicates lie; both ends equal when the control is one exact number."""
     p: float | None = None
-    """Two-sided p-value of ours among its draws, ``verdict.permutation_p``; None where it has none."""
+    """Two-sided p-value of ours among its draws, ``equations.effects.permutation_p``, or over units; None where it has
+    none."""
     draws: int | None = None
-    """How many draws."""
+    """How many draws; None where p is not of draws."""
+    units: int | None = None
+    """How many units p is over, such as autoencoders of other seeds; None where it is of draws alone."""
+
+    @property
+    def least_p(self) -> float:
+        """The smallest p-value that so many draws can give: two-sided, 2 / (1 + n)."""
+        return 0.0 if self.draws is None else 2 / (1 + self.draws)
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,9 @@ class Claim:
     """None only when nothing was measured."""
     q: float | None = None
     """Its p-value corrected for all claims of its page that have one, see ``multiple``; None where it has none."""
+    corrected: str = ""
+    """What is left of being called above or below chance after that correction; empty where it is not called so by a
+    p-value."""
 
     def __post_init__(self):
         problems = [*_problems_of_words(self), *_problems_of_numbers(self)]
@@ -132,8 +143,8 @@ def judged(
     why: str = "",
     barred: str = "",
 ) -> Claim:
-    """A claim whose verdict follows from its numbers: by ``verdict.judge_draws`` where the null has draws, else by
-    ``verdict.judge``.
+    """A claim whose verdict follows from its numbers: by ``verdict.judge_units`` where the null was measured in units,
+    by ``verdict.judge_draws`` where it has draws, else by ``verdict.judge``.
 
     ``why`` replaces the rule's own reason where it cannot be told. ``barred`` is a reason for which it cannot
     be told whatever the numbers are, such as an unfair control.
@@ -163,6 +174,8 @@ def judgement(
     value: float | None, interval: Interval | None, null: Null | None, form: str = ".3g", matters: float | None = None
 ) -> Judgement:
     """What the numbers of a claim say."""
+    if null is not None and null.value is not None and null.units is not None:
+        return judge_units(value, interval, null.value, null.p, null.units, form, matters)
     if null is not None and null.p is not None and null.draws is not None:
         return judge_draws(value, null.p, null.draws, null.interval, form, matters)
     return judge(value, interval, null.interval if null else None, form, matters)

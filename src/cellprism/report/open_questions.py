@@ -43,7 +43,7 @@ NOBODYS = (
         "features-stable",
         "Features that a second training with another seed finds again",
         NUMBERS["stability"],
-        "one autoencoder was trained with one seed; compare at least two",
+        "features of autoencoders of several seeds were not compared one by one",
     ),
     Open(
         "information-content",

@@ -1,7 +1,12 @@
-"""May a number be believed? One rule where chance was drawn again and again, one where there are only intervals.
+"""May a number be believed? One rule where chance was drawn again and again, one where units were measured (such as
+autoencoders of several seeds), one where there are only intervals.
 
 Where the null has draws, the verdict is that of a permutation test: p = (1 + b) / (1 + n), doubled for both sides. The
 value's own interval plays no part, since the draws hold that noise already. Fewer than 39 draws cannot reach p = .05.
+
+Where some units were measured each beside its own control, the verdict is that of a t test over them, and the
+interval is the t interval. At chance is then a test of equivalence: the whole interval lies within the difference
+that matters.
 
 Else the value and its interval stand against the null's interval:
 
@@ -25,6 +30,8 @@ VERDICTS: tuple[str, ...] = get_args(Verdict)
 
 FEWEST_DRAWS = 39
 """The least number of draws whose smallest two-sided p, 2 / (1 + n), is ``LEVEL``."""
+FEWEST_UNITS = 5
+"""The least number of units, such as autoencoders of other seeds, whose spread says how far the next might lie."""
 SHARE_MATTERS = 0.1
 """Ten points of a share (of lists, cells, genes), or a tenth of a gap, is a difference that matters."""
 ACCURACY_MATTERS = 0.05
@@ -112,3 +119,41 @@ def judge_draws(
     if found.verdict in ("above chance", "below chance"):
         return Judgement("cannot be told here", f"at the edge of what chance gives: p = {p:.2g} among {draws} draws")
     return found
+
+
+def judge_units(
+    value: float | None,
+    interval: Interval | None,
+    null: float,
+    p: float | None,
+    units: int,
+    form: str = ".3g",
+    matters: float | None = None,
+) -> Judgement:
+    """Judge the mean of ``units`` measurements, each beside its own control, whose two-sided ``p`` says how likely they
+    lie so far from ``null`` on average.
+
+    ``interval`` is the t interval of the mean. At chance is a mean whose whole interval is nearer to the null than the
+    difference that ``matters``.
+    """
+    if value is None or not math.isfinite(value):
+        return judge(value, interval, None)
+    if units < FEWEST_UNITS:
+        return Judgement(
+            "cannot be told here",
+            f"{units} measured; how they spread takes at least {FEWEST_UNITS}, of which the mean is judged",
+        )
+    if p is None or interval is None:
+        return Judgement(
+            "cannot be told here", f"all {units} differ from their control alike, so how they spread is not known"
+        )
+    if p <= LEVEL:
+        return Judgement("above chance" if value > null else "below chance")
+    low, high = interval
+    if matters is not None and null - matters <= low and high <= null + matters:
+        return Judgement("at chance")
+    seen = format(max(value - low, high - value), form.removeprefix("+"))
+    why = f"p = {p:.2g}; only a difference of about {seen} would have shown"
+    if not low <= null <= high:
+        why = f"all agree, and yet it is at the edge of what chance gives by its draws: p = {p:.2g}"
+    return Judgement("cannot be told here", why.replace("%", "\u00a0%"))

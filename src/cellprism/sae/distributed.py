@@ -13,6 +13,7 @@ Notable choices
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 
 import torch
@@ -25,6 +26,7 @@ from cellprism.errors import CellprismError
 
 Named = dict[str, Tensor]
 PATIENCE = timedelta(days=1)
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 @contextmanager
@@ -48,8 +50,20 @@ def started() -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Train by oneself while it lasts, though there may be a process group: its others are not asked to help."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
 def processes() -> int:
-    """Processes that train together; 1 without a process group."""
+    """Processes that train together; 1 without a process group, and ``alone``."""
+    if _ALONE.get():
+        return 1
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

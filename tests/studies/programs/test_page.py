@@ -1,11 +1,14 @@
 """Features on the page: the map, the heat map, the rates beside their controls, the table of all."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from cellprism.studies.programs.feature_rows import feature_rows
 from cellprism.studies.programs.figures import feature_map, program_heatmap
+from cellprism.studies.programs.over_seeds import excess_of
 from cellprism.studies.programs.rates import rate_title
 from studies.made_up import edit_json, shown
 
@@ -38,19 +41,24 @@ def test_the_heat_map_shows_one_feature_for_each_program(page):
 
 
 @pytest.mark.parametrize(
-    ("rate", "p", "ending"),
+    ("control", "ending"),
     [
-        (0.43, 0.3, "not clearly more than the 41\u00a0% of popularity-matched lists (E1)"),
-        (0.15, 0.02, "fewer than the 41\u00a0% of popularity-matched lists (E1)"),
-        (0.9, 0.02, "not clearly more than the 30\u00a0% of untrained SAE (E4)"),
+        (0.85, "fewer than the 85\u00a0% of untrained SAE (E4), top 20 genes"),
+        (0.95, "fewer than the 95\u00a0% of untrained SAE (E4), top 20 genes"),
+        (0.1, "fewer than the 77\u00a0% of raw neurons, tails apart (E8), top 20 genes"),
     ],
 )
-def test_the_title_of_the_rates_follows_the_claims(run_folder, rate, p, ending):
+def test_the_title_of_the_rates_follows_the_claims(run_folder, control, ending):
     def change(rates):
-        rates["rows"][0].update({"rate": rate, "interval": [rate - 0.04, rate + 0.04]})
-        rates["rows"][2]["p_value"] = p
+        rates["rows"][8]["rate"] = control
+
+    def judge(found):
+        row = found["rows"][1]
+        controls = [control + x for x in (0.0, 0.01, -0.01, 0.02, -0.02)]
+        found["rows"][1] = asdict(excess_of(row["name"], row["shares"], controls, 523))
 
     edit_json(run_folder / "programs" / "rates.json", change)
+    edit_json(run_folder / "programs" / "seeds.json", judge)
     assert shown(run_folder).figures["annotated-rate"].title.endswith(ending)
 
 
@@ -59,9 +67,10 @@ def test_controls_with_lists_of_another_length_are_told_apart(page, programs):
     assert drawn["SAE features"] == 1
     assert drawn["SAE features, lists of fixed length"] == 2
     assert drawn["controls"] == 4
-    assert drawn["controls with other lists"] == 3
-    bare = {**programs.rates, "rows": programs.rates["rows"][:1]}
-    assert rate_title(bare, {}).endswith("(no control was measured)")
+    assert drawn["controls with other lists"] == 6
+    (own,) = [row for row in programs.rates["rows"] if row["name"] == "features, 20 genes each"]
+    assert rate_title({**programs.rates, "rows": [own]}, {}).endswith("(no control was measured)")
+    assert rate_title({**programs.rates, "rows": []}, {}) == "How often lists of genes match a known program"
 
 
 def test_the_excess_stands_beside_the_rates(page):
@@ -70,26 +79,52 @@ def test_the_excess_stands_beside_the_rates(page):
     assert rows["co-expression modules (E3)"][3] == "–"
 
 
-def test_lists_of_another_length_allow_no_verdict(page):
-    claim = page.claims["annotated-against-neurons"]
-    assert claim.why == "lists of 21 and of 189 genes on average: long lists match more easily"
+def test_rates_are_judged_over_seeds_by_their_excess(page):
+    claim = page.claims["annotated-against-popularity"]
+    assert claim.value == pytest.approx(0.61)
+    assert claim.null.value == pytest.approx(0.414)
+    found = ttest_1samp(np.array([0.20, 0.18, 0.23, 0.21, 0.16]), 0)
+    low, high = found.confidence_interval()
+    assert claim.interval == pytest.approx((0.414 + low, 0.414 + high))
+    assert (claim.null.p, claim.null.draws, claim.null.units) == (0.01, 199, 5)
+    assert found.pvalue < 0.01, "so that of the draws is the larger one"
+    assert claim.test.unit_of_inference.startswith("autoencoders of other seeds")
+    assert claim.unit.endswith("this run's own: 61\u00a0%")
 
 
-def test_one_seed_allows_no_verdict_against_another_network(page):
-    claim = page.claims["annotated-against-untrained"]
-    assert (claim.verdict, claim.why[:9]) == ("cannot be told here", "one seed:")
+def test_the_figure_of_seeds_has_a_point_for_each_autoencoder(page):
+    figure = page.figures["seed-excess"]
+    drawn = {trace.name: len(trace.x) for trace in figure.plot.data}
+    assert drawn == {"one autoencoder": 20, "mean and 95 % t interval": 4}
+    assert figure.title == "Over 5 autoencoders, features exceed 2 of 4 controls"
+    assert [row[-1] for row in figure.numbers.rows] == [
+        page.claims[id].verdict
+        for id in (
+            "correlated-against-coexpression", "annotated-against-popularity", "annotated-against-untrained",
+            "annotated-against-neurons",
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("seeds", "why"), [(1, "1 measured"), (4, "4 measured")])
+def test_few_autoencoders_allow_no_verdict(run_folder, seeds, why):
+    def few(found):
+        for i, row in enumerate(found["rows"]):
+            made = excess_of(
+                row["name"], row["shares"][:seeds], row["controls"][:seeds], 523, row["p_draws"], row["draws"]
+            )
+            found["rows"][i] = asdict(made)
+
+    edit_json(run_folder / "programs" / "seeds.json", few)
+    page = shown(run_folder)
+    for id in ("annotated-against-popularity", "annotated-against-untrained", "correlated-against-coexpression"):
+        claim = page.claims[id]
+        assert (claim.verdict, claim.why.split(";")[0], claim.q) == ("cannot be told here", why, None)
 
 
 def test_beyond_every_judged_control_the_title_says_so(programs):
     names = [row["name"] for row in programs.rates["rows"]]
     assert rate_title(programs.rates, dict.fromkeys(names, "above chance")).endswith("with lists as long")
-
-
-def test_lists_made_by_another_rule_allow_no_verdict_and_those_by_the_same_do(page):
-    assert "compare lists by correlation" in page.claims["annotated-against-coexpression"].why
-    claim = page.claims["annotated-against-coexpression-20"]
-    assert (claim.value, claim.null.value, claim.null.p, claim.null.draws) == (0.88, 0.66, 0.0198, 100)
-    assert claim.null.name == "co-expression modules (E3), top 20 by correlation"
 
 
 def test_features_beyond_shuffled_labels_are_counted_among_those_that_fire(page, programs):

@@ -27,14 +27,15 @@ def sae():
 
 
 def test_all_are_compared_on_the_same_cells(tokens, sae):
-    found = types_beside(tokens, sae, tokens.adata, 39, 0)
-    assert (found.cells, found.tokens) == (30, 32)
+    others = [replace(sae, W_enc=sae.W_enc.roll(i, 0), W_dec=sae.W_dec.roll(i, 1)) for i in range(1, 5)]
+    found = types_beside(tokens, [sae, *others], tokens.adata, 3, 0)
+    assert (found.cells, found.tokens, found.draws) == (30, 32, 3)
     assert [row.name for row in found.rows] == ["tokens", "components"]
     for row in found.rows:
-        assert row.draws == 39
-        assert row.interval[0] <= row.share_apart <= row.interval[1]
-        assert 0.05 <= row.p <= 1
-    assert found.rows[found.hardest].share_apart == max(row.share_apart for row in found.rows)
+        assert len(row.shares) == len(row.controls) == 5
+        assert row.shares == found.rows[0].shares
+        assert row.shares[0] == found.share_apart
+        assert len(set(row.controls)) > 1, "each autoencoder has draws of its own"
 
 
 @pytest.mark.slow
@@ -42,12 +43,16 @@ def test_features_that_are_directions_of_the_same_kind_are_not_beyond_them(token
     """Autoencoders made of tokens themselves: p is no smaller than it should be."""
     low = 0
     for seed in range(12):
-        x = tokens.read(np.arange(61)).x[0].float()
-        rows = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:41]] - x.mean(dim=0)
-        rows = normalize(rows, dim=1)
-        made = replace(sae, W_enc=rows.T.contiguous(), W_dec=rows, b_dec=x.mean(dim=0))
-        found = types_beside(tokens, trained_dictionary(made), tokens.adata, 39, seed)
-        low += found.rows[0].p <= 0.05
+        made = []
+        for i in range(5):
+            x = tokens.read(np.arange(61)).x[0].float()
+            rows = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(10 * seed + i))[:41]] - x.mean(
+                dim=0
+            )
+            rows = normalize(rows, dim=1)
+            one = replace(sae, W_enc=rows.T.contiguous(), W_dec=rows, b_dec=x.mean(dim=0))
+            made.append(trained_dictionary(one))
+        low += (types_beside(tokens, made, tokens.adata, 8, 1000 * seed).rows[0].p or 1.0) <= 0.05
     assert low <= 3
 
 
@@ -72,4 +77,4 @@ def test_without_types_nothing_is_compared(tokens, sae, labels):
         del cells.obs["cell_type"]
     else:
         cells.obs["cell_type"] = labels
-    assert types_beside(tokens, sae, cells, 39, 0) is None
+    assert types_beside(tokens, [sae], cells, 3, 0) is None

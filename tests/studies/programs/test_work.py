@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart
 from cellprism.studies.programs.tables import lists_of
-from cellprism.studies.programs.work import compared, feature_table, full_lists, type_specificity
+from cellprism.studies.programs.work import compared, feature_table, type_specificity
 
 
 def counted(activation, labels, permutations=99, seed=0):
@@ -88,10 +88,6 @@ def test_a_row_is_compared_with_features_of_the_same_rule_where_lists_are_about_
 def test_own_lists_stand_beside_modules_only_where_both_are_made_over_cells():
     found = {one["name"]: one["comparable"] for one in compared(ROWS, by_cell=True)}
     assert found["coexpression"]
-
-
-def test_lists_of_a_fixed_length_have_all_their_genes():
-    assert full_lists({"3": ("A", "B"), "5": ("A",), "7": ()}, 2) == {"3": ("A", "B")}
 
 
 @pytest.fixture

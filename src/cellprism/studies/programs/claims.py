@@ -1,73 +1,97 @@
 """Claims about features and their programs."""
 
-from typing import Any
-
-from cellprism.report.claims import Claim, Null, Published, Source, Test, judged
+from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.context import Context
 from cellprism.report.published import NUMBERS
 from cellprism.report.verdict import SHARE_MATTERS
+from cellprism.studies.programs.over_seeds import Excess
 from cellprism.studies.programs.rates import label_of
-from cellprism.studies.programs.tables import EXCESS, RATES, SPECIFICITY, Programs, TypeExcess, TypeSpecificity
+from cellprism.studies.programs.tables import EXCESS, SEEDS, SPECIFICITY, Programs, TypeExcess, TypeSpecificity
 
-DIRECTIONS = {"tokens": "vectors of the inner state as directions", "components": "principal components, both signs"}
-NumberedRow = tuple[int, dict[str, Any]]
+DIRECTIONS = {
+    "tokens": "vectors of the inner state as directions",
+    "components": "principal components of it, both signs",
+}
 SECTION = "Features and programs"
-ONE_SEED = (
-    "one seed: an autoencoder was trained once and one was not trained, and between seeds such rates differ by more "
-    "than these intervals, which are of lists; seeds are the unit, at least 5 of each"
-)
 CONTROLS = {
-    "uniform": ("annotated-against-uniform", "random lists of the same sizes"),
-    "popularity": ("annotated-against-popularity", "lists drawn by how popular genes are in programs"),
-    "gene_use": ("annotated-against-gene-use", "lists that use each gene as often as features do"),
-    "coexpression": ("annotated-against-coexpression", "co-expression modules of the raw counts"),
-    "untrained": ("annotated-against-untrained", "those of an untrained autoencoder"),
-    "neurons": ("annotated-against-neurons", "the model's own neurons"),
-    "neurons, gene means removed": ("annotated-against-centred-neurons", "the model's neurons, gene means removed"),
-    "untrained, 20 genes each": ("annotated-against-untrained-20", "an untrained autoencoder's, 20 genes each"),
-    "untrained, 50 genes each": ("annotated-against-untrained-50", "an untrained autoencoder's, 50 genes each"),
-    "neurons, 20 genes each": ("annotated-against-neurons-20", "the model's neurons, 20 genes each"),
-    "neurons, 50 genes each": ("annotated-against-neurons-50", "the model's neurons, 50 genes each"),
+    "popularity, 20 genes each": ("annotated-against-popularity", "lists drawn by how popular genes are in programs"),
+    "gene_use, 20 genes each": ("annotated-against-gene-use", "lists that use each gene as often as features do"),
+    "untrained, 20 genes each": ("annotated-against-untrained", "those of untrained autoencoders"),
+    "neurons, 20 genes each": ("annotated-against-neurons", "the model's own neurons"),
+    "neurons, gene means removed, 20 genes each": (
+        "annotated-against-centred-neurons", "the model's neurons, gene means removed",
+    ),
     "coexpression, 20 genes by correlation": (
-        "annotated-against-coexpression-20", "co-expression modules of the raw counts, 20 genes each by correlation",
+        "correlated-against-coexpression", "co-expression modules of the raw counts",
     ),
-    "coexpression, 50 genes by correlation": (
-        "annotated-against-coexpression-50", "co-expression modules of the raw counts, 50 genes each by correlation",
-    ),
-    "untrained, 20 genes by correlation": (
-        "annotated-against-untrained-correlation-20", "an untrained autoencoder's, 20 genes each by correlation",
-    ),
-    "untrained, 50 genes by correlation": (
-        "annotated-against-untrained-correlation-50", "an untrained autoencoder's, 50 genes each by correlation",
-    ),
+    "untrained, 20 genes by correlation": ("correlated-against-untrained", "those of untrained autoencoders"),
 }  # fmt: skip
-"""Rows of rates.json that features are compared with: id of the claim, and words."""
+"""Controls that features are judged against, as named in seeds.json: id of the claim, and words. Lists of 50 genes
+have ids that end with -50."""
+RULES = {
+    "20 genes each": "with the 20 genes at which each is strongest",
+    "50 genes each": "with the 50 genes at which each is strongest",
+    "20 genes by correlation": "with the 20 genes that vary most with each over cells",
+    "50 genes by correlation": "with the 50 genes that vary most with each over cells",
+}
 
 
 def claims(found: Programs, context: Context) -> list[Claim]:
     """How often features match programs beside every control, and how many tell cell types apart."""
     apart = [] if found.specificity is None else [_specificity(found.specificity)]
-    beside = [] if found.excess is None else [_beside(found.excess)]
-    return [*_rates(found.rates), *apart, *beside]
+    return [*_rates(found), *apart, *(_beside(found.excess) if found.excess else [])]
 
 
-def _rates(rates: dict[str, Any]) -> list[Claim]:
-    """The annotated rate of features against each control, and that of neurons against popularity."""
-    rows = {row["name"]: (number, row) for number, row in enumerate(rates["rows"])}
-    if "features" not in rows:
-        return []
-    said = []
-    for control, (id, words) in CONTROLS.items():
-        if control in rows:
-            published = NUMBERS["annotated-popularity" if control == "popularity" else "annotated-features"]
-            statement = f"Features match programs more often than {words}"
-            ours = rows[rows[control][1]["against"]]
-            said.append(_rate(rates, ours, rows[control], id, statement, published))
-    if {"neurons", "popularity"} <= set(rows):
-        statement = f"Neurons match programs more often than {CONTROLS['popularity'][1]}"
-        id, published = "neurons-against-popularity", NUMBERS["annotated-neurons"]
-        said.append(_rate(rates, rows["neurons"], rows["popularity"], id, statement, published))
-    return said
+def control_claims() -> dict[str, tuple[str, str]]:
+    """Each control of ``seeds.json`` that features are judged against -> id of the claim, and words."""
+    longer = {name.replace(", 20 ", ", 50 "): (f"{id}-50", words) for name, (id, words) in CONTROLS.items()}
+    return CONTROLS | longer
+
+
+def _rates(found: Programs) -> list[Claim]:
+    """The annotated rate of features over seeds, against each control with lists of the same rule, number and
+    length."""
+    rows = {row.name: (number, row) for number, row in enumerate(found.seeds.rows)}
+    return [_rate(found, *rows[name], *said) for name, said in control_claims().items() if name in rows]
+
+
+def _rate(found: Programs, number: int, row: Excess, id: str, words: str) -> Claim:
+    rates, rule = found.rates, row.name.rpartition(", ")[2]
+    name = "popularity" if "popularity" in row.name else "features"
+    return judged(
+        id,
+        SECTION,
+        f"Features match programs more often than {words}, {RULES[rule]}",
+        row.share,
+        unit=f"of lists annotated, mean of {_autoencoders(row)}; this run's own: {row.shares[0]:.0%}".replace(
+            "%", "\u00a0%"
+        ),
+        format=".0%",
+        interval=row.beside,
+        published=NUMBERS[f"annotated-{name}"],
+        null=null_over_seeds(label_of({"name": row.name}), row),
+        test=Test(
+            f"hypergeometric over-representation, q < {rates['alpha']:g}, {rates['n_terms']} programs of "
+            f"{rates['collection']}; t test of the excess over the control"
+            + ("" if row.draws is None else f", and this run's own lists among {row.draws} families of random ones"),
+            "two-sided",
+            f"{rates['background_size']} measured genes; {row.lists} lists of this run's own",
+            f"Benjamini-Hochberg, {rates['family']}",
+            "autoencoders of other seeds, on this model and these cells",
+            len(row.shares),
+            SHARE_MATTERS,
+        ),
+        source=Source(f"programs/{SEEDS}", f"rows.{number}.share"),
+    )
+
+
+def null_over_seeds(name: str, row: Excess) -> Null:
+    """A control over seeds, with the p-value of the excess over it; how far that spreads is the value's interval."""
+    return Null(name, row.control, (row.control, row.control), row.p, row.draws, len(row.shares))
+
+
+def _autoencoders(row: Excess) -> str:
+    return f"{len(row.shares)} autoencoder{'s' if len(row.shares) > 1 else ''}"
 
 
 def _specificity(found: TypeSpecificity) -> Claim:
@@ -93,75 +117,31 @@ def _specificity(found: TypeSpecificity) -> Claim:
     )
 
 
-def _beside(found: TypeExcess) -> Claim:
+def _beside(found: TypeExcess) -> list[Claim]:
     """How many features tell cell types apart, against directions that nobody trained."""
-    hardest = found.rows[found.hardest]
-    return judged(
-        "features-tell-types-apart-beside-untrained-directions",
-        SECTION,
-        "More features tell cell types apart than directions taken from the inner state itself",
-        found.share_apart,
-        unit="of firing features",
-        format=".0%",
-        null=Null(DIRECTIONS[hardest.name], hardest.share_apart, hardest.interval, hardest.p, hardest.draws),
-        test=Test(
-            "features beyond the F limit of p = 0.05, counted; the harder of tokens and principal components as "
-            "directions, drawn from other cells",
-            "two-sided",
-            f"{found.cells} labelled cells, at most {found.tokens} tokens each",
-            "none: one count of all features",
-            "dictionaries",
-            hardest.draws,
-            SHARE_MATTERS,
-        ),
-        source=Source(f"programs/{EXCESS}", "share_apart"),
-    )
-
-
-def _rate(
-    rates: dict[str, Any],
-    ours: NumberedRow,
-    control: NumberedRow,
-    id: str,
-    statement: str,
-    published: Published,
-) -> Claim:
-    number, row = ours
-    _, null = control
-    sizes = f"{row['mean_set_size']:.0f} and of {null['mean_set_size']:.0f}"
-    unlike = f"lists of {sizes} genes on average: long lists match more easily"
-    if null["name"] == "coexpression":
-        unlike = "features' lists are made at tokens, modules over cells; compare lists by correlation"
-    p, draws = (null["p_value"], null["replicates"]) if "p_value" in null else (None, None)
-    return judged(
-        id,
-        SECTION,
-        statement,
-        row["rate"],
-        unit="of lists annotated",
-        format=".0%",
-        interval=_pair(row["interval"]),
-        published=published,
-        null=Null(label_of(null), null["rate"], _pair(null["interval"]), p, draws),
-        test=Test(
-            f"hypergeometric over-representation, q < {rates['alpha']:g}; {rates['n_terms']} programs of "
-            f"{rates['collection']}",
-            "two-sided",
-            f"{rates['background_size']} measured genes",
-            f"Benjamini-Hochberg, {rates['family']}",
-            "gene lists",
-            row["n_lists"],
-            SHARE_MATTERS,
-        ),
-        source=Source(f"programs/{RATES}", f"rows.{number}.rate"),
-        barred=unlike if row["comparable"] != null["comparable"] else ONE_SEED if _is_network(null) else "",
-    )
-
-
-def _is_network(row: dict[str, Any]) -> bool:
-    """Whether a row is that of another network, whose draw of directions counts like a training's."""
-    return row["name"].startswith("untrained")
-
-
-def _pair(interval: list[float] | None) -> tuple[float, float] | None:
-    return None if interval is None else (float(interval[0]), float(interval[1]))
+    return [
+        judged(
+            f"features-tell-types-apart-beside-{row.name}",
+            SECTION,
+            f"More features tell cell types apart than {DIRECTIONS[row.name]}",
+            row.share,
+            unit=f"of firing features, mean of {_autoencoders(row)}; this run's own: {row.shares[0]:.0%}".replace(
+                "%", "\u00a0%"
+            ),
+            format=".0%",
+            interval=row.beside,
+            null=null_over_seeds(DIRECTIONS[row.name], row),
+            test=Test(
+                "features beyond the F limit of p = 0.05, counted; t test of the excess over directions drawn from "
+                f"other cells, {found.draws} dictionaries beside each autoencoder",
+                "two-sided",
+                f"{found.cells} labelled cells, at most {found.tokens} tokens each",
+                "none: one count of all features",
+                "autoencoders of other seeds, on this model and these cells",
+                len(row.shares),
+                SHARE_MATTERS,
+            ),
+            source=Source(f"programs/{EXCESS}", f"rows.{number}.share"),
+        )
+        for number, row in enumerate(found.rows)
+    ]

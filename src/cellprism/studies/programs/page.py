@@ -7,15 +7,16 @@ from cellprism.report.context import Context
 from cellprism.report.figure import listing
 from cellprism.report.section import Section
 from cellprism.report.summary import hardest, key_numbers
-from cellprism.studies.programs.claims import CONTROLS
+from cellprism.studies.programs.claims import CONTROLS, control_claims
 from cellprism.studies.programs.feature_rows import feature_rows
 from cellprism.studies.programs.figures import feature_map, program_heatmap
 from cellprism.studies.programs.rates import rate_figure
-from cellprism.studies.programs.tables import FEATURES, RATES, SPECIFICITY, TYPES, Programs
+from cellprism.studies.programs.seed_figure import seed_figure
+from cellprism.studies.programs.tables import FEATURES, RATES, SEEDS, SPECIFICITY, TYPES, Programs
 
-RATE = "annotated-against-"
-OWN_LISTS = {id for name, (id, _) in CONTROLS.items() if not name.endswith(("genes each", "genes by correlation"))}
-"""Claims about the features' own lists; others are about lists of a fixed length."""
+RATE, MODULES = "annotated-against-", "correlated-against-coexpression"
+SHORT = {id for id, _ in CONTROLS.values() if id.startswith(RATE)}
+"""Claims about the 20 genes at which each feature is strongest."""
 
 NO_EVIDENCE = "so matching a program is by itself no evidence that a feature adds anything"
 
@@ -25,12 +26,13 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
     rows = []
     if found is not None:
         by_id = {claim.id: claim.verdict for claim in claims}
-        verdicts = {name: by_id[id] for name, (id, _) in CONTROLS.items() if id in by_id}
+        verdicts = {name: by_id[id] for name, (id, _) in control_claims().items() if id in by_id}
         files = tuple(f"programs/{name}" for name in (FEATURES, SPECIFICITY))
         drawn = (
             feature_map(found, context, files),
             program_heatmap(found, (*files, f"programs/{TYPES}")),
             rate_figure(found.rates, verdicts, (f"programs/{RATES}",)),
+            seed_figure(found.seeds, verdicts, (f"programs/{SEEDS}",)),
         )
         rows = [(figure,) for figure in drawn if figure]
     return Section(
@@ -41,7 +43,9 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         "Each list of genes is then compared with known programs, and so are lists that nobody learned.",
         rows,
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
-        keys=key_numbers([c for c in claims if c.id in OWN_LISTS], RATE, "of features match a known gene program"),
+        keys=key_numbers(
+            [c for c in claims if c.id in SHORT], RATE, "of features match a known gene program, 20 genes each"
+        ),
         summary=_summary(claims),
         can=["Show which gene programs this model separates on these cells, and in which cell types they are strong."]
         if found
@@ -51,17 +55,18 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
 
 
 def _summary(claims: Sequence[Claim]) -> str:
-    """The annotated rate against popularity, an untrained autoencoder and the hardest control; then beside
-    co-expression modules, where lists are made by one rule."""
+    """The annotated rate against popularity, an untrained autoencoder and the hardest control, all means over
+    seeds; then beside co-expression modules, where lists are made by one rule."""
     by_id = {claim.id: claim for claim in claims}
-    compared = [claim for id, claim in by_id.items() if id in OWN_LISTS and claim.null]
+    compared = [claim for id, claim in by_id.items() if id in SHORT and claim.null]
     if not compared:
         return ""
-    most, modules = hardest(compared), by_id.get(RATE + "coexpression-20")
+    most, modules = hardest(compared), by_id.get(MODULES)
     named = [by_id.get(RATE + "popularity"), by_id.get(RATE + "untrained"), most]
     shown = {claim.id: claim for claim in named if claim is not None}.values()
     controls = [f"{c.show(c.null.value)} of {c.null.name.split(' (')[0]}" for c in shown if c.null]
-    start = f"{most.show(most.value)} of its features match a known gene program, against {listing(controls)}"
+    said = f"{most.show(most.value)} of its features match a known gene program by 20 genes each"
+    start = f"{said}, against {listing(controls)}"
     beyond = most.verdict == "above chance"
     said = "more than any of these explains" if beyond else NO_EVIDENCE
     start = f"{start}{': ' if beyond else ', '}{said}."

@@ -23,6 +23,8 @@ OWN = {
 """Words for the rows of rates.json, before what is said of a fixed length; a row of another name is shown under it."""
 RULES = {" genes each": "top {} genes", " genes by correlation": "top {} by correlation"}
 
+JUDGED = "features, 20 genes each"
+"""The row that the title speaks of."""
 PUBLISHED = {"features": "annotated-features", "neurons": "annotated-neurons"}
 
 
@@ -87,22 +89,22 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
 
 
 def rate_title(rates: dict[str, Any], verdicts: Mapping[str, str]) -> str:
-    """The finding: which fair control, of those that features do not exceed, has the highest rate.
+    """The finding: which control with lists of 20 genes, of those that features do not exceed, has the highest rate.
 
     ``verdicts`` are those of the claims, by the name of the control.
     """
     rows = {row["name"]: row for row in rates["rows"]}
-    if "features" not in rows:
+    if JUDGED not in rows:
         return "How often lists of genes match a known program"
-    start = f"{percent(rows['features']['rate'])} of features match a known program"
-    fair = [row for name, row in rows.items() if _kind(row) == "control" and name in verdicts]
+    start = f"{percent(rows[JUDGED]['rate'])} of features, 20 genes each, match a known program"
+    fair = [row for name, row in rows.items() if row["against"] == JUDGED and row["comparable"] and name in verdicts]
     if not fair:
         return f"{start} (no control was measured)"
     rivals = [row for row in fair if verdicts[row["name"]] != "above chance"]
     if not rivals:
         return f"{start}, more than any control with lists as long"
     best = max(rivals, key=lambda row: row["rate"])
-    words = "fewer than" if verdicts.get(best["name"]) == "below chance" else "not clearly more than"
+    words = "fewer than" if verdicts[best["name"]] == "below chance" else "not clearly more than"
     return f"{start}, {words} the {percent(best['rate'])} of {label_of(best)}"
 
 

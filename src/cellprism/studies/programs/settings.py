@@ -21,16 +21,21 @@ class ProgramsSettings:
     """Terms with fewer genes in the background are not tested."""
     alpha: float = 0.05
     """A term counts at a corrected p-value below this."""
-    replicates: int = 100
-    """Families of random lists for each null; fewer than 39 allow no verdict."""
-    draws: int = 39
-    """Dictionaries that nobody trained, of each kind, beside which features tell cell types apart; fewer than 39 allow
-    no verdict."""
+    replicates: int = 199
+    """Families of random lists of one length for each null; fewer than 39 allow no verdict, more let a verdict
+    outlast a correction over more claims."""
+    seeds: int = 5
+    """Autoencoders over which rates are judged: the run's own and further ones of other seeds, which are trained
+    for it on the same tokens; fewer than 5 allow no verdict, 1 trains none."""
+    draws: int = 8
+    """Dictionaries that nobody trained, of each kind, beside each autoencoder: how many of their directions tell cell
+    types apart."""
 
     def __post_init__(self):
         check(self.gene_filter in FILTERS, "gene_filter", self.gene_filter, f"one of {', '.join(FILTERS)}")
         check(self.family in FAMILIES, "family", self.family, f"one of {', '.join(FAMILIES)}")
         check(self.min_term_size >= 1, "min_term_size", self.min_term_size, "a whole number of at least 1")
         check(0 < self.alpha < 1, "alpha", self.alpha, "a number between 0 and 1, such as 0.05")
+        check(self.seeds >= 1, "seeds", self.seeds, "a whole number of at least 1")
         check(self.draws >= 1, "draws", self.draws, "a whole number of at least 1")
         check(self.replicates >= 1, "replicates", self.replicates, "a whole number of at least 1")

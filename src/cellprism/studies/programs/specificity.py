@@ -24,7 +24,7 @@ from sklearn.feature_selection import f_classif
 from cellprism.equations.ratio import varies
 
 BLOCK = 256  # features that are dense at a time
-PERMUTATIONS = 199
+PERMUTATIONS = 1999
 AT_ONCE = 1 << 22  # labels that are dealt out at a time
 
 

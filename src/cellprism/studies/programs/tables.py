@@ -23,12 +23,14 @@ from cellprism.studies.files import (
     require,
     write_record,
 )
+from cellprism.studies.programs.over_seeds import Excess
 
 GENES, CELLS = "genes.h5ad", "cells.h5ad"
 FEATURES, LISTS, ENRICHMENT, NULLS, TYPES = (
     "features.parquet", "lists.parquet", "enrichment.parquet", "nulls.parquet", "types.parquet"
 )  # fmt: skip
 RATES, SPECIFICITY, EXCESS, SOURCES = "rates.json", "types.json", "types_beside.json", "sources.json"
+SEEDS = "seeds.json"
 FEATURE_COLUMNS = [
     "feature", "firing_rate", "participation_ratio", "set_size", "top_genes", "best_term", "best_padj", "n_terms",
     "gene_share", "state_share", "top_cell_type", "type_share", "type_padj", "own_genes_r", "sign", "high_in", "low_in",
@@ -72,24 +74,22 @@ class TypeExcess:
     """Labelled cells, and ``tokens`` of each at most, on which all are compared."""
     tokens: int
     share_apart: float
-    """The autoencoder's."""
-    rows: list["TypeControl"]
-    hardest: int
-    """The row with the largest mean."""
+    """That of the run's own autoencoder."""
+    draws: int
+    """Dictionaries of each kind beside each autoencoder."""
+    rows: list[Excess]
+    """Over autoencoders of several seeds, beside each kind of directions; a control's share is the mean of its
+    draws."""
 
 
 @dataclass(frozen=True)
-class TypeControl:
-    """A control dictionary drawn again and again."""
+class Seeds:
+    """Rates of matches over autoencoders of several seeds."""
 
-    name: str
-    share_apart: float
-    """Its mean."""
-    interval: Interval
-    """Where 95 % of draws lie."""
-    p: float
-    """Two-sided p-value of the autoencoder's share among the draws."""
-    draws: int
+    seeds: list[int]
+    """The run's own first."""
+    rows: list[Excess]
+    """Beside each control, by each rule; named as the control's row of ``rates.json``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +109,7 @@ class Programs:
     """None where there are no labels."""
     excess: TypeExcess | None
     """None where there are no labels, or too few cells with one."""
+    seeds: Seeds
     rates: dict[str, Any]
     """rows [RATE_FIELDS, for random lists excess, excess_interval and p_value (two-sided), for others
     independent_lists], and OTHER_RATES."""
@@ -131,6 +132,7 @@ def write(folder: Path, found: Programs) -> list[Path]:
     files = [folder / name for name in (*tables, RATES, SOURCES)]
     if found.specificity is not None:
         files.append(write_record(folder / SPECIFICITY, found.specificity))
+    files.append(write_record(folder / SEEDS, found.seeds))
     if found.excess is not None:
         files.append(write_record(folder / EXCESS, found.excess))
     if found.matrices is not None:
@@ -160,6 +162,7 @@ def read(folder: Path) -> Programs:
         types=types,
         specificity=read_record(TypeSpecificity, specificity) if specificity.is_file() else None,
         excess=read_record(TypeExcess, excess) if excess.is_file() else None,
+        seeds=read_record(Seeds, folder / SEEDS),
         rates=rates,
         sources=read_object(folder / SOURCES, ()),
     )

@@ -2,9 +2,11 @@
 
 Clusters come from the same counts that the model reads, so any direction that lies where the inner state lies tells
 types apart. Tokens themselves and principal components are drawn again and again, as many as the autoencoder has where
-there are as many, and used on the same tokens of the same cells; directions come from other cells.
+there are as many, and used on the same tokens of the same cells; directions come from other cells. What is judged
+is the excess over them of autoencoders of several seeds, each beside draws of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -14,12 +16,12 @@ import torch
 from anndata import AnnData
 
 from cellprism.enrich.labels import UNLABELLED
-from cellprism.equations.effects import permutation_p
 from cellprism.features.dictionaries import Kind, TokenSample, control_dictionary, sampled_tokens
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.studies.programs.over_seeds import excess_of
 from cellprism.studies.programs.specificity import between_types
-from cellprism.studies.programs.tables import TypeControl, TypeExcess
+from cellprism.studies.programs.tables import TypeExcess
 
 GIVING, JUDGING = 200, 300  # cells at most
 WHOLE = 10  # times as many of a model that reads a cell as one token
@@ -30,14 +32,14 @@ BESIDE: tuple[Kind, ...] = ("tokens", "components")
 
 @torch.no_grad()
 def types_beside(
-    tokens: CellTokens, sae: SparseAutoencoder, cells: AnnData, draws: int, seed: int
+    tokens: CellTokens, saes: Sequence[SparseAutoencoder], cells: AnnData, draws: int, seed: int
 ) -> TypeExcess | None:
     """The share of firing features that tell types apart beside that of control directions; None without labels, or
-    with too few cells."""
+    with too few cells. ``saes`` have one centre and one width; the run's own is the first."""
     obs = cast(pd.DataFrame, cells.obs)
     if "cell_type" not in obs:
         return None
-    labels = obs["cell_type"].astype(str).to_numpy()
+    labels, sae = obs["cell_type"].astype(str).to_numpy(), saes[0]
     times = 1 if tokens.are_genes else WHOLE
     some = np.random.default_rng([seed, 31]).permutation(np.flatnonzero(tokens.counts))
     labelled = some[labels[some] != UNLABELLED]
@@ -48,15 +50,15 @@ def types_beside(
         return None
     atoms = sampled_tokens(tokens, sae, giving, -(-max(ATOMS, 2 * sae.n_features) // len(giving)), seed)
     sample = sampled_tokens(tokens, sae, judging, PER_CELL, seed)
-    ours = _share(replace(sae, centre=None), sample, labels)
+    ours = [_share(replace(one, centre=None), sample, labels) for one in saes]
     rows = []
     for kind in BESIDE:
-        found = [_share(control_dictionary(kind, atoms, sae, seed + i), sample, labels) for i in range(draws)]
-        low, high = np.percentile(found, [2.5, 97.5])
-        p = permutation_p(ours, found)
-        rows.append(TypeControl(kind, float(np.mean(found)), (float(low), float(high)), p, draws))
-    hardest = max(range(len(rows)), key=lambda i: rows[i].share_apart)
-    return TypeExcess(len(judging), PER_CELL, ours, rows, hardest)
+        drawn = [
+            [_share(control_dictionary(kind, atoms, sae, seed + draws * i + j), sample, labels) for j in range(draws)]
+            for i in range(len(saes))
+        ]
+        rows.append(excess_of(kind, ours, [float(np.mean(some)) for some in drawn], sae.n_features))
+    return TypeExcess(len(judging), PER_CELL, ours[0], draws, rows)
 
 
 def _share(dictionary: SparseAutoencoder, sample: TokenSample, labels: np.ndarray) -> float:

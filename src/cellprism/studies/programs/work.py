@@ -6,11 +6,12 @@
   feature fires, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
   and the model's neurons get lists by the same rule from their own tables.
-- Lists of a fixed length are exactly as long: a feature or control with fewer genes takes no part there.
 - The rule decides the rate more than what made the features: co-expression modules, which are lists by correlation over
   cells, stand beside features whose lists are made by that rule too.
+- What is judged are lists of one length, over autoencoders of several seeds (``seeds``); other rates are shown.
 """
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,17 +19,17 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from cellprism.enrich.correlated import correlated_lists
 from cellprism.enrich.dependence import independent_lists, wilson
-from cellprism.enrich.gene_sets import background_genes, gene_sets
 from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
-from cellprism.enrich.nulls import NullRates, null_rates
+from cellprism.enrich.nulls import NULLS, NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.enrich.signs import signs
 from cellprism.equations.effects import permutation_p
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, firing_lists, list_background
+from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.specificity import (
     PERMUTATIONS,
@@ -37,53 +38,37 @@ from cellprism.studies.programs.specificity import (
     shuffled_shares_apart,
     type_contrast,
 )
-from cellprism.studies.programs.tables import Programs, TypeSpecificity
+from cellprism.studies.programs.tables import Programs, Seeds, TypeSpecificity
 from cellprism.studies.programs.types_beside import types_beside
 from cellprism.studies.workbench import Workbench
 
 TOP_GENES = 20
-FIXED_SIZES = (20, 50)
+SHOWN = 39  # families of random lists, of lengths that are shown but not judged
 SAME_SIZE = 0.5  # lists are compared where they are at most this much longer or shorter, as a share
-BY_TOKEN, BY_CELL = "{} genes each", "{} genes by correlation"  # how lists of a fixed length are made
-Lists = dict[str, tuple[str, ...]]
 
 
 def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     """Collect features over genes and cells, test their gene lists, and score every null."""
-    cells = bench.cells
-    tokens = bench.tokens
+    cells, tokens, seed = bench.cells, bench.tokens, bench.config.seed
     with bench.bar("collecting features", cells.n_obs) as advance:
         found = feature_statistics(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
     lists = firing_lists(found.genes, background)
     table = tested(lists, bench, settings, background)
-    with bench.bar("drawing random lists", None):
-        nulls = null_rates(
-            lists, bench.collection(settings.collection), background, cells, replicates=settings.replicates,
-            seed=bench.config.seed, family=settings.family, alpha=settings.alpha, min_term_size=settings.min_term_size,
-        )  # fmt: skip
-    rows = [rate_row("features", lists, table, settings.alpha), *_null_rows(nulls)]
-    with bench.bar("controls: untrained autoencoder, neurons", None):
-        untrained = feature_statistics(
-            bench.model, untrained_sae(bench.sae, bench.config.seed), cells, bench.config.layer, tokens=tokens
-        )
-        controls = {"untrained": untrained.genes, **_neurons(bench, tokens)}
-    for name, control in controls.items():
-        rows.append(_scored(name, firing_lists(control, background), bench, settings, background))
-    for size in FIXED_SIZES:  # lists of one length can be compared whatever the participation ratios are
-        rows += _of_size(size, {"features": found.genes, **controls}, bench, settings, background)
-        rows += _by_correlation(size, {"features": found, "untrained": untrained}, bench, settings, background)
-    features, specificity, types = feature_table(
-        found.genes, found.cells, cells, lists, table, settings.alpha, bench.config.seed
-    )
-    with bench.bar("directions that nobody trained, between types", None):
-        excess = types_beside(tokens, bench.sae, cells, settings.draws, bench.config.seed)
+    rows, nulls, fixed = _rates(bench, settings, found, lists, table, background)
     rows = compared(rows, by_cell=not tokens.are_genes)
+    features, specificity, types = feature_table(found.genes, found.cells, cells, lists, table, settings.alpha, seed)
+    further, collection = further_autoencoders(bench, settings.seeds - 1), bench.collection(settings.collection)
+    every = seed_lists(bench, further, fixed, background)
+    with bench.bar("drawing random lists for other seeds", None):
+        by_name = {row["name"]: row for row in rows}
+        excesses = seed_excesses(every, by_name, collection, background, cells, settings, seed)
+    with bench.bar("directions that nobody trained, between types", None):
+        apart = types_beside(tokens, [bench.sae, *further], cells, settings.draws, seed)
     counted = table.attrs["cellprism"]
-    used = sorted(set(table["term"]))
-    collection = bench.collection(settings.collection)
     return Programs(
-        features, list_table(lists), table, nulls.summary, types, specificity, excess,
+        features, list_table(lists), table, nulls.summary, types, specificity, apart,
+        seeds=Seeds([seed + i for i in range(settings.seeds)], excesses),
         rates={
             "rows": rows, "family": settings.family,
             "alpha": settings.alpha, "collection": collection.name, "n_terms": counted["terms_tested"],
@@ -91,9 +76,37 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
             "outside_background": {k: counted[k] for k in ("list_genes_outside", "term_genes_outside")},
             "residual_variance": found.residual,
         },
-        sources={term: collection.source.get(term, "") for term in used},
+        sources={term: collection.source.get(term, "") for term in sorted(set(table["term"]))},
         matrices=(found.genes, found.cells),
     )  # fmt: skip
+
+
+def _rates(
+    bench: Workbench,
+    settings: ProgramsSettings,
+    found: FeatureStatistics,
+    lists: Lists,
+    table: pd.DataFrame,
+    background: tuple[str, ...],
+) -> tuple[list[dict[str, Any]], NullRates, dict[str, dict[str, Lists]]]:
+    """Rows of ``rates.json`` of the run's own autoencoder, what chance gives for its own lists, and its lists of one
+    length with those of its controls."""
+    cells, tokens = bench.cells, bench.tokens
+    with bench.bar("drawing random lists", None):
+        shown = replace(settings, replicates=min(settings.replicates, SHOWN))
+        nulls = _random(lists, NULLS, bench, shown, background)
+    rows = [rate_row("features", lists, table, settings.alpha), *null_rows(nulls)]
+    with bench.bar("controls: untrained autoencoder, neurons", None):
+        untrained = feature_statistics(
+            bench.model, untrained_sae(bench.sae, bench.config.seed), cells, bench.config.layer, tokens=tokens
+        )
+        neurons = _neurons(bench, tokens)
+    for name, control in {"untrained": untrained.genes, **neurons}.items():
+        rows.append(_scored(name, firing_lists(control, background), bench, settings, background))
+    with bench.bar("drawing random lists of one length", None):
+        fixed = listed({"features": found, "untrained": untrained}, neurons, cells, background)
+        rows += _fixed_rows(fixed, bench, settings, background)
+    return rows, nulls, fixed
 
 
 def compared(rows: list[dict[str, Any]], by_cell: bool = False) -> list[dict[str, Any]]:
@@ -112,7 +125,7 @@ def compared(rows: list[dict[str, Any]], by_cell: bool = False) -> list[dict[str
 def _rule(row: dict[str, Any]) -> str:
     """How the lists of a row are made: after the comma of its name where they have a fixed length."""
     _, _, rule = row["name"].rpartition(", ")
-    return rule if rule.endswith(("genes each", "genes by correlation")) else ""
+    return rule if rule.endswith((BY_TOKEN.format(""), BY_CELL.format(""))) else ""
 
 
 def _as_long(row: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -123,20 +136,6 @@ def list_table(lists: Lists) -> pd.DataFrame:
     """feature, rank, gene; strongest first."""
     rows = [(int(name), rank, gene) for name, genes in lists.items() for rank, gene in enumerate(genes)]
     return pd.DataFrame(rows, columns=pd.Index(["feature", "rank", "gene"]))
-
-
-def list_background(F: AnnData, cells: AnnData, gene_filter: str) -> tuple[str, ...]:
-    """Genes that may be in a list: they pass the filter, and enough cells express them to have a place in ``F``."""
-    passing = background_genes(cells, gene_filter)
-    if "expressed" not in F.var:
-        return passing
-    there = set(F.var_names[np.asarray(F.var["expressed"], dtype=bool)])
-    return tuple(gene for gene in passing if gene in there)
-
-
-def firing_lists(F: AnnData, background: tuple[str, ...], rule: str | int = "pr") -> Lists:
-    """Gene lists of the features (or neuron tails) that fire anywhere; those that never fire are left out."""
-    return gene_sets(F[(F.obs["firing_rate"] > 0).to_numpy()], rule, background=background)
 
 
 def tested(lists: Lists, bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]) -> pd.DataFrame:
@@ -164,46 +163,35 @@ def _scored(
     return rate_row(name, lists, tested(lists, bench, settings, background), settings.alpha)
 
 
-def _of_size(
-    size: int, tables: dict[str, AnnData], bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
+def _fixed_rows(
+    lists: dict[str, dict[str, Lists]], bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Features and controls with lists of one length, by the genes at which they are strong."""
-    rule = BY_TOKEN.format(size)
-    lists = {name: full_lists(firing_lists(F, background, size), size) for name, F in tables.items()}
-    if not lists["features"]:
-        return []
-    return [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items() if some]
+    """Features, controls and random lists, all of one length, by each rule."""
+    rows = []
+    for rule, by_name in lists.items():
+        if not by_name["features"]:
+            continue
+        rows += [
+            _scored(f"{name}, {rule}", some, bench, settings, background) for name, some in by_name.items() if some
+        ]
+        (nulls,) = (nulls for ending, nulls in RANDOM.items() if rule.endswith(ending))
+        rows += null_rows(_random(by_name["features"], nulls, bench, settings, background), f", {rule}")
+    return rows
 
 
-def _by_correlation(
-    size: int,
-    found: dict[str, FeatureStatistics],
-    bench: Workbench,
-    settings: ProgramsSettings,
-    background: tuple[str, ...],
-) -> list[dict[str, Any]]:
-    """Autoencoders and co-expression modules with as many lists of one length, all by correlation over cells."""
-    rule, cells = BY_CELL.format(size), bench.cells
-    lists = {
-        name: full_lists(correlated_lists(one.cells, cells, background, size), size) for name, one in found.items()
-    }
-    if not lists["features"]:
-        return []
-    rows = [_scored(f"{name}, {rule}", some, bench, settings, background) for name, some in lists.items() if some]
-    modules = null_rates(
-        lists["features"], bench.collection(settings.collection), background, cells, nulls=("coexpression",),
+def _random(
+    lists: Lists, nulls: tuple[str, ...], bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
+) -> NullRates:
+    """Lists made by chance beside the run's own."""
+    return null_rates(
+        lists, bench.collection(settings.collection), background, bench.cells, nulls=nulls,
         replicates=settings.replicates, seed=bench.config.seed, family=settings.family, alpha=settings.alpha,
         min_term_size=settings.min_term_size,
     )  # fmt: skip
-    return [*rows, *_null_rows(modules, f", {rule}")]
 
 
-def full_lists(lists: Lists, size: int) -> Lists:
-    """Those that have all the genes asked for: shorter ones match less easily, and controls may have more of them."""
-    return {name: genes for name, genes in lists.items() if len(genes) == size}
-
-
-def _null_rows(nulls: NullRates, rule: str = "") -> list[dict[str, Any]]:
+def null_rows(nulls: NullRates, rule: str = "") -> list[dict[str, Any]]:
+    """Rows of random lists: the mean rate, where 95 % of families lie, what features exceed it by."""
     by_null = nulls.summary.pivot(index="null", columns="measure")
     rates = nulls.summary[nulls.summary["measure"] == "annotated_rate"]
     drawn = {str(null): rows["annotated_rate"].to_numpy() for null, rows in nulls.replicates.groupby("null")}

@@ -1,0 +1,153 @@
+"""Rates of matches over autoencoders of several seeds: further ones are trained, and each stands beside its controls.
+
+- All see the same batches of the same tokens, which the model makes once for all; they differ in their initial
+  directions.
+- Controls have the same list rule, number and size of lists (of networks with other numbers of lists the rate of all is
+  taken, which is the mean over all choices of as many): an untrained autoencoder for each trained one, the model's
+  neurons, and lists drawn at random for each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+
+from cellprism.enrich.membership import term_table
+from cellprism.enrich.nulls import null_means, score
+from cellprism.enrich.over_representation import Tails
+from cellprism.features.baselines import untrained_sae
+from cellprism.features.collect import FeatureStatistics, feature_statistics
+from cellprism.features.train import SaeJob, train_saes
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.distributed import alone
+from cellprism.studies.programs.gene_lists import Lists, as_many, fixed_lists
+from cellprism.studies.programs.over_seeds import Excess, excess_of
+from cellprism.studies.programs.settings import ProgramsSettings
+from cellprism.studies.workbench import Workbench
+
+REPLICATES = 20
+"""Families of random lists beside each further autoencoder, of which the mean is taken."""
+RANDOM = {"genes each": ("popularity", "gene_use"), "by correlation": ("coexpression",)}
+"""Random lists of each rule."""
+
+
+def further_autoencoders(bench: Workbench, count: int) -> list[SparseAutoencoder]:
+    """Autoencoders as the run's own, of the seeds that follow, on its device; trained together in this process."""
+    if not count:
+        return []
+    config, settings = bench.config, replace(bench.config.train, store=False)
+    shared = settings.tokens == "present" and settings.target_layer is None  # else training reads other tokens
+    jobs = [SaeJob(config.layer, settings, config.seed + i, f"seed{config.seed + i}") for i in range(1, count + 1)]
+    with bench.bar(f"training {count} autoencoders of other seeds", None) as advance, alone():
+        found = train_saes(
+            bench.model, bench.cells, jobs, seed=config.seed, batch_size=bench.cells_a_pass(),
+            progress=lambda done, _: advance(done), cell_tokens=bench.tokens if shared else None, measured=False,
+        )  # fmt: skip
+    return [sae.to(bench.device) for sae in found]
+
+
+def seed_lists(
+    bench: Workbench,
+    further: Sequence[SparseAutoencoder],
+    own: dict[str, dict[str, Lists]],
+    background: tuple[str, ...],
+) -> list[dict[str, dict[str, Lists]]]:
+    """For each autoencoder, the run's ``own`` first: rule -> features or a control -> lists of one length."""
+    found, config = [own], bench.config
+    with bench.bar("collecting features of other seeds", len(further)) as advance:
+        for number, sae in enumerate(further, start=1):
+            tables = {"features": _statistics(bench, sae)}
+            rate = torch.from_numpy(np.asarray(tables["features"].genes.obs["firing_rate"], dtype=np.float32))
+            untrained = untrained_sae(replace(sae, firing_rate=rate), config.seed + number)
+            tables["untrained"] = _statistics(bench, untrained)
+            lists = listed(tables, {}, bench.cells, background)
+            found.append({rule: {**own[rule], **some} for rule, some in lists.items()})  # neurons have no seed
+            advance(number)
+    return found
+
+
+def listed(
+    autoencoders: Mapping[str, FeatureStatistics],
+    neurons: Mapping[str, AnnData],
+    cells: AnnData,
+    background: tuple[str, ...],
+) -> dict[str, dict[str, Lists]]:
+    """Lists of one length by every rule; those of neurons by the genes at which they are strong alone."""
+    tables = {**{name: one.genes for name, one in autoencoders.items()}, **neurons}
+    return fixed_lists(tables, {name: one.cells for name, one in autoencoders.items()}, cells, background)
+
+
+def _statistics(bench: Workbench, sae: SparseAutoencoder) -> FeatureStatistics:
+    return feature_statistics(bench.model, sae, bench.cells, bench.config.layer, tokens=bench.tokens)
+
+
+def seed_excesses(
+    lists: Sequence[Mapping[str, Mapping[str, Lists]]],
+    rows: Mapping[str, Mapping[str, Any]],
+    collection: Mapping[str, Sequence[str]],
+    background: tuple[str, ...],
+    cells: AnnData,
+    settings: ProgramsSettings,
+    seed: int,
+) -> list[Excess]:
+    """The excess over every control by every rule; a rule by which an autoencoder has no lists is left out.
+
+    Args:
+        lists: of each autoencoder, the run's own first, as ``seed_lists`` gives them.
+        rows: rows of ``rates.json`` by name: the random lists beside the run's own have their rate and p there.
+        collection: term -> genes.
+        background: genes that may be in a list.
+        cells: counts, for co-expression modules.
+        settings: how lists are tested.
+        seed: decides what is drawn.
+    """
+    terms = term_table(collection, background, settings.min_term_size)
+    scored = partial(
+        score, terms=terms, tails=Tails(terms.background_size), family=settings.family, alpha=settings.alpha
+    )
+    found = []
+    for rule in lists[0]:
+        ours = [one[rule]["features"] for one in lists]
+        if not all(ours):
+            continue
+        found += _beside_random(rule, ours, rows, collection, background, cells, settings, seed)
+        for control in lists[0][rule]:
+            theirs = [one[rule][control] for one in lists]
+            if control == "features" or not all(theirs):
+                continue
+            pairs = list(zip(ours, theirs, strict=True))
+            if settings.family == "all-tests":  # else the mean rate over all choices of as many lists is that of all
+                pairs = [as_many(*pair, np.random.default_rng([seed, 41, i])) for i, pair in enumerate(pairs)]
+            shares = [[float(scored(some.values()).annotated.mean()) for some in pair] for pair in pairs]
+            a, b = zip(*shares, strict=True)
+            found.append(excess_of(f"{control}, {rule}", a, b, len(pairs[0][0])))
+    return found
+
+
+def _beside_random(
+    rule: str,
+    ours: Sequence[Lists],
+    rows: Mapping[str, Mapping[str, Any]],
+    collection: Mapping[str, Sequence[str]],
+    background: tuple[str, ...],
+    cells: AnnData,
+    settings: ProgramsSettings,
+    seed: int,
+) -> list[Excess]:
+    """The excess over lists drawn at random, as many and as long for each autoencoder."""
+    (nulls,) = (nulls for ending, nulls in RANDOM.items() if rule.endswith(ending))
+    further = null_means(
+        ours[1:], collection, background, cells, nulls=nulls, replicates=min(REPLICATES, settings.replicates),
+        seed=seed, family=settings.family, alpha=settings.alpha, min_term_size=settings.min_term_size,
+    ) if ours[1:] else {"observed": np.empty(0), **dict.fromkeys(nulls, np.empty(0))}  # fmt: skip
+    shares = [rows[f"features, {rule}"]["rate"], *further["observed"]]
+    found = []
+    for null in nulls:
+        row = rows[f"{null}, {rule}"]
+        controls = [row["rate"], *further[null]]
+        found.append(excess_of(f"{null}, {rule}", shares, controls, len(ours[0]), row["p_value"], row["replicates"]))
+    return found
