@@ -16,7 +16,7 @@ def seed_figure(found: Seeds, verdicts: Mapping[str, str], files: tuple[str, ...
     rows = sorted((row for row in found.rows if row.name in verdicts), key=lambda row: row.mean)
     if not rows:
         return None
-    labels = [wrapped(label_of({"name": row.name})) for row in rows]
+    labels = [wrapped(label_of({"name": row.name}), 32) for row in rows]
     plot = canvas(
         [_seeds(rows, labels), _means(rows, labels)],
         xaxis={
