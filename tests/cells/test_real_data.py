@@ -113,10 +113,10 @@ def test_a_bundled_file_with_other_bytes_is_refused(tmp_path, monkeypatch):
         read_cells("bundled:pbmc68k")
 
 
-def test_pbmc3k_by_symbol_matches_17776_rows_and_keeps_93_percent(test_data, published):
+def test_pbmc3k_by_symbol_matches_17776_rows_and_one_in_capitals_and_keeps_93_percent(test_data, published):
     report = check_cells(test_data / "pbmc3k_raw_labelled.h5ad", genes=published, labels="louvain")
     assert (report.n_cells, report.n_read, report.umi) == (2700, 32738, 6_390_631)
-    assert report.mapping.matched_by == {"ensembl": 0, "symbol": 17_776, "alias": 0}
+    assert report.mapping.matched_by == {"ensembl": 0, "symbol": 17_776 + 1, "alias": 0}  # one is written in capitals
     assert report.mapping.umi_share_kept == pytest.approx(0.932, abs=5e-4)
     assert report.mapping.largest_dropped[0] == ("MALAT1", 161_685)
     assert report.labels["CD4 T cells"] == 1144

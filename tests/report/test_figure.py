@@ -17,6 +17,7 @@ def test_every_figure_of_the_page_is_there(page):
         "feature-map",
         "program-heatmap",
         "annotated-rate",
+        "seed-excess",
         "dose-12",
         "genes-12",
         "dose-40",

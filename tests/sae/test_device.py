@@ -30,6 +30,7 @@ HOST_COPIES = {
     "evaluate.py": "firing rates, once at the end",
     "adam.py": "a kernel for processors",
     "backward.py": "a kernel for processors",
+    "pursuit.py": "a kernel for processors",
     "screen.py": "a kernel for processors",
     "select.py": "a kernel for processors",
 }

@@ -39,9 +39,15 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # HDF5 says it as a RuntimeError when it closes a file
         number = _number(error)
-        if number not in REMEDIES:
+        if number not in REMEDIES or (number == errno.ENOENT and not _is_about(error, path)):
             raise
         raise DiskError(f"{path} cannot be written ({os.strerror(number)}): {REMEDIES[number]}") from error
+
+
+def _is_about(error: Exception, path: Path) -> bool:
+    """Whether it is the place to write to that does not exist, and not another file that was to be read."""
+    missing = getattr(error, "filename", None)
+    return not path.parent.exists() or (missing is not None and Path(missing) in (path, *path.parents))
 
 
 def _number(error: Exception) -> int:
