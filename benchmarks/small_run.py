@@ -54,7 +54,9 @@ def write_inputs(folder: Path, n_cells: int, train: dict[str, Any]) -> dict[str,
         "model": str(folder / "model"),
         "layer": 0,
         "train": train,
-        "programs": {"replicates": 3, "draws": 3, "gene_filter": "all", "collection": str(folder / "sets.gmt")},
+        "programs": {
+            "seeds": 2, "replicates": 3, "draws": 3, "gene_filter": "all", "collection": str(folder / "sets.gmt"),
+        },
         "fit": {"cells": 50, "draws": 3},
         "assess": {"cells": 50},
         "steer": {

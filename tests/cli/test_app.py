@@ -36,6 +36,7 @@ def test_talking_about_itself_loads_nothing_heavy(words):
     assert loaded_by(*words).isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_a_page_is_written_without_torch(run):
     loaded = loaded_by("report", str(run))
     assert "plotly" in loaded

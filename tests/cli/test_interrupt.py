@@ -57,6 +57,7 @@ def words(run, tmp_path) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 def test_in_the_training_the_step_and_the_finished_steps_are_kept(words, tmp_path, capfd):
     new = tmp_path / "new run"
     metrics = new / "sae" / "L0" / "checkpoint" / "metrics.jsonl"

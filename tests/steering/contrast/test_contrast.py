@@ -153,7 +153,8 @@ def test_no_strength_leaves_the_bound():
 QUICK = ContrastSettings(penalties=2, iterations=2, train_cells=8, n_genes=4, null_replicates=9, random_edits=0)
 
 
-@pytest.mark.parametrize("objective", ["latent", pytest.param("expression", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["latent", "expression"])
 def test_where_the_types_do_not_differ_permuted_labels_do_as_well_as_the_true_ones(objective):
     model = PlantedModel()
     p = {name: [] for name in ("latent_progress", "expression_progress", "balanced_correct", "nearer_target")}
