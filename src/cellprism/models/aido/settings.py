@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.aido.model_input import DEPTH_TOKENS
+from cellprism.models.aido.model_input import DEPTH_FLOOR, DEPTH_TOKENS
 from cellprism.models.hub import KNOWN_LICENCES, licence_of, origin
 from cellprism.store.atomic import read_json
 
@@ -61,6 +61,14 @@ class AidoConfig:
     """True: absent genes are left out (trained that way). False: absent genes are zeros, as in the published models."""
     total: Literal["aligned", "cell"] = "aligned"
     """Counts per ten thousand of what: the model's genes (published models) or all counts of the cell."""
+    depth_floor: float = DEPTH_FLOOR
+    """Smallest value of the depth tokens; 5 hides the depth of every cell below 100,000 counts."""
+    rates: bool = False
+    """True: the output is log1p of the expected counts per ten thousand, and each gene has a bias, a readout of the
+    stream and a dispersion of its own. False: one head for all genes, as in the published models."""
+    factors: int = 0
+    """Factors of a cell, found from the genes that it shows and added to the stream at every token; 0 for none, as in
+    the published models."""
 
     def __post_init__(self):
         if self.heads < 1 or self.hidden % self.heads:
@@ -121,6 +129,9 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
         pad_value=float(settings.get("pad_token_id", settings.get("pad_value", -2.0))),
         gene_subset=settings.get("gene_subset", False),
         total=settings.get("total", "aligned"),
+        depth_floor=float(settings.get("depth_floor", DEPTH_FLOOR)),
+        rates=settings.get("rates", False),
+        factors=settings.get("factors", 0),
     )
     _compare(path, config, settings)
     return config
