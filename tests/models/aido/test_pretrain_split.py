@@ -10,14 +10,17 @@ from scipy import stats
 from torch.nn import functional as F
 
 from cellprism.errors import ConfigError, ModelError
+from cellprism.features.splice import loss_recovered
 from cellprism.models.aido.assess import expression_of, predict_masked
 from cellprism.models.aido.files import load, save
 from cellprism.models.aido.pretrain import Counts, PretrainConfig, draw_split, fresh_model, held_out_cells, pretrain
 from cellprism.models.aido.pretrain_split import flatness, split_counts, split_loss
 from cellprism.models.aido.pretrain_state import history
 from cellprism.models.aido.rates import log_rate
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.studies.assess.hidden import output_with
 from models.conftest import same_weights
-from models.planted import GENES, QUICK, TABLE, planted_cells
+from models.planted import CELLS, GENES, QUICK, TABLE, planted_cells
 
 SPLIT = replace(QUICK, objective="split", factors=3, dimension=0.02, dimension_block=0)
 SHORT = replace(SPLIT, steps=6, report_every=3)
@@ -197,6 +200,33 @@ def test_it_beats_gene_means_at_hidden_genes_and_their_own_counts_at_visible_one
         fitted = np.polyfit(seen[train, g], other[train, g], 1)
         regressed[:, g] = np.polyval(fitted, seen[held_out, g])
     assert ((said - other[held_out]) ** 2).mean() < 0.95 * ((regressed - other[held_out]) ** 2).mean()
+
+
+def test_errors_on_counts_are_of_what_is_counted_at_the_cells_depth(trained, cells):
+    """With few counts expected most readings are zero, and log1p of the rate lies far above what is read."""
+    model, _ = trained
+    hidden = np.arange(GENES) % 3 == 0
+    part, depth = split_counts(
+        cells.X, cells.obs["total_counts"].to_numpy(), np.full(CELLS, 0.1), np.random.default_rng(4)
+    )
+    shallow = cells.copy()
+    shallow.X, shallow.obs["total_counts"] = part, depth
+    batch = next(model.batches(shallow, CELLS))
+    masked = model.mask(batch, F.pad(torch.from_numpy(hidden), (0, 2)).expand(batch.values.shape))
+    rate = model.resume(masked, 1, model.residual(masked, 1)).expression
+    r = model.head.rates.log_dispersion.exp().numpy()
+    m = np.expm1(rate.numpy()) * depth[:, None] / 1e4
+    x = np.arange(400)[:, None, None]
+    expected = (stats.nbinom.pmf(x, r, r / (r + m)) * np.log1p(x * 1e4 / depth[:, None])).sum(0)
+    said = output_with(model, shallow, hidden, CELLS)
+    np.testing.assert_allclose(said, expected, rtol=2e-3, atol=1e-4)
+    assert (said < rate.numpy()).all()
+    truth = batch.values[:, :-2].numpy()
+    assert ((said - truth)[:, hidden] ** 2).mean() < ((rate.numpy() - truth)[:, hidden] ** 2).mean()
+
+    sae = SparseAutoencoder(torch.zeros(16, 3), torch.zeros(3), torch.zeros(3, 16), torch.zeros(16), k=2)
+    found = loss_recovered(model, {"one": sae}, shallow, 1)["one"]
+    assert found.original < ((rate.numpy() - truth) ** 2).mean()
 
 
 def test_a_saved_model_comes_back_the_same(trained, cells, tmp_path):
