@@ -205,7 +205,7 @@ def signs(model, train, found: Cells, seed: int) -> dict:
 def types(model, train, sets: list[Cells], rng, layers) -> dict:
     """AUROC of types of held-out cells, and of gated CD4 against CD8, from residuals and from counts."""
     kinds = train.obs["cell_type"].astype(str).to_numpy()
-    some = rng.permutation(np.flatnonzero(kinds != "unlabelled"))[:READERS]
+    some = rng.permutation(np.flatnonzero(kinds != "unlabelled"))[: min(READERS, 4 * sum(s.cells.n_obs for s in sets))]
     genes = [g for g in train.var_names if all(g in set(s.cells.var_names) for s in sets)]
     results = {}
     raw = reader(log1p_cp10k(train[some][:, genes]).toarray(), kinds[some])

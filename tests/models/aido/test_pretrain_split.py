@@ -20,9 +20,8 @@ from cellprism.models.aido.rates import log_rate
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.assess.hidden import output_with
 from models.conftest import same_weights
-from models.planted import CELLS, GENES, QUICK, TABLE, planted_cells
+from models.planted import CELLS, GENES, QUICK, SPLIT, TABLE, planted_cells
 
-SPLIT = replace(QUICK, objective="split", factors=3, dimension=0.02, dimension_block=0)
 SHORT = replace(SPLIT, steps=6, report_every=3)
 
 
