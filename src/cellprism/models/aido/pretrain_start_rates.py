@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from cellprism.models.aido.model import AidoCell
@@ -82,13 +82,9 @@ def _fit_factors(
 def _shared_axes(one: Matrix, other: Matrix, k: int, rng: np.random.Generator) -> Float[np.ndarray, "gene k"]:
     """Leading eigenvectors of the cross-covariance, each as long as the root of its eigenvalue."""
     n_cells, n_genes = one.shape
-
-    def product(v: np.ndarray) -> np.ndarray:
-        return (one.T @ (other @ v) + other.T @ (one @ v)) / (2 * n_cells)
-
-    cross = LinearOperator((n_genes, n_genes), matvec=product, dtype=np.float32)
+    product = one.T @ other / n_cells
     start = rng.normal(size=n_genes).astype(np.float32)
-    strength, axes = eigsh(cross, k=min(k, n_genes - 1), which="LA", v0=start, tol=1e-3)
+    strength, axes = eigsh((product + product.T) / 2, k=min(k, n_genes - 1), which="LA", v0=start)
     order = np.argsort(-strength)
     found = axes[:, order] * np.sqrt(np.maximum(strength[order], LEAST_STRENGTH))
     return np.pad(found, ((0, 0), (0, k - found.shape[1])))
@@ -104,10 +100,11 @@ def _enter(model: AidoCell, factors: CellFactors, rng: np.random.Generator) -> F
         model.position_embedding, embedding.lookup_table, embedding.mask_embedding, embedding.pad_embedding
     ):  # fmt: skip
         table.weight -= table.weight @ directions @ directions.T
-    for block in model.blocks:
-        for last in (block.out, block.down):
-            last.weight *= BLOCK_SCALE
-            last.bias.zero_()
+    for name, last in model.blocks.named_parameters():
+        if name.endswith((".out.weight", ".down.weight")):
+            last *= BLOCK_SCALE
+        elif name.endswith((".out.bias", ".down.bias")):
+            last.zero_()
     return directions
 
 
