@@ -241,11 +241,12 @@ def auroc(truth, scores, classes) -> float:
 
 def paired(truth, scores, base, classes) -> str:
     rng = np.random.default_rng(0)
+    by_type = [np.flatnonzero(truth == kind) for kind in np.unique(truth)]  # every draw has all of them
     differences = []
     for _ in range(200):
-        rows = rng.integers(len(truth), size=len(truth))
+        rows = np.concatenate([rng.choice(own, len(own)) for own in by_type])
         differences.append(auroc(truth[rows], scores[rows], classes) - auroc(truth[rows], base[rows], classes))
-    low, high = np.nanquantile(differences, [0.025, 0.975])
+    low, high = np.quantile(differences, [0.025, 0.975])
     ours, theirs = auroc(truth, scores, classes), auroc(truth, base, classes)
     return f"{ours:.3f}, counts {theirs:.3f}, difference [{low:+.3f}, {high:+.3f}]"
 
