@@ -3,6 +3,7 @@
 Tokens have each gene's mean off (within a data set), pooled cells the mean of the data set. Noise of the two halves is
 independent, so that it adds nothing to their cross-covariance: participation ratio of that, the share of the variance
 that recurs, and beside them the participation ratio of one half's own covariance, which counts noise too.
+No ratio exceeds the number of cells; those of counts, which have thousands of dimensions, want hundreds of cells.
 """
 
 from collections.abc import Sequence
