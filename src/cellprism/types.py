@@ -231,6 +231,17 @@ class HidesGenes(Protocol):
 
 
 @runtime_checkable
+class ExpectsCounts(Protocol):
+    """A model whose expression is that of a cell read to endless depth, and which knows what is counted at a finite
+    one: errors on counts are taken of the latter."""
+
+    def as_counted(self, batch: CellBatch, expression: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
+        """log1p of counts per ten thousand to expect at the depth of the batch's cells where their expression, at the
+        batch's gene tokens, is ``expression``."""
+        ...
+
+
+@runtime_checkable
 class PredictsShares(CellModel, Protocol):
     """A model of a cell's counts: its vector says which share of them each gene has."""
 

@@ -6,7 +6,13 @@ import torch
 from scipy import stats
 from scipy.special import logsumexp
 
-from cellprism.equations.likelihood import counts_given_mean, mixture_density, nats_per_count, negative_binomial
+from cellprism.equations.likelihood import (
+    counts_given_mean,
+    expected_log1p,
+    mixture_density,
+    nats_per_count,
+    negative_binomial,
+)
 
 CELLS, GENES, WIDTH, COMPONENTS = 17, 29, 13, 5
 
@@ -53,6 +59,35 @@ def test_far_means_stay_finite_in_single_precision():
     value = counts_given_mean(torch.tensor([[3.0, 0.0]]), log_mean.requires_grad_(True), torch.zeros(2))
     assert value.isfinite().all()
     assert torch.autograd.grad(value.sum(), log_mean)[0].isfinite().all()
+
+
+def test_expected_log1p_is_the_sum_over_all_counts(log_mean):
+    rng = np.random.default_rng(4)
+    log_dispersion, scale = rng.uniform(-1, 4, GENES), rng.uniform(0.5, 9, CELLS)
+    log_mean = log_mean.clamp(max=4)
+    found = expected_log1p(log_mean, *map(torch.from_numpy, (log_dispersion, scale)))
+    r, m, x = np.exp(log_dispersion)[:, None], log_mean.exp().numpy()[..., None], np.arange(3_000)
+    for c in range(CELLS):
+        expected = (stats.nbinom.pmf(x, r, r / (r + m[c])) * np.log1p(scale[c] * x)).sum(axis=1)
+        np.testing.assert_allclose(found[c], expected, rtol=1e-5, atol=1e-9)
+
+
+def test_many_counts_are_scattered_like_their_limit():
+    log_mean, r = torch.tensor([[math.log(300.0), math.log(250.0)]], dtype=torch.float64), 7.0
+    found = expected_log1p(log_mean, torch.full((2,), math.log(r), dtype=torch.float64), torch.ones(1).double())
+    x = np.arange(9_000)
+    for g, m in enumerate((300.0, 250.0)):
+        expected = (stats.nbinom.pmf(x, r, r / (r + m)) * np.log1p(x)).sum()
+        assert found[0, g].item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_is_counted_of_a_deep_cell_is_its_rate_and_of_a_shallow_one_far_less():
+    rate = torch.tensor([[math.log(3.0)]], dtype=torch.float64)
+    certain = torch.tensor([30.0], dtype=torch.float64)
+    for depth, low, high in ((1e8, 0.999, 1.001), (1e3, 0.3, 0.5)):
+        scale = torch.tensor([1e4 / depth], dtype=torch.float64)
+        share = expected_log1p(rate + math.log(depth / 1e4), certain, scale).item() / math.log1p(3)
+        assert low < share < high
 
 
 def test_mixture_density_equals_the_loop():

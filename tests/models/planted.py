@@ -17,6 +17,8 @@ QUICK = PretrainConfig(
     learning_rate=5e-3, average=0.9, held_out=0.2, report_every=20, seed=3,
 )  # fmt: skip
 TWENTY_THREE = replace(QUICK, steps=23, report_every=7)
+SPLIT = replace(QUICK, objective="split", factors=3, dimension=0.02, dimension_block=0)
+SETTINGS = {"masked": TWENTY_THREE, "split": replace(SPLIT, steps=23, report_every=7)}
 
 
 def planted_cells(seed: int = 0) -> AnnData:

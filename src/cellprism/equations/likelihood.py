@@ -4,6 +4,8 @@ Notable choices
 
 - Dispersion r is the size of the negative binomial: variance m + m^2 / r, Poisson as r grows.
 - Terms that only the data decide can be left out where a likelihood is only maximised.
+- What counts are expected to look like on the scale log1p is summed term by term: where few counts are expected it is
+  far below log1p of the mean, which no expansion around the mean gives.
 """
 
 import math
@@ -11,6 +13,9 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+MANY = 256.0
+"""Expected counts above which their distribution is as good as continuous."""
 
 
 def negative_binomial(
@@ -40,6 +45,46 @@ def counts_given_mean(
     """The part of ``negative_binomial`` that depends on the mean: r log(r / (r + m)) + x log(m / (r + m))."""
     log_sum = torch.logaddexp(log_mean, log_dispersion)
     return log_dispersion.exp() * (log_dispersion - log_sum) + counts * (log_mean - log_sum)
+
+
+def expected_log1p(
+    log_mean: Float[Tensor, "cell gene"],
+    log_dispersion: Float[Tensor, " gene"],
+    scale: Float[Tensor, " cell"],
+) -> Float[Tensor, "cell gene"]:
+    """Mean of log1p of scaled counts under a negative binomial: E log(1 + s x), x ~ NB(m, r).
+
+    Formula: sum_x NB(x; m, r) log(1 + s x), up to an x of 32 m or more; above m = 256, where hardly any count is 0,
+    log(1 + s m exp(digamma(r)) / r), exact where s m is large or r is.
+
+    Args:
+        log_mean: log m.
+        log_dispersion: log r, one a gene.
+        scale: s, one a cell; 1e4 / total for counts per ten thousand.
+    """
+    mean = log_mean.double().exp()
+    r = log_dispersion.double().exp().expand_as(mean)
+    s = scale.double()[:, None].expand_as(mean)
+    found = torch.log1p(s * mean * torch.exp(torch.digamma(r) - r.log()))
+    low, high = -1.0, 1.0
+    while low < min(float(mean.max()), MANY):  # few entries have large means, and these alone need many terms
+        here = (mean > low) & (mean <= high)
+        if here.any():
+            found[here] = _summed_log1p(mean[here], r[here], s[here], int(32 * high) + 32)
+        low, high = high, high * 4
+    return found.to(log_mean.dtype)
+
+
+def _summed_log1p(
+    mean: Float[Tensor, " entry"], r: Float[Tensor, " entry"], scale: Float[Tensor, " entry"], terms: int
+) -> Float[Tensor, " entry"]:
+    log_p = -r * torch.log1p(mean / r)  # of no count
+    step = torch.log(mean / (r + mean))
+    total = torch.zeros_like(mean)
+    for x in range(terms):
+        log_p = log_p + step + torch.log((x + r) / (x + 1))
+        total += log_p.exp() * torch.log1p((x + 1) * scale)
+    return total
 
 
 def mixture_density(

@@ -39,7 +39,7 @@ from cellprism.models.latent.assess import both_counted, thinned
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.store.seed import check_seed
-from cellprism.types import CellBatch, CellModel, HidesGenes, PredictsShares
+from cellprism.types import CellBatch, CellModel, ExpectsCounts, HidesGenes, PredictsShares
 
 DRAWS = 1_000  # bootstrap draws of cells
 ABLATIONS = ("zero", "mean", "gene_mean")
@@ -122,6 +122,8 @@ def loss_recovered(
         for name, replaced in replacements.items():
             predicted = model.resume(masked, layer, replaced(x, masked)).expression
             assert predicted is not None, "a model that predicts expression gives it"
+            if isinstance(model, ExpectsCounts):
+                predicted = model.as_counted(masked, predicted)
             errors[name].append(_error_per_cell(predicted, batch, hidden))
     per_cell = {name: np.concatenate(parts) for name, parts in errors.items()}
     return _summaries(MASKED, forced, per_cell, share, seed)

@@ -89,6 +89,7 @@ def pretrain_model(
     model.name, model.licence = name, data_licence
     card = {
         **_origin(adata, name, data_licence),
+        "trained_at": model.trained_at,
         "settings": asdict(settings),
         "parameters": sum(p.numel() for p in model.parameters()),
         "curve": history(out),

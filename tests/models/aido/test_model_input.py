@@ -41,3 +41,8 @@ def test_no_value_exceeds_20():
 def test_counts_above_256_are_told_apart():
     values = model_input(torch.tensor([[257.0, 258.0]]), torch.tensor([1000.0]))[0, :2]
     assert values[0] < values[1]
+
+
+def test_without_a_floor_depth_tokens_tell_the_depth_of_any_cell():
+    depth = model_input(torch.ones(2, 7), torch.tensor([100.0, 31_623.0]), 0.0)[:, -1]
+    torch.testing.assert_close(depth, torch.tensor([2.0, 4.5]), rtol=0, atol=1e-4)

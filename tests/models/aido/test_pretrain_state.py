@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,19 @@ from cellprism.errors import DamagedError, RunError
 from cellprism.models.aido.pretrain import pretrain
 from cellprism.models.aido.pretrain_state import CHECKPOINT, METRICS, history, record
 from models.conftest import same_weights
-from models.planted import TABLE, TWENTY_THREE, planted_cells
+from models.planted import SETTINGS, TABLE, TWENTY_THREE, planted_cells
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from models.planted import TABLE, TWENTY_THREE, planted_cells
+from models.planted import SETTINGS, TABLE, planted_cells
 from cellprism.models.aido.pretrain import pretrain
 
 def kill(step, figures):
     if step == 17:
         os.kill(os.getpid(), signal.SIGKILL)
 
-pretrain(planted_cells(), TABLE, TWENTY_THREE, Path(sys.argv[1]), kill)
+pretrain(planted_cells(), TABLE, SETTINGS[sys.argv[2]], Path(sys.argv[1]), kill)
 """
 
 
@@ -75,14 +76,33 @@ def test_a_stopped_run_goes_on_bit_for_bit(cells, tmp_path, uninterrupted, stops
 
 
 @pytest.mark.slow
-def test_a_killed_process_goes_on_bit_for_bit(cells, tmp_path, uninterrupted):
-    tests = Path(__file__).parents[2]
+@pytest.mark.parametrize("objective", SETTINGS)
+def test_a_killed_process_goes_on_bit_for_bit(cells, tmp_path, objective):
+    tests, whole, killed = Path(__file__).parents[2], tmp_path / "whole", tmp_path / "killed"
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], cwd=tests, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
-    )
+        [sys.executable, "-c", KILLED, str(killed), objective],
+        cwd=tests, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
     assert done.returncode == -signal.SIGKILL
-    assert [line["step"] for line in history(tmp_path)] == [7, 14]
-    assert_same_run(pretrain(cells, TABLE, TWENTY_THREE, tmp_path), tmp_path, uninterrupted)
+    assert [line["step"] for line in history(killed)] == [7, 14]
+    uninterrupted = pretrain(cells, TABLE, SETTINGS[objective], whole), whole
+    assert_same_run(pretrain(cells, TABLE, SETTINGS[objective], killed), killed, uninterrupted)
+
+
+def test_the_average_follows_the_weights_by_its_decay_and_faster_at_first(cells, tmp_path):
+    settings = replace(TWENTY_THREE, report_every=1, average=0.8)
+    seen = []
+
+    def keep(step, figures):
+        seen.append(load_file(tmp_path / CHECKPOINT))
+
+    pretrain(cells, TABLE, settings, tmp_path, keep)
+    name = "blocks.0.query.weight"
+    for step, (before, after) in enumerate(pairwise(seen), start=1):
+        decay = min(0.8, (step + 1) / (step + 10))
+        expected = decay * before[f"average.{name}"] + (1 - decay) * after[f"model.{name}"]
+        torch.testing.assert_close(after[f"average.{name}"], expected, rtol=1e-5, atol=1e-7)
+    assert decay == pytest.approx(min(0.8, 23 / 32))
 
 
 def test_lines_written_after_the_last_checkpoint_are_written_again(cells, tmp_path, uninterrupted):

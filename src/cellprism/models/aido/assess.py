@@ -123,7 +123,8 @@ def _correlation(one: Matrix, other: Matrix) -> float:
 
 
 def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: int = 32) -> Matrix:
-    """Predicted expression when the genes marked in ``hidden`` (columns of ``adata``) are masked in every cell."""
+    """Predicted expression, as it would be counted, when the genes marked in ``hidden`` (columns of ``adata``) are
+    masked in every cell."""
     predicted = []
     last = model.n_layers - 1
     columns = torch.from_numpy(hidden)
@@ -132,7 +133,7 @@ def predict_masked(model: AidoCell, adata: AnnData, hidden: np.ndarray, size: in
         masked = model.mask(batch, chosen.expand(batch.values.shape))
         expression = model.resume(masked, last, model.residual(masked, last)).expression
         assert expression is not None, "resume of this family predicts expression or raises"
-        predicted.append(expression.cpu().numpy())
+        predicted.append(model.as_counted(masked, expression).cpu().numpy())
     return np.concatenate(predicted)
 
 

@@ -54,10 +54,12 @@ BLOCK_NAMES = {
 OUTER_NAMES = {
     "value_embedding": "bert.gene_embedding",
     "position_embedding": "bert.position_embedding",
+    "factors": "bert.cell_factors",
     "final_norm": "bert.encoder.ln",
     "head.dense": "cls.predictions.transform.dense",
     "head.norm": "cls.predictions.transform.LayerNorm",
     "head.decoder": "cls.predictions.decoder",
+    "head.rates": "cls.predictions.rates",
 }
 
 

@@ -26,9 +26,11 @@ from torch.utils.checkpoint import checkpoint
 from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.cells.totals import totals_of
+from cellprism.equations.likelihood import expected_log1p
 from cellprism.errors import ModelError
 from cellprism.models.aido.memory import plan_pass
 from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
+from cellprism.models.aido.rates import CellFactors, GeneRates, log_rate
 from cellprism.models.aido.settings import AidoConfig
 from cellprism.types import CellBatch, CellOutput, OutputKind, PassPlan, Site, TrainedAt
 
@@ -95,16 +97,18 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """dense -> exact GELU -> norm -> one number a token: the predicted log1p of counts per ten thousand."""
+    """dense -> exact GELU -> norm -> one number a token: the predicted log1p of counts per ten thousand; with rates, a
+    part of the logarithm of each gene's rate, ``rates`` being the other."""
 
     def __init__(self, config: AidoConfig):
         super().__init__()
+        self.rates = GeneRates(config) if config.rates else None
         self.dense = nn.Linear(config.hidden, config.hidden)
         self.norm = _norm(config)
         self.decoder = nn.Linear(config.hidden, 1)
 
     def forward(self, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell token"]:
-        """Predicted log1p(counts per ten thousand) for every token."""
+        """One number for every token."""
         return self.decoder(self.norm(F.gelu(self.dense(x))))[..., 0]
 
 
@@ -153,6 +157,7 @@ class AidoCell(nn.Module):
         self.n_layers, self.d_model = config.layers, config.hidden
         self.value_embedding = ValueEmbedding(config)
         self.position_embedding = nn.Embedding(config.n_genes + DEPTH_TOKENS, config.hidden)
+        self.factors = CellFactors(config) if config.factors else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = _norm(config)
         self.head = Head(config) if head else None
@@ -252,7 +257,7 @@ class AidoCell(nn.Module):
             present = torch.ones(len(columns), dtype=torch.bool)
         depth = torch.full((DEPTH_TOKENS,), -1, dtype=torch.long)
         present = torch.cat([present, torch.zeros(DEPTH_TOKENS, dtype=torch.bool)])
-        values = model_input(counts, totals)
+        values = model_input(counts, totals, self.config.depth_floor)
         cell = torch.arange(start, start + len(counts))
         return CellBatch(values, torch.cat([columns, depth]), present.expand(values.shape), cell)
 
@@ -279,7 +284,18 @@ class AidoCell(nn.Module):
                 f"largest {int(position.max())}, {int(extra.sum())} without a gene; make batches with model.batches"
             )
         position = torch.where(extra, extra.cumsum(0) - 1 + self.config.n_genes, position)
-        return self.value_embedding(batch.values) + self.position_embedding(position)
+        x = self.value_embedding(batch.values) + self.position_embedding(position)
+        return x if self.factors is None else x + self._state(self.factors, batch)[:, None]
+
+    def _state(self, factors: CellFactors, batch: CellBatch) -> Float[Tensor, "cell d_model"]:
+        genes = batch.gene >= 0
+        if genes.all():
+            raise ModelError(
+                f"{self.name!r} reads a cell's depth, and the batch has no token for it; use model.batches"
+            )
+        values = batch.values[:, genes]
+        seen = (values != self.config.mask_value) & (values != self.config.pad_value)
+        return factors(values, seen.to(values.dtype), batch.gene[genes], batch.values[:, ~genes][:, 0])
 
     def _through(
         self, x: Float[Tensor, "cell token d_model"], start: int, stop: int
@@ -305,10 +321,11 @@ class AidoCell(nn.Module):
     def resume(self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"]) -> CellOutput:
         """The rest of the forward pass from the residual stream after ``layer``; without a head, embeddings alone."""
         site = Site(layer, self.n_layers)
-        x = self.final_norm(self._through(x, site.layer + 1, self.n_layers))
+        last = self._through(x, site.layer + 1, self.n_layers)
+        x = self.final_norm(last)
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
-        return CellOutput(None if self.head is None else self.head(x)[:, batch.gene >= 0], embedding, x)
+        return CellOutput(self._expression(last, x, batch.gene), embedding, x)
 
     def resume_at(
         self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"]
@@ -323,8 +340,34 @@ class AidoCell(nn.Module):
             x = self._through(x, site.layer + 1, last)
             with self._precision():
                 x = self.blocks[last](x, tokens)
-        x = self.final_norm(x)
-        return CellOutput(None if self.head is None else self.head(x), x.mean(dim=1), x)
+        normed = self.final_norm(x)
+        return CellOutput(self._expression(x, normed, batch.gene[tokens]), normed.mean(dim=1), normed)
+
+    def _expression(
+        self, x: Float[Tensor, "cell token d_model"], normed: Float[Tensor, "cell token d_model"],
+        gene: Int[Tensor, " token"],
+    ) -> Float[Tensor, "cell gene"] | None:  # fmt: skip
+        """What the head says at tokens that are genes, from the stream and the stream normed."""
+        if self.head is None:
+            return None
+        genes = gene >= 0
+        said = self.head(normed)[:, genes]
+        if self.head.rates is None:
+            return said
+        return F.softplus(said.float() + self.head.rates(x[:, genes], gene[genes]))
+
+    def as_counted(self, batch: CellBatch, expression: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
+        """log1p of counts per ten thousand to expect at the cells' own depth where their expression is ``expression``.
+
+        Where few counts are expected this lies far below the logarithm of the rate: most readings are zero. Models
+        without rates predict what is counted in the first place.
+        """
+        if self.head is None or self.head.rates is None:
+            return expression
+        genes = batch.gene >= 0
+        scale = 1e4 / 10 ** batch.values[:, ~genes][:, 0].double()
+        log_mean = log_rate(expression) - scale.log()[:, None]
+        return expected_log1p(log_mean, self.head.rates.log_dispersion[batch.gene[genes]], scale).to(expression.dtype)
 
     def reads_with(self) -> dict[str, object]:
         """Whether absent genes are left out, of what counts are shares, and sizes."""

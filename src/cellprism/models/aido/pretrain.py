@@ -1,7 +1,9 @@
-"""Train a cell model of the AIDO.Cell family on one's own counts: masked regression of log1p expression.
+"""Train a cell model of the AIDO.Cell family on one's own counts: masked regression of log1p expression, or the
+likelihood of one part of the counts given the other (``cellprism.models.aido.pretrain_split``).
 
-- Every step draws a random, uniform subset of genes and hides a random share of it; the loss is the squared error at
-  the hidden genes. Cost falls with the square of the subset's size, and the model learns to work with any set of genes.
+- Every step draws a random, uniform subset of genes and hides a random share of it; masked regression's loss is the
+  squared error at the hidden genes. Cost falls with the square of the subset's size, and the model learns to work with
+  any set of genes.
   Drawing expressed genes more often would leak the prior: the model would learn that a gene it sees is expressed.
 - The subset's size varies from step to step at a constant number of tokens, so that a cell seen through all genes is
   nothing new when the model is used.
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -28,13 +31,17 @@ from cellprism.cells.columns import refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ConfigError
 from cellprism.models.aido.model import AidoCell
-from cellprism.models.aido.model_input import model_input
+from cellprism.models.aido.model_input import DEPTH_FLOOR, model_input
+from cellprism.models.aido.pretrain_split import SplitDraw, split_draw, split_loss
 from cellprism.models.aido.pretrain_start import start
+from cellprism.models.aido.pretrain_start_rates import start_rates
 from cellprism.models.aido.pretrain_state import load_state, record, save_state
 from cellprism.models.aido.settings import AidoConfig
 from cellprism.models.held_out import held_out_cells
 from cellprism.store.seed import check_seed
 from cellprism.types import CellBatch
+
+HELD_OUT = {"masked": "held_out_error", "split": "held_out_loss"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,22 @@ class PretrainConfig:
     """Products in bfloat16; values, norms and the loss stay in float32. Worth it where the processor is fast at it."""
     seed: int = 0
     """Seed of weights, split and every draw."""
+    objective: Literal["masked", "split"] = "masked"
+    """``masked``: squared error at hidden genes. ``split``: likelihood of one part of each cell's counts given the
+    other, at hidden and visible genes; the model then means what it says at visible genes too."""
+    split_low: float = 0.3
+    """Smallest share of a cell's counts that is shown (``split``)."""
+    split_high: float = 0.85
+    """Largest share of a cell's counts that is shown (``split``)."""
+    factors: int = 0
+    """Factors of a cell, fitted to the training cells and added to the stream, that the transformer corrects
+    (``split``); 0 for none."""
+    dimension: float = 0.0
+    """Weight of the penalty on a stream that varies along few directions (``split``); 0 for none."""
+    dimension_block: int = 1
+    """Block after which that penalty is taken, from 0."""
+    second_moment: float = 0.98
+    """Decay of AdamW's second moment."""
 
     def __post_init__(self):
         for name in ("layers", "hidden", "heads", "intermediate", "steps", "tokens", "report_every"):
@@ -97,6 +120,15 @@ class PretrainConfig:
         check_seed(self.seed)
         if not 2 <= self.genes_low <= self.genes_high:
             raise ConfigError(f"genes_low {self.genes_low} must lie between 2 and genes_high {self.genes_high}")
+        if not 0 < self.split_low <= self.split_high < 1:
+            shares = f"split_low {self.split_low} and split_high {self.split_high}"
+            raise ConfigError(f"{shares}: expected 0 < low <= high < 1")
+        if self.objective == "masked" and (self.factors or self.dimension):
+            raise ConfigError("factors and dimension belong to objective = 'split'; leave them at 0, or set it")
+        if not 0 <= self.factors < self.hidden:
+            raise ConfigError(f"factors is {self.factors}: expected 0 to {self.hidden - 1}, fewer than hidden")
+        if not 0 <= self.dimension_block < self.layers:
+            raise ConfigError(f"dimension_block is {self.dimension_block}: expected 0 to {self.layers - 1}, a block")
 
 
 @dataclass(frozen=True)
@@ -123,17 +155,31 @@ class Counts:
 
 def fresh_model(config: PretrainConfig, genes: GeneTable, counts: Counts, rows: np.ndarray) -> AidoCell:
     """The model before its first step; its start is computed from the training cells ``rows`` alone."""
+    split = config.objective == "split"
     shape = AidoConfig(
-        len(genes.symbol), config.hidden, config.layers, config.heads, config.intermediate,
-        gene_subset=True, total="cell",
+        len(genes.symbol), config.hidden, config.layers, config.heads, config.intermediate, gene_subset=True,
+        total="cell", depth_floor=0.0 if split else DEPTH_FLOOR, rates=split, factors=config.factors,
     )  # fmt: skip
     dense = torch.from_numpy(counts.matrix[rows].toarray().astype(np.float32))
     expression = model_input(dense, torch.from_numpy(counts.totals[rows]))[:, : len(genes.symbol)].numpy()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = AidoCell(shape, genes)
+        model = AidoCell(shape, genes, card={"trained_at": "visible"} if split else None)
         start(model, expression, config.seed)
+        if split:
+            start_rates(model, counts.matrix[rows], counts.totals[rows], config.seed)
     return model
+
+
+def drawn_sizes(
+    rows: np.ndarray, every: int, config: PretrainConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Genes and cells of one step: as many genes as drawn between the settings, and cells for a constant product."""
+    most = min(config.genes_high, every)
+    least = min(config.genes_low, most)
+    n_genes = round(math.exp(rng.uniform(math.log(least), math.log(most))))
+    n_cells = max(1, config.tokens // n_genes)
+    return rng.choice(every, n_genes, replace=False), rng.choice(rows, n_cells, replace=n_cells > len(rows))
 
 
 def draw(
@@ -141,13 +187,8 @@ def draw(
 ) -> tuple[CellBatch, Bool[Tensor, "cell token"], Float[Tensor, "cell token"]]:
     """The batch of one step: what the model sees, which tokens are hidden, and their true values."""
     rng = np.random.default_rng([config.seed, step])
-    every = counts.matrix.get_shape()[1]
-    most = min(config.genes_high, every)
-    least = min(config.genes_low, most)
-    n_genes = round(math.exp(rng.uniform(math.log(least), math.log(most))))
-    n_cells = max(1, config.tokens // n_genes)
-    genes = rng.choice(every, n_genes, replace=False)
-    cells = rng.choice(rows, n_cells, replace=n_cells > len(rows))
+    genes, cells = drawn_sizes(rows, counts.matrix.get_shape()[1], config, rng)
+    n_genes, n_cells = len(genes), len(cells)
     dense = torch.from_numpy(counts.matrix[cells].toarray()[:, genes].astype(np.float32))
     truth = model_input(dense, torch.from_numpy(counts.totals[cells]))
     share = rng.uniform(config.mask_low, config.mask_high, size=(n_cells, 1))
@@ -156,6 +197,15 @@ def draw(
     gene = torch.cat([torch.from_numpy(genes), torch.full((truth.shape[1] - n_genes,), -1)])
     values = truth.masked_fill(hidden, -1.0)
     return CellBatch(values, gene, (gene >= 0).expand(truth.shape), torch.from_numpy(cells)), hidden, truth
+
+
+def draw_split(counts: Counts, rows: np.ndarray, config: PretrainConfig, step: int) -> SplitDraw:
+    """The batch of one step on split counts."""
+    rng = np.random.default_rng([config.seed, step])
+    genes, cells = drawn_sizes(rows, counts.matrix.get_shape()[1], config, rng)
+    share = rng.uniform(config.split_low, config.split_high, size=len(cells))
+    mask = rng.uniform(config.mask_low, config.mask_high, size=len(cells))
+    return split_draw(counts.matrix[cells], counts.totals[cells], genes, share, mask, cells, 0.0, rng)
 
 
 def masked_error(
@@ -208,7 +258,7 @@ def pretrain(
     matrices, others = [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        betas=(0.9, 0.98), fused=True,
+        betas=(0.9, config.second_moment), fused=True,
     )  # fmt: skip
     average = {name: p.detach().clone() for name, p in model.state_dict().items()}
     identity = {"config": asdict(config), "genes": list(genes.symbol), "counts": counts.fingerprint()}
@@ -217,17 +267,18 @@ def pretrain(
     for step in range(done, config.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, step)
-        batch, hidden, truth = draw(counts, train, config, step)
         with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=config.bf16):
-            loss = masked_error(model, batch, hidden, truth)
-        loss.backward()
+            loss, penalty = _loss(model, counts, train, config, step)
+        (loss + penalty).backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimiser.step()
         optimiser.zero_grad()
         _follow(average, model, min(config.average, (step + 1) / (step + 10)))
         figures["loss"] = loss.item()
+        if config.dimension:
+            figures["flatness"] = penalty.item() / config.dimension
         if (step + 1) % config.report_every == 0 or step + 1 == config.steps:
-            figures["held_out_error"] = _held_out_error(model, average, counts, held_out, config)
+            figures[HELD_OUT[config.objective]] = _held_out_loss(model, average, counts, held_out, config)
             record(folder, {"step": step + 1, **figures})
             save_state(folder, step + 1, model, optimiser, average, identity)
         if progress is not None:
@@ -243,12 +294,22 @@ def _follow(average: dict[str, Tensor], model: AidoCell, decay: float) -> None:
             average[name].lerp_(value, 1 - decay)
 
 
-def _held_out_error(
+def _loss(
+    model: AidoCell, counts: Counts, rows: np.ndarray, config: PretrainConfig, step: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Loss of one step's draw, and the penalty that is added to it."""
+    if config.objective == "split":
+        return split_loss(model, draw_split(counts, rows, config, step), config.dimension_block, config.dimension)
+    loss = masked_error(model, *draw(counts, rows, config, step))
+    return loss, torch.zeros_like(loss)
+
+
+def _held_out_loss(
     model: AidoCell, average: dict[str, Tensor], counts: Counts, rows: np.ndarray, config: PretrainConfig
 ) -> float:
-    """Masked error of the averaged weights on held-out cells, over draws that are the same at every call."""
+    """Loss of the averaged weights on held-out cells, over draws that are the same at every call."""
     follower = deepcopy(model)  # a new network would draw from the caller's random numbers
     follower.load_state_dict(average)
     follower.eval().requires_grad_(False)
     draws: Iterator[int] = iter(range(10_000_000, 10_000_016))
-    return float(np.mean([masked_error(follower, *draw(counts, rows, config, step)).item() for step in draws]))
+    return float(np.mean([_loss(follower, counts, rows, config, step)[0].item() for step in draws]))

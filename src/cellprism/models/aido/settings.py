@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cellprism.errors import DamagedError, ModelError
-from cellprism.models.aido.model_input import DEPTH_TOKENS
+from cellprism.models.aido.model_input import DEPTH_FLOOR, DEPTH_TOKENS
 from cellprism.models.hub import KNOWN_LICENCES, licence_of, origin
 from cellprism.models.stated import object_of, stated
 from cellprism.store.atomic import read_json
@@ -62,6 +62,14 @@ class AidoConfig:
     """True: absent genes are left out (trained that way). False: absent genes are zeros, as in the published models."""
     total: Literal["aligned", "cell"] = "aligned"
     """Counts per ten thousand of what: the model's genes (published models) or all counts of the cell."""
+    depth_floor: float = DEPTH_FLOOR
+    """Smallest value of the depth tokens; 5 hides the depth of every cell below 100,000 counts."""
+    rates: bool = False
+    """True: the output is log1p of the expected counts per ten thousand, and each gene has a bias, a readout of the
+    stream and a dispersion of its own. False: one head for all genes, as in the published models."""
+    factors: int = 0
+    """Factors of a cell, found from the genes that it shows and added to the stream at every token; 0 for none, as in
+    the published models."""
 
     def __post_init__(self):
         if self.heads < 1 or self.hidden % self.heads:
@@ -133,6 +141,9 @@ def config_of(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, 
         pad_value=stated(settings, ("pad_token_id", "pad_value"), -2.0, path),
         gene_subset=stated(settings, ("gene_subset",), False, path),
         total=total,
+        depth_floor=stated(settings, ("depth_floor",), DEPTH_FLOOR, path),
+        rates=stated(settings, ("rates",), False, path),
+        factors=stated(settings, ("factors",), 0, path),
     )
     _compare(path, config, settings)
     return config

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from cellprism.steering.model_output import gene_columns, gene_values
 from cellprism.studies.assess.settings import AssessSettings
 from cellprism.studies.assess.split import Split
 from cellprism.studies.assess.tables import HiddenGenes, MaskedError, Measure
-from cellprism.types import CellModel, HidesGenes
+from cellprism.types import CellModel, ExpectsCounts, HidesGenes
 
 DRAWS, CORRELATION_DRAWS = 2_000, 500  # of the bootstraps over cells
 PLACES = 6
@@ -97,7 +98,7 @@ def hidden_genes(
 
 @torch.no_grad()
 def output_with(model: CellModel, cells: AnnData, hidden: Bool[np.ndarray, " gene"], size: int) -> Matrix:
-    """What the model predicts of every column of some cells when those marked are hidden."""
+    """What the model predicts to be counted of every column of some cells when those marked are hidden."""
     assert isinstance(model, HidesGenes), "asked before"
     asked_for = torch.zeros(len(model.genes) + 1, dtype=torch.bool)  # the last stands for tokens that are no genes
     asked_for[torch.from_numpy(np.flatnonzero(np.isin(model.genes, cells.var_names[hidden])))] = True
@@ -106,6 +107,8 @@ def output_with(model: CellModel, cells: AnnData, hidden: Bool[np.ndarray, " gen
     for batch in model.batches(cells, size):
         masked = model.mask(batch, asked_for.to(batch.values.device)[genes_of(batch)] & batch.present)
         output = model.resume(masked, last, model.residual(masked, last))
+        if isinstance(model, ExpectsCounts) and output.expression is not None:
+            output = replace(output, expression=model.as_counted(masked, output.expression))
         columns = gene_columns(model, masked, output, cells.var_names)
         if (columns < 0).any():
             raise ModelError(
