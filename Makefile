@@ -9,7 +9,7 @@ FAST := -m "not slow"
 LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 HANGS_ON_IT := tests/sae/kernels tests/models/aido
 
-.PHONY: demo lint test check check-slow interop clean
+.PHONY: demo lint test ci check check-slow interop clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -27,6 +27,11 @@ lint: $(VENV)/.dev
 check: lint
 	$(BIN)/pyright & types=$$!; $(PYTEST) $(FAST); tests=$$?; wait $$types && exit $$tests
 	if grep -q avx512 /proc/cpuinfo; then $(LESSER) $(PYTEST) $(FAST) $(HANGS_ON_IT); fi
+
+# what two slow cores can do in a quarter of an hour, the environment included
+LONG := tests/simulate tests/sae/kernels tests/store/test_hostile.py tests/store/test_disk.py tests/models/latent
+ci: lint
+	$(PYTEST) $(FAST) $(addprefix --ignore ,$(LONG))
 
 # what takes too long for every change: the whole suite as a processor without AVX-512 runs it, then one without AVX
 check-slow: $(VENV)/.dev
