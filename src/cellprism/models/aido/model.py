@@ -325,7 +325,13 @@ class AidoCell(nn.Module):
         x = self.final_norm(last)
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
-        return CellOutput(self._expression(last, x, batch.gene), embedding, x)
+        if self.head is None:
+            return CellOutput(None, embedding, x)
+        genes = batch.gene >= 0
+        said = self.head(x)[:, genes]
+        if self.head.rates is not None:
+            said = F.softplus(said.float() + self.head.rates(last[:, genes], batch.gene[genes]))
+        return CellOutput(said, embedding, x)
 
     def resume_at(
         self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"]
@@ -341,20 +347,10 @@ class AidoCell(nn.Module):
             with self._precision():
                 x = self.blocks[last](x, tokens)
         normed = self.final_norm(x)
-        return CellOutput(self._expression(x, normed, batch.gene[tokens]), normed.mean(dim=1), normed)
-
-    def _expression(
-        self, x: Float[Tensor, "cell token d_model"], normed: Float[Tensor, "cell token d_model"],
-        gene: Int[Tensor, " token"],
-    ) -> Float[Tensor, "cell gene"] | None:  # fmt: skip
-        """What the head says at tokens that are genes, from the stream and the stream normed."""
-        if self.head is None:
-            return None
-        genes = gene >= 0
-        said = self.head(normed)[:, genes]
-        if self.head.rates is None:
-            return said
-        return F.softplus(said.float() + self.head.rates(x[:, genes], gene[genes]))
+        said = None if self.head is None else self.head(normed)
+        if said is not None and self.head.rates is not None:
+            said = F.softplus(said.float() + self.head.rates(x, batch.gene[tokens]))
+        return CellOutput(said, normed.mean(dim=1), normed)
 
     def as_counted(self, batch: CellBatch, expression: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
         """log1p of counts per ten thousand to expect at the cells' own depth where their expression is ``expression``.
