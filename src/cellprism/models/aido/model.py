@@ -347,10 +347,13 @@ class AidoCell(nn.Module):
             with self._precision():
                 x = self.blocks[last](x, tokens)
         normed = self.final_norm(x)
-        said = None if self.head is None else self.head(normed)
-        if said is not None and self.head.rates is not None:
+        embedding = normed.mean(dim=1)
+        if self.head is None:
+            return CellOutput(None, embedding, normed)
+        said = self.head(normed)
+        if self.head.rates is not None:
             said = F.softplus(said.float() + self.head.rates(x, batch.gene[tokens]))
-        return CellOutput(said, normed.mean(dim=1), normed)
+        return CellOutput(said, embedding, normed)
 
     def as_counted(self, batch: CellBatch, expression: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:
         """log1p of counts per ten thousand to expect at the cells' own depth where their expression is ``expression``.
