@@ -330,7 +330,7 @@ class AidoCell(nn.Module):
         genes = batch.gene >= 0
         said = self.head(x)[:, genes]
         if self.head.rates is not None:
-            said = F.softplus(said.float() + self.head.rates(last[:, genes], batch.gene[genes]))
+            said = self.head.rates(said, last[:, genes], batch.gene[genes])
         return CellOutput(said, embedding, x)
 
     def resume_at(
@@ -352,7 +352,7 @@ class AidoCell(nn.Module):
             return CellOutput(None, embedding, normed)
         said = self.head(normed)
         if self.head.rates is not None:
-            said = F.softplus(said.float() + self.head.rates(x, batch.gene[tokens]))
+            said = self.head.rates(said, x, batch.gene[tokens])
         return CellOutput(said, embedding, normed)
 
     def as_counted(self, batch: CellBatch, expression: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:

@@ -10,6 +10,7 @@
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cellprism.equations.factors import factor_posterior
 from cellprism.models.aido.settings import AidoConfig
@@ -63,9 +64,16 @@ class GeneRates(nn.Module):
         self.readout = nn.Parameter(torch.zeros(config.n_genes, config.hidden))
         self.log_dispersion = nn.Parameter(torch.ones(config.n_genes))
 
-    def forward(self, x: Float[Tensor, "cell gene d_model"], gene: Int[Tensor, " gene"]) -> Float[Tensor, "cell gene"]:
-        """b_g + <w_g, x>: linear in the stream, so that a direction of it moves each gene by its own amount."""
-        return self.bias[gene] + torch.einsum("cgd,gd->cg", x.float(), self.readout[gene])
+    def forward(
+        self,
+        said: Float[Tensor, "cell gene"],
+        x: Float[Tensor, "cell gene d_model"],
+        gene: Int[Tensor, " gene"],
+    ) -> Float[Tensor, "cell gene"]:
+        """softplus(h_g + b_g + <w_g, x>), h what the head said: linear in the stream x before the softplus, so that a
+        direction of it moves each gene by its own amount."""
+        own = self.bias[gene] + torch.einsum("cgd,gd->cg", x.float(), self.readout[gene])
+        return F.softplus(said.float() + own)
 
 
 def log_rate(expression: Float[Tensor, "cell gene"]) -> Float[Tensor, "cell gene"]:

@@ -63,9 +63,7 @@ def _rate(found: Programs, number: int, row: Excess, id: str, words: str) -> Cla
         SECTION,
         f"Features match programs more often than {words}, {RULES[rule]}",
         row.share,
-        unit=f"of lists annotated, mean of {_autoencoders(row)}; this run's own: {row.shares[0]:.0%}".replace(
-            "%", "\u00a0%"
-        ),
+        unit=_unit("lists annotated", row),
         format=".0%",
         interval=row.beside,
         published=NUMBERS[f"annotated-{name}"],
@@ -90,8 +88,11 @@ def null_over_seeds(name: str, row: Excess) -> Null:
     return Null(name, row.control, (row.control, row.control), row.p, row.draws, len(row.shares))
 
 
-def _autoencoders(row: Excess) -> str:
-    return f"{len(row.shares)} autoencoder{'s' if len(row.shares) > 1 else ''}"
+def _unit(of_what: str, row: Excess) -> str:
+    """What a share over seeds is a share of, and what this run's own autoencoder has."""
+    n = len(row.shares)
+    mean = f"mean of {n} autoencoder{'s' if n > 1 else ''}"
+    return f"of {of_what}, {mean}; this run's own: {row.shares[0]:.0%}".replace("%", "\u00a0%")
 
 
 def _specificity(found: TypeSpecificity) -> Claim:
@@ -125,9 +126,7 @@ def _beside(found: TypeExcess) -> list[Claim]:
             SECTION,
             f"More features tell cell types apart than {DIRECTIONS[row.name]}",
             row.share,
-            unit=f"of firing features, mean of {_autoencoders(row)}; this run's own: {row.shares[0]:.0%}".replace(
-                "%", "\u00a0%"
-            ),
+            unit=_unit("firing features", row),
             format=".0%",
             interval=row.beside,
             null=null_over_seeds(DIRECTIONS[row.name], row),
