@@ -3,12 +3,12 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from cellprism.cells.expression import log1p_cp10k
-from cellprism.enrich import correlated
+from cellprism.enrich import column_blocks
 from cellprism.enrich.correlated import correlated_lists
 
 
 def test_lists_hold_the_genes_with_the_highest_correlation_over_cells(monkeypatch):
-    monkeypatch.setattr(correlated, "BLOCK", 3)
+    monkeypatch.setattr(column_blocks, "MOST", 3)
     rng = np.random.default_rng(0)
     counts = AnnData(sp.csr_matrix(rng.poisson(2.0, size=(53, 19)).astype(np.float32)))
     counts.var_names = [f"G{i}" for i in range(19)]

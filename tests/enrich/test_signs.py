@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from cellprism.cells.expression import log1p_cp10k
-from cellprism.enrich import signs as module
+from cellprism.enrich import column_blocks
 from cellprism.enrich.signs import signs
 
 TYPES = np.array(["B", "NK", "T", "unlabelled"] * 40)
@@ -41,7 +41,7 @@ def test_planted_features_get_their_signs_and_types(planted):
 
 def test_the_correlation_is_that_with_the_mean_expression_of_the_own_genes(planted, monkeypatch):
     activations, counts, lists = planted
-    monkeypatch.setattr(module, "BLOCK", 2)
+    monkeypatch.setattr(column_blocks, "MOST", 2)
     y = log1p_cp10k(counts).toarray()
     for feature, genes in lists.items():
         z = activations.X[:, int(feature)].toarray().ravel()

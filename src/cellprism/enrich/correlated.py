@@ -13,9 +13,8 @@ from anndata import AnnData
 from jaxtyping import Float
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.enrich.column_blocks import column_blocks
 from cellprism.equations.ratio import is_spread
-
-BLOCK = 256  # rows of lists at a time
 
 
 def correlated_lists(
@@ -36,15 +35,15 @@ def correlated_lists(
     genes = counts.var_names[inside].to_numpy()
     y = sp.csr_matrix(log1p_cp10k(counts)[:, inside])
     mean, spread = _moments(y)
-    columns, found = sp.csc_matrix(activations.X, dtype=np.float64), {}
+    columns, found = sp.csc_matrix(activations.X), {}
     names: Sequence[str] = list(activations.var_names)
-    for start in range(0, len(names), BLOCK):
-        z: Any = columns[:, start : start + BLOCK]  # pyright: ignore[reportOptionalSubscript]
+    for some in column_blocks(activations.n_obs, len(names)):
+        z: Any = columns[:, some].astype(np.float64)  # pyright: ignore[reportOptionalSubscript]
         average, scale = _moments(z)
         product = np.asarray((z.T @ y).todense()) / activations.n_obs - average[:, None] * mean
         r = np.divide(product, scale[:, None] * spread, out=np.zeros_like(product), where=scale[:, None] * spread > 0)
         ranked = np.argsort(-r, axis=1, kind="stable")[:, :size]
-        for name, row, order in zip(names[start : start + BLOCK], r, ranked, strict=True):
+        for name, row, order in zip(names[some], r, ranked, strict=True):
             found[name] = tuple(genes[[i for i in order if row[i] > 0]].tolist())
     return found
 

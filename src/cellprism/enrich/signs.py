@@ -23,10 +23,10 @@ from scipy.stats import t as t_distribution
 from sklearn.feature_selection import f_classif
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.enrich.column_blocks import column_blocks
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.equations.ratio import varies
 
-BLOCK = 256  # features that are dense at a time
 COLUMNS = ("own_genes_r", "sign", "high_in", "low_in")
 
 
@@ -55,9 +55,9 @@ def signs(
     expression, z = log1p_cp10k(counts), sp.csc_matrix(activations.X)
     known = _labels(activations)
     parts = []
-    for start in range(0, len(names), BLOCK):
-        own = (expression @ member[:, start : start + BLOCK]).toarray()
-        parts.append(_block(own, z[:, start : start + BLOCK].toarray().astype(np.float64), known))
+    for some in column_blocks(activations.n_obs, len(names)):
+        own = (expression @ member[:, some]).toarray()
+        parts.append(_block(own, z[:, some].toarray().astype(np.float64), known))
     table = pd.concat(parts, ignore_index=True)
     certain = false_discovery_control(table["p"].to_numpy()) < alpha
     differs = false_discovery_control(table["p_types"].to_numpy()) < alpha

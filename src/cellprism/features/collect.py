@@ -189,7 +189,7 @@ def centring_of(sae: SparseAutoencoder | None) -> str:
 def _gene_table(sums: GeneSums | None, by_cell: CellSums, adata: AnnData, recipe: dict[str, Any]) -> AnnData:
     names = pd.Index([str(i) for i in range(by_cell.shape[1])], name="feature")
     if sums is None:
-        table = association_table(by_cell.total(), adata, names, recipe | {"tokens": "cells", "table": BY_ASSOCIATION})
+        table = association_table(by_cell.total, adata, names, recipe | {"tokens": "cells", "table": BY_ASSOCIATION})
         table.obs[["gene_share", "cell_share", "state_share"]] = np.nan
         return table
     tokens = int(sums.cells.sum())

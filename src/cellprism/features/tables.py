@@ -5,6 +5,8 @@ number of cells. Sums over genes are made where the codes are and copied to the 
 are copied batch by batch.
 """
 
+from functools import cached_property
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -72,12 +74,13 @@ class GeneSums:
 
 
 class CellSums:
-    """Per cell and feature: sum over the cell's tokens."""
+    """Per cell and feature: sum over the cell's tokens. All tokens are counted in before any table is read."""
 
     def __init__(self, n_cells: int, n_features: int):
         self.shape = (n_cells, n_features)
         self.tokens = np.zeros(n_cells, dtype=np.int64)
-        self._parts: list[sp.coo_array] = []
+        self._cells: list[Int[np.ndarray, " some"]] = []
+        self._parts: list[sp.csr_matrix] = []
 
     def add(self, code: SparseCode, cell: Int[Tensor, " token"]) -> None:
         """Count some tokens in."""
@@ -87,25 +90,31 @@ class CellSums:
         place = local[:, None] * self.shape[1] + code.features
         sums.view(-1).index_add_(0, place.flatten(), code.values.double().flatten())
         row, column = sums.nonzero(as_tuple=True)
-        found, cells, features = (part.cpu().numpy() for part in (sums[row, column], rows[row], column))
-        self._parts.append(sp.coo_array((found, (cells, features)), shape=self.shape))
+        ends = torch.bincount(row, minlength=len(rows)).cumsum(0).cpu().numpy()
+        found = (sums[row, column].cpu().numpy(), column.cpu().numpy().astype(np.int32), np.append(0, ends))
+        self._parts.append(sp.csr_matrix(found, shape=sums.shape))
+        self._cells.append(rows.cpu().numpy())
 
+    @cached_property
     def total(self) -> sp.csr_matrix:
         """Sum of activations, cells x features."""
-        data = np.concatenate([p.data for p in self._parts])
-        row, column = (np.concatenate([p.coords[axis] for p in self._parts]) for axis in (0, 1))
-        return sp.csr_matrix((data, (row, column)), shape=self.shape)
+        cells, sums = np.concatenate(self._cells), sp.vstack(self._parts, format="csr")
+        self._parts.clear()
+        one = np.ones(len(cells), dtype=np.int8)
+        # a cell may come in several parts, whose rows are added up here
+        total = sp.csr_matrix((one, (cells, np.arange(len(cells)))), shape=(self.shape[0], len(cells))) @ sums
+        total.sort_indices()
+        return total
 
     def squares(self) -> Float[np.ndarray, " feature"]:
         """sum_c T_c^2 / n_c for each feature: ``equations.variance.group_squares`` over cells, from the
         sparse sums.
         """
-        total = self.total().tocoo()
-        weights = total.data**2 / self.tokens[total.row]
-        return np.bincount(total.col, weights=weights, minlength=self.shape[1])
+        weights = self.total.data**2 / np.repeat(self.tokens, np.diff(self.total.indptr))
+        return np.bincount(self.total.indices, weights=weights, minlength=self.shape[1])
 
     def mean(self) -> sp.csr_matrix:
         """Mean activation over the cell's tokens, silent ones included."""
-        mean = self.total()
-        mean.data = (mean.data / np.repeat(self.tokens, np.diff(mean.indptr))).astype(np.float32)
-        return mean
+        total = self.total
+        mean = (total.data / np.repeat(self.tokens, np.diff(total.indptr))).astype(np.float32)
+        return sp.csr_matrix((mean, total.indices, total.indptr), shape=self.shape)

@@ -3,6 +3,7 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import f, f_oneway, false_discovery_control, kstest
 
+from cellprism.enrich import column_blocks
 from cellprism.studies.programs import specificity
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
 
@@ -55,7 +56,7 @@ def test_shuffled_labels_give_uniform_p_and_pass_the_limit_once_in_twenty():
 def test_shuffled_shares_are_those_of_an_analysis_of_variance_with_the_same_labels(cells, monkeypatch, at_once):
     activation, labels = cells
     monkeypatch.setattr(specificity, "AT_ONCE", at_once)
-    monkeypatch.setattr(specificity, "BLOCK", 16)
+    monkeypatch.setattr(column_blocks, "MOST", 16)
     found = shuffled_shares_apart(sp.csr_matrix(activation), labels, 0.04, 5, seed=3)
     rng = np.random.default_rng([3, 17])
     kinds, code = np.unique(labels, return_inverse=True)

@@ -57,17 +57,23 @@ def seed_lists(
     background: tuple[str, ...],
 ) -> list[dict[str, dict[str, Lists]]]:
     """For each autoencoder, the run's ``own`` first: rule -> features or a control -> lists of one length."""
-    found, config = [own], bench.config
+    found = [own]
     with bench.bar("collecting features of other seeds", len(further)) as advance:
         for number, sae in enumerate(further, start=1):
-            tables = {"features": _statistics(bench, sae)}
-            rate = torch.from_numpy(np.asarray(tables["features"].genes.obs["firing_rate"], dtype=np.float32))
-            untrained = untrained_sae(replace(sae, firing_rate=rate), config.seed + number)
-            tables["untrained"] = _statistics(bench, untrained)
-            lists = listed(tables, {}, bench.cells, background)
+            lists = _listed_beside_untrained(bench, sae, bench.config.seed + number, background)
             found.append({rule: {**own[rule], **some} for rule, some in lists.items()})  # neurons have no seed
             advance(number)
     return found
+
+
+def _listed_beside_untrained(
+    bench: Workbench, sae: SparseAutoencoder, seed: int, background: tuple[str, ...]
+) -> dict[str, dict[str, Lists]]:
+    """Lists of one length of an autoencoder's features and of an untrained one's; their tables go with the return."""
+    tables = {"features": _statistics(bench, sae)}
+    rate = torch.from_numpy(np.asarray(tables["features"].genes.obs["firing_rate"], dtype=np.float32))
+    tables["untrained"] = _statistics(bench, untrained_sae(replace(sae, firing_rate=rate), seed))
+    return listed(tables, {}, bench.cells, background)
 
 
 def listed(

@@ -6,7 +6,7 @@ give.
 - Features of one autoencoder depend on each other, so how many of them pass together is no binomial: labels are
   permuted among cells with the features kept together, and the share that passes is counted anew.
 - Cells are the unit of inference: the answer is about these cells of this donor, not about donors.
-- Features are taken some hundred at a time, so that a sparse matrix of many cells is never dense as a whole.
+- Features are taken some at a time, so that a sparse matrix of many cells is never dense as a whole.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ from scipy.stats import f as f_distribution
 from scipy.stats import false_discovery_control
 from sklearn.feature_selection import f_classif
 
+from cellprism.enrich.column_blocks import column_blocks
 from cellprism.equations.ratio import varies
 
-BLOCK = 256  # features that are dense at a time
 PERMUTATIONS = 1999
 AT_ONCE = 1 << 22  # labels that are dealt out at a time
 
@@ -108,5 +108,5 @@ def type_contrast(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) ->
 def _blocks(activation: sp.csr_matrix | np.ndarray) -> Iterator[np.ndarray]:
     """Some features at a time, dense, in double precision."""
     columns: Any = sp.csc_matrix(activation)
-    for start in range(0, columns.shape[1], BLOCK):
-        yield columns[:, start : start + BLOCK].toarray().astype(float)
+    for some in column_blocks(*columns.shape):
+        yield columns[:, some].toarray().astype(float)
