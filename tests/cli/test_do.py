@@ -55,6 +55,20 @@ def test_only_what_is_given_changes_the_run_and_as_it_was_given(given, words, ch
     assert given(*words) == changes
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["do", "programs", "some-run", "--seeds", "2.4"], "--seeds"),
+        (["do", "steer", "some-run", "--doses.controls=38.6"], "--doses.controls"),
+        (["pretrain", "cells.h5ad", "--out", "out", "--steps", "1.5"], "--steps"),
+        (["pretrain", "cells.h5ad", "--out", "out", "--family=scvi", "--scvi.epochs=2.7"], "--scvi.epochs"),
+    ],
+)
+def test_no_whole_number_is_made_by_rounding(capsys, words, named):
+    assert call(words) == 2
+    assert f"Invalid value for {named}" in capsys.readouterr().err
+
+
 def test_a_flag_goes_before_a_typed_change(given, capsys):
     assert given("programs", "--set", "programs.alpha=0.2", "--alpha", "0.1") == [("programs.alpha", 0.1)]
     assert "next: cellprism report some-run" in capsys.readouterr().err

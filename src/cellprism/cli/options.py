@@ -13,8 +13,15 @@ def _whole(_: object, tokens: Sequence[Any]) -> int:
     return int(tokens[0].value)
 
 
+def _wholes(_: object, tokens: Sequence[Any]) -> list[int]:
+    return [int(token.value) for token in tokens]
+
+
 Whole = Annotated[int, Parameter(converter=_whole)]
 """A whole number."""
+
+Wholes = Annotated[list[int], Parameter(converter=_wholes)]
+"""Whole numbers."""
 
 Only = Annotated[list[str] | None, Parameter(consume_multiple=False)]
 """``--only COLUMN=VALUE``, any number of times."""

@@ -5,13 +5,16 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from cellprism.cli.flags import flags_of, given
 from cellprism.cli.options import Device
 from cellprism.errors import ConfigError
 from cellprism.models.aido.pretrain import PretrainConfig
 from cellprism.models.latent.dgd_train import DgdTraining
 from cellprism.models.latent.scvi_train import ScviTraining
 
-SCVI, DGD = ScviTraining(), DgdTraining()
+KINDS = {"aido": PretrainConfig, "scvi": ScviTraining, "dgd": DgdTraining}
+AidoFlags, ScviFlags, DgdFlags = (flags_of(settings, keep_defaults=True) for settings in KINDS.values())
+AIDO, SCVI, DGD = AidoFlags(), ScviFlags(), DgdFlags()
 
 
 def pretrain(
@@ -24,9 +27,9 @@ def pretrain(
     name: str | None = None,
     data_licence: str = "not stated",
     device: Device = "",
-    settings: Annotated[PretrainConfig, Parameter(name="*")] = PretrainConfig(),
-    scvi: ScviTraining = SCVI,
-    dgd: DgdTraining = DGD,
+    settings: Annotated[AidoFlags, Parameter(name="*")] = AIDO,  # pyright: ignore[reportInvalidTypeForm]
+    scvi: ScviFlags = SCVI,  # pyright: ignore[reportInvalidTypeForm]
+    dgd: DgdFlags = DGD,  # pyright: ignore[reportInvalidTypeForm]
 ) -> None:
     """Train a small cell model, then measure it on held-out cells beside simpler methods.
 
@@ -55,9 +58,10 @@ def pretrain(
     from cellprism.studies.workbench import device_of
     from cellprism.workflow.pretraining import pretrain_latent, pretrain_model
 
-    settings_of: dict[str, Any] = {"aido": settings, "scvi": scvi, "dgd": dgd}
-    for other, given in settings_of.items():
-        if other != family and given != type(given)():
+    flags = {"aido": settings, "scvi": scvi, "dgd": dgd}
+    settings_of: dict[str, Any] = {name: kind(**dict(given(flags[name]))) for name, kind in KINDS.items()}
+    for other, asked in settings_of.items():
+        if other != family and asked != type(asked)():
             kind = "the AIDO.Cell family" if other == "aido" else other
             own = "" if family == "aido" else f"{family}."
             raise ConfigError(f"settings of {kind} are given, but --family is {family}; its own are --{own}NAME")
