@@ -30,6 +30,11 @@ def test_a_dgd_is_trained_measured_and_loads(asked, tmp_path, capsys):
     assert len(model.card["limits"]) == 3
     assert call(["models", "info", str(out)]) == 0
     assert json.loads((out / "config.json").read_text())["card"]["revision"] == model.revision
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for other in (words, ["pretrain", asked["cells"], "--out", str(out), "--steps=1"]):
+        assert call(other) == 2
+        assert f"{out} holds a model already; choose another --out" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.slow

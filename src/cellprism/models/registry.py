@@ -259,6 +259,23 @@ def recognised(path: Path) -> str:
     Raises:
         ModelError: none or several do; the message lists what was found and what each looks for.
     """
+    claims, looked = _claims(path)
+    if len(claims) > 1:
+        choices = " or ".join(f"{name}:{path}" for name in claims)
+        raise ModelError(f"{path} could be of the families {' and '.join(claims)}; say which: {choices}")
+    if not claims:
+        wanted = "".join(f"\n  - {line}" for line in looked)
+        raise ModelError(f"no model family recognises {path}: found {_contents(path)}; each looks for{wanted}")
+    return claims[0]
+
+
+def holds_model(path: Path) -> bool:
+    """Whether any family recognises a folder or file."""
+    return len(_claims(path)[0]) > 0
+
+
+def _claims(path: Path) -> tuple[list[str], list[str]]:
+    """The families that recognise a path, and what each looks for."""
     claims, looked = [], []
     for name in sorted(families()):
         try:
@@ -269,13 +286,7 @@ def recognised(path: Path) -> str:
         looked.append(f"{name}: {looks_for(one)}")
         if one.recognises(path):
             claims.append(name)
-    if len(claims) > 1:
-        choices = " or ".join(f"{name}:{path}" for name in claims)
-        raise ModelError(f"{path} could be of the families {' and '.join(claims)}; say which: {choices}")
-    if not claims:
-        wanted = "".join(f"\n  - {line}" for line in looked)
-        raise ModelError(f"no model family recognises {path}: found {_contents(path)}; each looks for{wanted}")
-    return claims[0]
+    return claims, looked
 
 
 def _load(name: str, path: Path, options: dict[str, Any]) -> CellModel:

@@ -14,15 +14,16 @@ from anndata import AnnData
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.genes import GeneTable, read_gene_table
 from cellprism.cells.read import read_cells
+from cellprism.errors import RunError
 from cellprism.models.aido.assess import assess
 from cellprism.models.aido.files import WEIGHTS
 from cellprism.models.aido.pretrain import Counts, PretrainConfig, fresh_model, pretrain
-from cellprism.models.aido.pretrain_state import history
+from cellprism.models.aido.pretrain_state import CHECKPOINT, history
 from cellprism.models.held_out import held_out_cells
 from cellprism.models.latent.assess import assess as assess_latent
 from cellprism.models.latent.dgd_train import DgdTraining, train_dgd
 from cellprism.models.latent.scvi_train import ScviTraining, train_scvi
-from cellprism.models.registry import save_model
+from cellprism.models.registry import holds_model, save_model
 from cellprism.store.atomic import sha256
 from cellprism.store.inside import check_plain
 
@@ -78,9 +79,11 @@ def pretrain_model(
 
     Raises:
         CellsError: the cells or the gene table cannot be used.
-        RunError: ``out`` holds a checkpoint of other settings or cells.
+        RunError: ``out`` holds a checkpoint of other settings or cells, or a model without one.
     """
     check_plain(out)
+    if not (out / CHECKPOINT).is_file():
+        _refuse_another(out)
     adata, table = _training_cells(cells, genes, labels)
     model = pretrain(adata, table, settings, out, progress, device)
     train, held_out = held_out_cells(adata.n_obs, settings.held_out, settings.seed)
@@ -123,8 +126,10 @@ def pretrain_latent(
         CellsError: the cells or the gene table cannot be used.
         ConfigError: the settings do not fit the cells.
         ModelError: scVI is asked for and scvi-tools is not installed.
+        RunError: ``out`` holds a model.
     """
     check_plain(out)
+    _refuse_another(out)
     adata, table = _training_cells(cells, genes, labels)
     if isinstance(settings, ScviTraining):
         model = train_scvi(adata, table, settings, progress, device)
@@ -141,6 +146,12 @@ def pretrain_latent(
     }
     save_model(model, out, card)
     return {**card, "revision": model.revision}
+
+
+def _refuse_another(out: Path) -> None:
+    """A model that is there is never written over."""
+    if holds_model(out):
+        raise RunError(f"{out} holds a model already; choose another --out, or move that model away")
 
 
 def gene_means(adata: AnnData, rows: np.ndarray) -> list[float]:
