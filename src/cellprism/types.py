@@ -210,10 +210,10 @@ class ReadsSomeGenes(Protocol):
     def resume_at(
         self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"]
     ) -> CellOutput:
-        """``resume``, of which only the expression at some tokens that are genes is wanted.
+        """``resume``, of which only some tokens that are genes are wanted.
 
-        ``expression`` and ``token`` are those at ``tokens``, in their order; ``embedding`` is of these tokens alone.
-        For batches whose cells all have the same tokens.
+        ``expression`` and ``token`` are those at ``tokens``, in their order; ``embedding`` is of these alone, and
+        that of ``resume`` where they are all that are present. For batches whose cells all have the same tokens.
         """
         ...
 

@@ -40,6 +40,8 @@ def some_genes(subject: Subject) -> float:
             if said is None or whole.expression is None:
                 raise Fails("resume_at gives no expression, and resume does")
             found.append(difference(whole.expression[:, columns], said))
+            if bool(batch.present[:, genes].sum() == batch.present.sum()):
+                found.append(difference(whole.embedding, model.resume_at(batch, layer, x, genes).embedding))
     return max(found)
 
 

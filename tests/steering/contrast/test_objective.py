@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from cellprism.steering.contrast import recipe_search
 from cellprism.steering.contrast.objective import Aim, ContrastProblem, read_values
+from cellprism.steering.contrast.recipe_search import sampled_tokens
 from cellprism.steering.site_cache import read_site_cache
 
 ROWS = np.array([0, 2, 3, 5, 11, 13, 16])
@@ -27,7 +29,7 @@ def dense_codes(cache):
     return z.scatter_(2, cache.kept.code_features, cache.kept.code_values)
 
 
-OBJECTIVES = ["latent", "expression", "latent-by-cell", "expression-by-cell"]
+OBJECTIVES = ["latent", "latent at some tokens", "expression", "latent-by-cell", "expression-by-cell"]
 
 
 def aim(cache, objective) -> Aim:
@@ -36,13 +38,14 @@ def aim(cache, objective) -> Aim:
     size = 16 if columns is None else 11
     source, target = torch.randn(2, size, generator=rng, dtype=torch.float64)
     weight = torch.ones(size, dtype=torch.float64) if columns is None else torch.rand(size, generator=rng).double()
-    return Aim(source, target, weight, columns, objective.endswith("by-cell"))
+    tokens = torch.tensor([1, 4, 5, 9, 20]) if objective.endswith("some tokens") else None
+    return Aim(source, target, weight, columns, tokens, objective.endswith("by-cell"))
 
 
 def by_the_formula(cache, aim, x):
     """The objective of all cells together, from residual streams of single passes."""
     (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
-    after, before = (read_values(cache, part, y, aim.columns) for y in (x, part.x))
+    after, before = (read_values(cache, part, y, aim) for y in (x, part.x))
     if aim.by_cell:
         return (((after - aim.target) ** 2) * aim.weight).nansum(dim=1).mean()
     move = (after - before).nanmean(dim=0).nan_to_num(0.0)
@@ -82,10 +85,29 @@ def test_the_cells_own_place_does_not_matter_where_their_mean_is_to_move(cache):
         assert ContrastProblem(cache, rows, wanted).loss(still) == pytest.approx(gap)
 
 
+def test_at_some_tokens_the_embedding_is_the_mean_of_those_that_are_seen(cache):
+    wanted = aim(cache, "latent at some tokens")
+    (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
+    token = cache.model.resume(part.batch, 1, part.x).token[:, wanted.tokens]
+    seen = part.batch.present[:, wanted.tokens, None]
+    assert seen.all() == (cache.fold is None)
+    expected = (token * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1)
+    torch.testing.assert_close(read_values(cache, part, part.x, wanted), expected)
+
+
+def test_a_sample_of_tokens_is_drawn_of_genes_alone_and_only_where_there_are_more(cache, monkeypatch):
+    assert sampled_tokens(cache, np.random.default_rng(0)) is None
+    monkeypatch.setattr(recipe_search, "TOKENS", 7)
+    one, other = (sampled_tokens(cache, np.random.default_rng(seed)) for seed in (0, 1))
+    assert len(one.unique()) == len(other.unique()) == 7
+    assert (cache.whole.gene[one] >= 0).all()
+    assert not one.equal(other)
+
+
 def test_a_model_that_leaves_out_tokens_says_the_same_of_the_others(cache):
     wanted = aim(cache, "expression")
     (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
-    said = read_values(cache, part, part.x, wanted.columns)
+    said = read_values(cache, part, part.x, wanted)
     whole = cache.model.resume(part.batch, 1, part.x).expression[:, wanted.columns]
     there = ~said.isnan()
     torch.testing.assert_close(said[there], whole[there])

@@ -120,6 +120,14 @@ def _trained_at(card: Mapping[str, Any], name: str) -> TrainedAt:
     return said
 
 
+def _pooled(
+    x: Float[Tensor, "cell token d_model"], present: Bool[Tensor, "cell token"]
+) -> Float[Tensor, "cell d_model"]:
+    """Mean over the present tokens of each cell."""
+    weight = present.to(x.dtype)[..., None]
+    return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
 class AidoCell(nn.Module):
     """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
 
@@ -323,8 +331,7 @@ class AidoCell(nn.Module):
         site = Site(layer, self.n_layers)
         last = self._through(x, site.layer + 1, self.n_layers)
         x = self.final_norm(last)
-        weight = batch.present.to(x.dtype)[..., None]
-        embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
+        embedding = _pooled(x, batch.present)
         if self.head is None:
             return CellOutput(None, embedding, x)
         genes = batch.gene >= 0
@@ -336,8 +343,8 @@ class AidoCell(nn.Module):
     def resume_at(
         self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], tokens: Int[Tensor, " some"]
     ) -> CellOutput:
-        """``resume``, of which only the expression at some tokens that are genes is wanted: the last block answers
-        these alone. ``embedding`` is their mean."""
+        """``resume``, of which only some tokens that are genes are wanted: the last block answers these alone.
+        ``embedding`` is the mean of those that are present."""
         site = Site(layer, self.n_layers)
         last = self.n_layers - 1
         if site.layer == last:
@@ -347,7 +354,7 @@ class AidoCell(nn.Module):
             with self._precision():
                 x = self.blocks[last](x, tokens)
         normed = self.final_norm(x)
-        embedding = normed.mean(dim=1)
+        embedding = _pooled(normed, batch.present.index_select(1, tokens))
         if self.head is None:
             return CellOutput(None, embedding, normed)
         said = self.head(normed)

@@ -10,7 +10,8 @@ Notable choices
   (``equations.steering.strength_gradient``).
 - Where genes are read hidden, each cell takes part with one of its passes, dealt in turn: more cells teach more than
   more passes of the same cells.
-- Models that can leave out tokens (``types.ReadsSomeGenes``) answer at the weighted genes alone.
+- Models that can leave out tokens (``types.ReadsSomeGenes``) answer at the weighted genes alone, and show how far the
+  embedding moves at a sample of the tokens of which it is the mean.
 - Only features that fire on the source cells can be learned; the others have no effect there.
 """
 
@@ -27,6 +28,7 @@ from cellprism.equations.objectives import centroid_objective, expression_object
 from cellprism.equations.steering import squared_edit_norm, strength_gradient
 from cellprism.steering.intervene import SiteCells, edited
 from cellprism.steering.site_cache import SiteCache
+from cellprism.types import ReadsSomeGenes
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Aim:
     weight: Float[Tensor, " value"]
     columns: Int[Tensor, " value"] | None = None
     """Genes of the cache that the means speak of; None where they speak of the embedding."""
+    tokens: Int[Tensor, " some"] | None = None
+    """Where the embedding's move is measured; None: at all tokens."""
     by_cell: bool = False
     """Whether each cell is to reach the target's mean, as published; else the cells' mean is to move by the gap."""
 
@@ -98,7 +102,7 @@ class ContrastProblem:
         return edited(part.x, part.code, strengths, self.cache.W_dec)
 
     def _values(self, part: SiteCells, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell value"]:
-        return read_values(self.cache, part, x, self.aim.columns)
+        return read_values(self.cache, part, x, self.aim)
 
     @torch.no_grad()
     def _all_values(self, strengths: Float[Tensor, " feature"]) -> Float[Tensor, "cell value"]:
@@ -132,14 +136,25 @@ def read_values(
     cache: SiteCache,
     part: SiteCells,
     x: Float[Tensor, "cell token d_model"],
-    columns: Int[Tensor, " value"] | None,
+    aim: Aim,
 ) -> Float[Tensor, "cell value"]:
     """What the model says in single passes: the embedding, or some genes of the cache, NaN where it sees them."""
-    if columns is None:
-        return cache.model.resume(part.batch, cache.layer, x).embedding
-    said = cache.values_in(part.batch, x, columns)
-    there = _hidden(cache, part, columns)
+    if aim.columns is None:
+        return _embedding(cache, part, x, aim.tokens)
+    said = cache.values_in(part.batch, x, aim.columns)
+    there = _hidden(cache, part, aim.columns)
     return said if there is None else torch.where(there, said, torch.nan)
+
+
+def _embedding(
+    cache: SiteCache,
+    part: SiteCells,
+    x: Float[Tensor, "cell token d_model"],
+    tokens: Int[Tensor, " some"] | None,
+) -> Float[Tensor, "cell d_model"]:
+    if tokens is None or not isinstance(cache.model, ReadsSomeGenes):
+        return cache.model.resume(part.batch, cache.layer, x).embedding
+    return cache.model.resume_at(part.batch, cache.layer, x, tokens).embedding
 
 
 def _hidden(cache: SiteCache, part: SiteCells, columns: Int[Tensor, " value"]) -> Bool[Tensor, "cell value"] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.objectives import gap_weights
@@ -17,6 +17,7 @@ from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.settings import BY_CELL, ContrastSettings
 from cellprism.steering.site_cache import SiteCache
 
+TOKENS = 512  # at which the move of an embedding is measured while a recipe is searched
 SIZES = (0.0, 0.1, 0.3, 0.5)
 """Sizes of |alpha - 1| above which a recipe's features are counted."""
 
@@ -95,7 +96,7 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     rng = np.random.default_rng(seed)
     learners = np.sort(rng.permutation(parts.train.source)[: settings.train_cells])
     aim, other = (
-        _aim(cache, objective, measure(cache, cells, parts.train, settings.n_genes))
+        _aim(cache, objective, measure(cache, cells, parts.train, settings.n_genes), rng)
         for cells in (parts.train, parts.validation)
     )
     problem = ContrastProblem(cache, learners, aim)
@@ -112,14 +113,25 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     return Search(objective, points, validation, int(state.free.sum()))
 
 
-def _aim(cache: SiteCache, objective: str, base: BaselineValues) -> Aim:
+def _aim(cache: SiteCache, objective: str, base: BaselineValues, rng: np.random.Generator) -> Aim:
     def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
         return torch.from_numpy(values).to(cache.W_dec)
 
     by_cell = objective.endswith(BY_CELL)
     if objective.removesuffix(BY_CELL) == "latent":
-        return Aim(tensor(base.source), tensor(base.target), tensor(np.ones_like(base.target)), None, by_cell)
+        tokens = None if by_cell else sampled_tokens(cache, rng)
+        one = tensor(np.ones_like(base.target))
+        return Aim(tensor(base.source), tensor(base.target), one, tokens=tokens, by_cell=by_cell)
     used = np.flatnonzero(base.weight)
     columns = torch.from_numpy(used).to(cache.W_dec.device)
     source, target = tensor(base.source_mean[used]), tensor(base.target_mean[used])
-    return Aim(source, target, tensor(base.weight[used]), columns, by_cell)
+    return Aim(source, target, tensor(base.weight[used]), columns, by_cell=by_cell)
+
+
+def sampled_tokens(cache: SiteCache, rng: np.random.Generator) -> Int[Tensor, " some"] | None:
+    """``TOKENS`` of the tokens that are genes, in their order; None where there are no more."""
+    gene = cache.whole.gene
+    if gene.ndim != 1 or int((gene >= 0).sum()) <= TOKENS:
+        return None
+    genes = np.flatnonzero((gene >= 0).cpu().numpy())
+    return torch.from_numpy(np.sort(rng.permutation(genes)[:TOKENS])).to(gene.device)
