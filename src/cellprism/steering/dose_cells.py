@@ -73,25 +73,20 @@ class DoseCells:
     def effect(self, residuals: Residuals) -> Effect:
         """Mean change of each gene over the cells of an edit that express it; 0 where none does."""
         before, n_genes = self.cache.baseline, len(self.cache.genes)
-        total, direct, expressing = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
+        read, direct = _MeanChange(n_genes), _MeanChange(n_genes)
         for cells, after in self.cache.predictions(residuals):
-            expressing += (~np.isnan(before.values[cells])).sum(axis=0)
-            total += np.nan_to_num(after.values - before.values[cells]).sum(axis=0)
+            read.add(after.values - before.values[cells])
             if after.direct is not None and before.direct is not None:
-                direct += np.nan_to_num(after.direct - before.direct[cells]).sum(axis=0)
-        expressing = np.maximum(expressing, 1)
-        read = total / expressing
-        return Effect(read, read if before.direct is None else direct / expressing)
+                direct.add(after.direct - before.direct[cells])
+        return Effect(read.mean(), (read if before.direct is None else direct).mean())
 
     def effect_at(self, residuals: Residuals, genes: Int[np.ndarray, " some"]) -> Float[np.ndarray, " gene"]:
         """``effect`` where the model is read, of some genes alone; NaN for the others."""
-        before = self.cache.baseline.of_genes(genes).values
-        total, expressing = np.zeros(len(genes)), np.zeros(len(genes))
+        before, change = self.cache.baseline.of_genes(genes).values, _MeanChange(len(genes))
         for cells, after in self.cache.values_at(residuals, genes):
-            expressing += (~np.isnan(before[cells])).sum(axis=0)
-            total += np.nan_to_num(after - before[cells]).sum(axis=0)
+            change.add(after - before[cells])
         found = np.full(len(self.cache.genes), np.nan)
-        found[genes] = total / np.maximum(expressing, 1)
+        found[genes] = change.mean()
         return found
 
     def turned(self, feature: int, strength: float) -> Residuals:
@@ -169,6 +164,22 @@ def _fires(cells: SiteCells) -> Bool[Tensor, "row feature"]:
     fired = (cells.code.values != 0).float().view(len(cells.x), -1)
     features = cells.code.features.view(len(cells.x), -1)
     return fired.new_zeros(len(cells.x), cells.code.n_features).scatter_reduce_(1, features, fired, "amax").bool()
+
+
+class _MeanChange:
+    """Mean change of each gene over the cells that express it."""
+
+    def __init__(self, n_genes: int):
+        self.total, self.cells = np.zeros(n_genes), np.zeros(n_genes)
+
+    def add(self, change: Float[np.ndarray, "cell gene"]) -> None:
+        """Count some cells in; NaN where one does not express a gene."""
+        self.cells += (~np.isnan(change)).sum(axis=0)
+        self.total += np.nan_to_num(change).sum(axis=0)
+
+    def mean(self) -> Float[np.ndarray, " gene"]:
+        """0 where no cell expresses the gene."""
+        return self.total / np.maximum(self.cells, 1)
 
 
 class _GeneFirings:
