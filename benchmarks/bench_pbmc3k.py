@@ -29,8 +29,13 @@ def main(data: Path, run: Path) -> None:
         "commit": subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip(),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "versions": state["versions"],
+        "machine": {
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+        },
+        "versions": state["steps"]["programs"]["versions"],
         "steps": steps,
         "seconds": round(sum(step["seconds"] for step in steps.values()), 1),
         "peak_memory_mb": max(step["peak_memory_mb"] for step in steps.values()),

@@ -27,7 +27,17 @@ def halves(tokens: CellTokens, sae: SparseAutoencoder, seed: int) -> tuple[Token
     """Tokens of some cells to take atoms from, and of others to judge on; the same cells where there is only one."""
     cells = np.random.default_rng([seed, 29]).permutation(np.flatnonzero(tokens.counts))[:CELLS]
     half = -(-len(cells) // 2)
-    giving, judging = np.sort(cells[:half]), np.sort(cells[half:] if half < len(cells) else cells)
+    return halves_of(tokens, sae, np.sort(cells[:half]), np.sort(cells[half:] if half < len(cells) else cells), seed)
+
+
+def halves_of(
+    tokens: CellTokens,
+    sae: SparseAutoencoder,
+    giving: Int[np.ndarray, " some"],
+    judging: Int[np.ndarray, " other"],
+    seed: int,
+) -> tuple[TokenSample, TokenSample]:
+    """``halves`` of the cells named, in ascending order."""
 
     def of(some: Int[np.ndarray, " some"], wanted: int) -> TokenSample:
         return sampled_tokens(tokens, sae, some, -(-wanted // len(some)), seed)

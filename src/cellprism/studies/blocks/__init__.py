@@ -1,0 +1,15 @@
+"""Which block to look into: how many dimensions each fills, and what a dictionary adds there."""
+
+from cellprism.studies.blocks.settings import BlocksSettings
+from cellprism.studies.study import Study
+
+STUDY = Study(
+    name="blocks",
+    title="Say block by block how much there is to find, before or after training an autoencoder.",
+    needs=("cells",),
+    Settings=BlocksSettings,
+    work="cellprism.studies.blocks.work:work",
+    tables="cellprism.studies.blocks.tables",
+    claims="cellprism.studies.blocks.page:claims",
+    section="cellprism.studies.blocks.page:section",
+)

@@ -1,0 +1,174 @@
+"""The blocks' part of the page. It compares and claims nothing: what is claimed of the run's own block stands under
+the autoencoder."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from cellprism.report import theme
+from cellprism.report.claims import Claim
+from cellprism.report.context import Context
+from cellprism.report.figure import Figure, NumberTable, canvas, percent
+from cellprism.report.section import Section, Table
+from cellprism.studies.blocks.tables import FILE, Blocks, Dimensions
+from cellprism.studies.fit.labels import CONTROL_LABELS
+
+PATH = f"blocks/{FILE}"
+
+
+def claims(found: Blocks, context: Context) -> list[Claim]:
+    """None."""
+    return []
+
+
+def section(found: Blocks | None, claims: Sequence[Claim], context: Context) -> Section:
+    """Dimensions and what a dictionary adds, block by block."""
+    if found is None:
+        absent = "The blocks were not compared; `cellprism do blocks RUN` does it."
+        return Section("blocks", "Which block is worth looking into?", "The blocks", "", absent=absent)
+    rows = [(_dimension_figure(found, context), *_dictionary_figure(found, context))]
+    caption = (
+        f"Every block, numbered from 0 ({PATH}). Dimensions: participation ratio of the covariance's eigenvalues; in "
+        "brackets those of the whole cells, noise included. Shares: of the variance that recurs when each of "
+        f"{found.cells} cells is read twice, from either half of its counts."
+    )
+    return Section(
+        "blocks", "Which block is worth looking into?", "The blocks", _lead(found, context), rows,
+        [Table(caption, _table(found))],
+    )  # fmt: skip
+
+
+def _lead(found: Blocks, context: Context) -> str:
+    """What is there to find, and where most."""
+    most = max(found.blocks, key=lambda block: block.pooled.recurring or 0.0)
+    said = (
+        f"Read twice from halves of their counts, the cells differ along {_number(found.counts.recurring)} dimensions "
+        f"in the counts themselves, and along {_number(most.pooled.recurring)} of {found.width} in the inner state "
+        f"after block {most.layer}, where they are most. "
+    )
+    tried = [block for block in found.blocks if block.dictionary is not None]
+    if tried:
+        best = max(tried, key=lambda block: block.dictionary.excess if block.dictionary else 0.0)
+        assert best.dictionary is not None, "as chosen"
+        adds = 100 * best.dictionary.excess
+        said += (
+            f"A dictionary trained in a short time adds most after block {best.layer}: {adds:.1f} points of the "
+            "variance of other cells beyond the best directions that nobody trained."
+        )
+    return said + " An autoencoder has something to find where an inner state fills many dimensions that recur."
+
+
+def _dimension_figure(found: Blocks, context: Context) -> Figure:
+    """Recurring dimensions by block."""
+    kinds = {"cells": ("means of cells", theme.OURS, [block.pooled for block in found.blocks])}
+    if found.blocks[0].tokens is not None:
+        kinds["tokens"] = ("gene tokens", theme.OPPOSITE, [block.tokens for block in found.blocks])
+        rest = [block.without_count for block in found.blocks]
+        kinds["rest"] = ("gene tokens, own count taken off", theme.CONTROL, rest)
+    layers = [block.layer for block in found.blocks]
+    traces: list[go.Scatter] = [
+        go.Scatter(
+            x=layers, y=[one.recurring if one else None for one in of], mode="lines+markers", name=name,
+            line={"color": colour, "width": 2},
+            hovertemplate=f"<b>{name}</b><br>block %{{x}}: %{{y:.1f}}<extra></extra>",
+        )
+        for name, colour, of in kinds.values()
+    ]  # fmt: skip
+    if (counts := found.counts.recurring) is not None:
+        traces.append(
+            go.Scatter(
+                x=[layers[0], layers[-1]], y=[counts, counts], mode="lines", name="cells' own counts",
+                line={"color": theme.CONTROL, "width": 1, "dash": "dot"}, hoverinfo="skip",
+            )
+        )  # fmt: skip
+    words = "; ".join(
+        f"{name} " + ", ".join(_number(one.recurring if one else None) for one in of) for name, _, of in kinds.values()
+    )
+    return Figure(
+        "block-dimensions",
+        "Dimensions that recur, block by block",
+        canvas(
+            traces,
+            xaxis={"title": {"text": "after block"}, "tickvals": layers},
+            yaxis={"title": {"text": "dimensions"}, "rangemode": "tozero"},
+        ),
+        "How many dimensions vary as much as they would if each varied alike, once noise is left out: each cell's "
+        "counts are dealt into halves, both are read, and only what the two readings share counts. Few dimensions mean "
+        "that few directions say nearly all, and that features can hardly say more.",
+        f"Lines of dimensions after each block: {words}; the counts themselves {_number(counts)}.",
+        (PATH,),
+        height=360,
+    )
+
+
+def _dictionary_figure(found: Blocks, context: Context) -> list[Figure]:
+    """Variance explained by a trained dictionary and the best fair one, by block."""
+    tried = [(block.layer, block.dictionary) for block in found.blocks if block.dictionary is not None]
+    if not tried:
+        return []
+    layers = [layer for layer, _ in tried]
+    lines = {
+        "trained": (theme.OURS, [one.trained for _, one in tried]),
+        "best of fair ones": (theme.CONTROL, [one.fair.explained for _, one in tried]),
+    }
+    traces = [
+        go.Scatter(
+            x=layers, y=values, mode="lines+markers", name=name, line={"color": colour, "width": 2},
+            hovertemplate=f"<b>{name}</b><br>block %{{x}}: %{{y:.1%}}<extra></extra>",
+        )
+        for name, (colour, values) in lines.items()
+    ]  # fmt: skip
+    words = "; ".join(
+        f"block {layer}: {percent(one.trained, 1)} and {percent(one.fair.explained, 1)}" for layer, one in tried
+    )
+    return [
+        Figure(
+            "block-dictionaries",
+            f"Variance that {found.k} of {found.n_features} directions explain, trained and not",
+            canvas(
+                traces,
+                xaxis={"title": {"text": "after block"}, "tickvals": layers},
+                yaxis={"title": {"text": "variance explained"}, "tickformat": ".0%"},
+            ),
+            "The gap between the lines is what training adds. Dictionaries were trained for a short time on half of "
+            "the cells and judged on the others, all by the same pursuit; the fair ones are tokens, principal "
+            "components, or random directions with the inner state's covariance, whichever explains most.",
+            f"Two lines, trained and best fair dictionary: {words}.",
+            (PATH,),
+            height=360,
+        )
+    ]
+
+
+def _table(found: Blocks) -> NumberTable:
+    rows = [("the cells' own counts", "–", "–", _shown(found.counts), "–", "–", "–")]
+    for block in found.blocks:
+        tried = block.dictionary
+        rows.append(
+            (
+                f"block {block.layer}", _shown(block.tokens), _shown(block.without_count), _shown(block.pooled),
+                percent(tried.trained, 1) if tried else "–",
+                f"{percent(tried.fair.explained, 1)}, {CONTROL_LABELS[tried.fair.kind]}" if tried else "–",
+                f"{100 * tried.excess:+.1f}".replace("-", "−") if tried else "–",
+            )
+        )  # fmt: skip
+    header = (
+        "after",
+        "gene tokens",
+        "without own count",
+        "cells",
+        "trained dictionary",
+        "best fair one",
+        "excess, points",
+    )
+    return NumberTable(header, rows)
+
+
+def _shown(found: Dimensions | None) -> str:
+    if found is None:
+        return "–"
+    return f"{_number(found.recurring)} ({found.whole:.1f}), {percent(found.share)}"
+
+
+def _number(dimensions: float | None) -> str:
+    return "none" if dimensions is None else f"{dimensions:.1f}"
