@@ -7,6 +7,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from cellprism.studies.blocks.tables import Block, Blocks, Dictionary, Dimensions
 from cellprism.studies.fit.tables import (
     Beside,
     FairControl,
@@ -91,6 +92,18 @@ def beside() -> Beside:
         FairControl("components", 126, 0.66, (0.65, 0.67), 0.05, 39),
     ]
     return Beside(12, 2_003, 101, 0.92, rows, 1)
+
+
+def blocks() -> Blocks:
+    """Three blocks, of which the middle one fills most dimensions."""
+
+    def block(layer: int, size: float) -> Block:
+        dictionary = Dictionary(0.9, FairControl("tokens", N_FEATURES, 0.8 + size / 100, (0.79, 0.85), 0.5, 3))
+        some = Dimensions(3 + size, 2 + size, 0.6)
+        return Block(layer, some, Dimensions(2.5 + size, None, 0.01), Dimensions(4 + size, 1 + size, 0.9), dictionary)
+
+    three = [block(0, 1.0), block(1, 2.5), block(2, 1.7)]
+    return Blocks(64, 101, 32, N_FEATURES, 12, Dimensions(33.9, 6.3, 0.29), three)
 
 
 def programs(labels: np.ndarray, rng: np.random.Generator) -> Programs:

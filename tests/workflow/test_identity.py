@@ -21,7 +21,7 @@ from cellprism.workflow.publish import write_report
 from cellprism.workflow.steps import config_of, identity_of
 from workflow.tiny import bar, write_inputs
 
-ALL = ["cells", "train", "assess", "fit", "programs", "steer", "contrast"]
+ALL = ["cells", "train", "assess", "blocks", "fit", "programs", "steer", "contrast"]
 AFTER_TRAIN = ["train", "fit", "programs", "steer", "contrast"]
 
 
@@ -40,6 +40,7 @@ def write_project(home: Path) -> Path:
     (project / "data" / "Library.gmt").write_text("\n".join(lines) + "\n")
     asked |= {"cells": "cells.h5ad", "model": "aido:model", "labels": "cell_type"}
     asked["assess"] = {"cells": 10, "fit_cells": 10, "masks": 1}
+    asked["blocks"] = {"cells": 20, "draws": 1, "epochs": 1}
     asked["fit"] = {"cells": 5, "draws": 1, "other": "~/other.h5ad"}
     asked["programs"] |= {"collection": "Library", "draws": 1, "replicates": 1}
     (project / "asked.toml").write_text(tomli_w.dumps(asked))

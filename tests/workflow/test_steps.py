@@ -46,7 +46,7 @@ def test_a_finished_run_is_skipped_and_says_so(asked, run):
         ("train.k=4", ["train", "fit", "programs", "steer", "contrast"]),
         (
             'pool={"T cells"=["CD4+/CD45RO+ Memory"]}',
-            ["cells", "train", "assess", "fit", "programs", "steer", "contrast"],
+            ["cells", "train", "assess", "blocks", "fit", "programs", "steer", "contrast"],
         ),
     ],
 )

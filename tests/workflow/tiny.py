@@ -55,6 +55,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "model": str(folder / "model"),
         "layer": 0,
         "train": {"n_features": N_FEATURES, "k": 5, "epochs": 1, "batch_size": 256},
+        "blocks": {"k": 3, "expansion": 2, "cells": 30, "draws": 1, "epochs": 1},
         "programs": {"replicates": 3, "gene_filter": "all"},
         "steer": {
             "cells": 13,

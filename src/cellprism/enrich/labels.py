@@ -11,10 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
+from jaxtyping import Float, Shaped
 from scipy.stats import false_discovery_control, mannwhitneyu
 
-from cellprism.enrich.gene_sets import dense
+from cellprism.enrich.column_blocks import column_blocks
 from cellprism.errors import CellsError
 
 UNLABELLED = "unlabelled"
@@ -67,13 +69,36 @@ def top_cell_types(activations: AnnData, key: str = "cell_type", alpha: float = 
             [f"obs has no column {key!r}; it has {', '.join(activations.obs.columns) or 'none'}"],
         )
     labels = activations.obs[key].astype(str).to_numpy()
-    values = dense(activations)[labels != UNLABELLED]
-    labels = labels[labels != UNLABELLED]
+    known = labels != UNLABELLED
+    labels = labels[known]
     types = np.unique(labels)
     if len(types) < 2:
         raise CellsError(
             "activations", [f"obs[{key!r}] has {len(types)} labelled type(s); comparing needs two or more"]
         )
+    columns = sp.csc_matrix(activations.X)
+    blocks = [
+        _rank_test(columns[:, some].toarray()[known], labels, types)
+        for some in column_blocks(len(labels), activations.n_vars)
+    ]
+    auroc, pvalue = (np.concatenate(parts, axis=1) for parts in zip(*blocks, strict=True))
+    padj = false_discovery_control(pvalue.ravel()).reshape(pvalue.shape)
+    top = auroc.argmax(axis=0)
+    column = np.arange(activations.n_vars)
+    return pd.DataFrame(
+        {
+            "feature": list(activations.var_names),
+            "top_cell_type": np.where((padj[top, column] < alpha) & (auroc[top, column] > 0.5), types[top], ""),
+            "auroc": auroc[top, column],
+            "padj": padj[top, column],
+        }
+    )
+
+
+def _rank_test(
+    values: Float[np.ndarray, "cell feature"], labels: Shaped[np.ndarray, " cell"], types: Shaped[np.ndarray, " type"]
+) -> tuple[Float[np.ndarray, "type feature"], Float[np.ndarray, "type feature"]]:
+    """AUROC of each type against all other cells, and its p; 0.5 and 1 for features that do not vary."""
     auroc = np.full((len(types), values.shape[1]), 0.5)
     pvalue = np.ones_like(auroc)
     varies = values.min(axis=0) < values.max(axis=0)
@@ -84,14 +109,4 @@ def top_cell_types(activations: AnnData, key: str = "cell_type", alpha: float = 
         )
         auroc[row, varies] = test.statistic / (inside.sum() * (~inside).sum())
         pvalue[row, varies] = test.pvalue
-    padj = false_discovery_control(pvalue.ravel()).reshape(pvalue.shape)
-    top = auroc.argmax(axis=0)
-    column = np.arange(values.shape[1])
-    return pd.DataFrame(
-        {
-            "feature": list(activations.var_names),
-            "top_cell_type": np.where((padj[top, column] < alpha) & (auroc[top, column] > 0.5), types[top], ""),
-            "auroc": auroc[top, column],
-            "padj": padj[top, column],
-        }
-    )
+    return auroc, pvalue

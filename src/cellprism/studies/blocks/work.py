@@ -12,7 +12,6 @@ Notable choices
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from cellprism.equations.within import within_groups, without_value
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.train import SaeJob, train_saes
 from cellprism.models.latent.assess import both_counted, thinned
+from cellprism.sae.config import SaeConfig
 from cellprism.sae.distributed import alone
 from cellprism.studies.blocks.readings import Reading, read_blocks, same_tokens
 from cellprism.studies.blocks.settings import BlocksSettings
@@ -60,11 +60,10 @@ def work(bench: Workbench, settings: BlocksSettings) -> Blocks:
         Block(layer, *_of_tokens(model, reading, first), _pooled([r.pooled for r in reading], first), dictionary)
         for layer, reading, dictionary in zip(layers, readings, dictionaries, strict=True)
     ]
-    config = bench.config.train
-    n_features = config.n_features or config.expansion * model.d_model
     expression = [torch.from_numpy(log1p_cp10k(_of(cells, c, both)).toarray()) for c in (cells.X, one, other)]
     return Blocks(
-        model.d_model, int(both.sum()), TOKENS, n_features, config.k, _pooled(expression, first), blocks
+        model.d_model, int(both.sum()), TOKENS, settings.expansion * model.d_model, settings.k,
+        _pooled(expression, first), blocks,
     )  # fmt: skip
 
 
@@ -105,20 +104,21 @@ def _dimensions(vectors: Sequence[torch.Tensor], first: torch.Tensor) -> Dimensi
 
 def _dictionaries(bench: Workbench, cells: AnnData, settings: BlocksSettings) -> list[Dictionary | None]:
     """One for each block, trained on the first half of the cells."""
-    model, config = bench.model, bench.config
-    train = replace(config.train, epochs=settings.epochs, store=False, target_layer=None)
-    jobs = [SaeJob(layer, train, config.seed) for layer in range(model.n_layers)]
+    model, seed, memory = bench.model, bench.config.seed, bench.config.train.memory
+    centring = "group" if model.tokens == "genes" else "global"
+    train = SaeConfig(
+        k=settings.k, expansion=settings.expansion, epochs=settings.epochs, centring=centring, memory=memory
+    )
+    jobs = [SaeJob(layer, train, seed) for layer in range(model.n_layers)]
     half = cells.n_obs // 2
     with alone():
         trained = train_saes(
-            model, cells[:half].copy(), jobs, seed=config.seed, batch_size=bench.cells_a_pass(), measured=False
+            model, cells[:half].copy(), jobs, seed=seed, batch_size=bench.cells_a_pass(), measured=False
         )
     found = []
     for layer, sae in enumerate(trained):
-        tokens = CellTokens(model, cells, [layer], memory=train.memory, batch_size=bench.cells_a_pass())
-        atoms, judged = halves_of(
-            tokens, sae.to(bench.device), np.arange(half), np.arange(half, cells.n_obs), config.seed
-        )
-        row = beside(sae, atoms, judged, settings.draws, config.seed)
+        tokens = CellTokens(model, cells, [layer], memory=memory, batch_size=bench.cells_a_pass())
+        atoms, judged = halves_of(tokens, sae.to(bench.device), np.arange(half), np.arange(half, cells.n_obs), seed)
+        row = beside(sae, atoms, judged, settings.draws, seed)
         found.append(None if row is None else Dictionary(row.trained, row.best))
     return found
