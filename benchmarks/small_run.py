@@ -23,7 +23,7 @@ from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.pretraining import pretrain_model
 from cellprism.workflow.publish import write_report
 
-RUN_STEPS = ("cells", "train", "assess", "fit", "programs", "steer", "contrast", "report")
+RUN_STEPS = ("cells", "train", "assess", "blocks", "fit", "programs", "steer", "contrast", "report")
 GENES, HIDDEN, LAYERS = 200, 16, 2
 
 
@@ -57,6 +57,7 @@ def write_inputs(folder: Path, n_cells: int, train: dict[str, Any]) -> dict[str,
         "programs": {
             "seeds": 2, "replicates": 3, "draws": 3, "gene_filter": "all", "collection": str(folder / "sets.gmt"),
         },
+        "blocks": {"cells": 50, "draws": 1},
         "fit": {"cells": 50, "draws": 3},
         "assess": {"cells": 50},
         "steer": {
