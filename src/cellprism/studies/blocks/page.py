@@ -51,9 +51,13 @@ def _lead(found: Blocks, context: Context) -> str:
         best = max(tried, key=lambda block: block.dictionary.excess if block.dictionary else 0.0)
         assert best.dictionary is not None, "as chosen"
         adds = 100 * best.dictionary.excess
+        beyond = "the best directions that nobody trained"
         said += (
-            f"A dictionary trained in a short time adds most after block {best.layer}: {adds:.1f} points of the "
-            "variance of other cells beyond the best directions that nobody trained."
+            f"A dictionary trained in a short time adds most after block {best.layer}: it explains {adds:.1f} points "
+            f"more of the variance of other cells than {beyond}."
+            if adds > 0
+            else f"A dictionary trained in a short time explains less of the variance of other cells than {beyond}, "
+            f"after every block; after block {best.layer} it comes nearest, {-adds:.1f} points below."
         )
     return said + " An autoencoder has something to find where an inner state fills many dimensions that recur."
 
@@ -128,7 +132,7 @@ def _dictionary_figure(found: Blocks, context: Context) -> list[Figure]:
             canvas(
                 traces,
                 xaxis={"title": {"text": "after block"}, "tickvals": layers},
-                yaxis={"title": {"text": "variance explained"}, "tickformat": ".0%"},
+                yaxis={"title": {"text": "variance explained"}, "tickformat": ".1%"},
             ),
             "The gap between the lines is what training adds. Dictionaries were trained for a short time on half of "
             "the cells and judged on the others, all by the same pursuit; the fair ones are tokens, principal "
