@@ -6,6 +6,7 @@ are copied batch by batch.
 """
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -102,7 +103,7 @@ class CellSums:
         self._parts.clear()
         one = np.ones(len(cells), dtype=np.int8)
         # a cell may come in several parts, whose rows are added up here
-        total = sp.csr_matrix((one, (cells, np.arange(len(cells)))), shape=(self.shape[0], len(cells))) @ sums
+        total: Any = sp.csr_matrix((one, (cells, np.arange(len(cells)))), shape=(self.shape[0], len(cells))) @ sums
         total.sort_indices()
         return total
 

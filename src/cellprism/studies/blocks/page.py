@@ -64,11 +64,13 @@ def _lead(found: Blocks, context: Context) -> str:
 
 def _dimension_figure(found: Blocks, context: Context) -> Figure:
     """Recurring dimensions by block."""
-    kinds = {"cells": ("means of cells", theme.OURS, [block.pooled for block in found.blocks])}
+    kinds: list[tuple[str, str, Sequence[Dimensions | None]]] = [
+        ("means of cells", theme.OURS, [block.pooled for block in found.blocks])
+    ]
     if found.blocks[0].tokens is not None:
-        kinds["tokens"] = ("gene tokens", theme.OPPOSITE, [block.tokens for block in found.blocks])
+        kinds.append(("gene tokens", theme.OPPOSITE, [block.tokens for block in found.blocks]))
         rest = [block.without_count for block in found.blocks]
-        kinds["rest"] = ("gene tokens, own count taken off", theme.CONTROL, rest)
+        kinds.append(("gene tokens, own count taken off", theme.CONTROL, rest))
     layers = [block.layer for block in found.blocks]
     traces: list[go.Scatter] = [
         go.Scatter(
@@ -76,7 +78,7 @@ def _dimension_figure(found: Blocks, context: Context) -> Figure:
             line={"color": colour, "width": 2},
             hovertemplate=f"<b>{name}</b><br>block %{{x}}: %{{y:.1f}}<extra></extra>",
         )
-        for name, colour, of in kinds.values()
+        for name, colour, of in kinds
     ]  # fmt: skip
     if (counts := found.counts.recurring) is not None:
         traces.append(
@@ -86,7 +88,7 @@ def _dimension_figure(found: Blocks, context: Context) -> Figure:
             )
         )  # fmt: skip
     words = "; ".join(
-        f"{name} " + ", ".join(_number(one.recurring if one else None) for one in of) for name, _, of in kinds.values()
+        f"{name} " + ", ".join(_number(one.recurring if one else None) for one in of) for name, _, of in kinds
     )
     return Figure(
         "block-dimensions",
