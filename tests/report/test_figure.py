@@ -12,6 +12,8 @@ def test_every_figure_of_the_page_is_there(page):
         "hidden-gene-error",
         "output-follows-counts",
         "cell-types-readable",
+        "block-dimensions",
+        "block-dictionaries",
         "sae-training",
         "feature-firing",
         "feature-map",

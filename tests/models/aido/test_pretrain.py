@@ -23,9 +23,24 @@ from cellprism.models.aido.pretrain import (
 )
 from cellprism.models.aido.pretrain_state import history
 from models.conftest import same_weights
-from models.planted import GENES, QUICK, TABLE
+from models.planted import GENES, QUICK, TABLE, planted_cells
 
 SHORT = replace(QUICK, steps=6, report_every=3)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return planted_cells()
+
+
+@pytest.fixture(scope="module")
+def counts(cells) -> Counts:
+    return Counts.of(cells)
+
+
+@pytest.fixture(scope="module")
+def split(cells) -> tuple[np.ndarray, np.ndarray]:
+    return held_out_cells(cells.n_obs, QUICK.held_out, QUICK.seed)
 
 
 @pytest.fixture(scope="module")

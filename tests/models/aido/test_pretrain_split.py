@@ -13,16 +13,31 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.features.splice import loss_recovered
 from cellprism.models.aido.assess import expression_of, predict_masked
 from cellprism.models.aido.files import load, save
-from cellprism.models.aido.pretrain import PretrainConfig, draw_split, fresh_model, pretrain
+from cellprism.models.aido.pretrain import Counts, PretrainConfig, draw_split, fresh_model, held_out_cells, pretrain
 from cellprism.models.aido.pretrain_split import flatness, split_counts, split_loss
 from cellprism.models.aido.pretrain_state import history
 from cellprism.models.aido.rates import log_rate
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.assess.hidden import output_with
 from models.conftest import same_weights
-from models.planted import CELLS, GENES, SPLIT, TABLE
+from models.planted import CELLS, GENES, QUICK, SPLIT, TABLE, planted_cells
 
 SHORT = replace(SPLIT, steps=6, report_every=3)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return planted_cells()
+
+
+@pytest.fixture(scope="module")
+def counts(cells) -> Counts:
+    return Counts.of(cells)
+
+
+@pytest.fixture(scope="module")
+def rows(cells) -> tuple[np.ndarray, np.ndarray]:
+    return held_out_cells(cells.n_obs, QUICK.held_out, QUICK.seed)
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +74,12 @@ def test_parts_of_poisson_counts_are_independent():
     assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(len(one))
 
 
-def test_a_draw_is_one_part_as_the_model_reads_it_and_the_other_in_counts(cells, counts, split):
+def test_a_draw_is_one_part_as_the_model_reads_it_and_the_other_in_counts(cells, counts, rows):
     totals = cells.obs["total_counts"].to_numpy()
     for step in range(20):
-        drawn = draw_split(counts, split[0], SPLIT, step)
+        drawn = draw_split(counts, rows[0], SPLIT, step)
         genes, some = drawn.batch.gene[:-2].numpy(), drawn.batch.cell.numpy()
-        assert set(some) <= set(split[0])
+        assert set(some) <= set(rows[0])
         depth = totals[some] - drawn.totals.numpy()
         np.testing.assert_allclose(drawn.batch.values[:, -1], np.log10(depth), rtol=1e-5)
         shown = cells.X.toarray()[np.ix_(some, genes)] - drawn.counts.numpy()
@@ -77,18 +92,18 @@ def test_a_draw_is_one_part_as_the_model_reads_it_and_the_other_in_counts(cells,
         assert (share < 0.95).all()
 
 
-def test_a_steps_draw_depends_on_seed_and_step_alone(counts, split):
-    one, again = (draw_split(counts, split[0], SPLIT, 5) for _ in range(2))
+def test_a_steps_draw_depends_on_seed_and_step_alone(counts, rows):
+    one, again = (draw_split(counts, rows[0], SPLIT, 5) for _ in range(2))
     assert torch.equal(one.batch.values, again.batch.values)
     assert torch.equal(one.counts, again.counts)
-    other = draw_split(counts, split[0], SPLIT, 6)
+    other = draw_split(counts, rows[0], SPLIT, 6)
     assert one.counts.shape != other.counts.shape or not torch.equal(one.counts, other.counts)
 
 
-def test_the_loss_is_scipys_at_all_genes_hidden_and_visible(counts, split):
-    model = fresh_model(SPLIT, TABLE, counts, split[0]).requires_grad_(False)
+def test_the_loss_is_scipys_at_all_genes_hidden_and_visible(counts, rows):
+    model = fresh_model(SPLIT, TABLE, counts, rows[0]).requires_grad_(False)
     model.head.rates.log_dispersion.copy_(torch.linspace(-1, 2, GENES))
-    drawn = draw_split(counts, split[0], SPLIT, 1)
+    drawn = draw_split(counts, rows[0], SPLIT, 1)
     expression = model.resume(drawn.batch, 1, model.residual(drawn.batch, 1)).expression.double().numpy()
     r = np.exp(np.linspace(-1, 2, GENES))[drawn.batch.gene[:-2].numpy()]
     m = np.expm1(expression) * drawn.totals.numpy()[:, None] / 1e4
@@ -115,9 +130,9 @@ def test_flatness_is_that_of_hidden_tokens_and_of_cells():
     assert flatness(torch.from_numpy(x), torch.from_numpy(hidden)).item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_penalty_is_its_weight_times_the_flatness_of_its_block(counts, split):
-    model = fresh_model(SPLIT, TABLE, counts, split[0]).requires_grad_(False)
-    drawn = draw_split(counts, split[0], SPLIT, 1)
+def test_the_penalty_is_its_weight_times_the_flatness_of_its_block(counts, rows):
+    model = fresh_model(SPLIT, TABLE, counts, rows[0]).requires_grad_(False)
+    drawn = draw_split(counts, rows[0], SPLIT, 1)
     loss, _ = split_loss(model, drawn, 0, 0.0)
     for block in (0, 1):
         same, penalty = split_loss(model, drawn, block, 0.7)
@@ -140,14 +155,14 @@ def test_expression_is_the_softplus_of_head_bias_and_readout(trained, cells):
     torch.testing.assert_close(model.resume_at(batch, 1, x, some).expression, expression[:, some])
 
 
-def test_biases_start_at_log_mean_rates_and_predictions_at_the_linear_models(counts, split):
-    train = split[0]
+def test_biases_start_at_log_mean_rates_and_predictions_at_the_linear_models(counts, rows):
+    train = rows[0]
     plain = fresh_model(replace(SPLIT, factors=0), TABLE, counts, train)
     rate = counts.matrix[train].toarray().sum(0) / counts.totals[train].sum() * 1e4
     torch.testing.assert_close(plain.head.rates.bias.detach(), torch.from_numpy(np.log(rate)).float())
     fitted = fresh_model(SPLIT, TABLE, counts, train)
     losses = [
-        np.mean([split_loss(m, draw_split(counts, split[1], SPLIT, s), 0, 0.0)[0].item() for s in range(8)])
+        np.mean([split_loss(m, draw_split(counts, rows[1], SPLIT, s), 0, 0.0)[0].item() for s in range(8)])
         for m in (plain, fitted)
     ]
     assert losses[1] < losses[0] - 0.1, "two planted types are one factor"
@@ -162,9 +177,9 @@ def test_held_out_loss_falls_and_is_what_is_reported(trained):
     assert model.trained_at == "visible"
 
 
-def test_it_beats_gene_means_at_hidden_genes_and_their_own_counts_at_visible_ones(trained, cells, split):
+def test_it_beats_gene_means_at_hidden_genes_and_their_own_counts_at_visible_ones(trained, cells, rows):
     model, _ = trained
-    train, held_out = split
+    train, held_out = rows
     rng = np.random.default_rng(3)
     truth = expression_of(model, cells)
     hidden = np.arange(GENES) % 3 == 0
@@ -242,10 +257,10 @@ def test_a_stopped_run_goes_on_bit_for_bit(cells, tmp_path):
     assert history(tmp_path / "parts") == history(tmp_path / "whole")
 
 
-def test_counts_of_held_out_cells_change_no_weight(cells, split, tmp_path):
+def test_counts_of_held_out_cells_change_no_weight(cells, rows, tmp_path):
     other = cells.copy()
     altered = other.X.toarray()
-    altered[split[1]] = altered[split[1]][:, ::-1] + 1
+    altered[rows[1]] = altered[rows[1]][:, ::-1] + 1
     other.X = altered
     one = pretrain(cells, TABLE, SHORT, tmp_path / "one")
     assert same_weights(one, pretrain(other, TABLE, SHORT, tmp_path / "other"))

@@ -131,7 +131,8 @@ def _aim(cache: SiteCache, objective: str, base: BaselineValues, rng: np.random.
 def sampled_tokens(cache: SiteCache, rng: np.random.Generator) -> Int[Tensor, " some"] | None:
     """``TOKENS`` of the tokens that are genes, in their order; None where there are no more."""
     gene = cache.whole.gene
-    if gene.ndim != 1 or int((gene >= 0).sum()) <= TOKENS:
+    if gene.ndim != 1:
         return None
-    genes = np.flatnonzero((gene >= 0).cpu().numpy())
-    return torch.from_numpy(np.sort(rng.permutation(genes)[:TOKENS])).to(gene.device)
+    genes = (gene >= 0).nonzero()[:, 0]
+    some = np.sort(rng.permutation(len(genes))[:TOKENS])
+    return None if len(genes) <= TOKENS else genes[torch.from_numpy(some).to(gene.device)]

@@ -10,7 +10,7 @@ from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import Figure, NumberTable, canvas, percent
 from cellprism.report.section import Section, Table
-from cellprism.studies.blocks.tables import FILE, Blocks, Dimensions
+from cellprism.studies.blocks.tables import FILE, Block, Blocks, Dictionary, Dimensions
 from cellprism.studies.fit.labels import CONTROL_LABELS
 
 PATH = f"blocks/{FILE}"
@@ -34,7 +34,7 @@ def section(found: Blocks | None, claims: Sequence[Claim], context: Context) -> 
     )
     return Section(
         "blocks", "Which block is worth looking into?", "The blocks", _lead(found, context), rows,
-        [Table(caption, _table(found))],
+        [Table(caption, _table(found, context))],
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _dimension_figure(found: Blocks, context: Context) -> Figure:
     kinds: list[tuple[str, str, Sequence[Dimensions | None]]] = [
         ("means of cells", theme.OURS, [block.pooled for block in found.blocks])
     ]
-    if found.blocks[0].tokens is not None:
+    if context.tokens == "genes":
         kinds.append(("gene tokens", theme.OPPOSITE, [block.tokens for block in found.blocks]))
         rest = [block.without_count for block in found.blocks]
         kinds.append(("gene tokens, own count taken off", theme.CONTROL, rest))
@@ -146,28 +146,27 @@ def _dictionary_figure(found: Blocks, context: Context) -> list[Figure]:
     ]
 
 
-def _table(found: Blocks) -> NumberTable:
-    rows = [("the cells' own counts", "–", "–", _shown(found.counts), "–", "–", "–")]
-    for block in found.blocks:
-        tried = block.dictionary
-        rows.append(
-            (
-                f"block {block.layer}", _shown(block.tokens), _shown(block.without_count), _shown(block.pooled),
-                percent(tried.trained, 1) if tried else "–",
-                f"{percent(tried.fair.explained, 1)}, {CONTROL_LABELS[tried.fair.kind]}" if tried else "–",
-                f"{100 * tried.excess:+.1f}".replace("-", "−") if tried else "–",
-            )
-        )  # fmt: skip
-    header = (
-        "after",
-        "gene tokens",
-        "without own count",
-        "cells",
-        "trained dictionary",
-        "best fair one",
-        "excess, points",
+def _table(found: Blocks, context: Context) -> NumberTable:
+    def row(name: str, pooled: Dimensions, block: Block | None) -> tuple[str, ...]:
+        tokens = (block.tokens, block.without_count) if block else (None, None)
+        shown = [_shown(one) for one in tokens] if context.tokens == "genes" else []
+        return name, *shown, _shown(pooled), *_tried(block.dictionary if block else None)
+
+    rows = [row("the cells' own counts", found.counts, None)]
+    rows += [row(f"block {block.layer}", block.pooled, block) for block in found.blocks]
+    tokens = ("gene tokens", "without own count") if context.tokens == "genes" else ()
+    return NumberTable(("after", *tokens, "cells", "trained dictionary", "best fair one", "excess, points"), rows)
+
+
+def _tried(dictionary: Dictionary | None) -> tuple[str, str, str]:
+    if dictionary is None:
+        return "–", "–", "–"
+    fair = dictionary.fair
+    return (
+        percent(dictionary.trained, 1),
+        f"{percent(fair.explained, 1)}, {CONTROL_LABELS[fair.kind]}",
+        f"{100 * dictionary.excess:+.1f}".replace("-", "−"),
     )
-    return NumberTable(header, rows)
 
 
 def _shown(found: Dimensions | None) -> str:
