@@ -69,10 +69,13 @@ def test_every_method_takes_part_and_is_scored_beside_its_chance_level(world):
     race = Race(n_features=37, l0=3.0, steps=2, batch_size=101, seeds=1, chance=2)
     rows = pd.concat([recovered(entry, hidden, race, 0) for entry in entries(x, hidden, race, 0)])
     table = leaderboard(rows).set_index("method")
-    assert set(table.index) == {*ARCHITECTURES, *UNTRAINED, *DENSE, "ridge, told the answers"}
+    assert set(table.index) == {
+        *ARCHITECTURES, *UNTRAINED, *DENSE, "ridge, told the answers", "best axis, told the answers",
+    }  # fmt: skip
     assert set(table["group"]) == {"architecture", "untrained", "dense", "supervised"}
     for kind in UNTRAINED:
         assert table.loc["ridge, told the answers", "score"] > table.loc[kind, "score"], kind
+    assert table.loc["best axis, told the answers", "score"] >= table.loc["axes", "score"]
     assert (table["chance"] < 0.1).all()
     assert (table["score"] > table["chance"]).all()
     assert table["score"].is_monotonic_decreasing
