@@ -12,7 +12,7 @@ Departs from Schuster 2025: there signed correlations are averaged and categorie
 size of the correlation counts, and a category is one binary variable per value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +49,8 @@ def recovery_table(
         ``f1`` of the matched feature for columns of zeros and ones, in the direction and from the value chosen, else
         NaN.
     """
-    return pd.concat([_of_variable(codes, variable, choose, judge) for variable in hidden], ignore_index=True)
+    found = zip(hidden, _chosen(codes, hidden, choose, judge), strict=True)
+    return pd.concat([_rows(codes, *each, choose, judge) for each in found], ignore_index=True)
 
 
 class _Chosen(NamedTuple):
@@ -65,27 +66,29 @@ class _Chosen(NamedTuple):
 
 def _chosen(
     codes: Float[np.ndarray, "sample feature"],
-    variable: HiddenVariable,
+    hidden: Sequence[HiddenVariable],
     choose: Int[np.ndarray, " some"],
     judge: Int[np.ndarray, " others"],
-) -> _Chosen:
-    first = correlations(codes[choose], variable.values[choose])
-    size = np.abs(first)
-    columns = np.arange(size.shape[1])
-    best, matched = size.argmax(axis=0), one_to_one(size)
-    taken = np.unique(np.concatenate([best, matched[matched >= 0]]))
-    place = np.searchsorted(taken, np.stack([best, np.maximum(matched, taken[0])]))
-    second = np.abs(correlations(codes[judge][:, taken], variable.values[judge]))
-    return _Chosen(first, matched, second[place[0], columns], np.where(matched >= 0, second[place[1], columns], 0.0))
+) -> Iterator[_Chosen]:
+    """Each variable's; the codes are standardised once for all."""
+    values = np.concatenate([variable.values for variable in hidden], axis=1)
+    ends = np.cumsum([variable.values.shape[1] for variable in hidden])[:-1]
+    first, second = (np.split(correlations(codes[rows], values[rows]), ends, axis=1) for rows in (choose, judge))
+    for chosen, judged in zip(first, second, strict=True):
+        size, judged = np.abs(chosen), np.abs(judged)
+        columns, match = np.arange(size.shape[1]), one_to_one(size)
+        best = judged[size.argmax(axis=0), columns]
+        yield _Chosen(chosen, match, best, np.where(match >= 0, judged[np.maximum(match, 0), columns], 0.0))
 
 
-def _of_variable(
+def _rows(
     codes: Float[np.ndarray, "sample feature"],
     variable: HiddenVariable,
+    chosen: _Chosen,
     choose: Int[np.ndarray, " some"],
     judge: Int[np.ndarray, " others"],
 ) -> pd.DataFrame:
-    chosen = _chosen(codes, variable, choose, judge)
+    """One variable's rows of the table."""
     size, matched = np.abs(chosen.first), chosen.feature
     columns = np.arange(size.shape[1])
     follows = (size.argmax(axis=1)[:, None] == columns) & (size >= SHARED)
@@ -156,8 +159,8 @@ def chance_match(
     rows = []
     for replicate in range(replicates):
         order = rng.permutation(len(codes))
-        for variable in hidden:
-            chosen = _chosen(codes, variable.part(order), choose, judge)
+        dealt = [variable.part(order) for variable in hidden]
+        for variable, chosen in zip(dealt, _chosen(codes, dealt, choose, judge), strict=True):
             rows.append((variable.name, replicate, chosen.matched.mean()))
     return pd.DataFrame(rows, columns=pd.Index(["variable", "replicate", "matched"]))
 
