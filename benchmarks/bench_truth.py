@@ -23,6 +23,7 @@ import re
 import resource
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true", help="say what is left to run, and its cost")
     parser.add_argument("--only", nargs="*", help="names of worlds")
     parser.add_argument("--full-size", action="store_true", help="the full-size simulation instead of the worlds")
+    parser.add_argument("--cells", type=int, default=full_size.FULL.cells, help="of the full-size simulation")
     parser.add_argument("--figure", type=Path, help="draw the results into an HTML page, and run nothing")
     parser.add_argument("--out", type=Path, default=RESULT)
     asked = parser.parse_args()
@@ -50,7 +52,7 @@ def main() -> None:
         figure.page(record).write_html(asked.figure, include_plotlyjs=True)
         print(asked.figure)
     elif asked.full_size:
-        with_full_size(record, asked.out)
+        with_full_size(record, asked.cells, asked.out)
     else:
         chosen = [piece for piece in pieces(asked.quick) if not asked.only or piece.name in asked.only]
         left = [piece for piece in chosen if not is_done(piece, record)]
@@ -75,9 +77,9 @@ def run(left: list[Piece], record: dict[str, Any], out: Path) -> None:
     print(f"\n{score.by_distance_shown(record['worlds'])}\n\n{claims.shown(record['claims'])}\n{out}")
 
 
-def with_full_size(record: dict[str, Any], out: Path) -> None:
+def with_full_size(record: dict[str, Any], cells: int, out: Path) -> None:
     """The parts of the full-size simulation, each written when it is done."""
-    for name, part in full_size.parts():
+    for name, part in full_size.parts(replace(full_size.FULL, cells=cells)):
         record.setdefault("full_size", {})[name] = plain({**part, "date": time.strftime("%Y-%m-%d"), **machine()})
         write(record, out)
         print(f"{name}: {json.dumps(plain(part))}", flush=True)

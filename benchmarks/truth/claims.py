@@ -3,7 +3,8 @@
 Notable choices
 
 - The unit is one dense network: seeds of a sparse autoencoder on the same latents depend on each other, and are
-  averaged. Intervals are t intervals over networks.
+  averaged. Intervals are t intervals over networks. Where there is one network alone, as in the small simulation and
+  on leaderboards, the unit is the seed, and what is said holds for that network.
 - A claim is confirmed where the interval lies above 0, refuted where it lies below, and else not told apart.
 - Recovery under superposition is a difference to the best dictionary without training: that a linear probe reads a
   variable says that it is there, and what random directions find as well is no merit of training.
@@ -22,10 +23,10 @@ NEAREST = "x2"
 
 
 def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row a claim: measure, value, interval, networks, unit values and verdict."""
+    """One row a measure of a claim: value, interval, the values of all units, and the verdict."""
     grid = {name: world for name, world in found.items() if in_grid(name, world)}
     if len(grid) < 2:
-        return []
+        return _boards(found)
     squeezed = {n: w for n, w in grid.items() if w["network"]["latent"] < w["hidden_columns"]}
     few = {n: w for n, w in grid.items() if w["network"]["latent"] < 100}
     return [
@@ -39,7 +40,23 @@ def claims(found: dict[str, Any]) -> list[dict[str, Any]]:
         *[_row("better near the data", f"{METHOD}: match at distance 1 less that at distance {far}",
                [_at(w, 1) - _at(w, far) for w in grid.values()]) for far in (2, 3, 4)],
         *_wide(grid),
+        *_boards(found),
     ]  # fmt: skip
+
+
+def _boards(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each architecture beside the best dictionary without training, seed by seed on one network."""
+    rows = []
+    for name, world in found.items():
+        every = pd.DataFrame(world["rows"])
+        each = every.groupby(["group", "method", "seed"])["matched"].mean()
+        learned, drawn = each["architecture"].unstack("seed"), each["untrained"].unstack("seed").max()
+        if len(learned) < 2:
+            continue
+        for method, scores in learned.iterrows():
+            measure = f"{name}: score of {method} less that of the best untrained dictionary"
+            rows.append(_row("an architecture beats no training", measure, (scores - drawn).tolist(), "seeds"))
+    return rows
 
 
 def in_grid(name: str, world: dict[str, Any]) -> bool:
@@ -83,15 +100,15 @@ def _at(world: dict[str, Any], distance: int) -> float:
     return float(rows["matched"].mean())
 
 
-def _row(claim: str, measure: str, values: Sequence[float]) -> dict[str, Any]:
-    """Mean over networks, 95 % t interval, verdict."""
+def _row(claim: str, measure: str, values: Sequence[float], unit: str = "networks") -> dict[str, Any]:
+    """Mean over networks or seeds, 95 % t interval, verdict."""
     n, mean = len(values), float(np.mean(values)) if values else float("nan")
     half = float(t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5) if n > 1 else float("nan")
     low, high = mean - half, mean + half
     verdict = "confirmed" if low > 0 else "refuted" if high < 0 else "not told apart"
     return {
-        "claim": claim, "measure": measure, "value": mean, "low": low, "high": high, "networks": n,
-        "each": sorted(values), "verdict": verdict if n > 1 else "too few networks",
+        "claim": claim, "measure": measure, "value": mean, "low": low, "high": high, "n": n, "unit": unit,
+        "each": sorted(values), "verdict": verdict if n > 1 else f"too few {unit}",
     }  # fmt: skip
 
 
@@ -99,6 +116,6 @@ def shown(rows: list[dict[str, Any]]) -> str:
     """A line a claim."""
     return "\n".join(
         f"{row['claim']}: {row['verdict']}. {row['measure']}: {row['value']:.3f} "
-        f"[{row['low']:.3f}, {row['high']:.3f}], {row['networks']} networks"
+        f"[{row['low']:.3f}, {row['high']:.3f}], {row['n']} {row['unit']}"
         for row in rows
     )

@@ -1,0 +1,109 @@
+"""The benchmark of recovered truth: worlds are not run again, claims follow from rows, the plan is affordable."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from bench_truth import is_done, run
+from truth import cost, figure
+from truth.claims import claims
+from truth.worlds import Piece, pieces
+
+from cellprism.simulate.autoencoders import AutoencoderSettings
+from cellprism.simulate.leaderboard import Race, leaderboard
+
+TINY = Piece(
+    "large, latent 5, depth 4, narrow", "large", {"cells": 203, "genes": 41, "programs": 7, "types": 3},
+    AutoencoderSettings(5, 4, epochs=1),
+    Race(11, 3.0, 2, batch_size=101, seeds=1, chance=1, architectures=("topk",), dense=("axes",)),
+)  # fmt: skip
+
+
+def test_a_world_is_kept_with_its_settings_and_only_other_settings_run_it_again(tmp_path):
+    out, record = tmp_path / "truth.json", {"worlds": {}}
+    run([TINY], record, out)
+    kept = json.loads(out.read_text())
+    assert is_done(TINY, kept)
+    assert not is_done(replace(TINY, race=replace(TINY.race, l0=4.0)), kept)
+    assert not is_done(replace(TINY, size={**TINY.size, "cells": 204}), kept)
+    world = kept["worlds"][TINY.name]
+    methods = {row["method"] for row in world["leaderboard"]}
+    assert {"topk", "axes", "attribution, told the programs", "best axis, told the answers"} <= methods
+    assert {"commit", "date", "machine", "core_seconds", "peak_gb"} <= set(world)
+    assert {row["distance"] for row in kept["by_distance"]} == {1, 2, 3, 4}
+
+
+def world(latent: int, wide: bool, topk: float, seeds: tuple[float, float] = (-0.01, 0.01)) -> dict:
+    """Rows as they are written: TopK as told at distance 1 and .1 less at each further one, controls at .3 or less."""
+    rows = []
+    for distance, variable in enumerate(("x2", "x1", "x0", "covariate")):
+        values = [("topk", "architecture", seed, topk - 0.1 * distance + off) for seed, off in enumerate(seeds)]
+        values += [("untrained", "untrained", 0, 0.3), ("covariance-matched", "untrained", 0, 0.2)]
+        values += [("sampled vectors", "untrained", 0, 0.1), ("axes", "dense", 0, 0.1)]
+        values += [("ridge, told the answers", "supervised", 0, 0.9)]
+        shared = {"variable": variable, "distance": distance + 1, "chance": 0.02, "l0": 3.0, "dead": 0.0}
+        rows += [
+            {"method": m, "group": g, "seed": seed, "matched": v, "within": True, **shared} for m, g, seed, v in values
+        ]
+    network = {"latent": latent, "depth": 4, "wide": wide}
+    board = leaderboard(pd.DataFrame(rows)).to_dict("records")
+    return {
+        "network": network, "hidden_columns": 543, "rows": rows, "probe": {"x2": 0.8 if wide else 0.7},
+        "leaderboard": board, "race": {"architectures": ["topk"]},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def grid():
+    shapes = {(20, False): 0.5, (20, True): 0.48, (30, False): 0.52, (30, True): 0.5}
+    return {f"large, {latent}, {wide}": world(latent, wide, topk) for (latent, wide), topk in shapes.items()}
+
+
+def test_claims_are_means_over_networks_of_what_the_rows_say(grid):
+    found = {row["measure"]: row for row in claims(grid)}
+    excess = next(row for measure, row in found.items() if measure.startswith("x2"))
+    assert excess["value"] == pytest.approx(0.2)
+    assert (excess["n"], excess["unit"]) == (4, "networks")
+    assert excess["verdict"] == "confirmed"
+    assert excess["each"] == pytest.approx([0.18, 0.2, 0.2, 0.22])
+    near = [row["value"] for row in found.values() if row["claim"] == "better near the data"]
+    assert near == pytest.approx([0.1, 0.2, 0.3])
+    wide = [row for row in found.values() if row["claim"] == "better when wide"]
+    assert [row["value"] for row in wide] == pytest.approx([-0.02, -0.02, 0.1])
+    assert [row["verdict"] for row in wide] == ["refuted", "refuted", "confirmed"]
+
+
+def test_other_sparsities_and_other_worlds_are_no_part_of_the_claims(grid):
+    before = claims(grid)
+    other = world(20, True, 0.99)
+    assert claims({**grid, "large, 20, L0 40": other, "planted cells": other}) == before
+    assert claims({"large, 20": other}) == []
+
+
+def test_architectures_are_compared_with_no_training_seed_by_seed():
+    board = world(4, False, 0.6, (-0.1, 0.1))
+    other = [{**row, "method": "l1"} for row in board["rows"] if row["method"] == "topk"]
+    drawn = [{**row, "seed": 1} for row in board["rows"] if row["group"] == "untrained"]
+    rows = claims({"small": {**board, "rows": [*board["rows"], *other, *drawn]}})
+    assert [row["measure"].split()[3] for row in rows] == ["l1", "topk"]
+    for row in rows:
+        assert row["each"] == pytest.approx([0.05, 0.25])
+        assert (row["unit"], row["verdict"]) == ("seeds", "not told apart")
+
+
+def test_the_figure_shows_every_network_and_every_method(grid):
+    boards = {"small": {**world(4, False, 0.6), "race": {"architectures": ["topk", "l1"]}}}
+    plot = figure.page({"worlds": {**boards, **grid}})
+    shapes = [trace for trace in plot.data if trace.x is not None and "20 · 4" in list(trace.x)]
+    assert [len(trace.x) for trace in shapes] == [4, 4]
+    methods = {name for trace in plot.data if trace.y is not None for name in trace.y if isinstance(name, str)}
+    assert {"topk", "axes", "untrained", "ridge, answers"} <= methods
+
+
+def test_the_plan_has_every_world_once_and_costs_less_than_half_an_hour():
+    plan = pieces(quick=False)
+    names = [piece.name for piece in plan]
+    assert len(set(names)) == len(names)
+    assert sum("large" in name and "L0" not in name for name in names) == 18
+    assert sum(map(cost.core_seconds, plan)) < 1800
