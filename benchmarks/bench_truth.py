@@ -1,6 +1,6 @@
 """Which architecture recovers hidden variables that are known: published simulations and planted cells.
 
-    python benchmarks/bench_truth.py --quick --out OUT.json    minutes on one core, small sizes, two seeds
+    python benchmarks/bench_truth.py --quick                     minutes on one core, small sizes, two seeds
     python benchmarks/bench_truth.py --plan                    what is left to run, and what it will cost
     python benchmarks/bench_truth.py                           all that is left, some 25 core-minutes
     python benchmarks/bench_truth.py --full-size               100,000 cells x 20,000 genes: generation and training
@@ -34,6 +34,7 @@ from truth.worlds import Piece, pieces
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "truth.json"
+QUICK = Path("truth-quick.json")
 SCORE = "mean over variables of the held-out size of the correlation in the one-to-one match"
 
 
@@ -45,20 +46,21 @@ def main() -> None:
     parser.add_argument("--full-size", action="store_true", help="the full-size simulation instead of the worlds")
     parser.add_argument("--cells", type=int, default=full_size.FULL.cells, help="of the full-size simulation")
     parser.add_argument("--figure", type=Path, help="draw the results into an HTML page, and run nothing")
-    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--out", type=Path, help=f"default: {RESULT.relative_to(ROOT)}, or {QUICK} here")
     asked = parser.parse_args()
-    record = json.loads(asked.out.read_text()) if asked.out.exists() else {"worlds": {}}
+    out = asked.out or (QUICK if asked.quick else RESULT)
+    record = json.loads(out.read_text()) if out.exists() else {"worlds": {}}
     if asked.figure:
         figure.page(record).write_html(asked.figure, include_plotlyjs=True)
         print(asked.figure)
     elif asked.full_size:
-        with_full_size(record, asked.cells, asked.out)
+        with_full_size(record, asked.cells, out)
     else:
         chosen = [piece for piece in pieces(asked.quick) if not asked.only or piece.name in asked.only]
         left = [piece for piece in chosen if not is_done(piece, record)]
         print(cost.shown(left), flush=True)
         if not asked.plan:
-            run(left, record, asked.out)
+            run(left, record, out)
 
 
 def is_done(piece: Piece, record: dict[str, Any]) -> bool:

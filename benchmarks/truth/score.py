@@ -22,8 +22,6 @@ from cellprism.simulate.truth import program_truth
 from cellprism.simulate.world import World
 from truth.worlds import MEMBERS, Piece
 
-TWO_LAYERS = 4  # depth from which there are two layers to read and write
-
 
 def run(piece: Piece) -> dict[str, Any]:
     """The dense network, what a probe reads of its latent, and every method's rows; transcoders apart."""
@@ -43,7 +41,7 @@ def run(piece: Piece) -> dict[str, Any]:
     members = next(world.fixed[name] for name in MEMBERS if name in world.fixed)
     rows.append(recovered(attribution_entry(dense, x, members, 0), world.hidden, race, 0))
     apart = []
-    if piece.network.depth >= TWO_LAYERS and len(race.architectures) > 1:
+    if piece.transcoders:
         before = dense.before_latents(batches)
         found = transcoder_entries(before, x, race, 0)
         apart = [recovered(entry, world.hidden, race, 0) for entry in found]

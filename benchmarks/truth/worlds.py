@@ -1,13 +1,17 @@
 """The worlds of the benchmark: data, the dense network that presses them together, and what every method gets.
 
-Thinner than what was published, so that it ends within half an hour of one core: one training of each dense network and
-one L0 in the grid, where TopK alone stands for the architectures and three seeds for five; five seeds and all
-architectures in ``LEADERBOARD`` worlds; other weights of the penalty in one world; wide networks of latent 1,000 are
-narrow ones of the same width and left out, as are wide ones of depth 2, which have no layers that could be wide.
+Thinner than what was published, so that it ends within half an hour of one core:
+
+- One training of each dense network, of few passes, so that claims have networks of different shapes as their unit.
+- In the grid one L0, 300 features at every latent, TopK alone for the architectures, and three seeds of it.
+- Five seeds and all architectures only in the worlds with a leaderboard; other weights of the penalty, as L0 of a half
+  and twice as much, in one world with two seeds; transcoders in the worlds with a leaderboard and at latent 20, depth 4.
+- Wide networks of latent 1,000 are narrow ones of the same width and left out, as are wide ones of depth 2, which have
+  no layers that could be wide.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -43,11 +47,14 @@ class Piece:
     """Settings of the data."""
     network: AutoencoderSettings
     race: Race
+    transcoders: bool = False
+    """Whether the last layer before the latent is read as well; the network has one from depth 4 on."""
 
     def identity(self) -> dict[str, Any]:
         """All that decides its rows, in JSON's types."""
         race = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.race).items()}
-        return {"kind": self.kind, "size": self.size, "network": asdict(self.network), "race": race}
+        said = {"kind": self.kind, "size": self.size, "network": asdict(self.network), "race": race}
+        return {**said, "transcoders": self.transcoders}
 
     def world(self) -> World:
         """The data and what is hidden behind them."""
@@ -77,13 +84,13 @@ def _leaderboards(quick: bool) -> list[Piece]:
     race = Race(160, 8.0, 200, seeds=seeds, chance=1)
     network = AutoencoderSettings(20, 4, False, epochs=15 if quick else PASSES[False])
     planted = [
-        Piece(name, kind, cells, network, race)
+        Piece(name, kind, cells, network, race, transcoders=True)
         for name, kind in (("planted cells", "planted"), ("planted cells, null", "null"))
     ]
     if quick:
         size = {"cells": 3_000, "genes": 400, "programs": 30, "types": 10}
         race = Race(160, 10.0, 200, seeds=seeds, chance=2)
-        large = [Piece(_name(20, 4, False), "large", size, network, race)]
+        large = [Piece(_name(20, 4, False), "large", size, network, race, transcoders=True)]
     else:
         large = [_large(20, 4, False, tuple(ARCHITECTURES), DENSE, 5)]
     return [Piece("small", "small", samples, linear, small), *large, *planted]
@@ -102,8 +109,9 @@ def _weights() -> list[Piece]:
     base = _large(20, 4, False, tuple(ARCHITECTURES), (), 2)
     found = []
     for weight in WEIGHTS:
-        race = Race(**{**vars(base.race), "l0": weight * base.race.l0})
-        found.append(Piece(f"{base.name}, L0 {race.l0:g}", "large", base.size, base.network, race))
+        race = replace(base.race, l0=weight * base.race.l0)
+        name = f"{base.name}, L0 {race.l0:g}"
+        found.append(replace(base, name=name, race=race, transcoders=False))
     return found
 
 
@@ -114,7 +122,8 @@ def _large(
     costly = wide or latent == WIDE
     race = Race(300, 20.0, 200, seeds=seeds, chance=1, architectures=architectures, dense=dense)
     network = AutoencoderSettings(latent, depth, wide, epochs=PASSES[costly])
-    return Piece(_name(latent, depth, wide), "large", {"cells": 10_000, "genes": 2_000}, network, race)
+    size, both = {"cells": 10_000, "genes": 2_000}, (latent, depth) == (20, 4)
+    return Piece(_name(latent, depth, wide), "large", size, network, race, transcoders=both)
 
 
 def _name(latent: int, depth: int, wide: bool) -> str:
