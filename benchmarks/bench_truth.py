@@ -1,6 +1,6 @@
 """Which architecture recovers hidden variables that are known: published simulations and planted cells.
 
-    python benchmarks/bench_truth.py --quick                     minutes on one core, small sizes, two seeds
+    python benchmarks/bench_truth.py --quick                   minutes on one core, small sizes, two seeds
     python benchmarks/bench_truth.py --plan                    what is left to run, and what it will cost
     python benchmarks/bench_truth.py                           all that is left, some 25 core-minutes
     python benchmarks/bench_truth.py --full-size               100,000 cells x 20,000 genes: generation and training
