@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from bench_truth import is_done, run
+from bench_truth import is_done, run, write
 from truth import cost, figure
 from truth.claims import claims
 from truth.worlds import Piece, pieces
@@ -17,21 +17,34 @@ TINY = Piece(
     "large, latent 5, depth 4, narrow", "large", {"cells": 203, "genes": 41, "programs": 7, "types": 3},
     AutoencoderSettings(5, 4, epochs=1),
     Race(11, 3.0, 2, batch_size=101, seeds=1, chance=1, architectures=("topk",), dense=("axes",)),
+    transcoders=True,
 )  # fmt: skip
 
 
-def test_a_world_is_kept_with_its_settings_and_only_other_settings_run_it_again(tmp_path):
-    out, record = tmp_path / "truth.json", {"worlds": {}}
-    run([TINY], record, out)
+@pytest.mark.slow
+def test_a_world_is_run_with_every_method_and_kept(tmp_path):
+    out = tmp_path / "truth.json"
+    run([TINY], {"worlds": {}}, out)
     kept = json.loads(out.read_text())
     assert is_done(TINY, kept)
-    assert not is_done(replace(TINY, race=replace(TINY.race, l0=4.0)), kept)
-    assert not is_done(replace(TINY, size={**TINY.size, "cells": 204}), kept)
     world = kept["worlds"][TINY.name]
     methods = {row["method"] for row in world["leaderboard"]}
     assert {"topk", "axes", "attribution, told the programs", "best axis, told the answers"} <= methods
+    assert {row["method"] for row in world["transcoders"]} == {"transcoder", "topk on the layer read", "untrained"}
     assert {"commit", "date", "machine", "core_seconds", "peak_gb"} <= set(world)
     assert {row["distance"] for row in kept["by_distance"]} == {1, 2, 3, 4}
+
+
+def test_a_world_that_is_there_is_done_until_a_setting_changes(grid, tmp_path):
+    out, name = tmp_path / "truth.json", TINY.name
+    write({"worlds": {name: {**next(iter(grid.values())), "asked": TINY.identity()}}}, out)
+    kept = json.loads(out.read_text())
+    assert is_done(TINY, kept)
+    for other in (replace(TINY, race=replace(TINY.race, l0=4.0)), replace(TINY, size={**TINY.size, "cells": 204})):
+        assert not is_done(other, kept)
+    assert not is_done(replace(TINY, name="another"), kept)
+    row = next(line for line in out.read_text().splitlines() if '"distance": 4' in line)
+    assert row.strip().startswith("{"), "a row is a line"
 
 
 def world(latent: int, wide: bool, topk: float, seeds: tuple[float, float] = (-0.01, 0.01)) -> dict:

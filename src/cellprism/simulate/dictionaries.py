@@ -20,6 +20,7 @@ from jaxtyping import Float
 from sklearn.decomposition import NMF, PCA, FastICA
 from sklearn.linear_model import Ridge
 from torch import Tensor
+from torch.autograd.functional import jvp
 from torch.nn.functional import normalize
 
 from cellprism.equations.recovery import correlations
@@ -121,9 +122,7 @@ def attribution(
     weights = torch.from_numpy(members - members.mean(axis=0)).float()
 
     def encode(vectors: Float[Tensor, "_ latent"]) -> Float[np.ndarray, "_ feature"]:
-        parts = [
-            torch.func.jvp(network.decoder, (part,), (part - mean,))[1] @ weights.T for part in vectors.split(1000)
-        ]
+        parts = [jvp(network.decoder, part, part - mean)[1] @ weights.T for part in vectors.split(1000)]
         return torch.cat(parts).numpy()
 
     return encode
