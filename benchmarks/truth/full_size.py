@@ -2,6 +2,7 @@
 
 Notable choices
 
+- Generation is writing all cells to a file and reading it once; training is one pass over cells as they are made.
 - Each part runs in a process of its own, so that its peak of memory is its own.
 - Cells are made block by block and never all held: the same memory at any number of cells.
 - Fewer cells than published may be asked for, of as many genes. A wide network of 1,000 units has 40 million weights on
@@ -14,14 +15,13 @@ import multiprocessing
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cellprism.simulate.autoencoders import AutoencoderSettings, fit_autoencoder
+from cellprism.simulate.autoencoders import AutoencoderSettings, DenseAutoencoder, fit_autoencoder
 from cellprism.simulate.large_file import read_blocks, write_large
 from cellprism.simulate.recovery import halves, probe_table
 from cellprism.simulate.schuster_large import BLOCK, LargeSettings, LargeSimulation
@@ -30,75 +30,73 @@ FULL = LargeSettings()
 JUDGED = 2_000  # cells
 NARROW = AutoencoderSettings(latent=100, depth=4, wide=False, epochs=1)
 WIDE = AutoencoderSettings(latent=100, depth=4, wide=True, epochs=1)
-SHARES = {"generation": 1.0, "narrow": 1.0, "wide": 0.1}
-"""Share of the cells that each part is run on, in whole blocks."""
 
 
-def parts(settings: LargeSettings) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each part's name, time and memory."""
-    for name, share in SHARES.items():
-        cells = max(BLOCK, round(share * settings.cells / BLOCK) * BLOCK)
-        found = _apart(_WORK[name], replace(settings, cells=cells))
-        whole = {"core_seconds_of_all": found["core_seconds"] * FULL.cells / cells, "extrapolated": cells < FULL.cells}
-        yield name, {**found, **whole}
+@dataclass(frozen=True)
+class Part:
+    """One thing that is measured."""
+
+    name: str
+    settings: LargeSettings
+    network: AutoencoderSettings | None = None
+    """What is trained; None: the cells are written to a file."""
+
+    def asked(self) -> dict[str, Any]:
+        """All that decides what is measured."""
+        return {"settings": asdict(self.settings), "network": self.network and asdict(self.network)}
+
+    def run(self) -> dict[str, Any]:
+        """Time and memory, measured in a process of its own."""
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found = pool.apply(measured, (self,))
+        scale = FULL.cells / self.settings.cells
+        whole = {"core_seconds_of_all": found["core_seconds"] * scale, "extrapolated": scale > 1}
+        return {"asked": self.asked(), **found, **whole}
 
 
-def generation(settings: LargeSettings) -> dict[str, Any]:
-    """Write all cells to a file, and read it once."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "large.h5ad"
-        write_large(LargeSimulation(settings), path)
-        written = time.process_time()
-        total = sum(float(block.sum(dtype=torch.float64)) for block in read_blocks(path))
-        return {
-            "gigabytes": path.stat().st_size / 1e9, "mean_value": total / settings.cells / settings.genes,
-            "core_seconds_reading": time.process_time() - written,
-        }  # fmt: skip
+def parts(cells: int) -> list[Part]:
+    """Generation, a narrow network, and a wide one on a tenth of the cells, in whole blocks."""
+    tenth = max(BLOCK, cells // 10 // BLOCK * BLOCK)
+    every, some = replace(FULL, cells=cells), replace(FULL, cells=tenth)
+    return [Part("generation", every), Part("narrow", every, NARROW), Part("wide", some, WIDE)]
 
 
-def training(network: AutoencoderSettings, settings: LargeSettings) -> dict[str, Any]:
-    """Train a network on cells as they are made, and read its latents."""
-    simulation = LargeSimulation(settings)
-    fitted = fit_autoencoder(simulation.data, network)
-    trained = time.process_time()
+def measured(part: Part) -> dict[str, Any]:
+    """Time and memory of a part in this process; what a network then reads of other cells is not counted."""
+    s, before = part.settings, peak()
+    began = time.perf_counter(), time.process_time()
+    if part.network is None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "large.h5ad"
+            write_large(LargeSimulation(s), path)
+            total = sum(float(block.sum(dtype=torch.float64)) for block in read_blocks(path))
+            found = {"gigabytes": path.stat().st_size / 1e9, "mean_value": total / s.cells / s.genes}
+            spent = _spent(began)
+    else:
+        fitted = fit_autoencoder(LargeSimulation(s).data, part.network)
+        spent = _spent(began)
+        found = _judged(fitted, s)
+    return {"cells": s.cells, "genes": s.genes, **found, **spent, "peak_gb_before": before}
+
+
+def _judged(fitted: DenseAutoencoder, settings: LargeSettings) -> dict[str, Any]:
+    """Error and probes on cells that come after those learned from."""
     longer = LargeSimulation(replace(settings, cells=settings.cells + JUDGED))
     blocks = list(longer.blocks(settings.cells))
-    y = [block.y for block in blocks]
-    x = fitted.latents(y)
-    probe = probe_table(x.numpy(), simulation.hidden(blocks), *halves(JUDGED, 0))
+    x = fitted.latents([block.y for block in blocks])
+    probe = probe_table(x.numpy(), longer.hidden(blocks), *halves(JUDGED, 0))
     return {
-        "network": vars(network), "weights": sum(p.numel() for p in fitted.parameters()),
-        "error": float(fitted.error(y[0])), "probe": probe.groupby("variable")["probe"].mean().to_dict(),
-        "core_seconds_probe": time.process_time() - trained,
+        "weights": sum(p.numel() for p in fitted.parameters()), "error": float(fitted.error(blocks[0].y)),
+        "probe": probe.groupby("variable")["probe"].mean().to_dict(),
     }  # fmt: skip
 
 
-def narrow(settings: LargeSettings) -> dict[str, Any]:
-    return training(NARROW, settings)
-
-
-def wide(settings: LargeSettings) -> dict[str, Any]:
-    return training(WIDE, settings)
-
-
-_WORK: dict[str, Callable[[LargeSettings], dict[str, Any]]] = {
-    "generation": generation, "narrow": narrow, "wide": wide,
-}  # fmt: skip
-
-
-def _apart(work: Callable[[LargeSettings], dict[str, Any]], settings: LargeSettings) -> dict[str, Any]:
-    """Do it in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measured, (work, settings))
-
-
-def _measured(work: Callable[[LargeSettings], dict[str, Any]], settings: LargeSettings) -> dict[str, Any]:
-    start, before = peak(), (time.perf_counter(), time.process_time())
-    found = work(settings)
+def _spent(began: tuple[float, float]) -> dict[str, float]:
     return {
-        "cells": settings.cells, "genes": settings.genes, **found, "seconds": time.perf_counter() - before[0],
-        "core_seconds": time.process_time() - before[1], "peak_gb": peak(), "peak_gb_before": start,
-    }  # fmt: skip
+        "seconds": time.perf_counter() - began[0],
+        "core_seconds": time.process_time() - began[1],
+        "peak_gb": peak(),
+    }
 
 
 def peak() -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from bench_truth import is_done, run, write
-from truth import cost, figure
+from truth import cost, figure, full_size
 from truth.claims import claims
 from truth.worlds import Piece, pieces
 
@@ -120,3 +120,17 @@ def test_the_plan_has_every_world_once_and_costs_less_than_half_an_hour():
     assert len(set(names)) == len(names)
     assert sum("large" in name and "L0" not in name for name in names) == 18
     assert sum(map(cost.core_seconds, plan)) < 1800
+
+
+def test_parts_of_the_full_size_are_measured_on_cells_that_were_not_learned_from():
+    asked = full_size.parts(35_000)
+    assert [part.settings.cells for part in asked] == [35_000, 35_000, 3_000]
+    assert {part.settings.genes for part in asked} == {20_000}
+    tiny = replace(asked[0].settings, cells=1_000, genes=29, programs=5, types=3)
+    written, trained = (full_size.measured(replace(part, settings=tiny)) for part in asked[:2])
+    assert written["mean_value"] > 0.1
+    assert written["gigabytes"] > 0
+    assert trained["weights"] == 2 * (29 * 100 + 100 * 100) + 3 * 100 + 29
+    assert set(trained["probe"]) == {"x2", "x1", "mask", "x0", "shift", "type", "covariate"}
+    for found in (written, trained):
+        assert found["peak_gb"] >= found["peak_gb_before"] > 0
