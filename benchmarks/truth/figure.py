@@ -24,7 +24,7 @@ def page(record: dict[str, Any]) -> go.Figure:
     boards = [name for name, world in worlds.items() if len(world["race"]["architectures"]) > 1 and "L0" not in name]
     boards = boards[:BOARDS]
     grid = {name: world for name, world in worlds.items() if in_grid(name, world)}
-    titles = [*boards, *[""] * (BOARDS - len(boards)), "by distance from the data", "by shape of the network"]
+    titles = [*boards, *[""] * (BOARDS - len(boards)), "by distance: topk, untrained, ridge", "by shape of the network"]
     plot = make_subplots(
         rows=2, cols=BOARDS, subplot_titles=titles, row_heights=[0.6, 0.4], horizontal_spacing=0.13,
         vertical_spacing=0.13, specs=[[{}] * BOARDS, [{}, {"colspan": BOARDS - 1}, *[None] * (BOARDS - 2)]],
@@ -33,14 +33,14 @@ def page(record: dict[str, Any]) -> go.Figure:
         _board(plot, worlds[name]["leaderboard"], place)
     _distances(plot, grid)
     _shapes(plot, grid)
-    plot.update_layout(template=templates()["light"], width=1280, height=900, margin={"l": 60, "r": 20, "t": 110})
+    plot.update_layout(template=templates()["light"], width=1280, height=900, margin={"l": 60, "r": 20, "t": 130})
     plot.update_layout(
         title={
-            "text": "How much of what is hidden is recovered: mean held-out |r| of the one-to-one match. "
-            "Bars: lowest to highest seed (above), lowest to highest network (below left)",
-            "font": {"size": 15}, "x": 0.01,
+            "text": "How much of what is hidden is recovered: mean held-out |r| of the one-to-one match"
+            "<br><sup>Bars: from the lowest to the highest seed; by distance, lowest to highest network</sup>",
+            "font": {"size": 17}, "x": 0.01, "y": 0.97, "yanchor": "top",
         },
-        legend={"y": 1.07, "x": 0}, paper_bgcolor="white",
+        legend={"y": 1.055, "x": 0}, paper_bgcolor="white",
     )  # fmt: skip
     return plot
 
@@ -87,11 +87,7 @@ def _distances(plot: go.Figure, grid: dict[str, Any]) -> None:
             marker={"color": COLOURS[group], "symbol": MARKS[group], "size": 9}, line={"color": COLOURS[group]},
             showlegend=False, row=2, col=1,
         )  # fmt: skip
-        plot.add_annotation(
-            x=float(mean.index[-1]) + 0.15, y=float(mean.iloc[-1]), text=method.replace(", told the answers", ""),
-            xanchor="left", font={"color": COLOURS[group]}, showarrow=False, row=2, col=1,
-        )  # fmt: skip
-    plot.update_xaxes(title="arrows from the data", dtick=1, range=[0.7, 5.4], row=2, col=1)
+    plot.update_xaxes(title="arrows from the data", dtick=1, range=[0.7, 4.3], row=2, col=1)
     plot.update_yaxes(range=[0, 1], title="mean |r|", row=2, col=1)
 
 

@@ -92,11 +92,8 @@ def _judged(fitted: DenseAutoencoder, settings: LargeSettings) -> dict[str, Any]
 
 
 def _spent(began: tuple[float, float]) -> dict[str, float]:
-    return {
-        "seconds": time.perf_counter() - began[0],
-        "core_seconds": time.process_time() - began[1],
-        "peak_gb": peak(),
-    }
+    wall, core = time.perf_counter() - began[0], time.process_time() - began[1]
+    return {"seconds": wall, "core_seconds": core, "peak_gb": peak()}
 
 
 def peak() -> float:
