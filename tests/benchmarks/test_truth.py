@@ -127,10 +127,7 @@ def test_parts_of_the_full_size_are_measured_on_cells_that_were_not_learned_from
     assert [part.settings.cells for part in asked] == [35_000, 35_000, 3_000]
     assert {part.settings.genes for part in asked} == {20_000}
     tiny = replace(asked[0].settings, cells=1_000, genes=29, programs=5, types=3)
-    written, trained = (full_size.measured(replace(part, settings=tiny)) for part in asked[:2])
-    assert written["mean_value"] > 0.1
-    assert written["gigabytes"] > 0
-    assert trained["weights"] == 2 * (29 * 100 + 100 * 100) + 3 * 100 + 29
-    assert set(trained["probe"]) == {"x2", "x1", "mask", "x0", "shift", "type", "covariate"}
-    for found in (written, trained):
-        assert found["peak_gb"] >= found["peak_gb_before"] > 0
+    found = full_size.measured(replace(asked[1], settings=tiny))
+    assert found["weights"] == 2 * (29 * 100 + 100 * 100) + 3 * 100 + 29
+    assert set(found["probe"]) == {"x2", "x1", "mask", "x0", "shift", "type", "covariate"}
+    assert found["peak_gb"] >= found["peak_gb_before"] > 0
