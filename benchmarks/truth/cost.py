@@ -4,7 +4,7 @@ from truth.worlds import Piece, training_flops
 
 TRAINING_RATE = 3.4e10  # operations a second of a dense network's training
 LEAST_STEP = 3e-3  # seconds of a step of any network, however small
-SAE_STEP = 8e-3  # seconds of a step of 512 vectors and 600 features
+SAE_STEP = 12e-3  # seconds of a step of 512 vectors and 600 features
 SCORING = 2.5  # seconds to score 10,000 samples of 600 features on 543 columns, with one draw of chance
 TRIES = {"topk": 1, "batchtopk": 1, "matryoshka": 1, "l1": 3, "gated": 3, "jumprelu": 3}
 DRAWN, TOLD = 3, 3  # dictionaries that are drawn, and methods that are told something

@@ -122,7 +122,11 @@ def attribution(
     weights = torch.from_numpy(members - members.mean(axis=0)).float()
 
     def encode(vectors: Float[Tensor, "_ latent"]) -> Float[np.ndarray, "_ feature"]:
-        parts = [jvp(network.decoder, part, part - mean)[1] @ weights.T for part in vectors.split(1000)]
-        return torch.cat(parts).numpy()
+        added = []
+        for part in vectors.split(1000):
+            _, change = jvp(network.decoder, part, part - mean)
+            assert isinstance(change, Tensor), "one input gives one change"
+            added.append(change @ weights.T)
+        return torch.cat(added).numpy()
 
     return encode
