@@ -54,7 +54,7 @@ def world(latent: int, wide: bool, topk: float, seeds: tuple[float, float] = (-0
         values = [("topk", "architecture", seed, topk - 0.1 * distance + off) for seed, off in enumerate(seeds)]
         values += [("untrained", "untrained", 0, 0.3), ("covariance-matched", "untrained", 0, 0.2)]
         values += [("sampled vectors", "untrained", 0, 0.1), ("axes", "dense", 0, 0.1)]
-        values += [("ridge, told the answers", "supervised", 0, 0.9)]
+        values += [(f"{name}, told the answers", "supervised", 0, 0.9) for name in ("ridge", "best axis")]
         shared = {"variable": variable, "distance": distance + 1, "chance": 0.02, "l0": 3.0, "dead": 0.0}
         rows += [
             {"method": m, "group": g, "seed": seed, "matched": v, "within": True, **shared} for m, g, seed, v in values
@@ -81,7 +81,9 @@ def test_claims_are_means_over_networks_of_what_the_rows_say(grid):
     assert excess["verdict"] == "confirmed"
     assert excess["each"] == pytest.approx([0.18, 0.2, 0.2, 0.22])
     near = [row["value"] for row in found.values() if row["claim"] == "better near the data"]
-    assert near == pytest.approx([0.1, 0.2, 0.3])
+    assert near == pytest.approx([0.1, 0.2, 0.3, 0.1, 0.2])
+    selected = next(row for measure, row in found.items() if "chosen with the answers" in measure)
+    assert (selected["value"], selected["verdict"]) == (pytest.approx(-0.55), "refuted")
     wide = [row for row in found.values() if row["claim"] == "better when wide"]
     assert [row["value"] for row in wide] == pytest.approx([-0.02, -0.02, 0.1])
     assert [row["verdict"] for row in wide] == ["refuted", "refuted", "confirmed"]
