@@ -33,6 +33,9 @@ def test_depth_counts_layers_and_wide_ones_are_as_wide_as_the_data_up_to_a_thous
     network = fit_autoencoder(lambda: [y], AutoencoderSettings(latent=7, depth=depth, wide=wide, epochs=1))
     found = [(m.in_features, m.out_features) for m in network.modules() if isinstance(m, torch.nn.Linear)]
     assert found == layers
+    before = network.before_latents([y])
+    assert before.shape == (61, layers[len(layers) // 2 - 1][0])
+    torch.testing.assert_close(network.encoder[-1](before), network.latents([y]))
 
 
 def test_training_lowers_the_error_and_the_same_seed_gives_the_same_network():

@@ -9,7 +9,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.config import SaeConfig
 from cellprism.simulate.dictionaries import DENSE, UNTRAINED
 from cellprism.simulate.equal_sparsity import fit_at_l0, with_threshold
-from cellprism.simulate.leaderboard import Race, entries, leaderboard, recovered
+from cellprism.simulate.leaderboard import Race, entries, leaderboard, recovered, transcoder_entries
 from cellprism.simulate.world import HiddenVariable
 
 pytestmark = pytest.mark.slow
@@ -69,13 +69,30 @@ def test_every_method_takes_part_and_is_scored_beside_its_chance_level(world):
     race = Race(n_features=37, l0=3.0, steps=2, batch_size=101, seeds=1, chance=2)
     rows = pd.concat([recovered(entry, hidden, race, 0) for entry in entries(x, hidden, race, 0)])
     table = leaderboard(rows).set_index("method")
-    assert set(table.index) == {*ARCHITECTURES, *UNTRAINED, *DENSE, "ridge, told the answers"}
+    assert set(table.index) == {
+        *ARCHITECTURES, *UNTRAINED, *DENSE, "ridge, told the answers", "best axis, told the answers",
+    }  # fmt: skip
     assert set(table["group"]) == {"architecture", "untrained", "dense", "supervised"}
     for kind in UNTRAINED:
         assert table.loc["ridge, told the answers", "score"] > table.loc[kind, "score"], kind
+    assert table.loc["best axis, told the answers", "score"] >= table.loc["axes", "score"]
     assert (table["chance"] < 0.1).all()
     assert (table["score"] > table["chance"]).all()
     assert table["score"].is_monotonic_decreasing
+
+
+def test_transcoders_read_one_layer_and_stand_beside_what_else_reads_it(world):
+    x, _ = world
+    after = x @ torch.randn(D, 7, generator=torch.Generator().manual_seed(1))
+    race = Race(n_features=37, l0=3.0, steps=2, batch_size=101, seeds=2)
+    found = list(transcoder_entries(x, after, race, 0))
+    methods = ["transcoder", "topk on the layer read", "untrained"]
+    assert [(entry.method, entry.seed) for entry in found] == [(m, seed) for seed in (0, 1) for m in methods]
+    for entry in found:
+        assert entry.group == "transcoder"
+        assert entry.codes.shape == (SAMPLES, 37)
+        assert entry.l0 == pytest.approx(3.0, rel=0.1)
+    assert not np.array_equal(found[0].codes, found[1].codes)
 
 
 def test_the_leaderboard_is_the_mean_over_seeds_with_its_spread():

@@ -6,11 +6,14 @@ import torch
 
 from cellprism.equations.recovery import one_to_one
 from cellprism.errors import ConfigError
+from cellprism.simulate.autoencoders import AutoencoderSettings, fit_autoencoder
 from cellprism.simulate.dictionaries import (
     DENSE,
     UNTRAINED,
+    attribution,
     dense_dictionary,
     sae_encoder,
+    selected_axes,
     supervised_dictionary,
     untrained_dictionary,
 )
@@ -135,6 +138,30 @@ def test_a_supervised_dictionary_is_told_the_answer(world):
     mixed = torch.from_numpy(world[0].values @ np.random.default_rng(0).normal(size=(WIDTH, 13))).float()
     codes = supervised_dictionary(mixed[:1000], world[0].values[:1000])(mixed)
     assert recovery_table(codes, world[:1], *halves(SAMPLES, 0))["matched"].min() > 0.99
+
+
+def test_selection_takes_the_axis_that_follows_each_variable_best_one_axis_serving_several(world):
+    level, switch = world[0].values, world[1].values
+    x = torch.from_numpy(np.concatenate([-level[:, [2]], level[:, [0]] + 0.1 * switch[:, [3]]], axis=1)).float()
+    codes = selected_axes(x[:1000], level[:1000, [0, 2, 0]])(x)
+    assert np.array_equal(codes, x.numpy()[:, [1, 0, 1]])
+
+
+def test_attribution_is_gradient_times_input_summed_over_a_programs_genes():
+    y = torch.randn(31, 11, generator=torch.Generator().manual_seed(0))
+    network = fit_autoencoder(lambda: [y], AutoencoderSettings(latent=5, depth=4, epochs=1))
+    z = network.latents([y])
+    members = (np.random.default_rng(0).random((3, 11)) < 0.4).astype(float)
+    found = attribution(network, members, z.mean(dim=0))(z)
+    assert found.shape == (31, 3)
+    for cell in (0, 17):
+        slopes = torch.autograd.functional.jacobian(network.decoder, z[cell])  # gene x latent
+        for program in range(3):
+            expected = 0.0
+            for gene in range(11):
+                weight = members[program, gene] - members[:, gene].mean()
+                expected += weight * float(slopes[gene] @ (z[cell] - z.mean(dim=0)))
+            assert found[cell, program] == pytest.approx(expected, abs=1e-5)
 
 
 def test_unknown_kinds_are_refused():

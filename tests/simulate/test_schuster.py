@@ -80,6 +80,7 @@ def test_the_same_seed_gives_the_same_cells_and_a_block_needs_none_before_it(lar
     first, second = large.blocks()
     again = LargeSimulation(TINY)
     assert torch.equal(list(again.blocks())[1].y, second.y)
+    assert torch.equal(next(again.blocks(BLOCK)).y, second.y)
     assert not torch.equal(first.y[: len(second.y)], second.y)
     fewer = LargeSimulation(LargeSettings(cells=301, genes=211, programs=23, types=7, seed=3))
     assert np.array_equal(next(fewer.blocks()).type, first.type[:301])

@@ -69,6 +69,12 @@ class DenseAutoencoder(nn.Module):
         return (self.decoder(self.encoder(goal)) - goal).square().mean()
 
     @torch.no_grad()
+    def before_latents(self, batches: Iterable[Float[Tensor, "_ gene"]]) -> Float[Tensor, "sample unit"]:
+        """What the last layer of the encoder reads; a network of depth 2 has nothing there but the data."""
+        before = self.encoder[:-1]
+        return torch.cat([before((y - self.get_buffer("mean")) / self.scale) for y in batches])
+
+    @torch.no_grad()
     def latents(self, batches: Iterable[Float[Tensor, "_ gene"]]) -> Float[Tensor, "sample latent"]:
         """Latent vectors of all samples."""
         return torch.cat([self.encode(y) for y in batches])

@@ -6,8 +6,9 @@ Notable choices
   directions, directions with the covariance of the vectors, and directions of sampled vectors.
 - Dense ones have no rule: the axes, PCA, ICA, NMF (of vectors shifted to be positive). Their features are signed,
   except NMF's; recovery is unsigned, so that one axis serves both tails.
-- The supervised ones are told the answers on the samples that they are fitted on: a ridge direction per variable. They
-  say what is there to be found by a linear reader.
+- The supervised ones are told the answers on the samples that they are fitted on: a ridge direction per variable, which
+  says what is there to be found by a linear reader, and the axis that follows each variable best, which says what
+  selection among axes finds. Attribution is told the programs' genes, and no answer of any sample.
 """
 
 from collections.abc import Callable
@@ -19,11 +20,14 @@ from jaxtyping import Float
 from sklearn.decomposition import NMF, PCA, FastICA
 from sklearn.linear_model import Ridge
 from torch import Tensor
+from torch.autograd.functional import jvp
 from torch.nn.functional import normalize
 
+from cellprism.equations.recovery import correlations
 from cellprism.errors import ConfigError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.initial import random_directions
+from cellprism.simulate.autoencoders import DenseAutoencoder
 
 Encode = Callable[[Float[Tensor, "_ latent"]], Float[np.ndarray, "_ feature"]]
 UNTRAINED = ("untrained", "covariance-matched", "sampled vectors")
@@ -99,3 +103,30 @@ def supervised_dictionary(x: Float[Tensor, "sample latent"], answers: Float[np.n
     mean, spread = x.mean(dim=0), float((x - x.mean(dim=0)).square().mean().sqrt()) or 1.0
     ridge = Ridge(alpha=PENALTY * len(x)).fit(((x - mean) / spread).double().numpy(), answers)
     return lambda vectors: ridge.predict(((vectors - mean) / spread).double().numpy()).reshape(len(vectors), -1)
+
+
+def selected_axes(x: Float[Tensor, "sample latent"], answers: Float[np.ndarray, "sample variable"]) -> Encode:
+    """One feature a variable: the axis whose correlation with it, on these samples, is the largest in size."""
+    chosen = np.abs(correlations(x.numpy(), answers)).argmax(axis=0)
+    return lambda vectors: vectors.numpy()[:, chosen]
+
+
+def attribution(
+    network: DenseAutoencoder, members: Float[np.ndarray, "program gene"], mean: Float[Tensor, " latent"]
+) -> Encode:
+    """One feature a program: what a cell's latent vector adds to the program's genes, by gradient times input.
+
+    Formula: sum_g m_pg sum_j (z_j - mean_j) dy_g / dz_j, where m_pg is program p's share in gene g less the mean over
+    programs.
+    """
+    weights = torch.from_numpy(members - members.mean(axis=0)).float()
+
+    def encode(vectors: Float[Tensor, "_ latent"]) -> Float[np.ndarray, "_ feature"]:
+        added = []
+        for part in vectors.split(1000):
+            _, change = jvp(network.decoder, part, part - mean)
+            assert isinstance(change, Tensor), "one input gives one change"
+            added.append(change @ weights.T)
+        return torch.cat(added).numpy()
+
+    return encode

@@ -3,8 +3,10 @@
 Notable choices
 
 - Every architecture sees the same vectors, the same number of times, and comes out at the same L0.
-- All methods are scored by one procedure, on samples that chose nothing; the supervised one is fitted on the choosing
+- All methods are scored by one procedure, on samples that chose nothing; the supervised ones are fitted on the choosing
   samples, as everything else is.
+- Transcoders read one layer and write the next: what they read is not what the others read, so their table is their
+  own, with an autoencoder and an untrained dictionary on the layer that they read beside them.
 - A row is one method at one seed. Its ``score`` is the mean one-to-one correlation over variables, each counting
   once however many columns it has.
 """
@@ -20,11 +22,17 @@ from torch import Tensor
 
 from cellprism.sae.architectures import ARCHITECTURES
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.fit import fit_saes
+from cellprism.sae.job import Job
+from cellprism.sae.stream import Vectors
+from cellprism.simulate.autoencoders import DenseAutoencoder
 from cellprism.simulate.dictionaries import (
     DENSE,
     UNTRAINED,
+    attribution,
     dense_dictionary,
     sae_encoder,
+    selected_axes,
     supervised_dictionary,
     untrained_dictionary,
 )
@@ -47,6 +55,16 @@ class Race:
     """Trainings of each architecture, and draws of each dictionary that is drawn."""
     chance: int = 5
     """Permutations of the answers behind each row's chance level."""
+    architectures: tuple[str, ...] = tuple(ARCHITECTURES)
+    dense: tuple[str, ...] = DENSE
+
+    def config(self, architecture: str) -> SaeConfig:
+        """Settings of an autoencoder; its L0 is set in training."""
+        plain = SaeConfig(
+            k=max(1, round(self.l0)), n_features=self.n_features, learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+        )  # fmt: skip
+        return replace(plain, architecture=architecture)
 
 
 @dataclass(frozen=True)
@@ -55,7 +73,7 @@ class Entry:
 
     method: str
     group: str
-    """``architecture``, ``untrained``, ``dense`` or ``supervised``."""
+    """``architecture``, ``untrained``, ``dense``, ``supervised`` or ``transcoder``."""
     seed: int
     codes: Float[np.ndarray, "sample feature"]
     l0: float
@@ -68,29 +86,67 @@ def entries(
     x: Float[Tensor, "sample latent"], hidden: Sequence[HiddenVariable], race: Race, seed: int
 ) -> Iterator[Entry]:
     """All methods on some vectors, one after the other, so that only one method's codes are in memory."""
-    choose, _ = halves(len(x), seed)
-    train = x[torch.from_numpy(np.random.default_rng([seed, 37]).permutation(choose))]
-    held = x[torch.from_numpy(np.setdiff1d(np.arange(len(x)), choose))]
-    plain = SaeConfig(
-        k=max(1, round(race.l0)), n_features=race.n_features, learning_rate=race.learning_rate,
-        batch_size=race.batch_size,
-    )  # fmt: skip
+    train, held = parts(x, seed)
     for number in range(race.seeds):
-        for name in ARCHITECTURES:
-            config = replace(plain, architecture=name)
-            fitted = fit_at_l0(train, held, config, race.l0, race.steps, seed + number)
+        for name in race.architectures:
+            fitted = fit_at_l0(train, held, race.config(name), race.l0, race.steps, seed + number)
             codes = sae_encoder(fitted.sae)(x)
             yield Entry(name, "architecture", number, codes, fitted.l0, fitted.within, fitted.tries)
         for kind in UNTRAINED:
-            drawn = untrained_dictionary(kind, train, race.n_features, max(1, round(race.l0)), seed + number)
-            codes = sae_encoder(drawn)(x)
-            yield Entry(kind, "untrained", number, codes, float((codes != 0).sum(axis=1).mean()), True, 1)
-    for kind in DENSE:
-        codes = dense_dictionary(kind, train, race.n_features, seed)(x)
-        yield Entry(kind, "dense", 0, codes, float((codes != 0).sum(axis=1).mean()), True, 1)
+            yield untrained_entry(kind, x, race, seed, number)
+    for kind in race.dense:
+        yield _free(kind, "dense", dense_dictionary(kind, train, race.n_features, seed)(x))
+    choose = halves(len(x), seed)[0]
     answers = np.concatenate([variable.values[choose] for variable in hidden], axis=1)
-    codes = supervised_dictionary(x[torch.from_numpy(choose)], answers)(x)
-    yield Entry("ridge, told the answers", "supervised", 0, codes, float(codes.shape[1]), True, 1)
+    told = x[torch.from_numpy(choose)]
+    yield _free("ridge, told the answers", "supervised", supervised_dictionary(told, answers)(x))
+    yield _free("best axis, told the answers", "supervised", selected_axes(told, answers)(x))
+
+
+def attribution_entry(
+    network: DenseAutoencoder, x: Float[Tensor, "sample latent"], members: Float[np.ndarray, "program gene"], seed: int
+) -> Entry:
+    """Attribution to programs whose genes are told, through the network that the vectors are latents of."""
+    told = attribution(network, members, parts(x, seed)[0].mean(dim=0))
+    return _free("attribution, told the programs", "supervised", told(x))
+
+
+def transcoder_entries(
+    x: Float[Tensor, "sample unit"], after: Float[Tensor, "sample latent"], race: Race, seed: int
+) -> Iterator[Entry]:
+    """Transcoders from one layer to the next, and what they are compared with on the layer that they read."""
+    (train, held), (goal, _) = parts(x, seed), parts(after, seed)
+    config = race.config("topk")
+    both = zip(train.split(race.batch_size), goal.split(race.batch_size), strict=True)
+    pairs = [Vectors(read, None, written) for read, written in both]
+    for number in range(race.seeds):
+        job = Job(config, x.shape[1], seed + number, d_target=after.shape[1])
+        sae = fit_saes(pairs, [job], race.steps)[0]
+        codes = sae_encoder(sae)(x)
+        yield _free("transcoder", "transcoder", codes, number)
+        fitted = fit_at_l0(train, held, config, race.l0, race.steps, seed + number)
+        codes = sae_encoder(fitted.sae)(x)
+        yield Entry("topk on the layer read", "transcoder", number, codes, fitted.l0, fitted.within, fitted.tries)
+        yield replace(untrained_entry("untrained", x, race, seed, number), group="transcoder")
+
+
+def untrained_entry(kind: str, x: Float[Tensor, "sample latent"], race: Race, seed: int, number: int) -> Entry:
+    """A dictionary that was drawn, with the race's size and rule."""
+    k = max(1, round(race.l0))
+    drawn = untrained_dictionary(kind, parts(x, seed)[0], race.n_features, k, seed + number)
+    return _free(kind, "untrained", sae_encoder(drawn)(x), number)
+
+
+def parts(x: Float[Tensor, "sample latent"], seed: int) -> tuple[Float[Tensor, "_ latent"], Float[Tensor, "_ latent"]]:
+    """Vectors to learn from, in random order, and the others."""
+    choose, judge = halves(len(x), seed)
+    order = np.random.default_rng([seed, 37]).permutation(choose)
+    return x[torch.from_numpy(order)], x[torch.from_numpy(judge)]
+
+
+def _free(method: str, group: str, codes: Float[np.ndarray, "sample feature"], seed: int = 0) -> Entry:
+    """A method that is not asked for a sparsity."""
+    return Entry(method, group, seed, codes, float((codes != 0).sum(axis=1).mean()), True, 1)
 
 
 def recovered(entry: Entry, hidden: Sequence[HiddenVariable], race: Race, seed: int) -> pd.DataFrame:

@@ -12,7 +12,8 @@ Departs from Schuster 2025: there signed correlations are averaged and categorie
 size of the correlation counts, and a category is one binary variable per value.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,29 +49,55 @@ def recovery_table(
         ``f1`` of the matched feature for columns of zeros and ones, in the direction and from the value chosen, else
         NaN.
     """
-    return pd.concat([_of_variable(codes, variable, choose, judge) for variable in hidden], ignore_index=True)
+    found = zip(hidden, _chosen(codes, hidden, choose, judge), strict=True)
+    return pd.concat([_rows(codes, *each, choose, judge) for each in found], ignore_index=True)
 
 
-def _of_variable(
+class _Chosen(NamedTuple):
+    """Features of a variable's columns, and how well they do on the judging samples."""
+
+    first: Float[np.ndarray, "feature column"]
+    """Correlations on the choosing samples."""
+    feature: Int[np.ndarray, " column"]
+    """The one-to-one match; -1 where none is left."""
+    best: Float[np.ndarray, " column"]
+    matched: Float[np.ndarray, " column"]
+
+
+def _chosen(
+    codes: Float[np.ndarray, "sample feature"],
+    hidden: Sequence[HiddenVariable],
+    choose: Int[np.ndarray, " some"],
+    judge: Int[np.ndarray, " others"],
+) -> Iterator[_Chosen]:
+    """Each variable's; the codes are standardised once for all."""
+    values = np.concatenate([variable.values for variable in hidden], axis=1)
+    ends = np.cumsum([variable.values.shape[1] for variable in hidden])[:-1]
+    first, second = (np.split(correlations(codes[rows], values[rows]), ends, axis=1) for rows in (choose, judge))
+    for chosen, judged in zip(first, second, strict=True):
+        size, judged = np.abs(chosen), np.abs(judged)
+        columns, match = np.arange(size.shape[1]), one_to_one(size)
+        best = judged[size.argmax(axis=0), columns]
+        yield _Chosen(chosen, match, best, np.where(match >= 0, judged[np.maximum(match, 0), columns], 0.0))
+
+
+def _rows(
     codes: Float[np.ndarray, "sample feature"],
     variable: HiddenVariable,
+    chosen: _Chosen,
     choose: Int[np.ndarray, " some"],
     judge: Int[np.ndarray, " others"],
 ) -> pd.DataFrame:
-    first = correlations(codes[choose], variable.values[choose])
-    size = np.abs(first)
+    """One variable's rows of the table."""
+    size, matched = np.abs(chosen.first), chosen.feature
     columns = np.arange(size.shape[1])
-    best, matched = size.argmax(axis=0), one_to_one(size)
-    taken = np.unique(np.concatenate([best, matched[matched >= 0]]))
-    place = np.searchsorted(taken, np.stack([best, np.maximum(matched, taken[0])]))
-    second = np.abs(correlations(codes[judge][:, taken], variable.values[judge]))
     follows = (size.argmax(axis=1)[:, None] == columns) & (size >= SHARED)
-    sign = np.where(first[np.maximum(matched, 0), columns] < 0, -1, 1)
+    sign = np.where(chosen.first[np.maximum(matched, 0), columns] < 0, -1, 1)
     table = pd.DataFrame(
         {
             "variable": variable.name, "column": columns, "kind": variable.kind, "distance": variable.distance,
-            "best": second[place[0], columns], "matched": np.where(matched >= 0, second[place[1], columns], 0.0),
-            "feature": matched, "sign": np.where(matched >= 0, sign, 0), "redundancy": follows.sum(axis=0),
+            "best": chosen.best, "matched": chosen.matched, "feature": matched,
+            "sign": np.where(matched >= 0, sign, 0), "redundancy": follows.sum(axis=0),
         }
     )  # fmt: skip
     scores = np.full((2, len(columns)), np.nan)
@@ -127,14 +154,15 @@ def chance_match(
     replicates: int,
     seed: int,
 ) -> pd.DataFrame:
-    """``by_variable`` of answers that were dealt to other samples, one replicate after the other."""
+    """variable, replicate and ``matched`` (mean over columns) of answers that were dealt to other samples."""
     rng = np.random.default_rng([seed, 13])
-    tables = []
+    rows = []
     for replicate in range(replicates):
-        dealt = [variable.part(rng.permutation(len(codes))) for variable in hidden]
-        table = by_variable(recovery_table(codes, dealt, choose, judge))
-        tables.append(table.assign(replicate=replicate))
-    return pd.concat(tables, ignore_index=True)
+        order = rng.permutation(len(codes))
+        dealt = [variable.part(order) for variable in hidden]
+        for variable, chosen in zip(dealt, _chosen(codes, dealt, choose, judge), strict=True):
+            rows.append((variable.name, replicate, chosen.matched.mean()))
+    return pd.DataFrame(rows, columns=pd.Index(["variable", "replicate", "matched"]))
 
 
 def dead_share(codes: Float[np.ndarray, "sample feature"]) -> float:

@@ -93,9 +93,9 @@ class LargeSimulation:
         self.rates = 1 + 0.1 * np.arange(settings.programs)
         self._member = torch.from_numpy(self.programs)
 
-    def blocks(self) -> Iterator[Cells]:
-        """All cells, ``BLOCK`` at a time; the last block may be shorter."""
-        for start in range(0, self.settings.cells, BLOCK):
+    def blocks(self, first: int = 0) -> Iterator[Cells]:
+        """All cells, or those from the block that begins at ``first``, ``BLOCK`` at a time; the last may be shorter."""
+        for start in range(first, self.settings.cells, BLOCK):
             yield self._block(start, min(BLOCK, self.settings.cells - start))
 
     def data(self) -> Iterator[Float[Tensor, "cell gene"]]:
