@@ -162,20 +162,20 @@ WORLDS = [
         },
         "Lists of five autoencoders, of five untrained ones, and terms draw their genes independently, all by one "
         "popularity: which genes stand in a list says nothing of its terms beyond how popular they are.",
-        rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+        rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 25,
     ),
     World(
         "gene names permuted",
         {"popularity": "programs: rate of matches over seeds, gene names permuted"},
         "Five autoencoders find nearly the same lists, whose genes were given the names of genes that are in as many "
         "terms, by one permutation for all: what they match by luck, all of them match.",
-        renamed, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+        renamed, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 25,
     ),
     World(
         "directions that are tokens",
         {"tokens": "programs: features tell types apart over seeds, against vectors of the inner state"},
         "The directions of five autoencoders are themselves drawn from the tokens, as those beside them are, from "
         "other cells of the same types.",
-        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 60,
+        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 25,
     ),
 ]  # fmt: skip
