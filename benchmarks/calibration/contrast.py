@@ -56,7 +56,7 @@ WORLDS = [
         "two types alike", {name: f"contrast: {name}, against permuted labels" for name in SCORES},
         "Cells of both types are drawn alike, and those that judge are apart from those that are learned from: the "
         "true labels are one permutation among the others.",
-        contrast, (0.5, 1.0, 2.0), "three of thirty programs are 1 + size times as active in the target (1: two standard "
-        "deviations), three others as much less", 200, 25,
+        contrast, (0.5, 1.0, 2.0), "three of thirty programs are 1 + size times as active in the target (1: two "
+        "standard deviations more), three others as much less", 200, 25,
     ),
 ]  # fmt: skip

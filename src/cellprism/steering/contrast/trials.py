@@ -8,8 +8,9 @@ Notable choices
 - Permuted labels: the whole search again, of the same effort, with the labels of the training and validation cells
   permuted. What it finds is tried as it is, at its own size. Brought to the recipe's norm it would go as far as the
   recipe wherever two types differ plainly: with permuted labels a group holds a little more of the target by luck, and
-  features that tell the types apart lead from one to the other whichever way they are turned. What scores (the two types' centroids, the genes and their directions) comes from other cells, whose labels
-  stay. Where the two types do not differ, the true labels are one permutation among the others, and p is exact.
+  features that tell the types apart lead from one to the other whichever way they are turned. What scores (the two
+  types' centroids, the genes and their directions) comes from other cells, whose labels stay. Where the two types do
+  not differ, the true labels are one permutation among the others, and p is exact.
 """
 
 from collections.abc import Iterable

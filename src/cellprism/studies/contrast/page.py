@@ -83,10 +83,10 @@ def _rows(contrasts: list[Contrast]) -> list[tuple]:
 
 def _caption(c: Contrast) -> str:
     return (
-        f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % "
-        "interval over cells, the range of 95 % of the edits that chance makes (recipes of permuted labels as they are "
-        "found, random ones of equal norm), and the verdict against permuted labels. Of drift, variance and closeness to "
-        "the own mean neither direction is better."
+        f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % interval over cells, "
+        "the range of 95 % of the edits that chance makes (recipes of permuted labels as found, random ones of equal "
+        "norm), and the verdict against permuted labels. Of drift, variance and closeness to the own mean neither "
+        "direction is better."
     )
 
 
