@@ -18,6 +18,11 @@ from cellprism.studies.contrast.tables import SUMMARY, Contrasts
 from cellprism.studies.contrast.view import Contrast, contrast_of
 from cellprism.studies.reading import where_read
 
+DIRECTIONS = (
+    "Detect a recipe reliably by the share of genes that move in the right direction: a recipe of permuted labels that "
+    "goes the right way by luck, be it ever so little, turns as many rightly. How far expression goes can be told."
+)
+"""What the calibration table says of these scores."""
 STEPLESS = "This run has no contrast step; `cellprism contrast RUN --from TYPE --to TYPE` adds one."
 
 
@@ -49,6 +54,7 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         ]
         if contrasts
         else [],
+        cannot=[DIRECTIONS] if any("balanced_correct" in contrast.scores for contrast in contrasts) else [],
     )
 
 
