@@ -30,6 +30,7 @@ FAMILIES, FEATURES, TYPES = 8, 64, {"a": 31, "b": 19, "c": 11}
 GENES, TERMS, LISTS, LENGTH = tuple(f"G{i}" for i in range(240)), 40, 24, 12
 SEEDS, RULE, NO_CELLS = 5, "12 genes each", AnnData(np.zeros((1, len(GENES)), dtype=np.float32))
 APART_CELLS, APART_GENES, D_MODEL, DIRECTIONS, DRAWS = 401, 24, 29, 41, 8
+APART = 0.2  # between types, in standard deviations of a gene: few single tokens tell them apart, their axes do
 SETTINGS = ProgramsSettings(replicates=FEWEST_DRAWS)
 PROGRAMS = {f"program {p}": GENES[LENGTH * p : LENGTH * (p + 1)] for p in range(20)}
 
@@ -108,7 +109,7 @@ def _verdict(row: Excess) -> str:
 def types_apart(seed: int, size: float) -> dict[str, str]:
     """Features that tell types apart, over five autoencoders whose directions are tokens, beside other tokens."""
     rng, model = np.random.default_rng([seed, 9]), LinearCell(APART_GENES, D_MODEL)
-    means = 0.4 * rng.standard_normal((len(TYPES), APART_GENES))
+    means = APART * rng.standard_normal((len(TYPES), APART_GENES))
     kind = np.arange(2 * APART_CELLS) % len(TYPES)
     adata = AnnData(as_counts(LEVEL + means[kind] + rng.standard_normal((len(kind), APART_GENES))))
     adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(len(kind))]
