@@ -7,7 +7,8 @@ Each world of ``calibration`` plants data in which the null hypothesis of some c
 studies judge them. The share called above, and below, is tested against the nominal one by an exact binomial test, with
 Holm's correction over the table; then the share called above at three planted sizes. Rows go to
 benchmarks/results/calibration.json as they are done, and those that are there with the same settings are not run
-again. Another row joins by one more ``World`` in a list of ``worlds``.
+again; each replicate is kept beside them, so that a run that was interrupted, or is asked for more, goes on. After a
+change of a judge delete calibration.replicates.jsonl. Another row joins by one more ``World`` in a list of ``worlds``.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from typing import Any
 from bench_truth import machine, plain
 from calibration import contrast, fit, programs, steer
 from calibration.table import corrected, rows_of, shown
-from calibration.world import World, run
+from calibration.world import Kept, World, run
 from rich.progress import Progress
 
 RESULT = Path(__file__).parent / "results" / "calibration.json"
@@ -48,16 +49,17 @@ def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, A
     """Run the worlds that are not in the file yet; all rows of the file, tested together."""
     rows = json.loads(out.read_text())["rows"] if out.exists() else []
     done = {(row["world"], row["settings"]) for row in rows}
+    kept = Kept(out.with_suffix(".replicates.jsonl"))
     left = [world for world in chosen if (world.name, world.settings(most)) not in done]
     total = sum(n for world in left for _, n in world.counts(most))
     with Progress() as progress:
         bar = progress.add_task("replicates", total=total)
         for world in left:
             progress.update(bar, description=world.name)
-            began = time.perf_counter()
-            found = run(world, most, lambda: progress.advance(bar))
+            began, there = time.perf_counter(), len(kept.said)
+            found = run(world, most, kept, lambda: progress.advance(bar))
             new = rows_of(world, found, world.settings(most))
-            seconds = (time.perf_counter() - began) / sum(n for _, n in world.counts(most))
+            seconds = (time.perf_counter() - began) / max(1, len(kept.said) - there)
             stamp = {"seconds_a_replicate": seconds, "date": time.strftime("%Y-%m-%d"), **machine()}
             rows = [row for row in rows if row["world"] != world.name] + [{**row, **stamp} for row in new]
             out.write_text(json.dumps(plain({"rows": corrected(rows)}), indent=1, allow_nan=False) + "\n")

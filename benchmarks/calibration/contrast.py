@@ -13,10 +13,10 @@ from cellprism.simulate.linear_model import LAYER, LEVEL, LinearCell, as_counts,
 from cellprism.steering.settings import ContrastSettings
 from cellprism.studies.files import drawn_null
 
-GENES, PROGRAMS, CELLS = 24, 6, 40
+GENES, PROGRAMS, CELLS, TURNED = 40, 30, 60, 3
 SCORES = ("latent_progress", "nearer_target", "balanced_correct", "expression_progress")
 SETTINGS = ContrastSettings(
-    penalties=2, train_cells=12, n_genes=8, null_replicates=FEWEST_DRAWS, random_edits=0, resamples=9, batch_size=80
+    penalties=2, train_cells=16, n_genes=20, null_replicates=FEWEST_DRAWS, random_edits=0, resamples=9, batch_size=120
 )
 
 
@@ -33,8 +33,8 @@ def contrast(seed: int, size: float) -> dict[str, str]:
     programs, model, sae = _network()
     rng = np.random.default_rng([seed, 5])
     activity = rng.gamma(4, 0.5, (2 * CELLS, PROGRAMS))
-    activity[CELLS:, 0] *= 1 + size
-    activity[CELLS:, 1] /= 1 + size
+    activity[CELLS:, :TURNED] *= 1 + size
+    activity[CELLS:, TURNED : 2 * TURNED] /= 1 + size
     adata = AnnData(as_counts(LEVEL + activity @ programs + 0.1 * rng.standard_normal((2 * CELLS, GENES))))
     adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(2 * CELLS)]
     adata.obs["cell_type"] = ["source"] * CELLS + ["target"] * CELLS
@@ -56,7 +56,7 @@ WORLDS = [
         "two types alike", {name: f"contrast: {name}, against permuted labels" for name in SCORES},
         "Cells of both types are drawn alike, and those that judge are apart from those that are learned from: the "
         "true labels are one permutation among the others.",
-        contrast, (0.25, 0.5, 1.0), "one program is 1 + size times as active in the target, another as much less",
-        200, 40,
+        contrast, (0.5, 1.0, 2.0), "three of thirty programs are 1 + size times as active in the target (1: two "
+        "standard deviations more), three others as much less", 200, 25,
     ),
 ]  # fmt: skip

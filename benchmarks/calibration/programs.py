@@ -30,6 +30,7 @@ FAMILIES, FEATURES, TYPES = 8, 64, {"a": 31, "b": 19, "c": 11}
 GENES, TERMS, LISTS, LENGTH = tuple(f"G{i}" for i in range(240)), 40, 24, 12
 SEEDS, RULE, NO_CELLS = 5, "12 genes each", AnnData(np.zeros((1, len(GENES)), dtype=np.float32))
 APART_CELLS, APART_GENES, D_MODEL, DIRECTIONS, DRAWS = 401, 24, 29, 41, 8
+APART = 0.2  # between types, in standard deviations of a gene: few single tokens tell them apart, their axes do
 SETTINGS = ProgramsSettings(replicates=FEWEST_DRAWS)
 PROGRAMS = {f"program {p}": GENES[LENGTH * p : LENGTH * (p + 1)] for p in range(20)}
 
@@ -108,7 +109,7 @@ def _verdict(row: Excess) -> str:
 def types_apart(seed: int, size: float) -> dict[str, str]:
     """Features that tell types apart, over five autoencoders whose directions are tokens, beside other tokens."""
     rng, model = np.random.default_rng([seed, 9]), LinearCell(APART_GENES, D_MODEL)
-    means = 0.4 * rng.standard_normal((len(TYPES), APART_GENES))
+    means = APART * rng.standard_normal((len(TYPES), APART_GENES))
     kind = np.arange(2 * APART_CELLS) % len(TYPES)
     adata = AnnData(as_counts(LEVEL + means[kind] + rng.standard_normal((len(kind), APART_GENES))))
     adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(len(kind))]
@@ -162,20 +163,20 @@ WORLDS = [
         },
         "Lists of five autoencoders, of five untrained ones, and terms draw their genes independently, all by one "
         "popularity: which genes stand in a list says nothing of its terms beyond how popular they are.",
-        rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+        rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 25,
     ),
     World(
         "gene names permuted",
         {"popularity": "programs: rate of matches over seeds, gene names permuted"},
         "Five autoencoders find nearly the same lists, whose genes were given the names of genes that are in as many "
         "terms, by one permutation for all: what they match by luck, all of them match.",
-        renamed, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 60,
+        renamed, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 25,
     ),
     World(
         "directions that are tokens",
         {"tokens": "programs: features tell types apart over seeds, against vectors of the inner state"},
         "The directions of five autoencoders are themselves drawn from the tokens, as those beside them are, from "
         "other cells of the same types.",
-        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 60,
+        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 25,
     ),
 ]  # fmt: skip

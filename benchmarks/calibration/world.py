@@ -1,10 +1,11 @@
-"""What a world is, and how its verdicts are counted."""
+"""What a world is, and how its verdicts are drawn and kept."""
 
 import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 ABOVE, BELOW, AT, UNTOLD = "above chance", "below chance", "at chance", "cannot be told here"
@@ -41,17 +42,45 @@ class World:
 
     def settings(self, most: int) -> str:
         """Hash of all that decides the world's rows."""
-        said = [list(self.counts(most)), self.nominal, self.claims, inspect.getsource(self.verdicts)]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        return _hash([list(self.counts(most)), self.nominal, self.claims, inspect.getsource(self.verdicts)])
+
+    def origin(self) -> str:
+        """Hash of all that decides a replicate, but for the code of the studies: the module that plants the world."""
+        where = inspect.getmodule(self.verdicts)
+        return _hash([self.name, inspect.getsource(where or self.verdicts), inspect.getsource(self.verdicts)])
 
 
-def run(world: World, most: int, tick: Callable[[], Any]) -> dict[float, dict[str, list[str]]]:
+def _hash(said: list) -> str:
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+class Kept:
+    """Verdicts that were drawn, one a line of a file, so that more replicates go on from there."""
+
+    def __init__(self, path: Path):
+        self.path, self.said = path, {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            row = json.loads(line)
+            self.said[(row["origin"], row["seed"], row["size"])] = row["verdicts"]
+
+    def verdicts(self, world: World, seed: int, size: float) -> dict[str, str]:
+        """Those of one replicate, drawn where they are not there yet."""
+        key = (world.origin(), seed, size)
+        if key not in self.said:
+            self.said[key] = world.verdicts(seed, size)
+            row = {"origin": key[0], "seed": seed, "size": size, "verdicts": self.said[key]}
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        return self.said[key]
+
+
+def run(world: World, most: int, kept: Kept, tick: Callable[[], Any]) -> dict[float, dict[str, list[str]]]:
     """size -> key -> the verdicts of all replicates, no two of which share a seed."""
     found: dict[float, dict[str, list[str]]] = {}
     for place, (size, replicates) in enumerate(world.counts(most)):
         found[size] = {key: [] for key in world.claims}
         for number in range(replicates):
-            said = world.verdicts(APART * place + number, size)
+            said = kept.verdicts(world, APART * place + number, size)
             for key in world.claims:
                 found[size][key].append(said[key])
             tick()

@@ -8,7 +8,7 @@ import pytest
 from bench_calibration import calibrate, worlds
 from calibration.programs import FEATURES, TYPES
 from calibration.table import corrected, rows_of
-from calibration.world import run
+from calibration.world import Kept, run
 
 from cellprism.report.claims import Null, judgement
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart
@@ -32,6 +32,14 @@ def test_rows_are_written_with_all_their_fields_and_not_run_again(tmp_path):
     def fails(seed, size):
         raise AssertionError("a row that is there is not run again")
 
+    lines = out.with_suffix(".replicates.jsonl").read_text().splitlines()
+    assert len(lines) == 2 * (4 + 3 * 2)
+    calibrate(some, 6, out)
+    more = out.with_suffix(".replicates.jsonl").read_text().splitlines()
+    assert more[: len(lines)] == lines
+    assert len(more) == 2 * (6 + 3 * 3), "those that are there are not drawn again"
+    calibrate(some, 4, out)
+
     stays = [replace(world, verdicts=world.verdicts) for world in some]
     before = out.read_bytes()
     calibrate(stays, 4, out)
@@ -53,8 +61,8 @@ def loose_types(seed: int, size: float) -> dict[str, str]:
     return {"types": judgement(share, None, Null("", 0.05, (float(low), float(high)), p, 99)).verdict}
 
 
-def test_a_null_that_is_none_is_called_too_often_and_the_table_says_so():
+def test_a_null_that_is_none_is_called_too_often_and_the_table_says_so(tmp_path):
     world = replace(NAMED["shuffled types"], verdicts=loose_types, replicates=60, power_replicates=1)
-    rows = corrected(rows_of(world, run(world, 60, lambda: None), ""))
+    rows = corrected(rows_of(world, run(world, 60, Kept(tmp_path / "kept.jsonl"), lambda: None), ""))
     assert rows[0]["rate_above"] > 0.1
     assert not rows[0]["calibrated"]

@@ -74,7 +74,8 @@ def test_permuted_labels_are_searched_with_the_same_effort_and_steer_the_true_so
         assert len(other.points) == len(found.points)
         assert np.array_equal(rows, read.parts.test.source)
         own, _ = edit_norms(read.cache, rows, other.strengths)
-        np.testing.assert_allclose(strengths - 1, (other.strengths - 1) * (norm / own), rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(strengths, other.strengths)
+        assert trial.dose == pytest.approx(own / norm)
         after, there = read.cache.predict(rows, strengths), read.cache.baseline.part(read.parts.test.target)
         assert trial.scores == pytest.approx(
             score(test.base, read.cache.baseline.part(rows), after, there), nan_ok=True

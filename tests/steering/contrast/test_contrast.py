@@ -1,13 +1,16 @@
 """The whole contrast, on a model whose recipe is known and on one with random weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from anndata import AnnData
 from scipy.stats import binomtest
 
 from cellprism.errors import ConfigError
+from cellprism.simulate.linear_model import LEVEL, LinearCell, as_counts, linear_sae
 from cellprism.steering.contrast.cell_split import split_types
 from cellprism.steering.contrast.contrast import contrast, observed_gap
 from cellprism.steering.contrast.recipe_search import measure, search
@@ -148,6 +151,22 @@ def test_no_strength_leaves_the_bound():
     settings = ContrastSettings(penalties=5, null_replicates=0, random_edits=0, bound=0.5, n_genes=4)
     found = contrast(model, planted_sae(model), planted_cells(RECIPE), 1, "helper", "killer", settings=settings)
     assert max(abs(s - 1) for s in found.strengths.values()) == pytest.approx(0.5)
+
+
+def test_the_plainer_two_types_differ_the_farther_permuted_labels_stay_behind():
+    programs = (np.random.default_rng(3).random((20, 29)) < 0.4) * 1.0
+    model, activity = LinearCell(29), np.random.default_rng(5).gamma(4, 0.5, (80, 20))
+    activity[40:, :3] *= 4
+    adata = AnnData(as_counts(LEVEL + activity @ programs))
+    adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(80)]
+    adata.obs["cell_type"] = ["source"] * 40 + ["target"] * 40
+    settings = replace(QUICK, null_replicates=2, resamples=9, batch_size=80)
+    found = contrast(model, linear_sae(model, programs), adata, 0, "source", "target", named=(), settings=settings)
+    drawn = found.trials[found.trials["kind"] == "permuted labels"]
+    way = found.trials["latent_progress"].iloc[0]
+    assert drawn["latent_progress"].max() < 0.5 * way
+    at_equal_norm = drawn["latent_progress"] / drawn["dose"]
+    assert at_equal_norm.max() > 0.8 * way, "at the recipe's norm they would not stay behind"
 
 
 QUICK = ContrastSettings(penalties=2, iterations=2, train_cells=8, n_genes=4, null_replicates=9, random_edits=0)

@@ -214,3 +214,8 @@ def test_where_predicted_gaps_follow_the_counts_nothing_warns(page):
     assert page.sections["contrast"].absent == ""
     assert page.claims["contrast-latent-up-correct"].verdict != "cannot be told here"
     assert "each time with other genes hidden" in page.sections["contrast"].lead
+
+
+def test_the_page_says_what_a_share_of_directions_cannot_detect(page):
+    (said,) = page.sections["contrast"].cannot
+    assert said.startswith("Detect a recipe reliably by the share of genes that move in the right direction")

@@ -8,7 +8,7 @@ Notable choices
   predicted gaps follow the observed ones is measured on test cells (``agreement``): where they do not, nothing that
   the model says of these genes can be believed.
 - The search is repeated with the two labels permuted among the cells of the fit, and what it finds is scored as the
-  recipe is, at equal norm (``trials``). Any target can be approached a little, and cells that shrink to their own mean
+  recipe is (``trials``). Any target can be approached a little, and cells that shrink to their own mean
   also come closer: only what exceeds this is about the two types.
 - A recipe is also compared with edits of the same norm that need no search: the difference of means, and its own
   strengths on other features that fire alike.

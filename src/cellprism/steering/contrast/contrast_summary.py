@@ -33,8 +33,8 @@ def score_summary(
     resamples: int,
     seed: int,
 ) -> dict[str, dict[str, Any]]:
-    """Per score: value, low, high (95 % over test cells), one entry per null and one per competitor, all at the
-    recipe's norm.
+    """Per score: value, low, high (95 % over test cells), one entry per null and one per competitor, these at the
+    recipe's norm, recipes of permuted labels at their own.
 
     A null has mean, low, high (95 % range), p (two-sided, among its draws) and n; p is left out for scores of which
     neither direction is better. ``trials[0]`` is the recipe.

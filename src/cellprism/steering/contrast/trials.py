@@ -1,13 +1,16 @@
-"""Edits of the test cells no larger than a recipe's: what permuted labels, other features and a plain difference of
-means reach, each scored as the recipe is.
+"""Other edits of the test cells than a recipe's: what permuted labels, other features and a plain difference of means
+reach, each scored as the recipe is.
 
 Notable choices
 
-- Every edit has the recipe's norm over the test cells, so that none wins by size; the recipe and the difference of
-  means are also tried at other doses.
+- Edits that need no search have the recipe's norm over the test cells, so that none wins by size; the recipe and the
+  difference of means are also tried at other doses.
 - Permuted labels: the whole search again, of the same effort, with the labels of the training and validation cells
-  permuted. What scores (the two types' centroids, the genes and their directions) comes from other cells, whose labels
-  stay. Where the two types do not differ, the true labels are one permutation among the others, and p is exact.
+  permuted. What it finds is tried as it is, at its own size. Brought to the recipe's norm it would go as far as the
+  recipe wherever two types differ plainly: with permuted labels a group holds a little more of the target by luck, and
+  features that tell the types apart lead from one to the other whichever way they are turned. What scores (the two
+  types' centroids, the genes and their directions) comes from other cells, whose labels stay. Where the two types do
+  not differ, the true labels are one permutation among the others, and p is exact.
 """
 
 from collections.abc import Iterable
@@ -115,7 +118,8 @@ def try_edits(test: TestCells, found: Search, after: Prediction, settings: Contr
     """Steer the test cells with the recipe, which left them ``after``, and with what it has to beat.
 
     The recipe itself comes first, then its other doses; the difference of means of the training cells at the same
-    doses, as one vector for all tokens and as one per gene; ``null_replicates`` searches with permuted labels;
+    doses, as one vector for all tokens and as one per gene; ``null_replicates`` searches with permuted labels, each at
+    its own size;
     ``random_edits`` random recipes. Where the recipe is neutral it stands alone.
     """
     norm = test.norm(found.strengths)
@@ -136,7 +140,8 @@ def _permuted(test: TestCells, found: Search, norm: float, settings: ContrastSet
     trials = []
     for i in range(settings.null_replicates):
         other = search(test.cache, test.parts.permuted(seed + 1 + i), found.objective, settings, seed + 1 + i)
-        trials.append(test.trial(PERMUTED, i, 1.0, _predicted(test, other.strengths, norm)))
+        after = test.cache.predict(test.rows, other.strengths)
+        trials.append(test.trial(PERMUTED, i, test.norm(other.strengths) / norm, after))
     return trials
 
 

@@ -163,8 +163,7 @@ def _named(contrast: Contrast, gene: str) -> Claim:
         published=as_published(contrast, NUMBERS["cd8a-cd8b"] if gene in ("CD8A", "CD8B") else None),
         null=named.null if named else None,
         test=Test(
-            f"gap fraction of one gene on {contrast.n_test} test cells, ranked among recipes of equal norm, fitted on "
-            "permuted labels",
+            f"gap fraction of one gene on {contrast.n_test} test cells, ranked among recipes fitted on permuted labels",
             "two-sided",
             unit_of_inference="edits; the cells are of one data set",
             n=named.null.draws if named else None,

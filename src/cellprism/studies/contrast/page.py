@@ -18,6 +18,11 @@ from cellprism.studies.contrast.tables import SUMMARY, Contrasts
 from cellprism.studies.contrast.view import Contrast, contrast_of
 from cellprism.studies.reading import where_read
 
+DIRECTIONS = (
+    "Detect a recipe reliably by the share of genes that move in the right direction: a recipe of permuted labels that "
+    "goes the right way by luck, be it ever so little, turns as many rightly. How far expression goes can be told."
+)
+"""What the calibration table says of these scores."""
 STEPLESS = "This run has no contrast step; `cellprism contrast RUN --from TYPE --to TYPE` adds one."
 
 
@@ -49,6 +54,7 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         ]
         if contrasts
         else [],
+        cannot=[DIRECTIONS] if any("balanced_correct" in contrast.scores for contrast in contrasts) else [],
     )
 
 
@@ -83,9 +89,10 @@ def _rows(contrasts: list[Contrast]) -> list[tuple]:
 
 def _caption(c: Contrast) -> str:
     return (
-        f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % "
-        "interval over cells, the range of 95 % of the edits of equal norm that chance makes, and the verdict against "
-        "permuted labels. Of drift, variance and closeness to the own mean neither direction is better."
+        f"The {c.objective} recipe on both scales, on {c.n_test} test cells: value with its 95 % interval over cells, "
+        "the range of 95 % of the edits that chance makes (recipes of permuted labels as found, random ones of equal "
+        "norm), and the verdict against permuted labels. Of drift, variance and closeness to the own mean neither "
+        "direction is better."
     )
 
 

@@ -1,4 +1,4 @@
-"""Both recipes on both scales, beside every edit of equal norm that chance or a plain average would make."""
+"""Both recipes on both scales, beside the edits that chance or a plain average would make."""
 
 from collections.abc import Mapping
 

@@ -13,7 +13,7 @@ from cellprism.studies.contrast.tables import Recipe
 from cellprism.studies.files import drawn_null, interval_of, number_of
 
 NULL_WORDS = {
-    "permuted_labels": "recipes of equal norm, fitted on permuted labels",
+    "permuted_labels": "recipes fitted on permuted labels",
     "random_recipe": "random recipes of equal norm",
 }
 COMPETITORS = ("difference_of_means", "difference_of_means_per_gene")
