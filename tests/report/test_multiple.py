@@ -84,7 +84,7 @@ def test_under_the_null_pages_of_claims_with_few_and_with_many_draws_have_no_mor
     """A third with 39 draws, which take no part, a third with 199, a third without a limit; depending on each other."""
     rng = np.random.default_rng(7)
     false = []
-    for _ in range(400):
+    for _ in range(200):
         z = np.sqrt(shared) * rng.standard_normal() + np.sqrt(1 - shared) * rng.standard_normal(30)
         p = 2 * norm.sf(np.abs(z))
         claims = []

@@ -20,6 +20,11 @@ PLACES = (
 )  # fmt: skip
 
 
+def some_verbs(number: int) -> tuple[str, str]:
+    """Two of the verbs, in turn, where what spoils a folder comes in many kinds and places: all have one door."""
+    return VERBS[number % len(VERBS)], VERBS[(number + 3) % len(VERBS)]
+
+
 def state_of(folder: Path) -> dict[str, tuple[int, str]]:
     """Kind and content of everything in a folder."""
     found = {}
@@ -125,9 +130,9 @@ def toml(finished, tmp_path) -> Path:
 
 @pytest.mark.parametrize("spoil", HOSTILE, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_no_plain_file_is_refused_wherever_it_lies_by_every_verb(spoil, place, copy, canary, toml, capsys):
+def test_what_is_no_plain_file_is_refused_wherever_it_lies(spoil, place, copy, canary, toml, capsys):
     spoil(copy / place, canary)
-    for verb in VERBS:
+    for verb in some_verbs(HOSTILE.index(spoil) + PLACES.index(place)):
         err = assert_refused(verb, copy, canary, toml, capsys)
         assert str(copy / place) in err.replace("\n", "")
 
@@ -171,9 +176,9 @@ NO_RECORD = {
 
 
 @pytest.mark.parametrize("content", NO_RECORD.values(), ids=NO_RECORD)
-def test_a_record_that_no_run_writes_is_damaged_for_every_verb(content, copy, canary, toml, capsys):
+def test_a_record_that_no_run_writes_is_damaged(content, copy, canary, toml, capsys):
     (copy / "run.json").write_text(content.replace("{canary}", str(canary)))
-    for verb in VERBS:
+    for verb in some_verbs(list(NO_RECORD.values()).index(content)):
         assert "run.json" in assert_refused(verb, copy, canary, toml, capsys, codes=(3,))
 
 

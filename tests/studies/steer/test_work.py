@@ -29,7 +29,7 @@ def test_a_feature_that_is_a_control_beats_controls_as_often_as_the_null_says():
     rng = np.random.default_rng(11)
     n, found = 40, []
     for _ in range(100):
-        draws = rng.standard_t(4, size=(n, 400))
+        draws = rng.standard_t(4, size=(n, 200))
         found.append(judged(*((d[0], d[1:]) for d in draws)))
     shares = np.array([one["share"] for one in found])
     assert found[0]["null"] == pytest.approx(shares.mean(), abs=0.008)
