@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 INTEROP := .venv-interop
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 FAST := -m "not slow"
+# types and shapes checked at every call, which triples the time of a test: where tensors pass most, and all of it slowly
+TYPED := --jaxtyping-packages=cellprism,beartype.beartype
+SHAPES := tests/equations tests/enrich tests/features tests/steering
 # a processor with AVX2 alone, and the tests that ask what a processor can do
 LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 HANGS_ON_IT := tests/sae/kernels tests/models/aido
 
-.PHONY: demo lint test ci check check-slow interop clean
+.PHONY: demo lint test check check-slow interop clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -26,16 +29,12 @@ lint: $(VENV)/.dev
 # the types are checked beside the tests: each of the two leaves a core idle for a while
 check: lint
 	$(BIN)/pyright & types=$$!; $(PYTEST) $(FAST); tests=$$?; wait $$types && exit $$tests
+	$(PYTEST) $(TYPED) $(FAST) $(SHAPES)
 	if grep -q avx512 /proc/cpuinfo; then $(LESSER) $(PYTEST) $(FAST) $(HANGS_ON_IT); fi
 
-# what two slow cores can do in a quarter of an hour, the environment included
-LONG := tests/simulate tests/sae/kernels tests/store/test_hostile.py tests/store/test_disk.py tests/models/latent
-ci: lint
-	$(PYTEST) $(FAST) $(addprefix --ignore ,$(LONG))
-
-# what takes too long for every change: the whole suite as a processor without AVX-512 runs it, then one without AVX
+# what takes too long for every change: the whole suite, typed, as a processor without AVX-512 runs it, then one without AVX
 check-slow: $(VENV)/.dev
-	$(LESSER) $(PYTEST)
+	$(LESSER) $(PYTEST) $(TYPED)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTEST) $(HANGS_ON_IT)
 
 $(VENV)/bin/python:

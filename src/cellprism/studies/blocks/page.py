@@ -44,20 +44,20 @@ def _lead(found: Blocks, context: Context) -> str:
     said = (
         f"Read twice from halves of their counts, the cells differ along {_number(found.counts.recurring)} dimensions "
         f"in the counts themselves, and along {_number(most.pooled.recurring)} of {found.width} in the inner state "
-        f"after block {most.layer}, where they are most. "
+        f"after {_place(most.layer, context)}, where they are most. "
     )
     tried = [block for block in found.blocks if block.dictionary is not None]
     if tried:
         best = max(tried, key=lambda block: block.dictionary.excess if block.dictionary else 0.0)
         assert best.dictionary is not None, "as chosen"
-        adds = 100 * best.dictionary.excess
+        adds, place = 100 * best.dictionary.excess, _place(best.layer, context)
         beyond = "the best directions that nobody trained"
         said += (
-            f"A dictionary trained in a short time adds most after block {best.layer}: it explains {adds:.1f} points "
+            f"A dictionary trained in a short time adds most after {place}: it explains {adds:.1f} points "
             f"more of the variance of other cells than {beyond}."
             if adds > 0
             else f"A dictionary trained in a short time explains less of the variance of other cells than {beyond}, "
-            f"after every block; after block {best.layer} it comes nearest, {-adds:.1f} points below."
+            f"after every block; after {place} it comes nearest, {-adds:.1f} points below."
         )
     return said + " An autoencoder has something to find where an inner state fills many dimensions that recur."
 
@@ -76,7 +76,7 @@ def _dimension_figure(found: Blocks, context: Context) -> Figure:
         go.Scatter(
             x=layers, y=[one.recurring if one else None for one in of], mode="lines+markers", name=name,
             line={"color": colour, "width": 2},
-            hovertemplate=f"<b>{name}</b><br>block %{{x}}: %{{y:.1f}}<extra></extra>",
+            hovertemplate=f"<b>{name}</b><br>after %{{x}}: %{{y:.1f}}<extra></extra>",
         )
         for name, colour, of in kinds
     ]  # fmt: skip
@@ -120,12 +120,13 @@ def _dictionary_figure(found: Blocks, context: Context) -> list[Figure]:
     traces = [
         go.Scatter(
             x=layers, y=values, mode="lines+markers", name=name, line={"color": colour, "width": 2},
-            hovertemplate=f"<b>{name}</b><br>block %{{x}}: %{{y:.1%}}<extra></extra>",
+            hovertemplate=f"<b>{name}</b><br>after %{{x}}: %{{y:.1%}}<extra></extra>",
         )
         for name, (colour, values) in lines.items()
     ]  # fmt: skip
     words = "; ".join(
-        f"block {layer}: {percent(one.trained, 1)} and {percent(one.fair.explained, 1)}" for layer, one in tried
+        f"{_place(layer, context)}: {percent(one.trained, 1)} and {percent(one.fair.explained, 1)}"
+        for layer, one in tried
     )
     return [
         Figure(
@@ -153,7 +154,7 @@ def _table(found: Blocks, context: Context) -> NumberTable:
         return name, *shown, _shown(pooled), *_tried(block.dictionary if block else None)
 
     rows = [row("the cells' own counts", found.counts, None)]
-    rows += [row(f"block {block.layer}", block.pooled, block) for block in found.blocks]
+    rows += [row(_place(block.layer, context), block.pooled, block) for block in found.blocks]
     tokens = ("gene tokens", "without own count") if context.tokens == "genes" else ()
     return NumberTable(("after", *tokens, "cells", "trained dictionary", "best fair one", "excess, points"), rows)
 
@@ -167,6 +168,11 @@ def _tried(dictionary: Dictionary | None) -> tuple[str, str, str]:
         f"{percent(fair.explained, 1)}, {CONTROL_LABELS[fair.kind]}",
         f"{100 * dictionary.excess:+.1f}".replace("-", "−"),
     )
+
+
+def _place(layer: int, context: Context) -> str:
+    """Models that read a cell as a whole have layers, of which the last is the latent vector."""
+    return f"{'block' if context.tokens == 'genes' else 'layer'} {layer}"
 
 
 def _shown(found: Dimensions | None) -> str:
