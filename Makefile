@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 INTEROP := .venv-interop
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 FAST := -m "not slow"
-# types and shapes checked at every call, which triples the time of a test: where tensors pass most, and all of it slowly
+# types and shapes checked at every call: of the maths always, of everything, which triples the time, in check-slow
+MATHS := --jaxtyping-packages=cellprism.equations,beartype.beartype
 TYPED := --jaxtyping-packages=cellprism,beartype.beartype
-SHAPES := tests/equations tests/enrich tests/features tests/steering
 # a processor with AVX2 alone, and the tests that ask what a processor can do
 LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 HANGS_ON_IT := tests/sae/kernels tests/models/aido
@@ -28,8 +28,7 @@ lint: $(VENV)/.dev
 
 # the types are checked beside the tests: each of the two leaves a core idle for a while
 check: lint
-	$(BIN)/pyright & types=$$!; $(PYTEST) $(FAST); tests=$$?; wait $$types && exit $$tests
-	$(PYTEST) $(TYPED) $(FAST) $(SHAPES)
+	$(BIN)/pyright & types=$$!; $(PYTEST) $(MATHS) $(FAST); tests=$$?; wait $$types && exit $$tests
 	if grep -q avx512 /proc/cpuinfo; then $(LESSER) $(PYTEST) $(FAST) $(HANGS_ON_IT); fi
 
 # what takes too long for every change: the whole suite, typed, as a processor without AVX-512 runs it, then one without AVX
