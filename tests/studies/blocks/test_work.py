@@ -87,7 +87,7 @@ def test_only_tokens_that_every_reading_has_are_compared(cells):
     rng = np.random.default_rng(4)
     masks = [rng.random((CELLS, GENES)) < 0.5 for _ in range(2)]
     found = [read_blocks(model, cells, [0], some, 64) for some in masks]
-    (one,), (other,) = map(same_tokens(found), found)
+    (one,), (other,) = same_tokens(found)
     assert np.array_equal(np.argwhere(masks[0] & masks[1]), np.column_stack([one.cell, one.gene]))
     np.testing.assert_allclose(one.x, other.x, atol=1e-5)
 

@@ -72,14 +72,9 @@ def _dimension_figure(found: Blocks, context: Context) -> Figure:
         rest = [block.without_count for block in found.blocks]
         kinds.append(("gene tokens, own count taken off", theme.CONTROL, rest))
     layers = [block.layer for block in found.blocks]
-    traces: list[go.Scatter] = [
-        go.Scatter(
-            x=layers, y=[one.recurring if one else None for one in of], mode="lines+markers", name=name,
-            line={"color": colour, "width": 2},
-            hovertemplate=f"<b>{name}</b><br>after %{{x}}: %{{y:.1f}}<extra></extra>",
-        )
-        for name, colour, of in kinds
-    ]  # fmt: skip
+    traces = [
+        _line(name, colour, layers, [one.recurring if one else None for one in of], ".1f") for name, colour, of in kinds
+    ]
     if (counts := found.counts.recurring) is not None:
         traces.append(
             go.Scatter(
@@ -113,17 +108,10 @@ def _dictionary_figure(found: Blocks, context: Context) -> list[Figure]:
     if not tried:
         return []
     layers = [layer for layer, _ in tried]
-    lines = {
-        "trained": (theme.OURS, [one.trained for _, one in tried]),
-        "best of fair ones": (theme.CONTROL, [one.fair.explained for _, one in tried]),
-    }
     traces = [
-        go.Scatter(
-            x=layers, y=values, mode="lines+markers", name=name, line={"color": colour, "width": 2},
-            hovertemplate=f"<b>{name}</b><br>after %{{x}}: %{{y:.1%}}<extra></extra>",
-        )
-        for name, (colour, values) in lines.items()
-    ]  # fmt: skip
+        _line("trained", theme.OURS, layers, [one.trained for _, one in tried], ".1%"),
+        _line("best of fair ones", theme.CONTROL, layers, [one.fair.explained for _, one in tried], ".1%"),
+    ]
     words = "; ".join(
         f"{_place(layer, context)}: {percent(one.trained, 1)} and {percent(one.fair.explained, 1)}"
         for layer, one in tried
@@ -145,6 +133,14 @@ def _dictionary_figure(found: Blocks, context: Context) -> list[Figure]:
             height=360,
         )
     ]
+
+
+def _line(name: str, colour: str, layers: Sequence[int], values: Sequence[float | None], form: str) -> go.Scatter:
+    """A value after each block."""
+    return go.Scatter(
+        x=layers, y=values, mode="lines+markers", name=name, line={"color": colour, "width": 2},
+        hovertemplate=f"<b>{name}</b><br>after %{{x}}: %{{y:{form}}}<extra></extra>",
+    )  # fmt: skip
 
 
 def _table(found: Blocks, context: Context) -> NumberTable:

@@ -1,7 +1,8 @@
 """Some tokens of some cells at every block, and the mean of all tokens of each cell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import pandas as pd
@@ -62,18 +63,16 @@ def _values(
     return torch.from_numpy(np.asarray(expression[row, column]).ravel())
 
 
-def same_tokens(found: Sequence[Sequence[Reading]]) -> Callable[[Sequence[Reading]], list[Reading]]:
-    """Leaves the tokens that all readings have: a model of expressed genes sees fewer in half of the counts."""
+def same_tokens(found: Sequence[Sequence[Reading]]) -> list[list[Reading]]:
+    """The same with the tokens that all have: a model of expressed genes sees fewer in half of the counts."""
     keys = [_keys(readings[0]) for readings in found]
-    shared = keys[0]
-    for other in keys[1:]:
-        shared = np.intersect1d(shared, other)
+    shared = reduce(np.intersect1d, keys)
+    rows = [torch.from_numpy(np.flatnonzero(np.isin(own, shared))) for own in keys]
+    return [[_taken(reading, some) for reading in readings] for readings, some in zip(found, rows, strict=True)]
 
-    def left(readings: Sequence[Reading]) -> list[Reading]:
-        rows = torch.from_numpy(np.flatnonzero(np.isin(_keys(readings[0]), shared)))
-        return [replace(r, x=r.x[rows], gene=r.gene[rows], cell=r.cell[rows], value=r.value[rows]) for r in readings]
 
-    return left
+def _taken(r: Reading, rows: Int[Tensor, " some"]) -> Reading:
+    return replace(r, x=r.x[rows], gene=r.gene[rows], cell=r.cell[rows], value=r.value[rows])
 
 
 def _keys(reading: Reading) -> np.ndarray:

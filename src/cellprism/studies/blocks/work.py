@@ -45,14 +45,15 @@ def work(bench: Workbench, settings: BlocksSettings) -> Blocks:
     rng = np.random.default_rng([seed, 43])
     one, other = thinned(sp.csr_matrix(cells.X, dtype=np.float32), 0.5, rng)
     both = both_counted(one, other)
+    versions = [_of(cells, counts, both) for counts in (cells.X, one, other)]
     layers = range(model.n_layers)
     with bench.bar("reading cells whole and in halves", 3) as advance:
         some = rng.random((int(both.sum()), len(model.genes))) < TOKENS / cells.n_vars
         found = []
-        for counts in (sp.csr_matrix(cells.X), one, other):
-            found.append(read_blocks(model, _of(cells, counts, both), layers, some, bench.cells_a_pass()))
+        for part in versions:
+            found.append(read_blocks(model, part, layers, some, bench.cells_a_pass()))
             advance(len(found))
-    readings = list(zip(*map(same_tokens(found), found), strict=True))
+    readings = list(zip(*same_tokens(found), strict=True))
     first = rng.permutation(int(both.sum())) < both.sum() // 2
     with bench.bar("a dictionary for every block", None):
         dictionaries = _dictionaries(bench, cells, settings)
@@ -60,7 +61,7 @@ def work(bench: Workbench, settings: BlocksSettings) -> Blocks:
         Block(layer, *_of_tokens(model, reading, first), _pooled([r.pooled for r in reading], first), dictionary)
         for layer, reading, dictionary in zip(layers, readings, dictionaries, strict=True)
     ]
-    expression = [torch.from_numpy(log1p_cp10k(_of(cells, c, both)).toarray()) for c in (cells.X, one, other)]
+    expression = [torch.from_numpy(log1p_cp10k(part).toarray()) for part in versions]
     return Blocks(
         model.d_model, int(both.sum()), TOKENS, settings.expansion * model.d_model, settings.k,
         _pooled(expression, first), blocks,
