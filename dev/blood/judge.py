@@ -136,6 +136,17 @@ def hidden_genes(model, train, found: Cells, seed: int) -> dict:
     }
 
 
+def hidden_error(model, train, judged, seed: int) -> float:
+    """The model's error at 30 % of the genes, hidden, over that of the training cells' gene means."""
+    hidden = np.zeros(judged.n_vars, dtype=bool)
+    chosen = np.random.default_rng([seed, 1]).choice(judged.n_vars, round(0.3 * judged.n_vars), replace=False)
+    hidden[chosen] = True
+    truth = log1p_cp10k(judged).toarray()[:, hidden]
+    said = predict_masked(model, judged, hidden, 8)[:, hidden]
+    floor = np.asarray(log1p_cp10k(train).mean(0)).ravel()[hidden]
+    return round(float(((said - truth) ** 2).mean() / ((floor - truth) ** 2).mean()), 4)
+
+
 def halved(cells, rng) -> tuple[anndata.AnnData, anndata.AnnData]:
     """Two random halves of the counts."""
     totals = cells.obs["total_counts"].to_numpy(np.float64)
