@@ -76,7 +76,9 @@ def test_transcoders_say_the_same(architecture, centring, tmp_path, noted):
     assert theirs.cfg.architecture() == ("transcoder" if architecture == "l1" else "jumprelu_transcoder")
 
 
-@pytest.mark.parametrize("settings", [{"biases": "two"}, {"scaling": False}, {"unit_norm": False}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{"biases": "two"}, {"scaling": False}, {"unit_norm": False}, {"whitening": 5}], ids=str
+)
 def test_further_settings_say_the_same(settings, tmp_path, noted):
     compared(fitted("topk", **settings), tmp_path, noted, f"topk, {settings}")
 

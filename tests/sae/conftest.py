@@ -26,6 +26,7 @@ def one_thread():
 class Planted(NamedTuple):
     x: torch.Tensor
     dictionary: torch.Tensor
+    activity: torch.Tensor
 
 
 def planted(tokens: int, d_model: int, atoms: int, active: int, seed: int = 0) -> Planted:
@@ -36,7 +37,8 @@ def planted(tokens: int, d_model: int, atoms: int, active: int, seed: int = 0) -
     chosen = torch.rand(tokens, atoms, generator=generator).topk(active, dim=1).indices
     weights = torch.rand(tokens, active, generator=generator) + 0.5
     x = embedding_bag(chosen, dictionary, per_sample_weights=weights, mode="sum")
-    return Planted(x + 1 + 0.02 * torch.randn(x.shape, generator=generator), dictionary)
+    activity = torch.zeros(tokens, atoms).scatter_(1, chosen, weights)
+    return Planted(x + 1 + 0.02 * torch.randn(x.shape, generator=generator), dictionary, activity)
 
 
 @pytest.fixture

@@ -92,8 +92,8 @@ def fit_saes(
 
     Returns:
         The autoencoders. The ``history`` of each has a row per step: step, tokens, mse (per dimension),
-        explained_variance (of the batch; of the centred vectors where there is a centre), l0, dead_share,
-        learning_rate, and sparsity (the penalty's weight) where there is one.
+        explained_variance (of the batch; of the centred vectors where there is a centre; of whitened ones, as mse is,
+        where they are whitened), l0, dead_share, learning_rate, and sparsity (the penalty's weight) where there is one.
 
     Raises:
         ConfigError: settings that contradict each other or the arguments.
@@ -165,7 +165,9 @@ class Training:
             tensors = {name: t.to(device) for name, t in tensors.items()}
         if job.centre is None and "centre" in tensors:
             job = replace(job, centre=tensors["centre"])
-        scaling = Scaling(float(tensors["scale"]), float(tensors["target_scale"]), tensors["mean"])
+        scaling = Scaling(
+            float(tensors["scale"]), float(tensors["target_scale"]), tensors["mean"], tensors.get("stretch")
+        )
         weights = {name: tensors[f"weights.{name}"].clone() for name in ("encoder", "b_enc", "decoder", "b_dec")}
         nothing = scaling.mean.new_zeros(1, job.d_model)
         trainer = Trainer(weights, job.config, steps, nothing, job.is_transcoder)
@@ -176,6 +178,8 @@ class Training:
         """Everything that the next step depends on beside settings and data."""
         kept = {"scale": torch.tensor(self.scaling.scale).double(), "mean": self.scaling.mean,
                  "target_scale": torch.tensor(self.scaling.target_scale).double()}  # fmt: skip
+        if self.scaling.stretch is not None:
+            kept["stretch"] = self.scaling.stretch
         if self.job.config.centring == "global" and self.job.centre is not None:
             kept["centre"] = self.job.centre.clone()  # several jobs may have been given the same
         return self.trainer.tensors() | kept

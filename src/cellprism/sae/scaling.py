@@ -7,6 +7,9 @@ Notable choices
   every model and layer.
 - A transcoder's inputs have their mean taken off, folded into the encoder's bias; inputs and targets have a spread
   each.
+- Whitening is another metric for the error: with M symmetric, what fits x M in squares fits x in squares of M. Without
+  it the first directions, which hold most of the variance, are all that is learned. Dimensions after the ``whitening``
+  first are stretched as the last of these is: they may be noise, but no vector is cut.
 """
 
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from cellprism.sae.job import Job
 from cellprism.sae.stream import Vectors
 from cellprism.sae.trainer import Trainer
 
+OUTPUTS = ("decoder", "b_dec", "b_out")  # weights in the space of the vectors
+
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
@@ -34,11 +39,17 @@ class Scaling:
     """Spread of the targets; ``scale`` for an autoencoder."""
     mean: Float[Tensor, " d_model"]
     """Subtracted from a transcoder's vectors; zero for an autoencoder, which learns a bias."""
+    stretch: Float[Tensor, "d_model d_model"] | None = None
+    """M, where vectors are whitened."""
 
     @classmethod
     def of(cls, sample: Vectors, config: SaeConfig) -> "Scaling":
         """From a sample of the data."""
         zero = torch.zeros_like(sample.x[0])
+        if config.whitening:
+            stretch = whitened_by(sample.x, config.whitening, config.shrinkage)
+            scale = spread(sample.x @ stretch) if config.scaling else 1.0
+            return cls(scale, scale, zero, stretch)
         scale = spread(sample.x) if config.scaling else 1.0
         if sample.target is None:
             return cls(scale, scale, zero)
@@ -47,12 +58,13 @@ class Scaling:
     def seen(self, vectors: Vectors) -> Vectors:
         """What training is shown."""
         if vectors.target is None:
-            return vectors._replace(x=vectors.x / self.scale)
+            x = vectors.x if self.stretch is None else vectors.x @ self.stretch
+            return vectors._replace(x=x / self.scale)
         return vectors._replace(x=(vectors.x - self.mean) / self.scale, target=vectors.target / self.target_scale)
 
     def folded(self, trainer: Trainer, job: Job) -> SparseAutoencoder:
         """The autoencoder for the data as they are, from weights for what training was shown."""
-        w, scale = trainer.weights, self.target_scale
+        w, scale = self._unstretched(trainer.weights), self.target_scale
         encoder = w["encoder"] * (scale / self.scale)
         W_enc, b_enc, b_dec = encoder.T, w["b_enc"] * scale, w["b_dec"] * scale
         centre, target_centre, mean = job.centre, job.target_centre, self.mean
@@ -73,3 +85,30 @@ class Scaling:
         if job.is_transcoder:
             return SparseAutoencoder(W_enc, b_enc, w["decoder"], b_out, **fields)
         return SparseAutoencoder.with_two_biases(W_enc, b_enc, w["decoder"], b_dec, b_out, **fields)
+
+    def _unstretched(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same weights for vectors that are not whitened: x M e = x (M e), and z D = x_hat M."""
+        if self.stretch is None:
+            return weights
+        back = torch.linalg.inv(self.stretch.double())
+        outputs = {name: (weights[name].double() @ back).to(weights[name]) for name in OUTPUTS if name in weights}
+        return weights | outputs | {"encoder": weights["encoder"] @ self.stretch}
+
+
+def whitened_by(
+    sample: Float[Tensor, "token d_model"], components: int, shrinkage: float
+) -> Float[Tensor, "d_model d_model"]:
+    """The symmetric matrix that brings the first principal components of some vectors to nearly the same spread.
+
+    Formula: M = sum_i v_i v_i^T / sqrt(l_min(i, components) + shrinkage l_mean), of the covariance's eigenvectors v_i
+    and eigenvalues l_i, largest first; times a number that leaves the largest component as it is.
+    """
+    centred = (sample - sample.mean(dim=0)).double()
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+    kept = values.flip(0).clamp(min=0)
+    kept[components:] = kept[min(components, len(kept)) - 1]
+    variance = kept + shrinkage * values.clamp(min=0).mean()
+    if not variance[-1] > 0:
+        return torch.eye(len(values)).to(sample)
+    axes = vectors.flip(1)
+    return ((axes * (variance[0] / variance).sqrt()) @ axes.T).to(sample)
