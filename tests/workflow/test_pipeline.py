@@ -82,7 +82,9 @@ def test_rates_stand_beside_every_null_and_control(finished):
     rates = json.loads((finished / "programs/rates.json").read_text())
     names = [row["name"] for row in rates["rows"]]
     assert names[:5] == ["features", "uniform", "popularity", "gene_use", "coexpression"]
-    assert {"untrained", "neurons", "neurons, gene means removed"} <= set(names)
+    assert {"untrained", "neurons", "neurons, gene means removed", "noise cells", "noise cells, 20 genes each"} <= set(
+        names
+    )
     for row in rates["rows"]:
         assert 0 <= row["interval"][0] <= row["rate"] <= row["interval"][1] <= 1, row["name"]
 

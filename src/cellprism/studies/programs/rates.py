@@ -19,6 +19,7 @@ OWN = {
     "popularity": "popularity-matched lists (E1)",
     "gene_use": "lists reusing genes as often (E1)",
     "coexpression": "co-expression modules (E3)",
+    "noise cells": "the same features on noise cells",
 }
 """Words for the rows of rates.json, before what is said of a fixed length; a row of another name is shown under it."""
 RULES = {" genes each": "top {} genes", " genes by correlation": "top {} by correlation"}
@@ -74,9 +75,10 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
         f"({rates['family']} correction). The blue circle is the share of our features that pass. Grey squares "
         "are controls, put through the same test: random lists of the same sizes, lists drawn by how often "
         "genes appear in programs, groups of genes that merely rise and fall together in the raw counts, an "
-        "untrained autoencoder, the model's own neurons. Bars hold 95 % of replicates. Only what lies to "
-        "the right of a control goes beyond it. Hollow marks have lists of another length or made by another rule: "
-        "long lists match more easily, and lists by correlation over cells more easily than lists by where a feature "
+        "untrained autoencoder, the model's own neurons. Noise cells have the depths and the frequent genes of these "
+        "cells and no states: what features match there is no news about cells. Bars hold 95 % of replicates. Only "
+        "what lies to the right of a control goes beyond it. Hollow marks have lists of another length or made by "
+        "another rule: long lists match more easily, and lists by correlation over cells more easily than lists by where a feature "
         "fires. Compare those of one length and rule with each other. Diamonds are published values from another "
         "model and can not be compared as equals either.",
         "Dot plot of the share of gene lists that match a program: "

@@ -8,6 +8,7 @@
   and the model's neurons get lists by the same rule from their own tables.
 - The rule decides the rate more than what made the features: co-expression modules, which are lists by correlation over
   cells, stand beside features whose lists are made by that rule too.
+- Features on cells of pure noise (``noise``) are shown beside them and are no null.
 - What is judged are lists of one length, over autoencoders of several seeds (``seeds``); other rates are shown.
 """
 
@@ -29,6 +30,7 @@ from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, firing_lists, list_background
+from cellprism.studies.programs.noise import noise_lists
 from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.specificity import (
@@ -106,6 +108,9 @@ def _rates(
     with bench.bar("drawing random lists of one length", None):
         fixed = listed({"features": found, "untrained": untrained}, neurons, cells, background)
         rows += _fixed_rows(fixed, bench, settings, background)
+    if tokens.are_genes:
+        noise = noise_lists(bench, background)
+        rows += [_scored(name, some, bench, settings, background) for name, some in noise.items() if some]
     return rows, nulls, fixed
 
 
