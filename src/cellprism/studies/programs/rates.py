@@ -78,9 +78,9 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
         "untrained autoencoder, the model's own neurons. Noise cells have the depths and the frequent genes of these "
         "cells and no states: what features match there is no news about cells. Bars hold 95 % of replicates. Only "
         "what lies to the right of a control goes beyond it. Hollow marks have lists of another length or made by "
-        "another rule: long lists match more easily, and lists by correlation over cells more easily than lists by where a feature "
-        "fires. Compare those of one length and rule with each other. Diamonds are published values from another "
-        "model and can not be compared as equals either.",
+        "another rule: long lists match more easily, and lists by correlation over cells more easily than lists by "
+        "where a feature fires. Compare those of one length and rule with each other. Diamonds are published values "
+        "from another model and can not be compared as equals either.",
         "Dot plot of the share of gene lists that match a program: "
         + "; ".join(f"{label_of(r)} {percent(r['rate'])}" for r in reversed(rows)),
         files,
