@@ -5,9 +5,8 @@ Notable choices
 - Generation is writing all cells to a file and reading it once; training is one pass over cells as they are made.
 - Each part runs in a process of its own, so that its peak of memory is its own.
 - Cells are made block by block and never all held: the same memory at any number of cells.
-- Fewer cells than published may be asked for, of as many genes. A wide network of 1,000 units has 40 million weights on
-  20,000 genes and is trained on a tenth of them. ``core_seconds_of_all`` is then the time measured times the published
-  number over the cells, and ``extrapolated`` says so.
+- Fewer cells than published may be asked for, of as many genes. ``core_seconds_of_all`` is then the time measured times
+  the published number over the cells, and ``extrapolated`` says so.
 - Probes read the latents of ``JUDGED`` cells that come after those that were learned from.
 """
 
@@ -24,7 +23,7 @@ import torch
 from cellprism.simulate.autoencoders import AutoencoderSettings, DenseAutoencoder, fit_autoencoder
 from cellprism.simulate.large_file import read_blocks, write_large
 from cellprism.simulate.recovery import halves, probe_table
-from cellprism.simulate.schuster_large import BLOCK, LargeSettings, LargeSimulation
+from cellprism.simulate.schuster_large import LargeSettings, LargeSimulation
 
 FULL = LargeSettings()
 JUDGED = 2_000  # cells
@@ -55,10 +54,9 @@ class Part:
 
 
 def parts(cells: int) -> list[Part]:
-    """Generation, a narrow network, and a wide one on a tenth of the cells, in whole blocks."""
-    tenth = max(BLOCK, cells // 10 // BLOCK * BLOCK)
-    every, some = replace(FULL, cells=cells), replace(FULL, cells=tenth)
-    return [Part("generation", every), Part("narrow", every, NARROW), Part("wide", some, WIDE)]
+    """Generation, a narrow network, and a wide one of 1,000 units, which has 40 million weights."""
+    every = replace(FULL, cells=cells)
+    return [Part("generation", every), Part("narrow", every, NARROW), Part("wide", every, WIDE)]
 
 
 def measured(part: Part) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def test_the_plan_has_every_world_once_and_costs_less_than_half_an_hour():
 
 def test_parts_of_the_full_size_are_measured_on_cells_that_were_not_learned_from():
     asked = full_size.parts(35_000)
-    assert [part.settings.cells for part in asked] == [35_000, 35_000, 3_000]
+    assert [part.settings.cells for part in asked] == [35_000, 35_000, 35_000]
     assert {part.settings.genes for part in asked} == {20_000}
     tiny = replace(asked[0].settings, cells=1_000, genes=29, programs=5, types=3)
     found = full_size.measured(replace(asked[1], settings=tiny))
