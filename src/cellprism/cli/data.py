@@ -38,7 +38,7 @@ def fetch(name: str) -> None:
 def check(
     cells: str,
     *,
-    model: str = "mini",
+    model: str = "pbmc2",
     labels: str = "",
     counts: str = "",
     totals: str = "",
@@ -52,7 +52,7 @@ def check(
     cells
         An .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
     model
-        ``mini``, a model folder, or a safetensors file.
+        ``pbmc2``, a model folder, or a safetensors file.
     labels
         obs column with cell types.
     counts

@@ -13,7 +13,7 @@ def doctor() -> None:
     print(f"python {platform.python_version()} on {platform.machine()}")
     for name in RECORDED:
         print(f"{name} {version(name)}")
-    model = load_model("mini")
+    model = load_model("pbmc2")
     cells = read_cells("bundled:pbmc68k", model)
     batch = next(model.batches(cells, 8))
     predicted = model.resume(batch, 0, model.residual(batch, 0)).expression

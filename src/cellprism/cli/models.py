@@ -33,13 +33,13 @@ def list_() -> None:
 
 
 @models.command
-def info(model: str = "mini", *, offline: bool = False) -> None:
+def info(model: str = "pbmc2", *, offline: bool = False) -> None:
     """Print a model's sizes, licence and card; of a model of the hub, licence and files before anything is fetched.
 
     Parameters
     ----------
     model
-        ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:PATH``.
+        ``pbmc2``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:PATH``.
     offline
         Ask nobody; models of the hub are looked up in the cache alone.
     """
@@ -99,7 +99,7 @@ def check(
     Parameters
     ----------
     model
-        ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:PATH``.
+        ``pbmc2``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:PATH``.
     cells
         Raw counts that it can read: a file, a 10x folder, or the name of a data set.
     count

@@ -9,7 +9,7 @@ def train(
     cells: str,
     *,
     out: Path,
-    model: str = "mini",
+    model: str = "pbmc2",
     layer: Whole | None = None,
     labels: str = "",
     counts: str = "",
@@ -34,7 +34,7 @@ def train(
     out
         The run folder.
     model
-        ``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``.
+        ``pbmc2``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``.
     layer
         Block whose output is read, counted from 0; default: 1, and 0 for models that read a cell as a whole.
     labels

@@ -22,7 +22,10 @@ from cellprism.store.download import Progress
 from cellprism.types import CellModel
 
 GROUP = "cellprism.models"
-BUNDLED = {"mini": "small AIDO.Cell-style model trained on PBMC3K, shipped with the package"}
+BUNDLED = {
+    "pbmc2": "small AIDO.Cell-style model trained on PBMC3K and PBMC4K (two donors), shipped with the package",
+    "mini": "its predecessor, trained on hidden genes of PBMC3K alone, shipped with the package",
+}
 BUNDLED_FAMILY = "aido"
 SHOWN = 12  # names of a folder's files in a message
 
@@ -163,7 +166,7 @@ def load_model(
     """Load a model.
 
     Args:
-        source: a bundled name (``mini``); a model folder or file; ``hf://owner/name@REVISION``, with the 40 digits of
+        source: a bundled name (``pbmc2``, ``mini``); a model folder or file; ``hf://owner/name@REVISION``, with the 40 digits of
             a commit; or ``FAMILY:WHAT``, where WHAT is a path or what else the family understands.
         offline: take models of the hub from the cache alone.
         progress: told of every piece of a model that is fetched.

@@ -29,8 +29,8 @@ class CommonConfig:
 
     cells: str = field(metadata={"source": "cells"})
     """Raw counts: a file, a 10x folder, or the name of a data set."""
-    model: str = field(default="mini", metadata={"source": "model"})
-    """``mini``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``."""
+    model: str = field(default="pbmc2", metadata={"source": "model"})
+    """``pbmc2``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``, such as ``obsm:X_pca``."""
     model_options: ModelOptions = field(default_factory=ModelOptions)
     """How the model is loaded."""
     layer: int = 1
