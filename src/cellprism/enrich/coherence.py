@@ -26,9 +26,7 @@ class Coherence(NamedTuple):
     """Of lists of random genes of the same mean expression, the mean over all of them."""
 
 
-def coherence(
-    member: Any, expression: sp.csr_matrix, level: Float[np.ndarray, " gene"]
-) -> Coherence:
+def coherence(member: Any, expression: sp.csr_matrix, level: Float[np.ndarray, " gene"]) -> Coherence:
     """How lists vary together, beside random lists matched on mean expression.
 
     Formula: (|sum_g z_g|^2 / n - v) / (m (m - 1)) for the m genes of a list, z_g their standardised values over n

@@ -51,9 +51,7 @@ def auroc(
     return _from_ranks(ranks, positive.sum(axis=0).astype(np.float64), len(positive))
 
 
-def auroc_of_sets(
-    values: Float[np.ndarray, "feature sample"], member: csr_array
-) -> Float[np.ndarray, "feature set"]:
+def auroc_of_sets(values: Float[np.ndarray, "feature sample"], member: csr_array) -> Float[np.ndarray, "feature set"]:
     """The same for sets given as a sparse table [set sample], 1 where the sample is in the set: of thousands of sets of
     few samples each."""
     ranks = (member.astype(np.float64) @ rankdata(values, axis=1).T).T

@@ -1,5 +1,6 @@
-"""The sources of directions, and what the page calls them and the columns."""
+"""The sources of directions and the measures, and what the page calls them."""
 
+from cellprism.report.context import Context
 from cellprism.studies.fit.labels import CONTROL_LABELS
 
 TRAINED, TOKENS, COVARIANCE, COMPONENTS = "trained", "tokens", "covariance", "components"
@@ -7,7 +8,34 @@ ISOTROPIC, PROJECTIONS = "isotropic", "projections"
 SOURCES = {
     TRAINED: "trained autoencoder",
     **{name: CONTROL_LABELS[name] for name in (TOKENS, COVARIANCE, COMPONENTS)},
-    ISOTROPIC: "random directions of the inner state, all dimensions alike",
-    PROJECTIONS: "random projections of the cells' own log counts",
+    ISOTROPIC: "random directions of the whole inner state",
+    PROJECTIONS: "random projections of the cells' log counts",
 }
 """In the order of the table."""
+TERMS, COHERENCE, RECALL, TYPES = "terms", "coherence", "recall", "types"
+MEASURES = {
+    TERMS: ("distinct programs matched", ".1f"),
+    COHERENCE: ("coherence of lists on other cells", ".3f"),
+    RECALL: ("programs found again by one feature", ".3f"),
+    TYPES: ("cell types told by one feature", ".3f"),
+}
+"""Words and number format."""
+RULES = {"genes each": "lists by {}", "genes by correlation": "lists by correlation over cells"}
+
+
+def measure_of(column: str) -> str:
+    """The measure of a column."""
+    return column.partition(",")[0]
+
+
+def label_of(column: str, context: Context) -> str:
+    """What a column is called on the page: the measure, and how its lists are made."""
+    words, _ = MEASURES[measure_of(column)]
+    fires = "where features fire" if context.tokens == "genes" else "the cells in which features fire"
+    rules = [said.format(fires) for ending, said in RULES.items() if column.endswith(ending)]
+    return ", ".join([words, *rules])
+
+
+def shown(value: float, column: str, sign: str = "") -> str:
+    """A value of a column, or with a ``sign`` of ``+`` a difference."""
+    return format(value, sign + MEASURES[measure_of(column)][1]).replace("-", "−")

@@ -31,13 +31,12 @@ from cellprism.equations.ratio import varies
 from cellprism.equations.recovery import auroc, auroc_of_sets
 from cellprism.equations.subsets import expected_best, expected_distinct
 from cellprism.studies.adds.halves import Halves
+from cellprism.studies.adds.labels import COHERENCE, RECALL, TERMS, TYPES
 from cellprism.studies.adds.reading import Reading
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, fixed_lists
 
 SIZE = 20  # genes a list
 RULES = (BY_TOKEN.format(SIZE), BY_CELL.format(SIZE))
-TERMS, COHERENCE = "terms", "coherence"
-RECALL, TYPES = "recall", "types"
 COLUMNS = (*(f"{measure}, {rule}" for measure in (TERMS, COHERENCE) for rule in RULES), RECALL, TYPES)
 FEWEST = 5  # cells of a type, and other labelled cells, in each half
 
@@ -198,9 +197,7 @@ def _types(halves: Halves) -> tuple[Labels, Labels] | None:
     known = labels != UNLABELLED
     member = labels[:, None] == np.unique(labels[known])[None, :]
     sides = [(known & side, member[known & side]) for side in (halves.first, ~halves.first)]
-    enough = np.all(
-        [(m.sum(axis=0) >= FEWEST) & ((~m).sum(axis=0) >= FEWEST) for _, m in sides], axis=0
-    )
+    enough = np.all([(m.sum(axis=0) >= FEWEST) & ((~m).sum(axis=0) >= FEWEST) for _, m in sides], axis=0)
     if enough.sum() < 2:
         return None
     one, other = ((k[side], m[:, enough]) for (k, m), side in zip(sides, (halves.first, ~halves.first), strict=True))

@@ -24,7 +24,7 @@ class Column:
     """Beside each other source, at as many lists or features as both have; a row's ``lists`` is that number beside the
     run's own. Sources that have none are left out."""
     rival: str
-    """The source that the trained autoencoder exceeds least."""
+    """The source that the trained autoencoder exceeds least, relative to the values of both."""
     interval: Interval | None
     """Of the excess over it, at the level 1 - .05 / rows, since it was chosen among them; None of one autoencoder."""
 

@@ -2,15 +2,15 @@
 
 Notable choices
 
-- Directions beside it are drawn from the inner state of the same cells that trained it: vectors of the inner state
-  itself, normal ones with its covariance, its principal components. Isotropic ones and random projections of the counts
-  say what is had without looking where the inner state lies, and without any model.
-- Each source is used as it is: the trained autoencoder by its own encoder, the others by a pursuit with as many features
-  a token, on tokens without the autoencoder's centre; projections of counts are not sparse.
+- Directions beside it come from the inner state of cells that trained it: vectors of the inner state itself, normal
+  ones with its covariance, its principal components. Isotropic ones and random projections of the counts say what is
+  had without looking where the inner state lies, and without any model.
+- Each source is used as it is: the trained autoencoder by its own encoder, the others by a pursuit with as many
+  features a token, on tokens without the autoencoder's centre; projections of counts are not sparse.
 - The seed is the unit: each autoencoder stands beside draws of its own, and the excess over them is what is compared.
   Principal components are not drawn and are the same for all.
-- The rival of a column is the untrained source that is least exceeded. It was chosen, so its interval is held to the
-  level of all sources together.
+- The rival of a column is the untrained source that is least exceeded, relative to the values. It was chosen, so its
+  interval is held to the level of all sources together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from cellprism.studies.adds.reading import Reading, read_directions, read_projec
 from cellprism.studies.adds.settings import AddsSettings
 from cellprism.studies.adds.tables import Adds, Column
 from cellprism.studies.programs.gene_lists import list_background
-from cellprism.studies.programs.over_seeds import excess_of
+from cellprism.studies.programs.over_seeds import Excess, excess_of
 from cellprism.studies.programs.seeds import further_autoencoders
 from cellprism.studies.workbench import Workbench
 
@@ -100,10 +100,16 @@ def column(name: str, measured: Mapping[str, Sequence[Measures]]) -> Column | No
         rows.append(excess_of(source, *values, counts[0]))
     if not rows:
         return None
-    rival = min(rows, key=lambda row: row.mean)
+    rival = min(rows, key=_relative)
     differences = np.subtract(rival.shares, rival.controls)
     found = unit_mean(differences, 1 - LEVEL / len(rows))
     return Column(name, [one.at(one.total) for one in ours], ours[0].total, rows, rival.name, found.interval)
+
+
+def _relative(row: Excess) -> tuple[float, float]:
+    """What a row is exceeded by, beside the size of both: rows of fewer directions have smaller numbers."""
+    size = abs(row.share) + abs(row.control)
+    return row.mean / size if size else 0.0, row.mean
 
 
 def _yardstick(bench: Workbench, halves: Halves, own: Reading) -> Yardstick:
