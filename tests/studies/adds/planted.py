@@ -16,11 +16,11 @@ COLLECTION = {f"program {p}": tuple(NAMES[LENGTH * p : LENGTH * (p + 1)]) for p 
 OF = np.repeat(np.arange(PROGRAMS), LENGTH)  # program of each gene
 
 
-def world(seed: int = 0) -> tuple[AnnData, np.ndarray]:
+def world(seed: int = 0, effect: float = EFFECT) -> tuple[AnnData, np.ndarray]:
     """Cells, each of the type of its strongest program, and the programs' activities."""
     rng = np.random.default_rng([seed, 1])
     activity = rng.normal(size=(CELLS, PROGRAMS))
-    mean = np.exp(EFFECT * activity[:, OF] + rng.normal(0, 0.7, size=len(NAMES)))
+    mean = np.exp(effect * activity[:, OF] + rng.normal(0, 0.7, size=len(NAMES)))
     cells = AnnData(sp.csr_matrix(rng.poisson(2 * mean).astype(np.float32)))
     cells.obs_names, cells.var_names = [f"cell{i}" for i in range(CELLS)], NAMES
     cells.obs["cell_type"] = [f"type {p}" for p in activity.argmax(axis=1)]

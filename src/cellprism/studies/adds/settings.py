@@ -7,7 +7,7 @@ from cellprism.studies.common import check
 
 @dataclass(frozen=True)
 class AddsSettings:
-    """What a trained autoencoder adds; its lists are tested against the collection of ``[programs]``."""
+    """What a trained autoencoder adds; its lists are tested against the collection of the programs."""
 
     cells: int = 1000
     """Most cells, drawn at random; lists and best features are chosen on one half and judged on the other."""
