@@ -43,6 +43,6 @@ def _some_donors(donors: Shaped[np.ndarray, " cell"], rng: np.random.Generator) 
     held = [0, 0]
     for i in order[np.argsort(-counts[order], kind="stable")]:
         side = int(held[1] < held[0])
-        sides[side].append(names[i])
-        held[side] += counts[i]
+        sides[side].append(str(names[i]))
+        held[side] += int(counts[i])
     return np.isin(donors, sides[0])

@@ -133,9 +133,8 @@ class Yardstick:
 
     def _lists(self, reading: Reading) -> dict[str, Lists]:
         """Lists of one length by both rules, made from the first half."""
-        names = pd.DataFrame(index=[str(i) for i in range(reading.cells.shape[1])])
-        cells = AnnData(sp.csr_matrix(reading.cells)[self.halves.first], var=names)
-        cells.obs_names = self.lists_from.obs_names
+        rows: Any = sp.csr_matrix(reading.cells)[self.halves.first]
+        cells = AnnData(rows, var=pd.DataFrame(index=pd.Index([str(i) for i in range(rows.shape[1])])))
         tables = {} if reading.genes is None else {"": reading.genes}
         made = fixed_lists(tables, {"": cells}, self.lists_from, tuple(self.terms.gene))
         return {rule: made[rule].get("", {}) for rule in RULES}

@@ -69,7 +69,9 @@ def _outcome(column: Column) -> str:
     """Who leads in a column, and by how much."""
     row, rival = column.beside, SOURCES[column.rival]
     ours, theirs = (shown(value, column.name) for value in (row.share, row.control))
-    few = f", {row.lists} of each" if row.lists < column.directions else ""
+    few = ""
+    if row.lists < column.directions:
+        few = f"; {row.lists} of each, with all {column.directions} trained ones {_whole(column)}"
     if column.told == 0:
         difference = f"difference {_difference(row.mean, column.interval, column.name)}"
         return f"the trained autoencoder ({ours}) is not told apart from {rival} ({theirs}; {difference}{few})"
@@ -80,6 +82,11 @@ def _outcome(column: Column) -> str:
     if sign > 0:
         return f"the trained autoencoder ({ours}) leads, {by} ahead of {rival} ({theirs}{few})"
     return f"{rival} ({theirs}) lead, {by} ahead of the trained autoencoder ({ours}{few})"
+
+
+def _whole(column: Column) -> str:
+    """What the trained autoencoder has with all of its lists or features."""
+    return shown(sum(column.trained) / len(column.trained), column.name)
 
 
 def _difference(mean: float, interval: tuple[float, float] | None, column: str) -> str:
@@ -109,7 +116,7 @@ def _table(found: Adds, context: Context) -> NumberTable:
 
 def _cell(column: Column, source: str) -> str:
     if source == TRAINED:
-        return shown(sum(column.trained) / len(column.trained), column.name)
+        return _whole(column)
     row: Excess | None = next((row for row in column.rows if row.name == source), None)
     if row is None:
         return "–"

@@ -96,8 +96,8 @@ def column(name: str, measured: Mapping[str, Sequence[Measures]]) -> Column | No
         if not ours or len(theirs) < len(ours) or len(ours) < len(measured[TRAINED]):
             continue
         counts = [min(a.total, b.total) for a, b in zip(ours, theirs, strict=True)]
-        values = [[one.at(n) for one, n in zip(each, counts, strict=True)] for each in (ours, theirs)]
-        rows.append(excess_of(source, *values, counts[0]))
+        a, b = ([one.at(n) for one, n in zip(each, counts, strict=True)] for each in (ours, theirs))
+        rows.append(excess_of(source, a, b, counts[0]))
     if not rows:
         return None
     rival = min(rows, key=_relative)
