@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from cellprism.report import theme
 from cellprism.report.context import Context
 from cellprism.report.figure import Figure, canvas, wrapped
-from cellprism.studies.adds.labels import SOURCES, label_of, measure_of, shown
+from cellprism.studies.adds.labels import SHORT, SOURCES, label_of, measure_of, shown
 from cellprism.studies.adds.tables import Adds, Column
 
 TALL = 165  # pixels a panel
@@ -51,7 +51,7 @@ def _numbers(n: int) -> list[int]:
 
 def _panel(column: Column, number: int) -> list[Any]:
     place = str(number + 1) if number else ""
-    rows, labels = column.rows[::-1], [wrapped(SOURCES[row.name], 30) for row in column.rows[::-1]]
+    rows, labels = column.rows[::-1], [wrapped(SHORT[row.name], 30) for row in column.rows[::-1]]
     points = [
         (ours - theirs, label)
         for row, label in zip(rows, labels, strict=True)
@@ -81,14 +81,15 @@ def _panel(column: Column, number: int) -> list[Any]:
 def _axes(column: Column, number: int, n: int, context: Context) -> dict[str, Any]:
     """Axes of a panel, the first on top."""
     place = str(number + 1) if number else ""
-    bottom = (n - 1 - number) / n
+    share = 1 / (n - GAP)
+    top = 1 - number * share
     return {
         f"xaxis{place}": {
-            "title": {"text": wrapped(label_of(column.name, context), 44)}, "anchor": f"y{place}", "zeroline": True,
+            "title": {"text": wrapped(label_of(column.name, context), 30)}, "anchor": f"y{place}", "zeroline": True,
             "showgrid": True,
         },
         f"yaxis{place}": {
-            "domain": [bottom + GAP / n, bottom + 1 / n], "anchor": f"x{place}", "ticks": "", "showline": False,
+            "domain": [max(0.0, top - (1 - GAP) * share), top], "anchor": f"x{place}", "ticks": "", "showline": False,
             "type": "category",
         },
     }  # fmt: skip

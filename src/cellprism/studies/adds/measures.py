@@ -109,6 +109,7 @@ class Yardstick:
         self.halves, self.alpha, first = halves, alpha, halves.first
         self.terms: Terms = term_table(collection, background, min_term_size)
         self.group = alike(self.terms.member)
+        self.partial = self.terms.size < self.terms.background_size  # a term of all genes has none beside it
         self.tails = Tails(self.terms.background_size)
         self.lists_from: AnnData = halves.cells[first].copy()
         names = pd.Index(list(self.terms.gene))
@@ -125,10 +126,10 @@ class Yardstick:
                 found[f"{TERMS}, {rule}"] = self.distinct(lists)
                 found[f"{COHERENCE}, {rule}"] = self.coherent(lists)
         live = self._live(reading.cells)
-        if live.any():
+        if live.any() and self.partial.any():
             found[RECALL] = Best(self.recall(reading.cells[:, live]))
-            if self.types is not None:
-                found[TYPES] = Best(self.probed(reading.cells[:, live]))
+        if live.any() and self.types is not None:
+            found[TYPES] = Best(self.probed(reading.cells[:, live]))
         return found
 
     def _lists(self, reading: Reading) -> dict[str, Lists]:
@@ -156,8 +157,7 @@ class Yardstick:
         for cells, y in zip(self._in_halves(activations), self.expression, strict=True):
             parts = [auroc_of_sets(r, self.terms.member).astype(np.float32) for _, r in gene_correlations(cells, y)]
             scores.append(np.concatenate(parts))
-        some = self.terms.size < self.terms.background_size
-        return ranked_scores(scores[0][:, some], scores[1][:, some])
+        return ranked_scores(*(some[:, self.partial] for some in scores))
 
     def probed(self, activations: sp.csc_matrix) -> Float[np.ndarray, " feature"]:
         """AUROC of each cell type over the second half, by rank over the first."""
