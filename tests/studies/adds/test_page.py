@@ -27,14 +27,15 @@ def test_every_measure_has_its_winner_in_the_headline_and_in_the_summary(found, 
     assert part.lead.startswith(
         "The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1 and 1 is not told apart."
     )
-    for said in (part.lead, part.summary):
-        assert "by where features fire: the trained autoencoder (40.2) leads, 8.3 [" in said
-        assert (
-            "ahead of vectors of the inner state as directions (31.9; 41 of each, with all 127 trained ones 40.2)"
-            in said
-        )
-        assert "vectors of the inner state as directions (0.808) lead, 0.070 [" in said
-        assert "the trained autoencoder (0.050) is not told apart from" in said
+    assert "by where features fire: the trained autoencoder (40.2) leads, 8.3 [" in part.lead
+    few = "ahead of vectors of the inner state as directions (31.9; 41 of each, with all 127 trained ones 40.2)"
+    assert few in part.lead
+    assert "vectors of the inner state as directions (0.808) lead, 0.070 [" in part.lead
+    assert "the trained autoencoder (0.050) is not told apart from" in part.lead
+    assert "distinct programs matched, lists by where features fire +8.3 [" in part.summary
+    assert "], ahead of vectors of the inner state; coherence" in part.summary
+    assert "], not told apart from vectors of the inner state; programs found again" in part.summary
+    assert part.summary.endswith("], behind vectors of the inner state.")
     assert len(part.summary.splitlines()) == 1
 
 

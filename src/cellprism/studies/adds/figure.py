@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from cellprism.report import theme
 from cellprism.report.context import Context
 from cellprism.report.figure import Figure, canvas, wrapped
-from cellprism.studies.adds.labels import SHORT, SOURCES, label_of, measure_of, shown
+from cellprism.studies.adds.labels import SHORT_NAMES, SOURCES, label_of, measure_of, shown
 from cellprism.studies.adds.tables import Adds, Column
 
 TALL = 165  # pixels a panel
@@ -51,7 +51,7 @@ def _numbers(n: int) -> list[int]:
 
 def _panel(column: Column, number: int) -> list[Any]:
     place = str(number + 1) if number else ""
-    rows, labels = column.rows[::-1], [wrapped(SHORT[row.name], 30) for row in column.rows[::-1]]
+    rows, labels = column.rows[::-1], [wrapped(SHORT_NAMES[row.name], 30) for row in column.rows[::-1]]
     points = [
         (ours - theirs, label)
         for row, label in zip(rows, labels, strict=True)

@@ -12,14 +12,14 @@ SOURCES = {
     PROJECTIONS: "random projections of the cells' log counts",
 }
 """In the order of the table."""
-SHORT = {
+SHORT_NAMES = {
     TOKENS: "vectors of the inner state",
     COVARIANCE: "random, its covariance",
     COMPONENTS: "principal components",
     ISOTROPIC: "random, whole space",
     PROJECTIONS: "projections of counts",
 }
-"""The same in a figure."""
+"""The same in a figure, and in the summary."""
 TERMS, COHERENCE, RECALL, TYPES = "terms", "coherence", "recall", "types"
 MEASURES = {
     TERMS: ("distinct programs matched", ".1f"),

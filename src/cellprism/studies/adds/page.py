@@ -8,7 +8,7 @@ from cellprism.report.context import Context
 from cellprism.report.figure import NumberTable, listing
 from cellprism.report.section import Section, Table
 from cellprism.studies.adds.figure import excess_figure
-from cellprism.studies.adds.labels import COMPONENTS, SOURCES, TRAINED, label_of, shown
+from cellprism.studies.adds.labels import COMPONENTS, SHORT_NAMES, SOURCES, TRAINED, label_of, shown
 from cellprism.studies.adds.tables import FILE, Adds, Column
 from cellprism.studies.programs.over_seeds import Excess
 
@@ -61,8 +61,12 @@ def _lead(found: Adds, context: Context) -> str:
 
 def _summary(found: Adds, context: Context) -> str:
     """Every measure with its winner, in one line."""
-    said = "; ".join(f"{label_of(c.name, context)}: {_outcome(c)}" for c in found.columns)
-    return f"Beside the best directions that nobody trained: {said}."
+    said = []
+    for c in found.columns:
+        rival = SHORT_NAMES[c.rival]
+        who = {1: f"ahead of {rival}", -1: f"behind {rival}", 0: f"not told apart from {rival}"}[c.told]
+        said.append(f"{label_of(c.name, context)} {_difference(c.beside.mean, c.interval, c.name)}, {who}")
+    return f"The trained autoencoder, less the best directions that nobody trained: {'; '.join(said)}."
 
 
 def _outcome(column: Column) -> str:
