@@ -78,7 +78,7 @@ def test_in_another_step_the_finished_steps_are_kept(run, capfd):
     before = read_json(run / "run.json")
     assert interrupted(words, lambda: is_held(run)) == 130
     last = capfd.readouterr().err.splitlines()[-1]
-    kept = "cells, train, assess, blocks, fit, programs, steer, contrast"
+    kept = "cells, train, assess, blocks, fit, programs, adds, steer, contrast"
     assert last == f"interrupted: kept in {run}: {kept}; go on with: {shlex.join(['cellprism', *words])}"
     assert read_json(run / "run.json") == before
     assert call(["report", str(run)]) == 0

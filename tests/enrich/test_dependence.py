@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.stats import binomtest
 
-from cellprism.enrich.dependence import independent_lists, wilson
+from cellprism.enrich.dependence import alike, independent_lists, wilson
 
 OWN = {str(i): tuple(f"G{10 * i + j}" for j in range(6)) for i in range(31)}
 
@@ -15,6 +16,13 @@ def test_lists_of_their_own_count_once_each_and_copies_not_at_all():
         independent_lists({"a": ("x", "y", "z"), "b": ("x", "y", "w"), "c": ("q",)}) == 3
     )  # half is not more than half
     assert independent_lists({"a": ("x", "y", "z", "v"), "b": ("x", "y", "z"), "c": ("q",)}) == pytest.approx(9 / 5)
+
+
+def test_lists_that_share_more_than_half_of_their_genes_are_of_one_group_and_chains_too():
+    member = sp.csr_array(np.array([[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]]))
+    assert len(set(alike(member[:2]))) == 2  # exactly half
+    group = alike(member)
+    assert group[0] == group[1] == group[2] != group[3]  # by the third, which shares two thirds with either
 
 
 def test_wilson_is_scipys_where_n_is_whole():

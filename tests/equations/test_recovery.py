@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.metrics import f1_score, r2_score, roc_auc_score
 
-from cellprism.equations.recovery import auroc, correlations, explained, f1, f1_cut, one_to_one
+from cellprism.equations.recovery import auroc, auroc_of_sets, correlations, explained, f1, f1_cut, one_to_one
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def test_aurocs_are_scikit_learns_with_ties(rng):
         for j in range(2):
             assert found[i, j] == pytest.approx(roc_auc_score(positive[:, j], values[:, i]))
     assert np.isnan(found[:, 2]).all()
+    np.testing.assert_allclose(auroc_of_sets(values.T, csr_array(positive.T)), found)
 
 
 def test_f1_is_scikit_learns(rng):

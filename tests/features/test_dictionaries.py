@@ -11,9 +11,11 @@ from cellprism.equations.pursuit import products, pursuit
 from cellprism.features.dictionaries import (
     KINDS,
     TokenSample,
+    component_dictionary,
     control_dictionary,
     eigenvalues,
     explained,
+    isotropic_dictionary,
     sampled_tokens,
     trained_dictionary,
     with_centre,
@@ -125,3 +127,22 @@ def test_tokens_that_do_not_vary_have_nothing_to_explain(sae, rows):
     rounding = 1e-8 * torch.randn(sample.x.shape, generator=torch.Generator().manual_seed(4))
     assert np.isnan(explained(trained_dictionary(sae), sample))
     assert np.isnan(explained(trained_dictionary(sae), sample._replace(x=rounding, centre=sample.x)))
+
+
+def test_components_are_those_of_all_tokens_and_isotropic_directions_know_none(sae):
+    """Tokens along two axes, the first twice as far: components are these, random directions are not."""
+    x = torch.zeros(400, D_MODEL)
+    x[:, :2] = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 1.0])
+    sample = sample_of(x)
+    found = component_dictionary(sample, sae)
+    assert found.n_features == 2 * (FEATURES // 2)
+    half = FEATURES // 2
+    torch.testing.assert_close(found.W_dec[half:], -found.W_dec[:half])
+    assert found.W_dec[0, 0].abs() > 0.95
+    assert found.W_dec[1, 1].abs() > 0.95
+    drawn = isotropic_dictionary(sample, sae, 3)
+    assert drawn.W_dec.shape == (FEATURES, D_MODEL)
+    torch.testing.assert_close(drawn.W_dec.norm(dim=1), torch.ones(FEATURES))
+    assert float(drawn.W_dec[:, :2].square().sum(dim=1).mean()) < 4 / D_MODEL
+    assert not torch.equal(drawn.W_dec, isotropic_dictionary(sample, sae, 4).W_dec)
+    assert torch.equal(drawn.W_dec, isotropic_dictionary(sample, sae, 3).W_dec)

@@ -20,6 +20,7 @@ def test_every_figure_of_the_page_is_there(page):
         "program-heatmap",
         "annotated-rate",
         "seed-excess",
+        "adds-excess",
         "dose-12",
         "genes-12",
         "dose-40",

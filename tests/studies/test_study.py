@@ -166,4 +166,4 @@ def test_what_is_no_study_is_refused(installed):
 
 
 def test_the_built_in_studies_are_installed_in_the_order_of_a_page():
-    assert NAMES[:6] == ["assess", "blocks", "fit", "programs", "steer", "contrast"]
+    assert NAMES[:7] == ["assess", "blocks", "fit", "programs", "adds", "steer", "contrast"]

@@ -21,8 +21,8 @@ from cellprism.workflow.publish import write_report
 from cellprism.workflow.steps import config_of, identity_of
 from workflow.tiny import bar, write_inputs
 
-ALL = ["cells", "train", "assess", "blocks", "fit", "programs", "steer", "contrast"]
-AFTER_TRAIN = ["train", "fit", "programs", "steer", "contrast"]
+ALL = ["cells", "train", "assess", "blocks", "fit", "programs", "adds", "steer", "contrast"]
+AFTER_TRAIN = ["train", "fit", "programs", "adds", "steer", "contrast"]
 
 
 def write_project(home: Path) -> Path:
@@ -41,6 +41,7 @@ def write_project(home: Path) -> Path:
     asked |= {"cells": "cells.h5ad", "model": "aido:model", "labels": "cell_type"}
     asked["assess"] = {"cells": 10, "fit_cells": 10, "masks": 1}
     asked["blocks"] = {"cells": 20, "draws": 1, "epochs": 1}
+    asked["adds"] = {"cells": 20, "seeds": 1}
     asked["fit"] = {"cells": 5, "draws": 1, "other": "~/other.h5ad"}
     asked["programs"] |= {"collection": "Library", "draws": 1, "replicates": 1}
     (project / "asked.toml").write_text(tomli_w.dumps(asked))
@@ -119,7 +120,7 @@ DECIDES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "card": (lambda p: add_card(p / "model"), ALL),
     "family": (lambda p: edit(p / "asked.toml", '"aido:model"', '"model"'), ALL),
     "other cells": (lambda p: rewrite(p.parent / "other.h5ad", lambda cells: cells[1:]), ["fit"]),
-    "gene sets": (lambda p: edit(p / "data" / "Library.gmt", "B cell", "B cells"), ["programs", "steer"]),
+    "gene sets": (lambda p: edit(p / "data" / "Library.gmt", "B cell", "B cells"), ["programs", "adds", "steer"]),
     "a setting of training": (lambda p: edit(p / "asked.toml", "k = 5", "k = 4"), AFTER_TRAIN),
     "a setting of a study": (lambda p: edit(p / "asked.toml", "\ncells = 5", "\ncells = 6"), ["fit"]),
     "the layer": (lambda p: edit(p / "asked.toml", "layer = 0", "layer = 1"), AFTER_TRAIN),

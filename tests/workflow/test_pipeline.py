@@ -105,7 +105,17 @@ def test_the_page_is_one_file_under_15_mb(finished):
 
 def test_the_record_of_each_step_holds_versions_seeds_and_hashes(finished):
     record = json.loads((finished / "run.json").read_text())
-    assert list(record["steps"]) == ["cells", "train", "assess", "blocks", "fit", "programs", "steer", "contrast"]
+    assert list(record["steps"]) == [
+        "cells",
+        "train",
+        "assess",
+        "blocks",
+        "fit",
+        "programs",
+        "adds",
+        "steer",
+        "contrast",
+    ]
     for step in record["steps"].values():
         assert {"cellprism", "torch", "numpy"} <= set(step["versions"])
         assert (step["seed"], step["layer"], step["device"]) == (0, 0, "cpu")

@@ -41,12 +41,12 @@ def test_a_finished_run_is_skipped_and_says_so(asked, run):
     [
         ("contrast.search.n_genes=12", ["contrast"]),
         ("steer.cells=5", ["steer"]),
-        ("programs.alpha=0.1", ["programs", "steer"]),
+        ("programs.alpha=0.1", ["programs", "adds", "steer"]),
         ("fit.cells=5", ["fit"]),
-        ("train.k=4", ["train", "fit", "programs", "steer", "contrast"]),
+        ("train.k=4", ["train", "fit", "programs", "adds", "steer", "contrast"]),
         (
             'pool={"T cells"=["CD4+/CD45RO+ Memory"]}',
-            ["cells", "train", "assess", "blocks", "fit", "programs", "steer", "contrast"],
+            ["cells", "train", "assess", "blocks", "fit", "programs", "adds", "steer", "contrast"],
         ),
     ],
 )
@@ -104,7 +104,7 @@ def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):
     said: list[str] = []
     start_run(config_of(asked, "train.k=7"), run, bar, said.append, ("cells", "train"))
     gone = [text for text in said if text.endswith("removed, it was made from an earlier train")]
-    assert [text.split(":")[0] for text in gone] == ["fit", "programs", "steer", "contrast"]
+    assert [text.split(":")[0] for text in gone] == ["fit", "programs", "adds", "steer", "contrast"]
     assert (run / "sae").is_dir()
     assert [name for name in ("fit", "programs", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
 

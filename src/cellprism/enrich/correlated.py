@@ -4,7 +4,7 @@ Lists by mean activation at tokens and lists by correlation over cells match pro
 made the features, so that features stand beside co-expression modules only where both have lists by this rule.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,19 +33,33 @@ def correlated_lists(
     """
     inside = np.flatnonzero(counts.var_names.isin(list(background)))
     genes = counts.var_names[inside].to_numpy()
-    y = sp.csr_matrix(log1p_cp10k(counts)[:, inside])
-    mean, spread = _moments(y)
-    columns, found = sp.csc_matrix(activations.X), {}
+    y, found = sp.csr_matrix(log1p_cp10k(counts)[:, inside]), {}
     names: Sequence[str] = list(activations.var_names)
-    for some in column_blocks(activations.n_obs, len(names)):
-        z: Any = columns[:, some].astype(np.float64)  # pyright: ignore[reportOptionalSubscript]
-        average, scale = _moments(z)
-        product = np.asarray((z.T @ y).todense()) / activations.n_obs - average[:, None] * mean
-        r = np.divide(product, scale[:, None] * spread, out=np.zeros_like(product), where=scale[:, None] * spread > 0)
+    for some, r in gene_correlations(sp.csc_matrix(activations.X), y):
         ranked = np.argsort(-r, axis=1, kind="stable")[:, :size]
         for name, row, order in zip(names[some], r, ranked, strict=True):
             found[name] = tuple(genes[[i for i in order if row[i] > 0]].tolist())
     return found
+
+
+def gene_correlations(
+    activations: sp.csc_matrix, expression: sp.csr_matrix
+) -> Iterator[tuple[slice, Float[np.ndarray, "feature gene"]]]:
+    """Pearson correlation over cells of each feature with each gene, some features at a time; 0 where either does not
+    vary.
+
+    Args:
+        activations: [cell feature].
+        expression: [cell gene], log-normalised.
+    """
+    mean, spread = _moments(expression)
+    cells, features = activations.get_shape()
+    for some in column_blocks(cells, features):
+        z: Any = activations[:, some].astype(np.float64)  # pyright: ignore[reportOptionalSubscript]
+        average, scale = _moments(z)
+        product = np.asarray((z.T @ expression).todense()) / cells - average[:, None] * mean
+        both = scale[:, None] * spread
+        yield some, np.divide(product, both, out=np.zeros_like(product), where=both > 0)
 
 
 def _moments(x: Any) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:

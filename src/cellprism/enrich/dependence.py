@@ -9,9 +9,11 @@ Notable choices
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from jaxtyping import Int
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import norm
 
@@ -25,11 +27,20 @@ def independent_lists(lists: Mapping[str, Sequence[str]]) -> float:
     row = np.repeat(np.arange(len(sizes)), sizes)
     column = np.array([place[gene] for genes in lists.values() for gene in genes], dtype=np.int64)
     member = sp.csr_matrix((np.ones(len(row), dtype=np.int32), (row, column)), shape=(len(sizes), max(len(place), 1)))
+    return len(sizes) ** 2 / float((np.bincount(alike(member)).astype(np.float64) ** 2).sum())
+
+
+def alike(member: Any) -> Int[np.ndarray, " list"]:
+    """Group of each list: those that share more than half of their genes are of one, and chains of such lists too.
+
+    Args:
+        member: sparse [list gene], 1 where the gene is in the list.
+    """
+    sizes = np.asarray(member.sum(axis=1)).ravel()
     shared = (member @ member.T).tocoo()
-    alike = shared.data > ALIKE * (sizes[shared.row] + sizes[shared.col] - shared.data)
-    edges = (np.ones(alike.sum()), (shared.row[alike], shared.col[alike]))
-    _, group = connected_components(sp.coo_matrix(edges, shape=shared.shape), directed=False)
-    return len(sizes) ** 2 / float((np.bincount(group).astype(np.float64) ** 2).sum())
+    close = shared.data > ALIKE * (sizes[shared.row] + sizes[shared.col] - shared.data)
+    edges = (np.ones(close.sum()), (shared.row[close], shared.col[close]))
+    return connected_components(sp.coo_matrix(edges, shape=shared.shape), directed=False)[1]
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
 from cellprism.enrich.membership import Lists, Terms, list_table, term_table
@@ -160,20 +160,26 @@ def score(
 
 
 def score_of(table: Lists, terms: Terms, tails: Tails, family: str = "all-terms", alpha: float = 0.05) -> Score:
-    """The same, of lists over the background of the terms.
-
-    Only p-values below alpha are corrected: by the step-up rule no other can lead to a padj below alpha.
-    """
-    hits = find_hits(table, terms, tails)
-    tests = number_of_tests(hits, table, terms, family)
-    few = hits.pvalue < alpha
-    row, term = hits.row[few], hits.term[few]
-    significant = adjusted(hits.pvalue[few], row, tests, family) < alpha
-    row, term = row[significant], term[significant]
+    """The same, of lists over the background of the terms."""
+    row, term = matches(table, terms, tails, family, alpha)
     annotated = np.zeros(len(table.size), dtype=bool)
     annotated[row] = True
     shared = table.member[row].multiply(terms.member[term]).tocoo()
     return Score(annotated, len(np.unique(term)), len(np.unique(shared.col)))
+
+
+def matches(
+    table: Lists, terms: Terms, tails: Tails, family: str = "all-terms", alpha: float = 0.05
+) -> tuple[Int[np.ndarray, " match"], Int[np.ndarray, " match"]]:
+    """Pairs of a list and a term at padj < alpha.
+
+    Only p-values below alpha are corrected: by the step-up rule no other can lead to a padj below alpha.
+    """
+    hits = find_hits(table, terms, tails)
+    few = hits.pvalue < alpha
+    row, term = hits.row[few], hits.term[few]
+    significant = adjusted(hits.pvalue[few], row, number_of_tests(hits, table, terms, family), family) < alpha
+    return row[significant], term[significant]
 
 
 def _modules(sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: Sequence[str]) -> Modules | None:

@@ -132,9 +132,29 @@ def control_dictionary(kind: Kind, sample: TokenSample, sae: SparseAutoencoder, 
         often = rng.multinomial(place.max() + 1, np.full(place.max() + 1, 1 / (place.max() + 1)))
         weight = torch.from_numpy(often[place]).to(centred)
         _, axes = _components(centred * weight.sqrt()[:, None])
-        first = axes.T[: max(1, min(len(axes), n // 2))]
-        rows = torch.cat([first, -first])
+        rows = _both_signs(axes, n)
     return _dictionary(normalize(rows, dim=1), mean, features_a_token(sae))
+
+
+def isotropic_dictionary(sample: TokenSample, sae: SparseAutoencoder, seed: int) -> PursuitAutoencoder:
+    """Random directions of all dimensions alike, as many as the autoencoder's, for vectors without its centre."""
+    rng = np.random.default_rng([seed, len(KINDS)])
+    rows = torch.from_numpy(rng.standard_normal((sae.n_features, sample.x.shape[1]))).to(sample.x)
+    return _dictionary(normalize(rows, dim=1), sample.x.mean(dim=0), features_a_token(sae))
+
+
+def component_dictionary(sample: TokenSample, sae: SparseAutoencoder) -> PursuitAutoencoder:
+    """The principal components of all tokens of a sample, nothing drawn: both signs, the first ones where the
+    autoencoder is too narrow for all, for vectors without its centre."""
+    mean = sample.x.mean(dim=0)
+    rows = _both_signs(_components(sample.x - mean)[1], sae.n_features)
+    return _dictionary(normalize(rows, dim=1), mean, features_a_token(sae))
+
+
+def _both_signs(axes: Float[Tensor, "d_model component"], n: int) -> Float[Tensor, "direction d_model"]:
+    """The first components and their opposites, n together or all."""
+    first = axes.T[: max(1, min(len(axes), n // 2))]
+    return torch.cat([first, -first])
 
 
 def explained(dictionary: SparseAutoencoder, sample: TokenSample) -> float:

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from cellprism.errors import RunError
 
-FOLDERS = ("sae", "residuals", "assess", "blocks", "fit", "programs", "steer", "contrast")
+FOLDERS = ("sae", "residuals", "assess", "blocks", "fit", "programs", "adds", "steer", "contrast")
 FILES = (".json", ".jsonl", ".toml", ".h5ad", ".parquet", ".safetensors", ".html", ".tsv", ".lock")
 NO_LINK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe without a writer answers at once instead of waiting
 LONGEST = 1_000  # characters of a name in a record

@@ -103,7 +103,7 @@ def studies() -> dict[str, Study]:
 
 def _place(entry: EntryPoint) -> tuple[bool, int, str]:
     """The package's own first, in the order of a page; then others by name."""
-    ours = ("assess", "blocks", "fit", "programs", "steer", "contrast")
+    ours = ("assess", "blocks", "fit", "programs", "adds", "steer", "contrast")
     return entry.name not in ours, ours.index(entry.name) if entry.name in ours else 0, entry.name
 
 

@@ -69,6 +69,8 @@ class Workbench:
         self.run, self.config, self.bar, self.say = run, config, bar, say
         self.track, self.device, self.offline = track, device_of(device), offline
         self._collections: dict[str, Collection] = {}
+        self.further: list[SparseAutoencoder] = []
+        """Autoencoders of the seeds that follow the run's, as far as a study had them trained."""
 
     @cached_property
     def loaded(self) -> CellModel:

@@ -36,18 +36,21 @@ RANDOM = {"genes each": ("popularity", "gene_use"), "by correlation": ("coexpres
 
 
 def further_autoencoders(bench: Workbench, count: int) -> list[SparseAutoencoder]:
-    """Autoencoders as the run's own, of the seeds that follow, on its device; trained together in this process."""
-    if not count:
-        return []
+    """Autoencoders as the run's own, of the seeds that follow, on its device; trained together in this process, once
+    for all studies that ask for them."""
+    missing = range(len(bench.further) + 1, count + 1)
+    if not missing:
+        return bench.further[:count]
     config, settings = bench.config, replace(bench.config.train, store=False)
     shared = settings.tokens == "present" and settings.target_layer is None  # else training reads other tokens
-    jobs = [SaeJob(config.layer, settings, config.seed + i, f"seed{config.seed + i}") for i in range(1, count + 1)]
-    with bench.bar(f"training {count} autoencoders of other seeds", None) as advance, alone():
+    jobs = [SaeJob(config.layer, settings, config.seed + i, f"seed{config.seed + i}") for i in missing]
+    with bench.bar(f"training {len(missing)} autoencoders of other seeds", None) as advance, alone():
         found = train_saes(
             bench.model, bench.cells, jobs, seed=config.seed, batch_size=bench.cells_a_pass(),
             progress=lambda done, _: advance(done), cell_tokens=bench.tokens if shared else None, measured=False,
         )  # fmt: skip
-    return [sae.to(bench.device) for sae in found]
+    bench.further += [sae.to(bench.device) for sae in found]
+    return bench.further[:count]
 
 
 def seed_lists(

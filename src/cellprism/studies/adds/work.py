@@ -1,0 +1,132 @@
+"""What a trained autoencoder adds: it and directions that nobody trained, measured alike.
+
+Notable choices
+
+- Directions beside it come from the inner state of cells that trained it: vectors of the inner state itself, normal
+  ones with its covariance, its principal components. Isotropic ones and random projections of the counts say what is
+  had without looking where the inner state lies, and without any model.
+- Each source is used as it is: the trained autoencoder by its own encoder, the others by a pursuit with as many
+  features a token, on tokens without the autoencoder's centre; projections of counts are not sparse.
+- The seed is the unit: each autoencoder stands beside draws of its own, and the excess over them is what is compared.
+  Principal components are not drawn and are the same for all.
+- The rival of a column is the untrained source that is least exceeded, relative to the values. It was chosen, so its
+  interval is held to the level of all sources together.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from cellprism.equations.units import unit_mean
+from cellprism.features.dictionaries import (
+    PursuitAutoencoder,
+    TokenSample,
+    component_dictionary,
+    control_dictionary,
+    isotropic_dictionary,
+    sampled_tokens,
+    with_centre,
+)
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.studies.adds.halves import Halves, halves_of
+from cellprism.studies.adds.labels import COMPONENTS, COVARIANCE, ISOTROPIC, PROJECTIONS, SOURCES, TOKENS, TRAINED
+from cellprism.studies.adds.measures import COLUMNS, Measured, Yardstick
+from cellprism.studies.adds.reading import Reading, read_directions, read_projections
+from cellprism.studies.adds.settings import AddsSettings
+from cellprism.studies.adds.tables import Adds, Column
+from cellprism.studies.programs.gene_lists import list_background
+from cellprism.studies.programs.over_seeds import Excess, excess_of
+from cellprism.studies.programs.seeds import further_autoencoders
+from cellprism.studies.workbench import Workbench
+
+LEVEL = 0.05
+ATOMS = 8192  # tokens that directions are drawn from, at least; more for wide autoencoders
+FEWEST_CELLS = 8  # of either half
+Measures = Mapping[str, Measured]
+"""Column -> what was measured of one source."""
+
+
+def work(bench: Workbench, settings: AddsSettings) -> Adds:
+    """Measure every source beside every autoencoder."""
+    tokens, seed = bench.tokens, bench.config.seed
+    halves = halves_of(bench.cells, tokens.counts, settings.cells, seed)
+    if min(halves.first.sum(), (~halves.first).sum()) < FEWEST_CELLS:
+        return _found(bench, halves, [seed], None, [])
+    saes = [bench.sae, *further_autoencoders(bench, settings.seeds - 1)]
+    per_cell = -(-max(ATOMS, 2 * bench.sae.n_features) // len(halves.rows))
+    sample = sampled_tokens(tokens, bench.sae, halves.rows, per_cell, seed)
+    own = read_directions(tokens, bench.sae, halves)
+    yardstick = _yardstick(bench, halves, own)
+    measured: dict[str, list[Measures]] = {name: [] for name in SOURCES}
+    with bench.bar("directions that nobody trained", len(saes)) as advance:
+        for number, sae in enumerate(saes):
+            reading = read_directions(tokens, sae, halves) if number else own
+            measured[TRAINED].append(yardstick.measure(reading))
+            for name, drawn in untrained(bench, halves, sae, sample, number):
+                measured[name].append(yardstick.measure(drawn))
+            advance(number + 1)
+    measured[COMPONENTS] *= len(saes)
+    columns = [found for name in COLUMNS if (found := column(name, measured))]
+    return _found(bench, halves, [seed + i for i in range(len(saes))], yardstick, columns)
+
+
+def untrained(
+    bench: Workbench, halves: Halves, sae: SparseAutoencoder, sample: TokenSample, number: int
+) -> Iterator[tuple[str, Reading]]:
+    """Every other source beside the autoencoder of this number, one after the other; components beside the first."""
+    seed = bench.config.seed + number
+
+    def read(dictionary: PursuitAutoencoder) -> Reading:
+        return read_directions(bench.tokens, with_centre(dictionary, sae), halves)
+
+    yield TOKENS, read(control_dictionary("tokens", sample, sae, seed))
+    yield COVARIANCE, read(control_dictionary("covariance", sample, sae, seed))
+    if number == 0:
+        yield COMPONENTS, read(component_dictionary(sample, sae))
+    yield ISOTROPIC, read(isotropic_dictionary(sample, sae, seed))
+    yield PROJECTIONS, read_projections(halves, sae.n_features, seed)
+
+
+def column(name: str, measured: Mapping[str, Sequence[Measures]]) -> Column | None:
+    """All sources in one column, over seeds; None where the trained autoencoder or all others lack it."""
+    by_source = {source: [one[name] for one in each if name in one] for source, each in measured.items()}
+    ours = by_source.pop(TRAINED)
+    rows = []
+    for source, theirs in by_source.items():
+        if not ours or len(theirs) < len(ours) or len(ours) < len(measured[TRAINED]):
+            continue
+        counts = [min(a.total, b.total) for a, b in zip(ours, theirs, strict=True)]
+        a, b = ([one.at(n) for one, n in zip(each, counts, strict=True)] for each in (ours, theirs))
+        rows.append(excess_of(source, a, b, counts[0]))
+    if not rows:
+        return None
+    rival = min(rows, key=_relative)
+    differences = np.subtract(rival.shares, rival.controls)
+    found = unit_mean(differences, 1 - LEVEL / len(rows))
+    return Column(name, [one.at(one.total) for one in ours], ours[0].total, rows, rival.name, found.interval)
+
+
+def _relative(row: Excess) -> tuple[float, float]:
+    """What a row is exceeded by, beside the size of both: rows of fewer directions have smaller numbers."""
+    size = abs(row.share) + abs(row.control)
+    return row.mean / size if size else 0.0, row.mean
+
+
+def _yardstick(bench: Workbench, halves: Halves, own: Reading) -> Yardstick:
+    tested = bench.settings("programs")
+    assert own.genes is not None, "an autoencoder has a place among genes"
+    first = halves.cells[halves.first].copy()
+    background = list_background(own.genes, first, tested.gene_filter)
+    return Yardstick(halves, background, bench.collection(tested.collection), tested.min_term_size, tested.alpha)
+
+
+def _found(
+    bench: Workbench, halves: Halves, seeds: list[int], yardstick: Yardstick | None, columns: list[Column]
+) -> Adds:
+    tested, types = bench.settings("programs"), yardstick.types if yardstick else None
+    return Adds(
+        seeds, halves.cells.n_obs, halves.by_donor, bench.sae.n_features, bench.model.d_model,
+        bench.collection(tested.collection).name, tested.alpha,
+        len(yardstick.terms.names) if yardstick else 0, len(set(yardstick.group)) if yardstick else 0,
+        types[0][1].shape[1] if types else 0, columns,
+    )  # fmt: skip

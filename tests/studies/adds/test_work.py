@@ -1,0 +1,116 @@
+"""The study on the tiny run, where something is missing, and what its readings are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from workflow.tiny import bar
+
+from cellprism.features.collect import feature_statistics
+from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.report.context import read_context
+from cellprism.simulate.linear_model import LAYER, LinearCell, linear_cells, linear_sae
+from cellprism.store.run import Run
+from cellprism.studies.adds.halves import halves_of
+from cellprism.studies.adds.labels import COMPONENTS, PROJECTIONS, RECALL, TERMS, TYPES
+from cellprism.studies.adds.page import section
+from cellprism.studies.adds.reading import read_directions, read_projections
+from cellprism.studies.adds.settings import AddsSettings
+from cellprism.studies.adds.tables import Adds
+from cellprism.studies.adds.work import work
+from cellprism.studies.programs.seeds import further_autoencoders
+from cellprism.studies.study import studies
+from cellprism.studies.workbench import Workbench
+from cellprism.workflow.steps import config_of
+
+ONE = AddsSettings(cells=37, seeds=1)
+
+
+@pytest.fixture
+def bench(finished) -> Workbench:
+    return Workbench(Run(finished), config_of(Run(finished)), bar)
+
+
+def lead(found: Adds, bench: Workbench) -> str:
+    return section(found, [], read_context(bench.folder)).lead
+
+
+def test_every_source_stands_beside_both_autoencoders(finished):
+    found = studies()["adds"].read(finished / "adds")
+    assert found.seeds == [0, 1]
+    assert found.cells == 30
+    names = [column.name for column in found.columns]
+    assert {RECALL, TYPES} <= set(names)
+    assert any(name.startswith(TERMS) for name in names)
+    for column in found.columns:
+        assert len(column.trained) == 2
+        for row in column.rows:
+            assert 0 < row.lists <= column.directions
+            assert len(row.shares) == len(row.controls) == 2
+        if column.name.endswith("genes each"):
+            assert PROJECTIONS not in {row.name for row in column.rows}
+        fixed = [row for row in column.rows if row.name == COMPONENTS and column.name == TYPES]
+        assert all(row.lists < 2 * found.width + 1 for row in fixed)
+
+
+def test_one_autoencoder_without_labels_and_without_matches_has_a_page(finished, tmp_path):
+    config = config_of(Run(finished))
+    genes = list(Workbench(Run(finished), config, bar).cells.var_names)
+    sets = tmp_path / "Far.gmt"
+    sets.write_text("".join(f"set {i}\t\t" + "\t".join(genes[i::20]) + "\n" for i in range(20)))
+    few = Workbench(Run(finished), replace(config, programs=replace(config.programs, collection=str(sets))), bar)
+    del few.cells.obs["cell_type"]
+    found = work(few, ONE)
+    assert (found.seeds, found.types) == ([0], 0)
+    assert TYPES not in {column.name for column in found.columns}
+    for column in found.columns:
+        assert (column.interval, column.told) == (None, 0)
+        if column.name.startswith(TERMS):
+            assert column.trained[0] < 2
+    assert "One autoencoder says nothing" in lead(found, few)
+
+
+def test_too_few_cells_of_a_donor_compare_nothing(bench):
+    bench.cells.obs["donor"] = ["a"] * 3 + ["b"] * (bench.cells.n_obs - 3)
+    found = work(bench, ONE)
+    assert found.columns == []
+    assert found.by_donor
+    assert "Nothing could be compared" in section(found, [], read_context(bench.folder)).absent
+
+
+def test_autoencoders_of_other_seeds_are_the_same_whenever_they_were_trained(bench, finished):
+    one = further_autoencoders(bench, 1)
+    more = further_autoencoders(bench, 2)
+    assert more[0] is one[0]
+    assert further_autoencoders(bench, 1) == one
+    together = further_autoencoders(Workbench(Run(finished), bench.config, bar), 2)
+    for a, b in zip(more, together, strict=True):
+        assert torch.equal(a.W_dec, b.W_dec)
+    assert not torch.equal(more[0].W_dec, more[1].W_dec)
+
+
+def test_a_reading_is_that_of_the_first_half_at_genes_and_of_all_in_cells(bench):
+    halves = halves_of(bench.cells, bench.tokens.counts, 31, 0)
+    found = read_directions(bench.tokens, bench.sae, halves)
+    whole = feature_statistics(bench.model, bench.sae, halves.cells, bench.config.layer)
+    np.testing.assert_allclose(found.cells.toarray(), whole.cells.X.toarray(), atol=1e-6)
+    half = feature_statistics(bench.model, bench.sae, halves.cells[halves.first].copy(), bench.config.layer).genes
+    np.testing.assert_allclose(found.genes.X, half.X, atol=1e-6)
+    np.testing.assert_allclose(found.genes.obs["firing_rate"], half.obs["firing_rate"])
+    assert found.genes.var["expressed"].tolist() == half.var["expressed"].tolist()
+
+
+def test_a_model_of_whole_cells_is_read_by_association():
+    programs = np.random.default_rng(0).normal(size=(5, 29)) * 0.3
+    model, cells = LinearCell(), linear_cells(programs, {1: 3.0})
+    sae = linear_sae(model, programs)
+    tokens = CellTokens(model, cells, [LAYER])
+    halves = halves_of(cells, tokens.counts, cells.n_obs, 0)
+    found = read_directions(tokens, sae, halves)
+    half = feature_statistics(model, sae, halves.cells[halves.first].copy(), LAYER).genes
+    np.testing.assert_allclose(found.genes.X, half.X, atol=1e-6)
+    drawn = [read_projections(halves, 7, seed).cells.toarray() for seed in (0, 0, 1)]
+    assert drawn[0].shape == (cells.n_obs, 7)
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.allclose(drawn[0], drawn[2])
