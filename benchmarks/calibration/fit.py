@@ -43,6 +43,6 @@ WORLDS = [
         "untrained dictionary", {"covariance": "fit: trained beside covariance-matched directions"},
         "The dictionary is itself drawn with the covariance of the same tokens, so that it is one control among the "
         "others.",
-        fit, (0.2, 0.4, 0.8), "share of the true directions in the dictionary's", 200, 60,
+        fit, (0.2, 0.4, 0.8), "share of the true directions in the dictionary's", 1000, 200,
     ),
 ]  # fmt: skip
