@@ -67,7 +67,8 @@ def test_a_file_and_a_folder_are_loaded(tmp_path):
 
 def test_an_unknown_model_is_told_what_there_is():
     words = (
-        r"no model 'mimi': expected one of pbmc2, mini, a model folder, or a .safetensors.*hf://owner/name@COMMIT.*aido, dgd"
+        r"no model 'mimi': expected one of pbmc2, mini, a model folder, or a .safetensors.*"
+        r"hf://owner/name@COMMIT.*aido, dgd"
     )
     with pytest.raises(ModelError, match=words):
         load_model("mimi")

@@ -166,8 +166,8 @@ def load_model(
     """Load a model.
 
     Args:
-        source: a bundled name (``pbmc2``, ``mini``); a model folder or file; ``hf://owner/name@REVISION``, with the 40 digits of
-            a commit; or ``FAMILY:WHAT``, where WHAT is a path or what else the family understands.
+        source: a bundled name (``pbmc2``, ``mini``); a model folder or file; ``hf://owner/name@REVISION``, with the 40
+            digits of a commit; or ``FAMILY:WHAT``, where WHAT is a path or what else the family understands.
         offline: take models of the hub from the cache alone.
         progress: told of every piece of a model that is fetched.
         options: the family's own, such as ``gene_subset=True`` for AIDO.Cell.

@@ -84,7 +84,7 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
         "Dot plot of the share of gene lists that match a program: "
         + "; ".join(f"{label_of(r)} {percent(r['rate'])}" for r in reversed(rows)),
         files,
-        height=110 + 44 * len(rows),
+        height=110 + 54 * len(rows),
         narrow={"yaxis.tickfont.size": 11},
         numbers=_numbers(rows),
     )
