@@ -60,13 +60,12 @@ def _lead(found: Adds, context: Context) -> str:
 
 
 def _summary(found: Adds, context: Context) -> str:
-    """Every measure with its winner, in one line."""
-    said = []
-    for c in found.columns:
-        rival = SHORT_NAMES[c.rival]
-        who = {1: f"ahead of {rival}", -1: f"behind {rival}", 0: f"not told apart from {rival}"}[c.told]
-        said.append(f"{label_of(c.name, context)} {_difference(c.beside.mean, c.interval, c.name)}, {who}")
-    return f"The trained autoencoder, less the best directions that nobody trained: {'; '.join(said)}."
+    """Who leads in how many measures, and in those in which one does by how much over which other."""
+    told = []
+    for c in (c for c in found.columns if c.told):
+        who = f"{'ahead of' if c.told == 1 else 'behind'} {SHORT_NAMES[c.rival]}"
+        told.append(f"{label_of(c.name, context)} {_difference(c.beside.mean, c.interval, c.name)}, {who}")
+    return ": ".join([_capital(tally(found)), *(["; ".join(told)] if told else [])]) + "."
 
 
 def _outcome(column: Column) -> str:
