@@ -135,7 +135,7 @@ def test_the_difference_of_means_moves_the_feature_s_genes_as_far_as_it_points_t
 def _groups(adata):
     model = PlantedModel()
     dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
-    sweep = _sweep(dose_cells, 7, np.array([7]), np.array([9, 12]), DOSES)
+    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), DOSES)
     assert sweep.held_out is not None
     return sweep.own, sweep.held_out
 
@@ -147,7 +147,7 @@ def test_genes_of_the_program_are_never_their_own_match(adata):
     model = PlantedModel()
     wide = DoseSettings(matched_genes=26)
     dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
-    sweep = _sweep(dose_cells, 7, np.array([7]), np.array([9, 12]), wide)
+    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), wide)
     for group in (sweep.own, sweep.held_out):
         assert set(group.matched.tolist()) == set(range(29)) - {7, 9, 12}
 

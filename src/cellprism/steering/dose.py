@@ -6,6 +6,8 @@ Notable choices
   d.
 - A feature is judged on its program's genes minus other genes with the same predicted expression, so that
   "highly expressed genes respond" cannot pass for an effect of the feature.
+- A feature that is strong where its genes are low is expected to lower them: its responses, and those of its controls
+  each for itself, are counted in the direction that they stand for.
 - Effects are on what the model predicts of genes (``model_output``): expression, or the logit of each gene's own
   token, over the cells that express it. Genes that too few of the cells express are left out.
 - Genes are read where the model was trained (``reading``). Where that is at hidden genes, an effect on a feature's
@@ -21,7 +23,7 @@ Notable choices
   much as counts has nothing to be ranked.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +87,7 @@ def dose_sweep(
     programs: Mapping[int, Sequence[str]],
     *,
     held_out: Mapping[int, Sequence[str]] | None = None,
+    low: Collection[int] = (),
     groups: Mapping[int, Bool[np.ndarray, " cell"]] | None = None,
     beside: Callable[[Sequence[int]], Beside] | None = None,
     collection: Mapping[str, Iterable[str]] | None = None,
@@ -101,6 +104,7 @@ def dose_sweep(
         layer: block whose output is edited, from 0.
         programs: the features to sweep, each with its own genes (its gene set).
         held_out: per feature, genes of the program that it stands for which are not among its own.
+        low: the features that are strong where their genes are low (``enrich.signs``).
         groups: per feature, the cells (a mask) whose mean residual, against all others, is the competing
             direction.
         beside: asked, of the features that move genes at all, what they may stand beside; nothing where None.
@@ -144,7 +148,8 @@ def dose_sweep(
                 "cells_firing": int(dose_cells.rows(feature).size),
             }  # fmt: skip
         else:
-            sweeps.append(_sweep(dose_cells, feature, its_own, others if others.size else None, settings))
+            direction = -1 if feature in low else 1
+            sweeps.append(_sweep(dose_cells, feature, direction, its_own, others if others.size else None, settings))
     moving = [sweep for sweep in sweeps if not no_effect(sweep, at, settings.least_effect)]
     found = beside([sweep.feature for sweep in moving]) if beside and moving else Beside()
     nulls = null_table(dose_cells, moving, found, groups or {}, at, settings.matched_genes, settings.controls)
@@ -178,6 +183,7 @@ def _unfit(dose_cells: DoseCells, feature: int, own: Int[np.ndarray, " some"]) -
 def _sweep(
     dose_cells: DoseCells,
     feature: int,
+    direction: int,
     own: Int[np.ndarray, " some"],
     other: Int[np.ndarray, " others"] | None,
     settings: DoseSettings,
@@ -188,6 +194,7 @@ def _sweep(
     effects = [still if s == 1 else dose_cells.effect(dose_cells.turned(feature, s)) for s in settings.strengths]
     return Sweep(
         feature,
+        direction,
         np.array(settings.strengths),
         np.stack([effect.read for effect in effects]),
         np.stack([effect.direct for effect in effects]),

@@ -45,6 +45,8 @@ class Control:
     """Its own list."""
     held_out: Sequence[str]
     """Genes of its program that are not in the list."""
+    low: bool = False
+    """Whether it is strong where its genes are low."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def null_table(
 
     Columns: feature; kind (control feature, list of another feature, difference of means); replicate; dictionary and
     matched_control (of a control, else -1); program (its); response (of its own genes, of the list, or of the feature's
-    genes), held_out, antisymmetry (NaN of lists).
+    genes), held_out, both in the direction that the control, or the feature, stands for; antisymmetry (NaN of lists).
     """
     rows = []
     by_dictionary = [dose_cells.read_by(dictionary) for dictionary in beside.dictionaries]
@@ -100,11 +102,13 @@ def null_table(
             rows.append(_control_row(by_dictionary[one.control.dictionary], one, distance, per_gene))
         mirror = sweep.mirror(distance)
         for i, group in enumerate(_lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), per_gene)):
-            rows.append(_row(sweep, LIST, i, mirror.response(group)))
+            rows.append(_row(sweep, LIST, i, sweep.direction * mirror.response(group)))
         if sweep.feature in groups:
             moved = _difference_mirror(dose_cells, sweep, groups[sweep.feature], distance)
-            held = moved.response(sweep.held_out) if sweep.held_out else np.nan
-            rows.append(_row(sweep, DIFFERENCE, 0, moved.response(sweep.own), held, moved.antisymmetry(sweep.own)))
+            own, held = (
+                sweep.direction * moved.response(group) if group else np.nan for group in (sweep.own, sweep.held_out)
+            )
+            rows.append(_row(sweep, DIFFERENCE, 0, own, held, moved.antisymmetry(sweep.own)))
     table = pd.DataFrame(rows)
     return table.sort_values(["feature", "kind", "replicate"], ignore_index=True) if rows else table
 
@@ -128,9 +132,11 @@ def _control_row(read: DoseCells, one: _Matched, distance: float, per_gene: int)
     own, held_out = (GeneGroup.of(some, known, read.level, per_gene) if some.size else None for some in (one.own, held))
     assert own is not None, "controls without genes are left out"
     mirror = feature_mirror(read, one.control.feature, distance * one.scale, _genes(own, held_out))
-    other = mirror.response(held_out) if held_out else np.nan
+    direction = -1 if one.control.low else 1
+    other = direction * mirror.response(held_out) if held_out else np.nan
     return _row(
-        one.sweep, CONTROL, one.replicate, mirror.response(own), other, mirror.antisymmetry(own), one.control
+        one.sweep, CONTROL, one.replicate, direction * mirror.response(own), other, mirror.antisymmetry(own),
+        one.control,
     )  # fmt: skip
 
 

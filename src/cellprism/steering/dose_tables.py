@@ -92,8 +92,9 @@ def feature_summary(
 ) -> dict[str, Any]:
     """Headline of one feature, as plain JSON.
 
-    ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, each with that of the
-    difference_of_means; the draws of chance are in ``nulls``. ``direct`` is the same response read where the model sees
+    ``response`` and ``held_out``: half of the response at 1 + d minus that at 1 - d, times ``direction`` (-1 for a
+    feature that is strong where its genes are low), each with that of the difference_of_means; the draws of chance are
+    in ``nulls``. ``direct`` is the same response read where the model sees
     the genes. ``antisymmetry`` of the own genes and their matches: 1 means exact mirror images. ``largest_effect``: of
     any gene at 1 + d or 1 - d; ``no_effect`` says so where it is below ``least``, else it is empty. ``slope`` per unit
     of strength, ``monotonicity`` (Spearman) and ``linear_share`` over all strengths. ``effect_edited`` and
@@ -107,6 +108,7 @@ def feature_summary(
     entry: dict[str, Any] = {
         "feature": sweep.feature,
         "status": "judged",
+        "direction": sweep.direction,
         "judged_at": distance,
         "firing_rate": float(dose_cells.firing[sweep.feature]),
         "cells_firing": int(dose_cells.rows(sweep.feature).size),
@@ -117,8 +119,8 @@ def feature_summary(
         "edit_ratio": dose_cells.edit_ratio(sweep.feature, 1 + distance),
         "largest_effect": largest_effect(sweep, distance),
         "no_effect": no_effect(sweep, distance, least),
-        "response": _beside(mirror.response(sweep.own), nulls, "response"),
-        "direct": plain(sweep.direct_mirror(distance).response(sweep.own)),
+        "response": _beside(sweep.direction * mirror.response(sweep.own), nulls, "response"),
+        "direct": plain(sweep.direction * sweep.direct_mirror(distance).response(sweep.own)),
         "antisymmetry": _beside(mirror.antisymmetry(sweep.own), nulls, "antisymmetry"),
         "slope": plain(dose_slope(sweep.strengths, response)),
         "monotonicity": plain(monotonicity(sweep.strengths, response)),
@@ -127,7 +129,7 @@ def feature_summary(
         "effect_elsewhere": plain(size[edited == 0].mean() if (edited == 0).any() else np.nan),
     }
     if sweep.held_out:
-        entry["held_out"] = _beside(mirror.response(sweep.held_out), nulls, "held_out")
+        entry["held_out"] = _beside(sweep.direction * mirror.response(sweep.held_out), nulls, "held_out")
     return entry
 
 

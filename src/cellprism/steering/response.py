@@ -71,6 +71,9 @@ class Sweep:
     """Mean effects of one feature at every strength, and the genes it is judged on."""
 
     feature: int
+    direction: int
+    """Where its genes go when it is turned up, if it does what it stands for: 1, or -1 for a feature that is strong
+    where they are low."""
     strengths: Float[np.ndarray, " dose"]
     effects: Float[np.ndarray, "dose gene"]
     """Mean change of each gene's predicted value, over the cells that express it."""

@@ -69,13 +69,16 @@ def described(seed: int) -> tuple[SparseAutoencoder, Described]:
     return dictionary, Described(lists, over_representation(lists, COLLECTION, NAMES), genes)
 
 
-def swept(seed: int, others: list[int], programs: int = PROGRAMS):
-    """The best features of the first programs, turned up and down beside those of other dictionaries."""
+def swept(seed: int, others: list[int], programs: int = PROGRAMS, low: bool = False, controls_low: bool = False):
+    """The best features of the first programs, turned up and down beside those of other dictionaries; ``low``: as if
+    they, or their controls, were strong where their genes are low."""
     model, adata, _ = world()
     dictionary, own = described(seed)
     best = best_features(own.table, COLLECTION, own.genes, ALPHA)
     terms = {int(best[term]): term for term in list(COLLECTION)[:programs] if term in best}
     there = [described(other) for other in others]
+    if controls_low:
+        there = [(made, replace(one, low=frozenset(one.lists))) for made, one in there]
 
     def beside(features):
         controls = {
@@ -86,7 +89,8 @@ def swept(seed: int, others: list[int], programs: int = PROGRAMS):
         return Beside([d for d, _ in there], controls, lists)
 
     found = dose_sweep(
-        model, dictionary, adata, 0, {f: own.lists[str(f)] for f in terms}, beside=beside, settings=SETTINGS
+        model, dictionary, adata, 0, {f: own.lists[str(f)] for f in terms}, beside=beside, settings=SETTINGS,
+        low=list(terms) if low else (),
     )  # fmt: skip
     return terms, found
 
@@ -111,6 +115,28 @@ def test_planted_features_move_their_genes_beyond_all_controls(planted):
     lists = found.nulls[found.nulls["kind"] == LIST].groupby("feature")["response"].max()
     assert (lists[list(terms)] < 1e-3).all()
     assert (found.nulls[found.nulls["kind"] == CONTROL].groupby("feature").size() == 39).all()
+
+
+def test_features_that_are_strong_where_their_genes_are_low_are_judged_by_how_they_lower_them(planted):
+    _, found = planted
+    _, turned = swept(-1, list(range(DICTIONARIES)), FEW, low=True, controls_low=True)
+    for one, other in zip(found.summary, turned.summary, strict=True):
+        assert (one["direction"], other["direction"]) == (1, -1)
+        assert other["response"]["value"] == pytest.approx(-one["response"]["value"])
+        assert other["direct"] == pytest.approx(-one["direct"])
+    for kind in (CONTROL, LIST):
+        before, after = (each.nulls[each.nulls["kind"] == kind]["response"] for each in (found, turned))
+        np.testing.assert_allclose(after, -before)
+        assert ps(turned, kind) == ps(found, kind)
+    np.testing.assert_allclose(turned.doses["response"], found.doses["response"])
+
+
+def test_a_control_counts_in_its_own_direction(planted):
+    _, found = planted
+    _, turned = swept(-1, list(range(DICTIONARIES)), FEW, controls_low=True)
+    before, after = (each.nulls.groupby("kind")["response"] for each in (found, turned))
+    np.testing.assert_allclose(after.get_group(CONTROL), -before.get_group(CONTROL))
+    np.testing.assert_allclose(after.get_group(LIST), before.get_group(LIST))
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ Notable choices
 
 - The dictionaries are normal directions with the covariance of the residuals (``features.dictionaries``), as wide as
   the autoencoder and as sparse. Their features get lists, and these lists programs, by the rules of the run's own: same
-  cells, same genes, same test.
+  cells, same genes, same test, and the same rule says which of them are strong where their genes are low.
 - A feature that was found for a program is the best of its dictionary for it. So are its controls, each for another
   program. A feature that somebody asked for by number stands beside all features: those with a program where it has
   one, those without where it has none.
@@ -21,6 +21,7 @@ from anndata import AnnData
 
 from cellprism.enrich.labels import best_terms
 from cellprism.enrich.programs import best_features
+from cellprism.enrich.signs import signs
 from cellprism.features.collect import feature_statistics
 from cellprism.features.dictionaries import PursuitAutoencoder, control_dictionary, sampled_tokens, with_centre
 from cellprism.steering.dose_nulls import Beside, Control
@@ -41,6 +42,8 @@ class Described:
     """Lists and terms, from ``over_representation``."""
     genes: AnnData
     """Features x genes."""
+    low: frozenset[str] = frozenset()
+    """Features that are strong where their genes are low."""
 
     def matching(self, term: str, alpha: float) -> set[str]:
         """Features whose lists match a term."""
@@ -83,10 +86,12 @@ def random_dictionaries(bench: Workbench) -> list[PursuitAutoencoder]:
 
 def _described(bench: Workbench, dictionary: PursuitAutoencoder) -> Described:
     settings, cells = bench.settings("programs"), bench.cells
-    genes = feature_statistics(bench.model, dictionary, cells, bench.config.layer, tokens=bench.tokens).genes
-    background = list_background(genes, cells, settings.gene_filter)
-    lists = firing_lists(genes, background)
-    return Described(lists, tested(lists, bench, settings, background), genes)
+    found = feature_statistics(bench.model, dictionary, cells, bench.config.layer, tokens=bench.tokens)
+    background = list_background(found.genes, cells, settings.gene_filter)
+    lists = firing_lists(found.genes, background)
+    sign = signs(found.cells, cells, lists, settings.alpha)["sign"]
+    low = frozenset(name for name, side in zip(found.cells.var_names, sign, strict=True) if side == "low")
+    return Described(lists, tested(lists, bench, settings, background), found.genes, low)
 
 
 def controls_of(
@@ -113,7 +118,7 @@ def controls_of(
             own = one.lists[feature]
             if feature not in same and own:
                 others = tuple(g for g in collection[its] if g in measured and g not in own) if its else ()
-                found.append(Control(number, int(feature), its, own, others))
+                found.append(Control(number, int(feature), its, own, others, feature in one.low))
     return found
 
 

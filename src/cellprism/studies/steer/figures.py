@@ -49,8 +49,9 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         "theirs: features of random dictionaries, chosen for a program as this one was, alike in how often they fire "
         f"and how many genes they have, with edits as large; measured at {ends}, drawn straight between. Inside the "
         "grey, a feature that nobody trained would do as well. At strength 1 nothing is changed.",
-        f"Dose response of feature {steered.feature}: its genes move by {signed(steered.response.value)} "
-        f"more than matched genes, those of control features by {_range(steered.response.controls)}.",
+        f"Dose response of feature {steered.feature}: its genes {rise(steered)} by "
+        f"{signed(steered.response.value)} more than matched genes, those of control features, in their direction, by "
+        f"{_range(steered.response.controls)}.",
         files,
         height=380,
         numbers=NumberTable(("strength", "its genes", "matched genes", "difference"), rows),
@@ -64,13 +65,23 @@ def dose_title(steered: SteeredFeature, claim: Claim) -> str:
         return f"{start}: {steered.no_effect}"
     p = "p unknown" if null.p is None else f"p = {null.p:.2g}"
     found = {
-        "above chance": "moves its genes with its strength, beyond features that nobody trained",
+        "above chance": f"{moves(steered)} its genes with its strength, beyond features that nobody trained",
         "below chance": "moves its genes against its strength, beyond features that nobody trained",
         "at chance": "moves its genes no more than features that nobody trained do",
     }
     if claim.verdict in found:
         return f"{start} {found[claim.verdict]} ({p})"
     return f"{start}: too few control features, or too scattered ones, to tell its effect from theirs ({p})"
+
+
+def moves(steered: SteeredFeature) -> str:
+    """What a feature does to its genes when turned up, if it does what it stands for."""
+    return "moves" if steered.direction > 0 else "lowers"
+
+
+def rise(steered: SteeredFeature) -> str:
+    """What its genes do then."""
+    return "rise" if steered.direction > 0 else "fall"
 
 
 def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -> Figure:
@@ -213,7 +224,7 @@ def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
     if interval is None:
         return []
     off = dict(zip(numbers(steered.doses, "alpha"), numbers(steered.doses, "off_target"), strict=True))
-    low, high = interval
+    low, high = sorted(steered.direction * edge for edge in interval)
     x = [steered.down, 1.0, steered.up]
     upper = [off[steered.down] - low, 0.0, off[steered.up] + high]
     lower = [off[steered.down] - high, 0.0, off[steered.up] + low]

@@ -10,7 +10,7 @@ from cellprism.report.summary import key_numbers
 from cellprism.report.words import Words
 from cellprism.studies.reading import where_read
 from cellprism.studies.steer.claims import id_of
-from cellprism.studies.steer.figures import dose_figure, gene_figure, signed, steering_table, term_table
+from cellprism.studies.steer.figures import dose_figure, gene_figure, moves, signed, steering_table, term_table
 from cellprism.studies.steer.tables import PROGRAMS, SUMMARY, Experiment, Steering
 from cellprism.studies.steer.view import SteeredFeature, features_of, unjudged_of
 
@@ -92,7 +92,8 @@ def _tables(experiment: Experiment, features: list[SteeredFeature], words: Words
         )
     caption = (
         f"Mean change, {words.unit}, half of turned up minus turned down, with the range of 95 "
-        f"% of each control. {built_in}. Mirror symmetry, over these genes and their matches: 1 if down is "
+        f'% of each control, in the direction that each stands for: a feature named "low" is strong where its genes '
+        f"are low, and lowers them. {built_in}. Mirror symmetry, over these genes and their matches: 1 if down is "
         "the exact mirror image of up." + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
     )
     tables = [Table(caption, steering_table(features))]
@@ -125,9 +126,9 @@ def _summary(found: Steering | None, by_id: dict[str, Claim], words: Words) -> s
         low, high = (signed(edge) for edge in null.interval)
         span = f" (95 % of features that nobody trained, on theirs: {low} to {high})"
     return (
-        f"Turned up and down, feature {best.feature} ({best.program}) shifts its genes{words.within} by "
-        f"{signed(best.response.value)} against others {words.alike}{span}; {together['beat_controls']} of "
-        f"{together['features']} steered features move their genes beyond such features"
+        f"Turned up and down, feature {best.feature} ({best.program}) {moves(best)} its "
+        f"genes{words.within} by {signed(best.response.value)} against others {words.alike}{span}; "
+        f"{together['beat_controls']} of {together['features']} steered features move their genes beyond such features"
         + (f", and for {len(still)} no effect is possible." if still else ".")
     )
 

@@ -32,10 +32,14 @@ class SteeredFeature:
 
     feature: int
     program: str
+    direction: int
+    """Where its genes go when it is turned up, if it does what it stands for: 1, or -1 for a feature that is strong
+    where they are low. Responses are counted that way."""
     judged_at: float
     """Distance d from the neutral 1: the feature is judged at 1 + d and 1 - d."""
     response: Ranked
-    """Effect on its genes minus that on others of which the model says as much, half of up minus down."""
+    """Effect on its genes minus that on others of which the model says as much, half of up minus down, in its
+    direction."""
     direct: float | None
     """The same read where the model sees the genes, whose own tokens may be edited."""
     lists: Null
@@ -94,12 +98,13 @@ def unjudged_of(experiment: Experiment) -> list[tuple[int | None, str, str]]:
 def _steered(
     row: dict[str, Any], nulls: pd.DataFrame, genes: pd.DataFrame, doses: pd.DataFrame, terms: pd.DataFrame, place: str
 ) -> SteeredFeature:
-    require(row, ["judged_at", "edit_ratio", "response", "direct", "antisymmetry"], place)
+    require(row, ["direction", "judged_at", "edit_ratio", "response", "direct", "antisymmetry"], place)
     response = _ranked(row, "response", nulls)
     assert response is not None, "features without a response are not judged"
     return SteeredFeature(
         feature=row["feature"],
         program=row["program"],
+        direction=int(row["direction"]),
         judged_at=float(row["judged_at"]),
         response=response,
         direct=number_of(row["direct"]),

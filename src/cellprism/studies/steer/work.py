@@ -135,10 +135,12 @@ def _sweep(
     held_out: dict[int, tuple[str, ...]], terms: dict[int, str], by_program: bool,
 ) -> DoseResult:  # fmt: skip
     cells = bench.some_cells(settings.cells)
+    sign = programs.features.set_index("feature")["sign"]
     with bench.bar("turning features up and down", None):
         return dose_sweep(
             bench.model, bench.sae, cells, bench.config.layer, own,
             held_out={f: genes for f, genes in held_out.items() if genes},
+            low=[f for f in own if sign[f] == "low"],
             groups={f: group for f in own if (group := _group(programs, f, cells)) is not None},
             beside=partial(beside, bench, programs, terms, by_program),
             collection=_collection(bench), settings=settings.doses,
