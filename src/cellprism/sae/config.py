@@ -75,7 +75,7 @@ class SaeConfig:
     whitening: int = 0
     """Principal components of the vectors that count alike while training, so that small ones are learned too; folded
     into the weights at the end, whose decoder rows then have other norms than 1. 0: none."""
-    shrinkage: float = 0.1
+    shrinkage: float = 1.0
     """With ``whitening``: share of the mean variance that is added to that of each component first."""
     start: Literal["auto", "data", "random", "linear"] = "auto"
     """Initial directions: sampled vectors, random, or torch's initial linear layers. ``auto``: random where the vectors
@@ -134,7 +134,7 @@ class SaeConfig:
         if self.whitening < 0:
             raise ConfigError(f"whitening is {self.whitening}: expected a number of components, or 0 for none")
         if not 0 <= self.shrinkage < math.inf:
-            raise ConfigError(f"shrinkage is {self.shrinkage}: expected a share of at least 0, such as 0.1")
+            raise ConfigError(f"shrinkage is {self.shrinkage}: expected a share of at least 0, such as 1.0")
         if self.whitening and self.target_layer is not None:
             raise ConfigError("whitening is for autoencoders; a transcoder (target_layer) has two kinds of vectors")
         rising = all(a < b for a, b in zip((0.0, *self.prefixes), self.prefixes, strict=False))
