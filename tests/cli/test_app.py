@@ -114,7 +114,7 @@ def test_missing_cells_are_one_message(capsys, tmp_path):
 
 def test_an_unknown_model_is_one_message(capsys):
     assert call(["models", "info", "maxi"]) == 2
-    assert "no model 'maxi': expected one of mini, a model folder, or a .safetensors file" in one_message(capsys)
+    assert "no model 'maxi': expected one of pbmc2, mini, a model folder, or a .safetensors file" in one_message(capsys)
 
 
 def test_an_unknown_key_comes_with_the_nearest_known_one(capsys, tmp_path):

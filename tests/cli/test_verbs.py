@@ -18,7 +18,7 @@ def test_data_sets_are_listed_with_their_licences(capsys):
 
 def test_models_are_listed(capsys):
     assert call(["models", "list"]) == 0
-    assert capsys.readouterr().out.startswith("mini\t")
+    assert capsys.readouterr().out.startswith("pbmc2\t")
 
 
 def test_a_model_says_its_sizes_and_licence(capsys, asked):
@@ -155,7 +155,7 @@ def test_a_table_that_was_edited_by_hand_is_refused_though_it_can_be_read(capsys
 def test_a_run_that_is_asked_for_again_is_skipped(capsys, run, finished):
     assert call(["run", str(run / "run.toml"), "--out", str(run)]) == 0
     err = capsys.readouterr().err
-    assert err.count("already done, nothing has changed") == 8
+    assert err.count("already done, nothing has changed") == 9
 
 
 def test_a_demo_in_the_folder_of_another_run_is_refused_and_has_the_option_that_it_names(capsys, run):
