@@ -57,7 +57,7 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     assert f"against {said}, so matching a program is by itself no evidence" in features
     assert "88\u00a0% of features do, 66\u00a0% of co-expression modules." in features
     assert "coherence of lists on other cells, lists by where features fire +0.001 [" in adds
-    assert "feature 12 (B cell receptor signalling) shifts its genes by +0.22" in steering
+    assert "feature 12 (B cell receptor signalling) moves its genes by 0.22" in steering
     assert "95 % of features that nobody trained, on theirs: −0.02 to +0.031" in steering
     assert "1 of 2 steered features" in steering
     assert "(30\u00a0% with recipes fitted on permuted labels: above chance)" in contrast

@@ -121,13 +121,14 @@ def _summary(found: Steering | None, by_id: dict[str, Claim], words: Words) -> s
         )
     best = max((steered for steered in features if not steered.no_effect), key=_beyond)
     null, together = best.response.controls, own.summary["together"]
+    amount = signed(best.response.value).removeprefix("+")
     span = ""
     if null.interval:
         low, high = (signed(edge) for edge in null.interval)
         span = f" (95 % of features that nobody trained, on theirs: {low} to {high})"
     return (
         f"Turned up and down, feature {best.feature} ({best.program}) {moves(best)} its "
-        f"genes{words.within} by {signed(best.response.value)} against others {words.alike}{span}; "
+        f"genes{words.within} by {amount} against others {words.alike}{span}; "
         f"{together['beat_controls']} of {together['features']} steered features move their genes beyond such features"
         + (f", and for {len(still)} no effect is possible." if still else ".")
     )
