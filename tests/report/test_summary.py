@@ -56,7 +56,7 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     said = "41\u00a0% of popularity-matched lists, 61\u00a0% of untrained SAE and 77\u00a0% of raw neurons, tails apart"
     assert f"against {said}, so matching a program is by itself no evidence" in features
     assert "88\u00a0% of features do, 66\u00a0% of co-expression modules." in features
-    assert "coherence of lists on other cells, lists by where features fire +0.001 [" in adds
+    assert adds.startswith("The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1")
     assert "feature 12 (B cell receptor signalling) moves its genes by 0.22" in steering
     assert "95 % of features that nobody trained, on theirs: −0.02 to +0.031" in steering
     assert "1 of 2 steered features" in steering
