@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from cellprism.report import theme
 from cellprism.report.context import Context
 from cellprism.report.figure import Figure, canvas, wrapped
-from cellprism.studies.adds.labels import SHORT_NAMES, SOURCES, label_of, measure_of, shown
+from cellprism.studies.adds.labels import SHORT_NAMES, SOURCES, form_of, label_of, shown
 from cellprism.studies.adds.tables import Adds, Column
 
 TALL = 165  # pixels a panel
@@ -58,7 +58,7 @@ def _panel(column: Column, number: int) -> list[Any]:
         for ours, theirs in zip(row.shares, row.controls, strict=True)
     ]
     spans = [row.interval or (row.mean, row.mean) for row in rows]
-    form = f"%{{x:+{'.1f' if measure_of(column.name) == 'terms' else '.3f'}}}"
+    form = f"%{{x:+{form_of(column.name)}}}"
     axes = {"xaxis": f"x{place}", "yaxis": f"y{place}"}
     seeds = go.Scatter(
         x=[x for x, _ in points], y=[y for _, y in points], mode="markers", name="one autoencoder",

@@ -36,6 +36,11 @@ def measure_of(column: str) -> str:
     return column.partition(",")[0]
 
 
+def form_of(column: str) -> str:
+    """Number format of a column's values."""
+    return MEASURES[measure_of(column)][1]
+
+
 def label_of(column: str, context: Context) -> str:
     """What a column is called on the page: the measure, and how its lists are made."""
     words, _ = MEASURES[measure_of(column)]
@@ -46,4 +51,4 @@ def label_of(column: str, context: Context) -> str:
 
 def shown(value: float, column: str, sign: str = "") -> str:
     """A value of a column, or with a ``sign`` of ``+`` a difference."""
-    return format(value, sign + MEASURES[measure_of(column)][1]).replace("-", "−")
+    return format(value, sign + form_of(column)).replace("-", "−")

@@ -33,8 +33,8 @@ def claims(found: Steering, context: Context) -> list[Claim]:
 
 def _feature_claims(experiment: Experiment, number: int, steered: SteeredFeature, words: Words) -> list[Claim]:
     what = f"Feature {steered.feature} ({steered.program}), turned up and down by {steered.judged_at:g},"
-    moves, own = "moves" if steered.direction > 0 else "lowers", steered.response
-    genes = f"{moves} its genes{words.within}, more than others {words.alike},"
+    own = steered.response
+    genes = f"{steered.moves} its genes{words.within}, more than others {words.alike},"
     beyond, unit, form = "beyond features of random dictionaries chosen alike", words.unit, "+.2g"
     rows = [
         ("genes", f"{what} {genes} {beyond}", own.value, own.controls, "response"),
@@ -47,7 +47,7 @@ def _feature_claims(experiment: Experiment, number: int, steered: SteeredFeature
         ),
     ]
     if held := steered.held_out:
-        other = f"{what} {moves} other genes of that program{words.within} {beyond}"
+        other = f"{what} {steered.moves} other genes of that program{words.within} {beyond}"
         rows.append(("held-out", other, held.value, held.controls, "held_out"))
     claims = [_ranked(experiment, number, steered, *row, unit=unit, form=form, matters=EFFECT_MATTERS) for row in rows]
     if mirror := steered.antisymmetry:

@@ -49,7 +49,7 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         "theirs: features of random dictionaries, chosen for a program as this one was, alike in how often they fire "
         f"and how many genes they have, with edits as large; measured at {ends}, drawn straight between. Inside the "
         "grey, a feature that nobody trained would do as well. At strength 1 nothing is changed.",
-        f"Dose response of feature {steered.feature}: its genes {rise(steered)} by "
+        f"Dose response of feature {steered.feature}: its genes {'rise' if steered.direction > 0 else 'fall'} by "
         f"{signed(steered.response.value)} more than matched genes, those of control features, in their direction, by "
         f"{_range(steered.response.controls)}.",
         files,
@@ -65,23 +65,13 @@ def dose_title(steered: SteeredFeature, claim: Claim) -> str:
         return f"{start}: {steered.no_effect}"
     p = "p unknown" if null.p is None else f"p = {null.p:.2g}"
     found = {
-        "above chance": f"{moves(steered)} its genes with its strength, beyond features that nobody trained",
+        "above chance": f"{steered.moves} its genes with its strength, beyond features that nobody trained",
         "below chance": "moves its genes against its strength, beyond features that nobody trained",
         "at chance": "moves its genes no more than features that nobody trained do",
     }
     if claim.verdict in found:
         return f"{start} {found[claim.verdict]} ({p})"
     return f"{start}: too few control features, or too scattered ones, to tell its effect from theirs ({p})"
-
-
-def moves(steered: SteeredFeature) -> str:
-    """What a feature does to its genes when turned up, if it does what it stands for."""
-    return "moves" if steered.direction > 0 else "lowers"
-
-
-def rise(steered: SteeredFeature) -> str:
-    """What its genes do then."""
-    return "rise" if steered.direction > 0 else "fall"
 
 
 def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -> Figure:

@@ -10,7 +10,7 @@ from cellprism.report.summary import key_numbers
 from cellprism.report.words import Words
 from cellprism.studies.reading import where_read
 from cellprism.studies.steer.claims import id_of
-from cellprism.studies.steer.figures import dose_figure, gene_figure, moves, signed, steering_table, term_table
+from cellprism.studies.steer.figures import dose_figure, gene_figure, signed, steering_table, term_table
 from cellprism.studies.steer.tables import PROGRAMS, SUMMARY, Experiment, Steering
 from cellprism.studies.steer.view import SteeredFeature, features_of, unjudged_of
 
@@ -127,7 +127,7 @@ def _summary(found: Steering | None, by_id: dict[str, Claim], words: Words) -> s
         low, high = (signed(edge) for edge in null.interval)
         span = f" (95 % of features that nobody trained, on theirs: {low} to {high})"
     return (
-        f"Turned up and down, feature {best.feature} ({best.program}) {moves(best)} its "
+        f"Turned up and down, feature {best.feature} ({best.program}) {best.moves} its "
         f"genes{words.within} by {amount} against others {words.alike}{span}; "
         f"{together['beat_controls']} of {together['features']} steered features move their genes beyond such features"
         + (f", and for {len(still)} no effect is possible." if still else ".")

@@ -61,6 +61,11 @@ class SteeredFeature:
     """alpha, direction, genes, term, padj: programs of the genes that moved most."""
 
     @property
+    def moves(self) -> str:
+        """What it does to its genes when turned up, if it does what it stands for."""
+        return "moves" if self.direction > 0 else "lowers"
+
+    @property
     def up(self) -> float:
         """The strength above 1 at which it is judged."""
         return 1 + self.judged_at
