@@ -1,6 +1,7 @@
 """Steps: done once, done again exactly when something they depend on has changed, never built on what does not fit."""
 
 import re
+from dataclasses import replace
 
 import anndata
 import pytest
@@ -33,7 +34,17 @@ def went_on(folder, step, config=None) -> list[str]:
 def test_a_finished_run_is_skipped_and_says_so(asked, run):
     said: list[str] = []
     start_run(config_of(asked), run, bar, said.append)
-    assert said == [f"{step}: already done, nothing has changed" for step in STEPS]
+    every = [name for name, step in STEPS.items() if step.every_run]
+    assert said == [f"{name}: already done, nothing has changed" for name in every]
+
+
+def test_a_study_that_is_done_where_asked_for_is_no_part_of_a_whole_run(asked, run, monkeypatch):
+    asked_for = {**STEPS, "adds": replace(STEPS["adds"], every_run=False)}
+    monkeypatch.setattr("cellprism.workflow.pipeline.steps", lambda: asked_for)
+    said: list[str] = []
+    start_run(config_of(asked), run, bar, said.append)
+    assert [text.split(":")[0] for text in said] == [name for name in STEPS if name != "adds"]
+    assert done_in(run, config_of(asked, "adds.cells=20"), "adds") == ["adds"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from cellprism.models.aido.model import AidoCell
 from cellprism.ontology.gmt import read_gmt
 from cellprism.studies.common import CommonConfig
 from cellprism.workflow.config import make_config
-from cellprism.workflow.pipeline import start_run
+from cellprism.workflow.pipeline import start_run, steps
 from cellprism.workflow.publish import write_report
 
 SOURCE, TARGET = "CD4+/CD45RO+ Memory", "CD8+ Cytotoxic T"
@@ -88,7 +88,7 @@ def finished_run(session: Path) -> Path:
     folder = session / "tiny-run"
     disable_socket()
     try:
-        start_run(config_of(inputs(session)), folder, bar, lambda text: None)
+        start_run(config_of(inputs(session)), folder, bar, lambda text: None, steps())
         write_report(folder)
     finally:
         enable_socket()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cellprism.errors import ConfigError
 from cellprism.report.open_questions import Open
+from cellprism.store.inside import STUDIES
 
 if TYPE_CHECKING:  # these know plotly, which a command line need not wait for
     from cellprism.report.claims import Claim
@@ -55,6 +56,8 @@ class Study:
     """``module:function`` of (found or None, claims, context) -> the section of the page."""
     open: tuple[Open, ...] = ()
     """What it would answer; said to be unanswered on the page of a run without it."""
+    every_run: bool = True
+    """Part of a whole run; else done only where somebody asks for it with ``cellprism do``, and on the page then."""
 
     def __post_init__(self):
         if not self.name.isidentifier() or self.name in (*BASE, "report"):
@@ -103,8 +106,7 @@ def studies() -> dict[str, Study]:
 
 def _place(entry: EntryPoint) -> tuple[bool, int, str]:
     """The package's own first, in the order of a page; then others by name."""
-    ours = ("assess", "blocks", "fit", "programs", "adds", "steer", "contrast")
-    return entry.name not in ours, ours.index(entry.name) if entry.name in ours else 0, entry.name
+    return entry.name not in STUDIES, STUDIES.index(entry.name) if entry.name in STUDIES else 0, entry.name
 
 
 def _in_order(found: dict[str, Study]) -> dict[str, Study]:

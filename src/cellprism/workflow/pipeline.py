@@ -39,7 +39,7 @@ def _step_of(study: Study) -> Step:
     def work(bench: Workbench) -> list[Path]:
         return study.write(bench.folder_of(study.name), study.found_by(bench, bench.settings(study.name)))
 
-    return Step(study.name, study.needs, settings, work)
+    return Step(study.name, study.needs, settings, work, study.every_run)
 
 
 def start_run(
@@ -63,7 +63,7 @@ def start_run(
         folder: the run folder.
         bar: makes progress bars.
         say: told what a person should know.
-        only: names of steps, in order; all where None.
+        only: names of steps, in order; those of every run where None.
         track: a tracker for the training, or none.
         device: where everything computes; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
@@ -83,7 +83,7 @@ def start_run(
     with run.locked():
         if not again:
             refuse_others(run, config, steps())
-        for name in steps() if only is None else only:
+        for name in [step.name for step in steps().values() if step.every_run] if only is None else only:
             if name == "train" and processes() > 1:
                 _call_for_help(bench)
             perform(steps()[name], bench, steps(), say)

@@ -37,6 +37,8 @@ class Step:
     """The part of the configuration that decides its result."""
     work: Callable[[Workbench], Iterable[Path]]
     """Does it, and returns the files written."""
+    every_run: bool = True
+    """Part of a whole run; else done where it is asked for."""
 
 
 def perform(step: Step, bench: Workbench, steps: dict[str, Step], say: Say) -> None:
