@@ -163,7 +163,7 @@ WORLDS = [
         },
         "Lists of five autoencoders, of five untrained ones, and terms draw their genes independently, all by one "
         "popularity: which genes stand in a list says nothing of its terms beyond how popular they are.",
-        rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 200, 25,
+        rates, (0.1, 0.25, 0.5), "share of the lists that have half of their genes from one term", 1000, 100,
     ),
     World(
         "gene names permuted",
@@ -177,6 +177,6 @@ WORLDS = [
         {"tokens": "programs: features tell types apart over seeds, against vectors of the inner state"},
         "The directions of five autoencoders are themselves drawn from the tokens, as those beside them are, from "
         "other cells of the same types.",
-        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 200, 25,
+        types_apart, (0.3, 0.6, 0.9), "share of the directions that are the axis of a type", 1000, 100,
     ),
 ]  # fmt: skip

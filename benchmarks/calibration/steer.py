@@ -132,13 +132,13 @@ WORLDS = [
         },
         "The steered feature is the best of its program in a dictionary that nobody trained; so are its controls in "
         "other such dictionaries, for other programs drawn alike.",
-        steer, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 200, 25,
+        steer, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 1000, 100,
     ),
     World(
         "random dictionary, curved model",
         {"mirror": "steer: turning down mirrors turning up, against control features"},
         "The same, in a model that answers to whatever is no program by its square as well, so that no feature mirrors "
         "exactly; the steered feature and its controls are drawn alike.",
-        mirror, (0.3, 0.6, 1.0), "share of the programs' own directions, which do mirror, in as many features", 200, 25,
+        mirror, (0.3, 0.6, 1.0), "share of the programs' own directions, which do mirror, in as many features", 1000, 100,
     ),
 ]  # fmt: skip
