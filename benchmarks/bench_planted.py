@@ -90,6 +90,9 @@ epochs = 1
 collection = "{folder / "cells.gmt"}"
 seeds = 1
 
+[stability]
+seeds = 3
+
 [adds]
 cells = 300
 seeds = 1

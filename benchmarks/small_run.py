@@ -23,7 +23,19 @@ from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.pretraining import pretrain_model
 from cellprism.workflow.publish import write_report
 
-RUN_STEPS = ("cells", "train", "assess", "blocks", "fit", "programs", "adds", "steer", "contrast", "report")
+RUN_STEPS = (
+    "cells",
+    "train",
+    "assess",
+    "blocks",
+    "fit",
+    "programs",
+    "stability",
+    "adds",
+    "steer",
+    "contrast",
+    "report",
+)
 GENES, HIDDEN, LAYERS = 200, 16, 2
 
 
@@ -58,6 +70,7 @@ def write_inputs(folder: Path, n_cells: int, train: dict[str, Any]) -> dict[str,
             "seeds": 2, "replicates": 3, "draws": 3, "gene_filter": "all", "collection": str(folder / "sets.gmt"),
         },
         "blocks": {"cells": 50, "draws": 1},
+        "stability": {"cells": 50, "seeds": 2, "draws": 3},
         "adds": {"cells": 50, "seeds": 2},
         "fit": {"cells": 50, "draws": 3},
         "assess": {"cells": 50},

@@ -139,6 +139,7 @@ WORLDS = [
         {"mirror": "steer: turning down mirrors turning up, against control features"},
         "The same, in a model that answers to whatever is no program by its square as well, so that no feature mirrors "
         "exactly; the steered feature and its controls are drawn alike.",
-        mirror, (0.3, 0.6, 1.0), "share of the programs' own directions, which do mirror, in as many features", 1000, 100,
+        mirror, (0.3, 0.6, 1.0), "share of the programs' own directions, which do mirror, in as many features", 1000,
+        100,
     ),
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import pytest
 
 from cellprism.cli.app import call
 from cellprism.store.atomic import read_json
+from cellprism.workflow.pipeline import steps
 
 
 def interrupted(words: list[str], when: Callable[[], bool]) -> int:
@@ -78,7 +79,7 @@ def test_in_another_step_the_finished_steps_are_kept(run, capfd):
     before = read_json(run / "run.json")
     assert interrupted(words, lambda: is_held(run)) == 130
     last = capfd.readouterr().err.splitlines()[-1]
-    kept = "cells, train, assess, blocks, fit, programs, adds, steer, contrast"
+    kept = ", ".join(steps())
     assert last == f"interrupted: kept in {run}: {kept}; go on with: {shlex.join(['cellprism', *words])}"
     assert read_json(run / "run.json") == before
     assert call(["report", str(run)]) == 0

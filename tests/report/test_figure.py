@@ -21,6 +21,8 @@ def test_every_figure_of_the_page_is_there(page):
         "annotated-rate",
         "seed-excess",
         "adds-excess",
+        "stability-grades",
+        "stability-matches",
         "dose-12",
         "genes-12",
         "dose-40",

@@ -49,13 +49,16 @@ def empty(tmp_path):
 
 
 def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
-    what, features, adds, steering, contrast, tally, errors = sentences(page)
+    what, features, stability, adds, steering, contrast, tally, errors = sentences(page)
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "61\u00a0% of its features" in features
     said = "41\u00a0% of popularity-matched lists, 61\u00a0% of untrained SAE and 77\u00a0% of raw neurons, tails apart"
     assert f"against {said}, so matching a program is by itself no evidence" in features
     assert "88\u00a0% of features do, 66\u00a0% of co-expression modules." in features
+    assert stability.startswith(
+        "Another training finds 41\u00a0% of the features again, chance 5.0\u00a0% (above chance)"
+    )
     assert adds.startswith("The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1")
     assert "feature 12 (B cell receptor signalling) moves its genes by 0.22" in steering
     assert "95 % of features that nobody trained, on theirs: −0.02 to +0.031" in steering
@@ -184,7 +187,7 @@ def test_limits_come_from_the_run(page):
         "mini is small",
         "64 numbers per gene",
         "block 1, the 2nd of 3",
-        "several trainings were not compared",
+        "another training numbers them anew",
         "with 39 control features none can be below 0.05",
         "one donor's blood and nothing else",
     ):

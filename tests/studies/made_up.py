@@ -19,7 +19,18 @@ from cellprism.store.tables import write_table
 from cellprism.studies.study import BASE, studies
 from cellprism.workflow.publish import gathered
 from studies.made_up_assess import assessment
-from studies.made_up_features import LAYER, N_CELLS, N_FEATURES, N_GENES, adds, blocks, fit, labels_of, programs
+from studies.made_up_features import (
+    LAYER,
+    N_CELLS,
+    N_FEATURES,
+    N_GENES,
+    adds,
+    blocks,
+    fit,
+    labels_of,
+    programs,
+    stability,
+)
 from studies.made_up_steering import contrasts, steering
 
 __all__ = ["LAYER", "N_CELLS", "N_FEATURES", "N_GENES"]
@@ -40,7 +51,7 @@ def make_run(folder: Path, seed: int = 3) -> Path:
     run.finish("train", "made up", [folder / "sae" / f"L{LAYER}" / "cfg.json"], layer=LAYER, seed=seed)
     found = {
         "assess": assessment(model()["card"]), "blocks": blocks(), "fit": fit(rng), "programs": programs(labels, rng),
-        "adds": adds(), "steer": steering(rng), "contrast": contrasts(rng),
+        "stability": stability(), "adds": adds(), "steer": steering(rng), "contrast": contrasts(rng),
     }  # fmt: skip
     for name, study in studies().items():
         run.finish(name, "made up", study.write(folder / name, found[name]))

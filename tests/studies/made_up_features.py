@@ -27,6 +27,7 @@ from cellprism.studies.programs.over_seeds import excess_of
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
 from cellprism.studies.programs.tables import Programs, Seeds, TypeExcess
 from cellprism.studies.programs.work import compared, list_table, type_specificity
+from cellprism.studies.stability.tables import FEATURE_COLUMNS, Again, Agreement, Consensus, Stability
 
 N_CELLS, N_GENES, N_FEATURES, LAYER = 331, 211, 127, 1
 TYPES = ["CD4 T", "CD14 monocyte", "B", "CD8 T", "NK", "Dendritic", "Megakaryocyte"]
@@ -73,6 +74,25 @@ def adds() -> Adds:
         named(RECALL, [0.74, 0.73, 0.75, 0.74, 0.73], {TOKENS: -0.07, PROJECTIONS: 0.03}),
     ]
     return Adds([3, 4, 5, 6, 7], 101, False, N_FEATURES, 64, "blood", 0.05, 73, 71, 7, some)
+
+
+def stability() -> Stability:
+    """Two in five features come again, and more features than chance with a program do."""
+    rng = np.random.default_rng(11)
+    likeness, chance = rng.uniform(0.3, 0.9, N_FEATURES), rng.uniform(0.3, 0.6, N_FEATURES)
+    again = np.clip((likeness - chance) * 4, 0, 1).round(2)
+    grade = np.where(again >= 0.5, "A", np.where(likeness > 0.4, "B", "C")).astype(object)
+    grade[list(DEAD)] = ""
+    columns = (
+        np.arange(N_FEATURES), grade, again, np.full(N_FEATURES, 0.9), likeness + 0.05, likeness, likeness, chance,
+        likeness, chance, np.full(N_FEATURES, np.nan), [[*PROGRAMS, ""][i % 10] for i in range(N_FEATURES)],
+    )  # fmt: skip
+    row = Again([0.4, 0.42, 0.41], 0.41, 0.05, (0.01, 0.19), 0.002, 999, 0.78, 0.55)
+    agreement = Agreement(
+        [3, 4, 5, 6], 101, 39, 0.05, 3, N_FEATURES - len(DEAD), {g: int((grade == g).sum()) for g in "ABC"}, row, None,
+        "", Consensus(0.84, [0.83, 0.82, 0.835, 0.83], 8200, 12),
+    )  # fmt: skip
+    return Stability(agreement, pd.DataFrame(dict(zip(FEATURE_COLUMNS, columns, strict=True))))
 
 
 def labels_of(rng: np.random.Generator) -> np.ndarray:

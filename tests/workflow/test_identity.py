@@ -21,8 +21,8 @@ from cellprism.workflow.publish import write_report
 from cellprism.workflow.steps import config_of, identity_of
 from workflow.tiny import bar, write_inputs
 
-ALL = ["cells", "train", "assess", "blocks", "fit", "programs", "adds", "steer", "contrast"]
-AFTER_TRAIN = ["train", "fit", "programs", "adds", "steer", "contrast"]
+ALL = [name for name, step in steps().items() if step.every_run]
+AFTER_TRAIN = [name for name in ALL if name not in ("cells", "assess", "blocks")]
 
 
 def write_project(home: Path) -> Path:
@@ -42,6 +42,7 @@ def write_project(home: Path) -> Path:
     asked["assess"] = {"cells": 10, "fit_cells": 10, "masks": 1}
     asked["blocks"] = {"cells": 20, "draws": 1, "epochs": 1}
     asked["adds"] = {"cells": 20, "seeds": 1}
+    asked["stability"] = {"cells": 10, "seeds": 2, "draws": 2}
     asked["fit"] = {"cells": 5, "draws": 1, "other": "~/other.h5ad"}
     asked["programs"] |= {"collection": "Library", "draws": 1, "replicates": 1}
     (project / "asked.toml").write_text(tomli_w.dumps(asked))
@@ -58,7 +59,7 @@ def do_all(project: Path, again: bool = False) -> list[str]:
 def stale(project: Path, *changes: str, settings: Path | None = None) -> list[str]:
     """Steps that would be done again."""
     run, config = Run(project / "run"), read_config(settings or project / "asked.toml", changes)
-    return [name for name, step in steps().items() if not run.is_done(name, identity_of(step, config, steps()))]
+    return [name for name in ALL if not run.is_done(name, identity_of(steps()[name], config, steps()))]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,10 @@ DECIDES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "card": (lambda p: add_card(p / "model"), ALL),
     "family": (lambda p: edit(p / "asked.toml", '"aido:model"', '"model"'), ALL),
     "other cells": (lambda p: rewrite(p.parent / "other.h5ad", lambda cells: cells[1:]), ["fit"]),
-    "gene sets": (lambda p: edit(p / "data" / "Library.gmt", "B cell", "B cells"), ["programs", "adds", "steer"]),
+    "gene sets": (
+        lambda p: edit(p / "data" / "Library.gmt", "B cell", "B cells"),
+        ["programs", "stability", "adds", "steer"],
+    ),
     "a setting of training": (lambda p: edit(p / "asked.toml", "k = 5", "k = 4"), AFTER_TRAIN),
     "a setting of a study": (lambda p: edit(p / "asked.toml", "\ncells = 5", "\ncells = 6"), ["fit"]),
     "the layer": (lambda p: edit(p / "asked.toml", "layer = 0", "layer = 1"), AFTER_TRAIN),

@@ -57,6 +57,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "train": {"n_features": N_FEATURES, "k": 5, "epochs": 1, "batch_size": 256},
         "blocks": {"k": 3, "expansion": 2, "cells": 30, "draws": 1, "epochs": 1},
         "programs": {"replicates": 3, "gene_filter": "all"},
+        "stability": {"cells": 11, "seeds": 3, "draws": 5},
         "adds": {"cells": 30, "seeds": 2},
         "steer": {
             "cells": 13,

@@ -40,12 +40,6 @@ NOBODYS = (
         "no panel of transcription factors was probed; at least 50 with 10 or more expressed targets are needed",
     ),
     Open(
-        "features-stable",
-        "Features that a second training with another seed finds again",
-        NUMBERS["stability"],
-        "features of autoencoders of several seeds were not compared one by one",
-    ),
-    Open(
         "information-content",
         "Features match more specific programs than neurons do",
         NUMBERS["information-content"],

@@ -90,6 +90,11 @@ def test_own_lists_stand_beside_modules_only_where_both_are_made_over_cells():
     assert found["coexpression"]
 
 
+def test_controls_of_a_rule_by_which_features_have_no_lists_are_left_out():
+    more = [*ROWS, row("noise cells, 50 genes by correlation", 0.1, 50.0)]
+    assert [one["name"] for one in compared(more)] == [one["name"] for one in ROWS]
+
+
 @pytest.fixture
 def matrices():
     rng = np.random.default_rng(2)

@@ -36,12 +36,6 @@ def section(found: Fit | None, claims: Sequence[Claim], context: Context) -> Sec
         rows,
         tables,
         "" if found else "The autoencoder was not measured; `cellprism do fit RUN` does it.",
-        cannot=[
-            "Tell which features a second training would find again: those of several trainings were not compared one "
-            "by one. Refer to features by their genes, not by their numbers."
-        ]
-        if found
-        else [],
     )
 
 

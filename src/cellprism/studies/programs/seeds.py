@@ -21,6 +21,7 @@ from cellprism.enrich.nulls import null_means, score
 from cellprism.enrich.over_representation import Tails
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
+from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.train import SaeJob, train_saes
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import alone
@@ -39,18 +40,25 @@ def further_autoencoders(bench: Workbench, count: int) -> list[SparseAutoencoder
     """Autoencoders as the run's own, of the seeds that follow, on its device; trained together in this process, once
     for all studies that ask for them."""
     missing = range(len(bench.further) + 1, count + 1)
-    if not missing:
-        return bench.further[:count]
-    config, settings = bench.config, replace(bench.config.train, store=False)
-    shared = settings.tokens == "present" and settings.target_layer is None  # else training reads other tokens
-    jobs = [SaeJob(config.layer, settings, config.seed + i, f"seed{config.seed + i}") for i in missing]
-    with bench.bar(f"training {len(missing)} autoencoders of other seeds", None) as advance, alone():
-        found = train_saes(
-            bench.model, bench.cells, jobs, seed=config.seed, batch_size=bench.cells_a_pass(),
-            progress=lambda done, _: advance(done), cell_tokens=bench.tokens if shared else None, measured=False,
-        )  # fmt: skip
-    bench.further += [sae.to(bench.device) for sae in found]
+    if missing:
+        shared = bench.config.train.tokens == "present" and bench.config.train.target_layer is None
+        bench.further += trained_alike(bench, bench.cells, missing, bench.tokens if shared else None)
     return bench.further[:count]
+
+
+def trained_alike(
+    bench: Workbench, cells: AnnData, numbers: Sequence[int], tokens: CellTokens | None = None
+) -> list[SparseAutoencoder]:
+    """Autoencoders with the run's settings, its seed raised by some numbers, trained together on some cells; their
+    ``tokens`` where they are made and training reads these."""
+    config, settings = bench.config, replace(bench.config.train, store=False)
+    jobs = [SaeJob(config.layer, settings, config.seed + i, f"seed{config.seed + i}") for i in numbers]
+    with bench.bar(f"training {len(numbers)} autoencoders of other seeds", None) as advance, alone():
+        found = train_saes(
+            bench.model, cells, jobs, seed=config.seed, batch_size=bench.cells_a_pass(),
+            progress=lambda done, _: advance(done), cell_tokens=tokens, measured=False,
+        )  # fmt: skip
+    return [sae.to(bench.device) for sae in found]
 
 
 def seed_lists(

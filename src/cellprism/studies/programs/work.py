@@ -117,11 +117,14 @@ def _rates(
 def compared(rows: list[dict[str, Any]], by_cell: bool = False) -> list[dict[str, Any]]:
     """The rows, each with the row of features that it is compared with: that of the same list rule. It is a fair
     comparison where lists are about equally long, since long lists match more easily, and made alike: the features' own
-    lists are by correlation over cells, as co-expression modules are, only where ``by_cell``."""
+    lists are by correlation over cells, as co-expression modules are, only where ``by_cell``. Controls of a rule by
+    which features have no lists are left out."""
     features = {_rule(row): row for row in rows if row["name"].startswith("features")}
     found = []
     for row in rows:
-        ours = features[_rule(row)]
+        ours = features.get(_rule(row))
+        if ours is None:
+            continue
         alike = by_cell or row["name"] != "coexpression"
         found.append({**row, "against": ours["name"], "comparable": alike and _as_long(row, ours)})
     return found
