@@ -6,12 +6,13 @@ import scipy.sparse as sp
 from scipy.stats import binom
 
 from cellprism.studies.adds.halves import halves_of
-from cellprism.studies.adds.labels import COHERENCE, RECALL, TERMS, TRAINED, TYPES
+from cellprism.studies.adds.labels import AGAIN, COHERENCE, RAISES, RECALL, TERMS, TRAINED, TYPES
 from cellprism.studies.adds.measures import COLUMNS, RULES, Mean, ranked_scores
 from cellprism.studies.adds.work import column
 from studies.adds.planted import CELLS, COLLECTION, NAMES, PROGRAMS, directions, halves, measured, world, yardstick
 
 SEEDS = 5
+OF_CELLS = [name for name in COLUMNS if not name.startswith((RAISES, AGAIN))]  # the others need a model
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def random():
 def test_directions_that_follow_programs_win_in_every_column(random):
     planted = [measured(100 + seed, 0.9) for seed in range(SEEDS)]
     sources = {TRAINED: planted, "tokens": random[:SEEDS], "covariance": random[SEEDS : 2 * SEEDS]}
-    for name in COLUMNS:
+    for name in OF_CELLS:
         found = column(name, sources)
         assert found is not None
         assert found.told == 1, name
@@ -36,7 +37,7 @@ def test_where_all_are_drawn_alike_there_is_no_winner(random):
     told = []
     for start in range(0, len(random), 2 * SEEDS):
         ours, theirs = random[start : start + SEEDS], random[start + SEEDS : start + 2 * SEEDS]
-        for name in COLUMNS:
+        for name in OF_CELLS:
             found = column(name, {TRAINED: ours, "tokens": theirs})
             assert found is not None
             told.append(found.told)

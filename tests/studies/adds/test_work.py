@@ -1,20 +1,35 @@
 """The study on the tiny run, where something is missing, and what its readings are."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from workflow.tiny import bar
 
+from cellprism.enrich.membership import term_table
 from cellprism.features.collect import feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.report.context import read_context
+from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.simulate.linear_model import LAYER, LinearCell, linear_cells, linear_sae
 from cellprism.store.run import Run
 from cellprism.studies.adds.halves import halves_of
-from cellprism.studies.adds.labels import COMPONENTS, PROJECTIONS, RECALL, TERMS, TYPES
+from cellprism.studies.adds.labels import (
+    AGAIN,
+    COMPONENTS,
+    ISOTROPIC,
+    PROJECTIONS,
+    RAISES,
+    RECALL,
+    TERMS,
+    TOKENS,
+    TYPES,
+)
 from cellprism.studies.adds.page import section
+from cellprism.studies.adds.pushes import agreement, gene_response
 from cellprism.studies.adds.reading import read_directions, read_projections
 from cellprism.studies.adds.settings import AddsSettings
 from cellprism.studies.adds.tables import Adds
@@ -114,3 +129,46 @@ def test_a_model_of_whole_cells_is_read_by_association():
     assert drawn[0].shape == (cells.n_obs, 7)
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.allclose(drawn[0], drawn[2])
+
+
+def test_a_push_raises_the_genes_that_a_linear_model_says():
+    rng = np.random.default_rng(5)
+    programs = rng.uniform(0.7, 1.3, (5, 67)) * (rng.random((5, 67)) < 0.2)
+    cells, model = linear_cells(programs, {0: 2.0, 3: 0.5}, 31), LinearCell(67, 71)
+    sae = linear_sae(model, programs)
+    bench: Any = SimpleNamespace(model=model, sae=sae, config=SimpleNamespace(layer=LAYER))
+    genes = tuple(cells.var_names)
+    response = gene_response(bench, halves_of(cells, np.ones(cells.n_obs, dtype=int), cells.n_obs, 0), genes)
+    assert response is not None
+    assert response == pytest.approx(model.rows.numpy(), abs=0.02)
+    lists = {str(p): tuple(cells.var_names[np.argsort(-programs[p])[:6]]) for p in range(5)}
+    terms = term_table({"all": genes[:9]}, genes)
+    turned = {str(p): lists[str((p + 1) % 5)] for p in range(5)}
+    assert agreement(sae, response, lists, terms, 6) > 0.7
+    assert agreement(sae, response, turned, terms, 6) < 0.1
+    unknown = np.where(np.arange(67)[:, None] < 60, response, np.nan)  # genes that the model says nothing of
+    assert agreement(sae, unknown, lists, terms, 6) <= agreement(sae, response, lists, terms, 6)
+
+
+def test_lists_of_random_genes_agree_with_no_push():
+    rng = np.random.default_rng(6)
+    model = LinearCell(67, 71)
+    genes = tuple(f"G{i}" for i in range(67))
+    terms = term_table({"all": genes[:9]}, genes)
+    found = []
+    for _ in range(40):
+        rows = torch.from_numpy(rng.normal(size=(23, 71))).float()
+        sae = SparseAutoencoder(rows.T.contiguous(), torch.zeros(23), rows, torch.zeros(71), k=2)
+        lists = {str(f): tuple(rng.permutation(genes)[:6]) for f in range(23)}
+        found.append(agreement(sae, model.rows.numpy().astype(float), lists, terms, 6))
+    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(40)
+
+
+def test_what_is_found_again_is_told_of_training_and_of_drawn_tokens(finished):
+    found = studies()["adds"].read(finished / "adds")
+    (again,) = (column for column in found.columns if column.name == AGAIN)
+    assert {row.name for row in again.rows} == {TOKENS, ISOTROPIC}
+    assert all(0 <= share <= 1 for share in again.trained)
+    raised = [column for column in found.columns if column.name.startswith(RAISES)]
+    assert raised
+    assert PROJECTIONS not in {row.name for column in raised for row in column.rows}

@@ -20,12 +20,15 @@ SHORT_NAMES = {
     PROJECTIONS: "projections of counts",
 }
 """The same in a figure, and in the summary."""
-TERMS, COHERENCE, RECALL, TYPES = "terms", "coherence", "recall", "types"
+TERMS, COHERENCE, RAISES, RECALL, TYPES = "terms", "coherence", "raises", "recall", "types"
+AGAIN = "again"
 MEASURES = {
     TERMS: ("distinct programs matched", ".1f"),
     COHERENCE: ("coherence of lists on other cells", ".3f"),
+    RAISES: ("genes of the list that a push raises", ".3f"),
     RECALL: ("programs found again by one feature", ".3f"),
     TYPES: ("cell types told by one feature", ".3f"),
+    AGAIN: ("share found again with another seed", ".3f"),
 }
 """Words and number format."""
 RULES = {"genes each": "lists by {}", "genes by correlation": "lists by correlation over cells"}

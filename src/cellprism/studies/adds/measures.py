@@ -30,14 +30,18 @@ from cellprism.enrich.over_representation import Tails
 from cellprism.equations.ratio import varies
 from cellprism.equations.recovery import auroc, auroc_of_sets
 from cellprism.equations.subsets import expected_best, expected_distinct
+from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.adds.halves import Halves
-from cellprism.studies.adds.labels import COHERENCE, RECALL, TERMS, TYPES
+from cellprism.studies.adds.labels import AGAIN, COHERENCE, RAISES, RECALL, TERMS, TYPES
+from cellprism.studies.adds.pushes import agreement
 from cellprism.studies.adds.reading import Reading
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, fixed_lists
 
 SIZE = 20  # genes a list
 RULES = (BY_TOKEN.format(SIZE), BY_CELL.format(SIZE))
-COLUMNS = (*(f"{measure}, {rule}" for measure in (TERMS, COHERENCE) for rule in RULES), RECALL, TYPES)
+COLUMNS = (
+    *(f"{measure}, {rule}" for measure in (TERMS, COHERENCE, RAISES) for rule in RULES), RECALL, TYPES, AGAIN,
+)  # fmt: skip
 FEWEST = 5  # cells of a type, and other labelled cells, in each half
 
 
@@ -93,6 +97,8 @@ class Yardstick:
         collection: term -> genes.
         min_term_size: terms with fewer genes in the background are left out.
         alpha: a list matches a term at a q-value below this, corrected for all terms.
+        response: of the background's genes to pushes, see ``gene_response``; None where the model says nothing of
+            genes.
 
     Raises:
         ConfigError: no term has enough genes in the background.
@@ -105,8 +111,9 @@ class Yardstick:
         collection: Mapping[str, Any],
         min_term_size: int,
         alpha: float,
+        response: Float[np.ndarray, "gene d_model"] | None = None,
     ):
-        self.halves, self.alpha, first = halves, alpha, halves.first
+        self.halves, self.alpha, self.response, first = halves, alpha, response, halves.first
         self.terms: Terms = term_table(collection, background, min_term_size)
         self.group = alike(self.terms.member)
         self.partial = self.terms.size < self.terms.background_size  # a term of all genes has none beside it
@@ -118,13 +125,17 @@ class Yardstick:
         self.level = np.asarray(self.expression[0].mean(axis=0)).ravel()
         self.types = _types(halves)
 
-    def measure(self, reading: Reading) -> dict[str, Measured]:
-        """Every column in which some directions have a value."""
+    def measure(self, reading: Reading, dictionary: SparseAutoencoder | None = None) -> dict[str, Measured]:
+        """Every column in which some directions have a value; ``dictionary`` holds them where they lie in the inner
+        state."""
         found: dict[str, Measured] = {}
         for rule, lists in self._lists(reading).items():
             if lists:
                 found[f"{TERMS}, {rule}"] = self.distinct(lists)
                 found[f"{COHERENCE}, {rule}"] = self.coherent(lists)
+                if dictionary is not None and self.response is not None:
+                    raised = agreement(dictionary, self.response, lists, self.terms, SIZE)
+                    found[f"{RAISES}, {rule}"] = Mean(raised, len(lists))
         live = self._live(reading.cells)
         if live.any() and self.partial.any():
             found[RECALL] = Best(self.recall(reading.cells[:, live]))

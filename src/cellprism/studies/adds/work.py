@@ -28,9 +28,20 @@ from cellprism.features.dictionaries import (
     with_centre,
 )
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.studies.adds.again import shares_again
 from cellprism.studies.adds.halves import Halves, halves_of
-from cellprism.studies.adds.labels import COMPONENTS, COVARIANCE, ISOTROPIC, PROJECTIONS, SOURCES, TOKENS, TRAINED
+from cellprism.studies.adds.labels import (
+    AGAIN,
+    COMPONENTS,
+    COVARIANCE,
+    ISOTROPIC,
+    PROJECTIONS,
+    SOURCES,
+    TOKENS,
+    TRAINED,
+)
 from cellprism.studies.adds.measures import COLUMNS, Measured, Yardstick
+from cellprism.studies.adds.pushes import gene_response
 from cellprism.studies.adds.reading import Reading, read_directions, read_projections
 from cellprism.studies.adds.settings import AddsSettings
 from cellprism.studies.adds.tables import Adds, Column
@@ -61,30 +72,32 @@ def work(bench: Workbench, settings: AddsSettings) -> Adds:
     with bench.bar("directions that nobody trained", len(saes)) as advance:
         for number, sae in enumerate(saes):
             reading = read_directions(tokens, sae, halves) if number else own
-            measured[TRAINED].append(yardstick.measure(reading))
-            for name, drawn in untrained(bench, halves, sae, sample, number):
-                measured[name].append(yardstick.measure(drawn))
+            measured[TRAINED].append(yardstick.measure(reading, sae))
+            for name, dictionary, drawn in untrained(bench, halves, sae, sample, number):
+                measured[name].append(yardstick.measure(drawn, dictionary))
             advance(number + 1)
     measured[COMPONENTS] *= len(saes)
+    if len(saes) > 1:
+        for name, found in shares_again(bench, halves, saes, sample).items():
+            measured[name] = [{**one, AGAIN: share} for one, share in zip(measured[name], found, strict=True)]
     columns = [found for name in COLUMNS if (found := column(name, measured))]
     return _found(bench, halves, [seed + i for i in range(len(saes))], yardstick, columns)
 
 
 def untrained(
     bench: Workbench, halves: Halves, sae: SparseAutoencoder, sample: TokenSample, number: int
-) -> Iterator[tuple[str, Reading]]:
+) -> Iterator[tuple[str, PursuitAutoencoder | None, Reading]]:
     """Every other source beside the autoencoder of this number, one after the other; components beside the first."""
     seed = bench.config.seed + number
-
-    def read(dictionary: PursuitAutoencoder) -> Reading:
-        return read_directions(bench.tokens, with_centre(dictionary, sae), halves)
-
-    yield TOKENS, read(control_dictionary("tokens", sample, sae, seed))
-    yield COVARIANCE, read(control_dictionary("covariance", sample, sae, seed))
-    if number == 0:
-        yield COMPONENTS, read(component_dictionary(sample, sae))
-    yield ISOTROPIC, read(isotropic_dictionary(sample, sae, seed))
-    yield PROJECTIONS, read_projections(halves, sae.n_features, seed)
+    drawn = {
+        TOKENS: control_dictionary("tokens", sample, sae, seed),
+        COVARIANCE: control_dictionary("covariance", sample, sae, seed),
+        **({} if number else {COMPONENTS: component_dictionary(sample, sae)}),
+        ISOTROPIC: isotropic_dictionary(sample, sae, seed),
+    }
+    for name, dictionary in drawn.items():
+        yield name, dictionary, read_directions(bench.tokens, with_centre(dictionary, sae), halves)
+    yield PROJECTIONS, None, read_projections(halves, sae.n_features, seed)
 
 
 def column(name: str, measured: Mapping[str, Sequence[Measures]]) -> Column | None:
@@ -117,7 +130,10 @@ def _yardstick(bench: Workbench, halves: Halves, own: Reading) -> Yardstick:
     assert own.genes is not None, "an autoencoder has a place among genes"
     first = halves.cells[halves.first].copy()
     background = list_background(own.genes, first, tested.gene_filter)
-    return Yardstick(halves, background, bench.collection(tested.collection), tested.min_term_size, tested.alpha)
+    response = gene_response(bench, halves, background)
+    return Yardstick(
+        halves, background, bench.collection(tested.collection), tested.min_term_size, tested.alpha, response
+    )  # fmt: skip
 
 
 def _found(
