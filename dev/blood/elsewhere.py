@@ -2,7 +2,7 @@
 
     python dev/blood/elsewhere.py TWIN BLOOD.h5ad OUT.json [--cells 200] [--seeds 3] [--only NAME ...]
 
-TWIN was trained on the first donor of BLOOD alone. Autoencoders are trained on cells of that donor at block 1; lists
+TWIN is the folder of a training on the first donor of BLOOD alone. Autoencoders are trained on cells of that donor at block 1; lists
 and best features are chosen there and judged on cells of the other donor (``studies.adds.measures``). ``again`` is the
 share of features that autoencoders trained on the other donor's cells find again, beyond 95 % of dictionaries with the
 tokens' covariance. ``own count taken out``: the part of the inner state that follows how many counts a token itself has
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from anndata import AnnData
+from judge import model_of
 
 import cellprism as cp
 from cellprism.features.dictionaries import control_dictionary, sampled_tokens, trained_dictionary, with_centre
@@ -96,7 +97,8 @@ def main() -> None:
     asked.add_argument("--only", nargs="*", default=list(SETTINGS))
     asked.add_argument("--collection", default="blood")
     given = asked.parse_args()
-    model = cp.load_model(str(given.twin))
+    model, _, step = model_of(given.twin)
+    print(f"{given.twin}: step {step:,}", flush=True)
     whole = cp.read_cells(str(given.blood), model=model, labels="cell_type")
     donors = list(dict.fromkeys(whole.obs["donor"]))
     rng = np.random.default_rng(5)
