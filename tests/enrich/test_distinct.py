@@ -58,7 +58,13 @@ def test_every_term_is_like_the_one_that_stands_for_it_and_no_two_of_those_are_a
 
 @pytest.fixture
 def tested():
-    terms = {"broad": GENES[:20], "narrow": GENES[:6], "narrow too": GENES[:5], "other": GENES[20:25], "never": GENES[25:]}
+    terms = {
+        "broad": GENES[:20],
+        "narrow": GENES[:6],
+        "narrow too": GENES[:5],
+        "other": GENES[20:25],
+        "never": GENES[25:],
+    }
     lists = {"a": GENES[:5], "b": GENES[:6], "c": GENES[20:25], "d": ["G6", "G21", "G27"]}
     return over_representation(lists, terms, GENES), terms
 

@@ -1,4 +1,4 @@
-"""Propagation, information content and similarities: by hand on a small ontology, and equal to goatools on all of GO."""
+"""Propagation, information content and similarities: by hand on a small ontology, and as goatools on all of GO."""
 
 import math
 
@@ -15,7 +15,6 @@ from cellprism.ontology.gaf import read_gaf
 from cellprism.ontology.obo import read_obo
 from cellprism.ontology.tables import read_annotation_table, read_graph_table
 from ontology.made_up import OBO, ROWS, gaf
-
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_annotations_of_another_species_are_refused_and_single_ones_left_out(tmp
         (gaf(header=""), DamagedError, r"no line !gaf-version, so it is no GAF"),
         (HEADER, DamagedError, r"holds no annotations"),
         (gaf() + "UniProtKB\tP1\tCD3E\n", DamagedError, r"line 13: expected 17 columns separated by tabs, found 3"),
-        (gaf([("", "", "GO:0000004", "IDA", "taxon:9606")]), DamagedError, r"line 4: it has no symbol, no term or no taxon"),
+        (gaf([("", "", "GO:0000004", "IDA", "taxon:9606")]), DamagedError, r"line 4: it has no symbol, no term"),
     ],
 )  # fmt: skip
 def test_what_is_no_gaf_file_is_refused_with_the_reason(tmp_path, text, error, said):
@@ -76,7 +76,9 @@ def test_what_is_no_gaf_file_is_refused_with_the_reason(tmp_path, text, error, s
 
 
 def test_unknown_evidence_names_what_there_is(tmp_path):
-    with pytest.raises(ConfigError, match=r"evidence names 'expermental': expected 'experimental' or 'manual', or codes"):
+    with pytest.raises(
+        ConfigError, match=r"evidence names 'expermental': expected 'experimental' or 'manual', or codes"
+    ):
         read_gaf(written(tmp_path, gaf(), "goa.gaf"), evidence=("expermental",))
 
 

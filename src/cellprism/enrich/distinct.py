@@ -77,9 +77,7 @@ def coverage(table: pd.DataFrame, terms: Terms, standing: Int[np.ndarray, " term
     place = {name: i for i, name in enumerate(terms.names)}
     hit = np.array(sorted({place[name] for name in rows["term"]}), dtype=np.int64)
     genes, tested = (len(np.unique(terms.member[some].indices)) for some in (hit, np.arange(len(terms.names))))
-    return Coverage(
-        len(set(rows["feature"])), len(hit), len(np.unique(standing[hit])), genes, genes / max(tested, 1)
-    )
+    return Coverage(len(set(rows["feature"])), len(hit), len(np.unique(standing[hit])), genes, genes / max(tested, 1))
 
 
 def highest_information(table: pd.DataFrame, features: Sequence, alpha: float = 0.05) -> Float[np.ndarray, " feature"]:

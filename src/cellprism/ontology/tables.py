@@ -54,7 +54,9 @@ def read_graph_table(path: Path, relations: Sequence[str] = ("is_a",), release: 
     return make_ontology(terms, {}, relations, Origin(path.name, release, hash_of(path)), str(path))
 
 
-def read_annotation_table(path: Path, taxon: int = HUMAN, evidence: Sequence[str] = (), release: str = "") -> Annotations:
+def read_annotation_table(
+    path: Path, taxon: int = HUMAN, evidence: Sequence[str] = (), release: str = ""
+) -> Annotations:
     """Read annotations from a table.
 
     Args:
