@@ -66,22 +66,22 @@ def tested():
         "never": GENES[25:],
     }
     lists = {"a": GENES[:5], "b": GENES[:6], "c": GENES[20:25], "d": ["G6", "G21", "G27"]}
-    return over_representation(lists, terms, GENES), terms
+    return over_representation(lists, terms, GENES), terms, lists
 
 
 def test_coverage_counts_lists_terms_distinct_terms_and_their_genes(tested):
-    table, collection = tested
+    table, collection, lists = tested
     terms = term_table(collection, GENES)
-    found = coverage(table, terms, representatives(terms.member, information_in(terms, collection)))
+    found = coverage(table, lists, terms, representatives(terms.member, information_in(terms, collection)))
     assert (found.lists, found.terms, found.distinct) == (3, 3, 2)
     assert found.genes == 11
     assert found.share == pytest.approx(11 / 29)
-    none = coverage(table.iloc[:0], terms, np.arange(5))
+    none = coverage(table.iloc[:0], lists, terms, np.arange(5))
     assert (none.lists, none.terms, none.distinct, none.genes, none.share) == (0, 0, 0, 0, 0)
 
 
 def test_the_table_says_how_informative_terms_are_and_each_list_has_its_most_specific_one(tested):
-    table, collection = tested
+    table, collection, _ = tested
     expected = information_of(collection)
     assert expected["narrow too"] == pytest.approx(np.log(29 / 5))
     assert table["information_content"].tolist() == pytest.approx([expected[term] for term in table["term"]])

@@ -173,3 +173,11 @@ def test_an_ontology_that_does_not_know_the_annotations_terms_is_refused(files):
     (files / "hpo.gaf").write_text(gaf([*ROWS, ("CD4", "", "HP:0000001", "IDA", "taxon:9606")]))
     with pytest.raises(ConfigError, match=r"lacks 1 of the 6 terms that hpo\.gaf names \(HP:0000001\), in 1 of 8"):
         annotate(read_obo(files / "go.obo"), read_gaf(files / "hpo.gaf"))
+
+
+def test_annotations_of_which_nothing_is_left_are_refused(files, small):
+    none = read_gaf(files / "goa.gaf", evidence=("HEP",))
+    with pytest.raises(
+        ConfigError, match=r"no annotation of goa\.gaf is left \(1 NOT, 1 no data \(ND\), 7 other evidence\)"
+    ):
+        annotate(small.ontology, none)

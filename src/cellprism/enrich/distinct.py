@@ -11,7 +11,7 @@ Notable choices
   root, do not make one group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from cellprism.enrich.dependence import ALIKE
-from cellprism.enrich.membership import Terms
+from cellprism.enrich.membership import Terms, list_table
 
 ROWS_AT_ONCE = 1024
 
@@ -37,7 +37,7 @@ class Coverage:
     distinct: int
     """The same with terms that say nearly the same counted once."""
     genes: int
-    """Genes of the background in at least one of these terms."""
+    """Genes that a list shares with a term significant for it, counted once over all lists."""
     share: float
     """Of the genes of all terms tested."""
 
@@ -64,20 +64,29 @@ def representatives(
     return found
 
 
-def coverage(table: pd.DataFrame, terms: Terms, standing: Int[np.ndarray, " term"], alpha: float = 0.05) -> Coverage:
-    """Distinct terms behind some lists, and the genes that these terms cover together.
+def coverage(
+    table: pd.DataFrame,
+    lists: Mapping[Any, Iterable[str]],
+    terms: Terms,
+    standing: Int[np.ndarray, " term"],
+    alpha: float = 0.05,
+) -> Coverage:
+    """Distinct terms behind some lists, and the genes that lists and terms cover together.
 
     Args:
         table: from ``over_representation`` of the lists.
+        lists: name of the list -> genes.
         terms: the terms that were tested, over the same background.
         standing: from ``representatives`` of these terms.
         alpha: a term is significant at padj < alpha.
     """
     rows = table[table["padj"] < alpha]
-    place = {name: i for i, name in enumerate(terms.names)}
-    hit = np.array(sorted({place[name] for name in rows["term"]}), dtype=np.int64)
-    genes, tested = (len(np.unique(terms.member[some].indices)) for some in (hit, np.arange(len(terms.names))))
-    return Coverage(len(set(rows["feature"])), len(hit), len(np.unique(standing[hit])), genes, genes / max(tested, 1))
+    member = list_table(lists.values(), terms).member
+    row = pd.Index(list(lists)).get_indexer(rows["feature"])
+    term = pd.Index(terms.names).get_indexer(rows["term"])
+    shared = member[row].multiply(terms.member[term]).tocoo()
+    genes, tested = len(np.unique(shared.col)), len(np.unique(terms.member.indices))
+    return Coverage(len(set(row)), len(set(term)), len(set(standing[term])), genes, genes / tested)
 
 
 def highest_information(table: pd.DataFrame, features: Sequence, alpha: float = 0.05) -> Float[np.ndarray, " feature"]:

@@ -137,13 +137,19 @@ def annotate(ontology: Ontology, annotations: Annotations, obsolete: str = "refu
             the ontology names in its place, ``leave out`` drops them. What cannot be replaced is left out.
 
     Raises:
-        ConfigError: annotations with obsolete terms under ``refuse``, or with too many unknown ones.
+        ConfigError: annotations with obsolete terms under ``refuse``, too many with unknown ones, or none that is left.
     """
     if obsolete not in OBSOLETE:
         raise ConfigError(f"obsolete is {obsolete!r}: expected {', '.join(map(repr, OBSOLETE))}")
     place, left_out = _places(ontology, annotations, obsolete)
     column = np.array([place.get(id, -1) for id in annotations.terms], dtype=np.int64)
     known = np.flatnonzero(column >= 0)
+    if not len(known):
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
+        raise ConfigError(
+            f"no annotation of {annotations.origin.file} is left ({reasons}); ask for other evidence, or name another "
+            "file"
+        )
     genes = tuple(sorted({annotations.genes[i] for i in known}))
     row_of = {gene: i for i, gene in enumerate(genes)}
     row = np.array([row_of[annotations.genes[i]] for i in known], dtype=np.int64)

@@ -25,7 +25,7 @@ SPECIES = {
     "559292": "yeast",
 }  # fmt: skip
 HEADER = 20_000  # characters that hold it
-RELEASE = re.compile(r"^!\s*(?:go-version|date-generated|generated|GO version|go version)\s*:(.*)$", re.MULTILINE)
+RELEASE = re.compile(r"^!\s*(?:go[- ]version|date-generated|generated)\s*:(.*)$", re.MULTILINE | re.IGNORECASE)
 
 
 def read_gaf(path: Path, taxon: int = HUMAN, evidence: Sequence[str] = (), release: str = "") -> Annotations:

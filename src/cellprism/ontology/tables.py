@@ -8,6 +8,7 @@
 A table does not say its release; whoever names it does.
 """
 
+import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -110,7 +111,10 @@ def _table(path: Path, columns: Sequence[str], kind: str) -> pd.DataFrame:
     text = text_of(path, kind)
     mark = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
     try:
-        table = pd.read_csv(io.StringIO(text), sep=mark, dtype=str, keep_default_na=False, na_filter=False)
+        table = pd.read_csv(
+            io.StringIO(text), sep=mark, dtype=str, keep_default_na=False, na_filter=False,
+            quoting=csv.QUOTE_MINIMAL if mark == "," else csv.QUOTE_NONE,
+        )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DamagedError(f"{path} is not a readable table ({error}); fetch it again or correct it") from error
     if missing := [name for name in columns if name not in table]:

@@ -72,7 +72,8 @@ def _covered(found: Programs) -> str:
     if covered and covered["terms"]:
         said = (
             f" Together the lists match {covered['terms']:,} programs, {covered['distinct']:,} when those that say "
-            f"nearly the same count once; these hold {percent(covered['share'])} of the genes of all programs tested."
+            f"nearly the same count once; the genes that they share with these are {percent(covered['share'])} of the "
+            "genes of all programs tested."
         )
     files = found.rates.get("gene_sets", {}).get("files", ())
     named = [f"{f['file']} ({f['release'] or 'release not stated'}, SHA-256 {f['sha256'][:12]}…)" for f in files]

@@ -59,7 +59,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     background = list_background(found.genes, cells, settings.gene_filter)
     lists = firing_lists(found.genes, background)
     table = tested(lists, bench, settings, background)
-    covered = _covered(table, bench, settings, background)
+    covered = _covered(table, lists, bench, settings, background)
     rows, nulls, fixed = _rates(bench, settings, found, lists, table, background)
     rows = compared(rows, by_cell=not tokens.are_genes)
     features, specificity, types = feature_table(found.genes, found.cells, cells, lists, table, settings.alpha, seed)
@@ -87,7 +87,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
 
 
 def _covered(
-    table: pd.DataFrame, bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
+    table: pd.DataFrame, lists: Lists, bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
 ) -> Coverage:
     """What the features' lists cover together; each row of the table gets the term that stands for its own."""
     collection = bench.collection(settings.collection)
@@ -96,7 +96,7 @@ def _covered(
     stands_for = {name: terms.names[other] for name, other in zip(terms.names, standing, strict=True)}
     named = [stands_for[term] for term in table["term"]]
     table.insert(list(table).index("term") + 1, "represented_by", pd.Series(named, dtype="str"))
-    return coverage(table, terms, standing, settings.alpha)
+    return coverage(table, lists, terms, standing, settings.alpha)
 
 
 def _rates(
