@@ -177,7 +177,5 @@ def test_an_ontology_that_does_not_know_the_annotations_terms_is_refused(files):
 
 def test_annotations_of_which_nothing_is_left_are_refused(files, small):
     none = read_gaf(files / "goa.gaf", evidence=("HEP",))
-    with pytest.raises(
-        ConfigError, match=r"no annotation of goa\.gaf is left \(1 NOT, 1 no data \(ND\), 7 other evidence\)"
-    ):
+    with pytest.raises(ConfigError, match=r"no annotation of goa\.gaf is left \(7 other evidence, 1 NOT, 1 no data"):
         annotate(small.ontology, none)
