@@ -71,8 +71,6 @@ class Ontology:
     """[term parent], True where a relation leads from one to the other."""
     relations: tuple[str, ...]
     """Those that lead to parents."""
-    alternative: dict[str, str]
-    """Id of old -> the term's id."""
     obsolete: dict[str, Obsolete]
     place: dict[str, int]
     """Id, or id of old -> the term's place."""
@@ -117,19 +115,16 @@ def make_ontology(
     place = {term.id: i for i, term in enumerate(terms)}
     _refuse_twice(terms, place, path)
     _refuse_orphans(terms, place, obsolete, path)
-    pairs = np.array([(place[term.id], place[p]) for term in terms for p in term.parents], dtype=np.int64).reshape(
-        -1, 2
-    )
-    shape = (len(terms), len(terms))
-    parents = csr_array((np.ones(len(pairs), dtype=bool), tuple(pairs.T)), shape=shape)
+    row = np.repeat(np.arange(len(terms)), [len(term.parents) for term in terms])
+    column = np.array([place[parent] for term in terms for parent in term.parents], dtype=np.int64)
+    parents = csr_array((np.ones(len(row), dtype=bool), (row, column)), shape=(len(terms), len(terms)))
     _refuse_cycles(terms, parents, relations, path)
-    alternative = {other: term.id for term in terms for other in term.alternative if other not in place}
+    of_old = {other: place[term.id] for term in terms for other in term.alternative}
     return Ontology(
         tuple(term.id for term in terms),
         tuple(term.name for term in terms),
         tuple(NAMESPACES.get(term.namespace, term.namespace) for term in terms),
-        parents, tuple(relations), alternative, dict(obsolete),
-        {**{other: place[id] for other, id in alternative.items()}, **place}, origin,
+        parents, tuple(relations), dict(obsolete), {**of_old, **place}, origin,
     )  # fmt: skip
 
 
