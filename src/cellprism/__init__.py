@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cellprism.models.registry import load_model as load_model
     from cellprism.models.registry import save_model as save_model
     from cellprism.ontology.gmt import read_gmt as read_gmt
+    from cellprism.ontology.read import read_collection as read_collection
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
     from cellprism.sae.files import load_sae as load_sae
@@ -41,6 +42,7 @@ _HOME = {
     "load_model": "models.registry",
     "save_model": "models.registry",
     "read_gmt": "ontology.gmt",
+    "read_collection": "ontology.read",
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",
     "load_sae": "sae.files",

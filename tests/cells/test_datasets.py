@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cellprism.cells.datasets import DATASETS, data_folder, dataset_file, fetch_dataset, known_dataset
+from cellprism.cells.datasets import DATASETS, dataset_file, fetch_dataset, known_dataset
 from cellprism.cells.read import read_cells
 from cellprism.errors import CellprismError, CellsError, DamagedError
+from cellprism.store.public_file import data_folder
 
 CONTENT = b"seventeen cells"
 

@@ -7,13 +7,22 @@ import pytest
 
 from cellprism.cells.datasets import DATASETS
 from cellprism.cli.app import call
+from cellprism.ontology.published import PUBLISHED
 from cellprism.store.atomic import read_json
 
 
 def test_data_sets_are_listed_with_their_licences(capsys):
     assert call(["data", "list"]) == 0
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert [(name, licence) for name, _, licence in rows] == [(d.name, d.licence) for d in DATASETS.values()]
+    expected = {**DATASETS, **PUBLISHED}
+    assert [(name, licence) for name, _, licence in rows] == [(name, file.licence) for name, file in expected.items()]
+
+
+def test_a_release_of_the_ontology_is_fetched_with_a_checksum_alone(capsys):
+    assert call(["data", "fetch", "go", "--release", "2024-01-17"]) == 2
+    assert "release 2024-01-17 of go has no checksum here (pinned is 2022-11-03); give it as" in capsys.readouterr().err
+    assert call(["data", "fetch", "pbmc3k", "--release", "2024-01-17"]) == 2
+    assert "pbmc3k has one release; --release and --sha256 are for go and goa_human" in capsys.readouterr().err
 
 
 def test_models_are_listed(capsys):

@@ -19,6 +19,7 @@ COLUMNS = [
     "overlap",
     "set_size",
     "term_size",
+    "information_content",
     "background_size",
     "pvalue",
     "padj",
@@ -162,6 +163,7 @@ def test_genes_outside_the_background_are_dropped_and_counted():
         "terms_tested": 1,
         "list_genes_outside": 3,
         "term_genes_outside": 3,
+        "gene_sets": {},
     }
 
 

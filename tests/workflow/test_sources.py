@@ -122,3 +122,16 @@ def test_a_collection_that_is_not_there_is_refused_before_the_first_step(tmp_pat
     with pytest.raises(ConfigError, match="no collection 'nope'"):
         start_run(make_config(asked), tmp_path / "run", bar, print)
     assert not (tmp_path / "run").exists()
+
+
+def test_every_file_that_gene_sets_of_an_ontology_are_made_from_counts(tmp_path):
+    (tmp_path / "terms.tsv").write_text("go_id")
+    (tmp_path / "genes.tsv").write_text("symbol")
+    (tmp_path / "go.toml").write_text('ontology = "terms.tsv"\nannotations = "genes.tsv"\n')
+    found = [collection_identity(str(tmp_path / "go.toml"))]
+    for name in ("terms.tsv", "genes.tsv", "go.toml"):
+        (tmp_path / name).write_text((tmp_path / name).read_text() + "\n")
+        found.append(collection_identity(str(tmp_path / "go.toml")))
+    assert len(set(map(str, found))) == 4
+    (tmp_path / "genes.tsv").unlink()
+    assert collection_identity(str(tmp_path / "go.toml")) == {"absent": str(tmp_path / "go.toml")}

@@ -1,52 +1,32 @@
 """The data sets that cellprism knows how to get, with their origin, licence and checksum.
 
-- Reading never touches the network; only ``fetch_dataset`` does, and it accepts nothing but the pinned bytes.
-- Files lie in the folder named by CELLPRISM_DATA_DIR, by default the user's cache folder of cellprism.
+- Reading never touches the network; only ``fetch_dataset`` does (``store.public_file``).
 - The bundled cells come with the package, counts and all; ``bundled/README.md`` says from where and how.
 - The checksum of pbmc3k_raw.h5ad is not stated by scanpy. It is the one that several unrelated public
   projects record for their downloads from both addresses scanpy has used (falexwolf.de and
   exampledata.scverse.org), at 5,855,727 bytes.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
 from cellprism.cells.raw import suggestion
-from cellprism.errors import CellprismError, CellsError, DamagedError
-from cellprism.store.atomic import sha256
-from cellprism.store.download import Progress, RemoteFile, cache_folder, download
+from cellprism.errors import CellsError, DamagedError
+from cellprism.store.download import Progress
+from cellprism.store.identity import hash_of
+from cellprism.store.public_file import PublicFile, fetch_file, local_file
 
-DATA_DIR = "CELLPRISM_DATA_DIR"
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """A public data set and where it comes from."""
+@dataclass(frozen=True, kw_only=True)
+class DataSet(PublicFile):
+    """A public data set: cells, and where they come from."""
 
-    name: str
-    """What to pass as ``source``."""
-    description: str
-    """What it is, in one line."""
     n_cells: int
     """Cells in the file."""
     n_genes: int
     """Genes in the file."""
-    origin: str
-    """Who published it."""
-    licence: str
-    """Under which terms."""
-    filename: str
-    """The file's name on disk."""
-    sha256: str
-    """Checksum that the file must have."""
-    size: int
-    """Its bytes."""
-    url: str = ""
-    """Where to fetch it; '' if it comes with the package."""
     labels: str | None = None
     """Column of ``obs`` with cell types."""
     totals: str | None = None
@@ -94,11 +74,6 @@ DATASETS: dict[str, DataSet] = {
 }
 
 
-def data_folder() -> Path:
-    """Where fetched data sets lie: CELLPRISM_DATA_DIR, or the user's cache folder of cellprism."""
-    return Path(os.environ.get(DATA_DIR) or cache_folder()).expanduser()
-
-
 def known_dataset(name: str) -> DataSet:
     """A data set by its name.
 
@@ -117,57 +92,27 @@ def dataset_file(dataset: DataSet) -> Path:
         CellsError: it is not on this machine; the message says how to get it.
         DamagedError: it is there with other contents.
     """
-    path = (BUNDLED if dataset.bundled else data_folder()) / dataset.filename
-    if dataset.bundled:
-        return _checked(path, dataset)
-    if not path.is_file():
-        raise CellsError(
-            dataset.name,
-            [f"not on this machine (looked for {path}); fetch it: cellprism data fetch {dataset.name}, "
-             f"or pass the path of a copy (published at {dataset.url})"],
-        )  # fmt: skip
-    return _checked(path, dataset)
+    found = _bundled_file(dataset) if dataset.bundled else local_file(dataset)
+    if found is None:
+        raise CellsError(dataset.name, [dataset.not_here()])
+    return found
 
 
 def fetch_dataset(dataset: DataSet, progress: Progress | None = None) -> Path:
     """Fetch a data set into the data folder, unless it is there, and return its file.
 
-    What has come of a transfer that broke off is kept, and the next call goes on from there.
-
-    Args:
-        dataset: one of ``DATASETS``.
-        progress: told of every piece that comes.
-
-    Raises:
-        CellprismError: the address cannot be reached.
-        DamagedError: what came, or what is already there, has another checksum.
+    Args and errors are those of ``fetch_file``; a data set that comes with the package needs no fetching.
     """
-    path = data_folder() / dataset.filename
-    if dataset.bundled or path.is_file():
-        return dataset_file(dataset)
-
-    def refused(answer: requests.Response) -> Exception:
-        return CellprismError(f"{dataset.url} answered {answer.status_code} {answer.reason}")
-
-    try:
-        download(dataset.url, RemoteFile(dataset.size, f"sha256:{dataset.sha256}"), path, refused, progress=progress)
-    except DamagedError:
-        raise
-    except CellprismError as error:
-        raise CellprismError(
-            f"{dataset.name} could not be fetched ({error}); without a network, put a copy of {dataset.filename} at "
-            f"{path} or pass its path"
-        ) from error
-    return path
+    return _bundled_file(dataset) if dataset.bundled else fetch_file(dataset, progress)
 
 
-def _checked(path: Path, dataset: DataSet) -> Path:
+def _bundled_file(dataset: DataSet) -> Path:
+    path = BUNDLED / dataset.filename
     if not path.is_file():
         raise DamagedError(f"{path} is missing, which belongs to the package; install cellprism again")
-    if (found := sha256(path)) != dataset.sha256:
-        fix = "install cellprism again" if dataset.bundled else f"remove it and run cellprism data fetch {dataset.name}"
+    if (found := hash_of(path)) != dataset.sha256:
         raise DamagedError(
-            f"{path} is not the published {dataset.name} (SHA-256 {found}, expected {dataset.sha256}); {fix}, or pass "
-            "its path if another file is meant"
+            f"{path} is not the published {dataset.name} (SHA-256 {found}, expected {dataset.sha256}); install "
+            "cellprism again, or pass its path if another file is meant"
         )
     return path

@@ -1,4 +1,4 @@
-"""``cellprism data``: what data sets there are, fetching them, checking a file."""
+"""``cellprism data``: what data sets and ontologies there are, fetching them, checking a file."""
 
 import json
 from pathlib import Path
@@ -7,31 +7,48 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from cellprism.cli.options import Only, only_of
+from cellprism.cli.talk import download_bars
 
 data = App(name="data", help="Data sets: list, fetch, check.")
 
 
 @data.command(name="list")
 def list_() -> None:
-    """Print the data sets that can be used by name."""
+    """Print the data sets, ontologies and annotations that can be used by name."""
     from cellprism.cells.datasets import DATASETS
+    from cellprism.ontology.published import PUBLISHED
 
-    for name, dataset in DATASETS.items():
-        print(f"{name}\t{dataset.description}\t{dataset.licence}")
+    for name, file in {**DATASETS, **PUBLISHED}.items():
+        print(f"{name}\t{file.description}\t{file.licence}")
 
 
 @data.command
-def fetch(name: str) -> None:
-    """Fetch a data set by name; its checksum is pinned.
+def fetch(name: str, *, release: str = "", sha256: str = "") -> None:
+    """Fetch a data set, an ontology or annotations by name; the checksum is pinned, or given for another release.
 
     Parameters
     ----------
     name
         A name from ``cellprism data list``.
+    release
+        Of ``go`` and ``goa_human``: another release than the pinned one, by its date, such as ``2024-01-17``.
+    sha256
+        The checksum that the file of that release must have.
     """
     from cellprism.cells.datasets import fetch_dataset, known_dataset
+    from cellprism.errors import ConfigError
+    from cellprism.ontology.published import PUBLISHED, released
+    from cellprism.store.public_file import fetch_file
 
-    print(fetch_dataset(known_dataset(name)))
+    if (release or sha256) and name not in PUBLISHED:
+        raise ConfigError(f"{name} has one release; --release and --sha256 are for {' and '.join(PUBLISHED)}")
+    with download_bars() as told:
+        if name in PUBLISHED:
+            file = PUBLISHED[name]
+            path = fetch_file(released(file, release, sha256) if release or sha256 else file, told)
+        else:
+            path = fetch_dataset(known_dataset(name), told)
+    print(path)
 
 
 @data.command

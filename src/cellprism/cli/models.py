@@ -1,14 +1,12 @@
 """``cellprism models``: what cell models there are, fetching one, and checking an adapter."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from cellprism.cli.options import Device
-from cellprism.cli.talk import console, say
+from cellprism.cli.talk import download_bars, say
 
 if TYPE_CHECKING:
     from cellprism.models.hub import HubFacts
@@ -78,7 +76,7 @@ def fetch(model: str, *, offline: bool = False) -> None:
             f"{model!r} is no model of the hub and needs no fetching; expected {hub.SCHEME}owner/name@COMMIT"
         )
     say(f"licence: {hub.licence(hub.parse(model), offline)}")
-    with _download_bars() as told:
+    with download_bars() as told:
         folder = fetch_model(model, offline=offline, progress=told)
     print(folder)
     say(f"next: cellprism models check {model}, or cellprism train CELLS --model {model} --out RUN")
@@ -116,7 +114,7 @@ def check(
     from cellprism.studies.workbench import device_of
     from cellprism.types import MovesToDevice
 
-    with _download_bars() as told:
+    with download_bars() as told:
         loaded = load_model(model, offline=offline, progress=told)
     if isinstance(loaded, MovesToDevice):
         loaded.to(device_of(device))
@@ -156,21 +154,3 @@ def _print_facts(model: "CellModel") -> None:
         print(f"limit: {limit}")
     if model.card.get("assessment"):
         print(card_table(dict(model.card)))
-
-
-@contextmanager
-def _download_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar a file; yields a function of (name, bytes that have come, bytes there are)."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        tasks = {}
-
-        def told(name: str, done: int, size: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=size)
-            progress.update(tasks[name], completed=done)
-
-        yield told

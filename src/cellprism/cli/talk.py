@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 console = Console(stderr=True, highlight=False)
 
@@ -26,3 +36,20 @@ def bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
             progress.update(task, completed=done, words=words)
 
         yield advance
+
+
+@contextmanager
+def download_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a file; yields a function of (name, bytes that have come, bytes there are or 0)."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        tasks = {}
+
+        def told(name: str, done: int, size: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=size or None)
+            progress.update(tasks[name], completed=done)
+
+        yield told

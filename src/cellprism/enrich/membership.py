@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from cellprism.errors import ConfigError
+from cellprism.ontology.collection import information_of
 
 
 class Lists(NamedTuple):
@@ -73,6 +74,12 @@ def term_table(collection: Mapping[str, Iterable[str]], background: Iterable[str
             f"{_some(g for genes in collection.values() for g in genes)}. Use the same gene names in both"
         )
     return Terms(tuple(names[i] for i in tested), gene, member[tested], size[tested], outside)
+
+
+def information_in(terms: Terms, collection: Mapping[str, Iterable[str]]) -> Float[np.ndarray, " term"]:
+    """Information content, in nats, of the terms of a collection that a background lets us test."""
+    information = information_of(collection)
+    return np.array([information[name] for name in terms.names])
 
 
 def list_table(lists: Iterable[Iterable[str]], terms: Terms) -> Lists:

@@ -33,6 +33,7 @@ from cellprism.enrich.random_lists import (
     uniform_table,
 )
 from cellprism.errors import ConfigError
+from cellprism.ontology.collection import record_of
 
 NULLS = ("uniform", "popularity", "gene_use", "coexpression")
 MEASURES = ("annotated_rate", "distinct_terms", "covered_genes")
@@ -111,7 +112,10 @@ def null_rates(
         for null, many in scores.items()
         for i, found in enumerate(many)
     ]
-    return NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
+    found = NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
+    for table in found:
+        table.attrs["cellprism"] = {"gene_sets": record_of(collection)}
+    return found
 
 
 def null_means(

@@ -19,8 +19,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import false_discovery_control, hypergeom
 
-from cellprism.enrich.membership import Lists, Terms, list_table, term_table
+from cellprism.enrich.membership import Lists, Terms, information_in, list_table, term_table
 from cellprism.errors import ConfigError
+from cellprism.ontology.collection import record_of
 
 FAMILIES = ("all-terms", "hit-terms", "all-tests")
 LISTS_AT_ONCE = 256
@@ -59,8 +60,9 @@ def over_representation(
         background_name: what to call the background in the table.
 
     Returns:
-        One row for each list and term that share a gene, lists in the order given, smallest p first.
-        ``attrs["cellprism"]`` counts lists, empty lists, terms tested and genes dropped.
+        One row for each list and term that share a gene, lists in the order given, smallest p first;
+        ``information_content`` is the term's, in nats. ``attrs["cellprism"]`` counts lists, empty lists, terms tested
+        and genes dropped, and says where the gene sets come from.
 
     Raises:
         ConfigError: unknown family, empty background, or gene names that do not match.
@@ -80,6 +82,7 @@ def over_representation(
             "overlap": hits.overlap[order],
             "set_size": sets.size[row],
             "term_size": terms.size[term],
+            "information_content": information_in(terms, collection)[term],
             "background_size": terms.background_size,
             "pvalue": hits.pvalue[order],
             "padj": padj[order],
@@ -93,6 +96,7 @@ def over_representation(
         "terms_tested": len(terms.names),
         "list_genes_outside": sets.outside,
         "term_genes_outside": terms.outside,
+        "gene_sets": record_of(collection),
     }
     return table
 

@@ -16,18 +16,21 @@ Notable choices
 import difflib
 import os
 import re
-from importlib.resources import as_file, files
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
-from cellprism.cells.unpack import UNREADABLE, TooLarge, read_bytes, what_it_is
+from cellprism.cells.unpack import what_it_is
 from cellprism.errors import ConfigError, DamagedError
-from cellprism.ontology.collection import Collection
+from cellprism.ontology.collection import Collection, Origin
+from cellprism.ontology.text import decoded, listed, unpacked
+from cellprism.store.identity import hash_of
+from cellprism.store.public_file import DATA_DIR
 
-BUNDLED = ("blood",)
-DATA_DIR = "CELLPRISM_DATA_DIR"
-SUFFIXES = ("", ".gmt", ".gmt.gz", ".txt", ".txt.gz")
+BUNDLED = {"blood": "blood.gmt", "go-bp": "go-bp.toml"}
+"""Name of a collection that is shipped -> its file."""
+SUFFIXES = ("", ".gmt", ".gmt.gz", ".txt", ".txt.gz", ".toml")
 ENRICHR = "https://maayanlab.cloud/Enrichr/geneSetLibrary?mode=text&libraryName="
-LISTED = 8
 NO_GENE = ("", "-", "na", "nan", "n/a", "#n/a", "null", "none")
 """What other programs fill rows up with, in lower case."""
 SEVERAL = re.compile(r"[\s;|]|//")
@@ -47,21 +50,19 @@ def read_gmt(source: str | Path) -> Collection:
         ConfigError: no such bundled collection, file or library.
         DamagedError: the file is truncated, no text, or holds lines that are no gene sets.
     """
-    if source in BUNDLED:
-        with as_file(files("cellprism.ontology") / f"{source}.gmt") as path:
-            return parse_gmt(path.read_bytes(), str(source), str(path))
     path = collection_file(source)
-    return parse_gmt(_unpacked(path), _stem(path), str(path))
+    found = parse_gmt(unpacked(path), stem(path), str(path))
+    return replace(found, origins=(Origin(path.name, "", hash_of(path)),))
 
 
 def collection_file(source: str | Path) -> Path:
-    """The file that ``read_gmt`` reads for a source; bundled ones lie in the installed package.
+    """The file that a source of gene sets stands for; bundled ones lie in the installed package.
 
     Raises:
         ConfigError: as ``read_gmt``.
     """
     if source in BUNDLED:
-        return Path(str(files("cellprism.ontology") / f"{source}.gmt"))
+        return Path(str(files("cellprism.ontology") / BUNDLED[str(source)]))
     return _found(Path(source).expanduser())
 
 
@@ -76,7 +77,7 @@ def parse_gmt(content: bytes, name: str, place: str) -> Collection:
     source: dict[str, str] = {}
     problems: list[str] = []
     repeats = 0
-    for number, line in enumerate(_text(content, place).split("\n"), start=1):
+    for number, line in enumerate(decoded(content, place).split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         found = _gene_set(line)
@@ -98,10 +99,8 @@ def parse_gmt(content: bytes, name: str, place: str) -> Collection:
     if not terms and not problems:
         problems.append("it holds no gene sets")
     if problems:
-        more = [f"and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
-        shown = "\n".join(f"  - {p}" for p in problems[:LISTED] + more)
         raise DamagedError(
-            f"{place} is not a readable GMT file (term, source and genes, separated by tabs):\n{shown}\n"
+            f"{place} is not a readable GMT file (term, source and genes, separated by tabs):\n{listed(problems)}\n"
             "Fetch it again or correct these lines."
         )
     return Collection(name, terms, source, repeats)
@@ -155,39 +154,20 @@ def _is_weight(text: str) -> bool:
     return True
 
 
-def _unpacked(path: Path) -> bytes:
-    try:
-        return read_bytes(path)
-    except TooLarge as error:
-        raise DamagedError(f"{path}: {error}") from error
-    except PermissionError as error:
-        raise ConfigError(f"{path} may not be read by this user (permission denied); ask its owner") from error
-    except UNREADABLE as error:
-        raise DamagedError(f"{path} is a damaged gzip file ({error}); fetch it again") from error
-
-
-def _text(content: bytes, place: str) -> str:
-    try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DamagedError(f"{place}, line {line}: not UTF-8 text ({error.reason}); fetch it again") from error
-
-
 def _found(source: Path) -> Path:
     """The file that a path or a library's name stands for."""
     if source.is_file():
         return source
     if source.exists():
         raise ConfigError(f"{source} is {what_it_is(source)}; give a GMT file")
-    if len(source.parts) > 1 or source.name.endswith((".gmt", ".gz")):
+    if len(source.parts) > 1 or source.name.endswith((".gmt", ".gz", ".toml")):
         raise ConfigError(f"there is no file {source}; check the path, or use the bundled collection 'blood'")
     folder = os.environ.get(DATA_DIR, "")
     held = sorted(Path(folder).iterdir()) if folder and Path(folder).is_dir() else []
     for suffix in SUFFIXES:
         if (path := Path(folder) / f"{source.name}{suffix}") in held and path.is_file():
             return path
-    near = difflib.get_close_matches(source.name, [*BUNDLED, *map(_stem, held)], n=3)
+    near = difflib.get_close_matches(source.name, [*BUNDLED, *map(stem, held)], n=3)
     raise ConfigError(
         f"no collection {source.name!r}: it is not bundled ({', '.join(BUNDLED)}), it is no file here, and "
         + (f"{DATA_DIR}={folder} does not hold it. " if folder else f"{DATA_DIR} is not set. ")
@@ -197,5 +177,6 @@ def _found(source: Path) -> Path:
     )
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".gmt").removesuffix(".txt")
+def stem(path: Path) -> str:
+    """What a file of gene sets is called: its name without its endings."""
+    return path.name.removesuffix(".gz").removesuffix(".gmt").removesuffix(".txt").removesuffix(".toml")

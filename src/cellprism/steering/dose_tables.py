@@ -8,6 +8,7 @@ import pandas as pd
 
 from cellprism.enrich.over_representation import over_representation
 from cellprism.equations.effects import dose_slope, linear_share, monotonicity
+from cellprism.ontology.collection import record_of
 from cellprism.steering.dose_cells import DoseCells
 from cellprism.steering.nulls import plain
 from cellprism.steering.response import Sweep, top_moved
@@ -84,7 +85,9 @@ def moved_terms(
             "genes": np.array([len(lists[" ".join(name)]) for name in names], dtype=int),
         }
     )
-    return pd.concat([head, table.drop(columns="feature").reset_index(drop=True)], axis=1)
+    found = pd.concat([head, table.drop(columns="feature").reset_index(drop=True)], axis=1)
+    found.attrs["cellprism"] = {"gene_sets": record_of(collection)}
+    return found
 
 
 def feature_summary(

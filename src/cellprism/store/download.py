@@ -3,7 +3,7 @@
 - What has come is kept in a hidden file beside its place until it is whole; a transfer that breaks off goes on from
   there, at once and at the next try. It moves into its place only when its checksum is right.
 - Of redirects the checksum is the judge, not the name of the server. requests sends a token to the first server alone.
-- A server that goes on sending after the stated size is cut off.
+- A server that goes on sending after the stated size is cut off, or where none is stated after ``LARGEST`` bytes.
 """
 
 import hashlib
@@ -26,6 +26,8 @@ Progress = Callable[[str, int, int], None]
 ATTEMPTS = 3
 PIECE = 1 << 16  # what is lost of a transfer that breaks off is less than this
 SECONDS = (10, 60)
+LARGEST = 1 << 31  # bytes of a file whose size nobody stated
+BEYOND_ITS_END = 416  # answer to a request that begins where the file ends
 
 
 def cache_folder() -> Path:
@@ -40,13 +42,22 @@ class RemoteFile:
     """What a file must be."""
 
     size: int
-    """Bytes."""
+    """Bytes; 0 where only the checksum is known."""
     digest: str
     """``sha256:`` and its SHA-256, or ``git:`` and the object id that git gives a file of these contents."""
 
+    @property
+    def most(self) -> int:
+        """Bytes after which no more are taken."""
+        return self.size or LARGEST
+
+    def __str__(self) -> str:
+        size = f"{self.size:,} bytes, " if self.size else ""
+        return f"{size}{self.digest}"
+
     def matches(self, path: Path) -> bool:
         """Whether the file at ``path`` is this one, by its contents."""
-        if not path.is_file() or path.stat().st_size != self.size:
+        if not path.is_file() or (self.size and path.stat().st_size != self.size):
             return False
         found = f"sha256:{sha256(path)}" if self.digest.startswith("sha256:") else f"git:{git_object_id(path)}"
         return found == self.digest
@@ -120,15 +131,16 @@ def download(
             break
         except requests.RequestException as error:  # the answer began and broke off
             if attempt == ATTEMPTS - 1:
+                of = f" of {file.size:,}" if file.size else ""
                 raise CellprismError(
-                    f"{url} broke off after {part.stat().st_size:,} of {file.size:,} bytes ({type(error).__name__}); "
+                    f"{url} broke off after {part.stat().st_size:,}{of} bytes ({type(error).__name__}); "
                     "what has come is kept: try again, and it goes on from there"
                 ) from error
     if not file.matches(part):
         found = _description(part)
         part.unlink()
         raise DamagedError(
-            f"{url} sent {found} instead of the file that was asked for ({file.size:,} bytes, {file.digest}); nothing "
+            f"{url} sent {found} instead of the file that was asked for ({file}); nothing "
             "was kept. Try again; if it stays so, a proxy or mirror gives out something else"
         )
     part.replace(target)
@@ -144,9 +156,11 @@ def _go_on(
 ) -> None:
     """Append what is missing of ``file`` to ``part``, or write it anew where the server does not resume."""
     done = part.stat().st_size
-    if done >= file.size:
+    if done >= file.most:
         return
     with get(url, token, start=done) as answer:
+        if done and answer.status_code == BEYOND_ITS_END:
+            return
         if answer.status_code not in (200, 206):
             raise refused(answer)
         done = done if answer.status_code == 206 else 0
@@ -155,7 +169,7 @@ def _go_on(
                 stream.write(chunk)
                 done += len(chunk)
                 told(done)
-                if done > file.size:
+                if done > file.most:
                     break
             stream.flush()
             os.fsync(stream.fileno())

@@ -17,7 +17,7 @@ from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
-from cellprism.ontology.gmt import read_gmt
+from cellprism.ontology.read import read_collection
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.files import load_sae
@@ -146,7 +146,7 @@ class Workbench:
         if name not in self._collections:
             table = self.model.gene_table
             assert table is not None, "cells were read for this model"
-            self._collections[name] = read_gmt(name).respelled(self.cells.var_names, table.alias)
+            self._collections[name] = read_collection(name).respelled(self.cells.var_names, table.alias)
         return self._collections[name]
 
     def settings(self, study: str) -> Any:

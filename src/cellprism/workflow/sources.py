@@ -17,7 +17,7 @@ from cellprism.errors import InputError
 from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
 from cellprism.models.registry import BUNDLED, model_location, model_path
 from cellprism.ontology.gmt import BUNDLED as COLLECTIONS
-from cellprism.ontology.gmt import collection_file
+from cellprism.ontology.read import collection_files
 from cellprism.store.identity import hash_of, identity_of_files, identity_of_path
 
 BESIDE = ("config.json", "genes.tsv", "args.json", "vocab.json")  # read beside a model that is one file
@@ -55,13 +55,14 @@ def model_identity(name: str) -> object:
 
 
 def collection_identity(name: str) -> object:
-    """What decides the gene sets: the bytes of the file, wherever the name finds it."""
+    """What decides the gene sets: the bytes of the file, wherever the name finds it, and of the files that it names."""
     if not name:
         return ""
     try:
-        return hash_of(collection_file(name))
+        files = [hash_of(path) for path in collection_files(name)]
     except InputError:
         return {"absent": name}
+    return files[0] if len(files) == 1 else files
 
 
 def path_identity(name: str) -> object:
@@ -120,11 +121,11 @@ def check_collections(settings: Any) -> None:
     """Refuse collections of gene sets that are not there, before anything is computed.
 
     Raises:
-        ConfigError: as ``read_gmt``.
+        ConfigError, DamagedError: as ``collection_files``.
     """
     for item in fields(settings):
         value = getattr(settings, item.name)
         if is_dataclass(value):
             check_collections(value)
         elif item.metadata.get("source") == "collection" and value:
-            collection_file(value)
+            collection_files(value)

@@ -163,3 +163,9 @@ def test_without_features_there_is_no_table(tmp_path):
 def test_without_labels_types_are_unknown(page, programs):
     table = feature_rows(replace(programs, specificity=None), page.context)
     assert {row[table.header.index("Between types")].text for row in table.rows} == {"–"}
+
+
+def test_the_table_says_how_much_ground_programs_cover_and_which_files_they_come_from(page, programs):
+    lead = feature_rows(programs, page.context).lead
+    assert "match 9 programs, 7 when those that say nearly the same count once; the genes that they share" in lead
+    assert lead.endswith("Programs come from blood.gmt (release not stated, SHA-256 abababababab…).")

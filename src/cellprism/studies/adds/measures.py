@@ -5,7 +5,7 @@ Notable choices
 - Whatever is chosen, lists and best features, is chosen on the first half of the cells and judged on the second.
 - Sources are compared at one number of lists or features. What as many would show is known exactly, on average over all
   choices (``equations.subsets``), so that nothing is drawn for it.
-- Terms that share more than half of their genes count as one.
+- Terms that share more than half of their genes count as one (``enrich.distinct``).
 """
 
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.coherence import coherence
 from cellprism.enrich.column_blocks import column_blocks
 from cellprism.enrich.correlated import gene_correlations
-from cellprism.enrich.dependence import alike
+from cellprism.enrich.distinct import representatives
 from cellprism.enrich.labels import UNLABELLED
-from cellprism.enrich.membership import Terms, list_table, term_table
+from cellprism.enrich.membership import Terms, information_in, list_table, term_table
 from cellprism.enrich.nulls import matches
 from cellprism.enrich.over_representation import Tails
 from cellprism.equations.ratio import varies
@@ -115,7 +115,8 @@ class Yardstick:
     ):
         self.halves, self.alpha, self.response, first = halves, alpha, response, halves.first
         self.terms: Terms = term_table(collection, background, min_term_size)
-        self.group = alike(self.terms.member)
+        standing = representatives(self.terms.member, information_in(self.terms, collection))
+        self.group = np.unique(standing, return_inverse=True)[1]
         self.partial = self.terms.size < self.terms.background_size  # a term of all genes has none beside it
         self.tails = Tails(self.terms.background_size)
         self.lists_from: AnnData = halves.cells[first].copy()

@@ -1,7 +1,8 @@
 """What the trained autoencoder adds: ``adds/adds.json``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cellprism.report.verdict import Interval
 from cellprism.studies.files import read_record, write_record
@@ -61,6 +62,8 @@ class Adds:
     """Cell types that are told apart; 0 without labels, or where too few cells have one."""
     columns: list[Column]
     """Those in which the trained autoencoders and some other source have a value."""
+    gene_sets: dict[str, Any] = field(default_factory=dict)
+    """Where the terms come from: name, how they were made, and files with release and checksum."""
 
 
 def write(folder: Path, found: Adds) -> list[Path]:

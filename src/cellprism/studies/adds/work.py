@@ -27,6 +27,7 @@ from cellprism.features.dictionaries import (
     sampled_tokens,
     with_centre,
 )
+from cellprism.ontology.collection import record_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.adds.again import shares_again
 from cellprism.studies.adds.halves import Halves, halves_of
@@ -140,9 +141,10 @@ def _found(
     bench: Workbench, halves: Halves, seeds: list[int], yardstick: Yardstick | None, columns: list[Column]
 ) -> Adds:
     tested, types = bench.settings("programs"), yardstick.types if yardstick else None
+    collection = bench.collection(tested.collection)
     return Adds(
         seeds, halves.cells.n_obs, halves.by_donor, bench.sae.n_features, bench.model.d_model,
-        bench.collection(tested.collection).name, tested.alpha,
+        collection.name, tested.alpha,
         len(yardstick.terms.names) if yardstick else 0, len(set(yardstick.group)) if yardstick else 0,
-        types[0][1].shape[1] if types else 0, columns,
+        types[0][1].shape[1] if types else 0, columns, record_of(collection),
     )  # fmt: skip

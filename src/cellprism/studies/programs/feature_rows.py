@@ -63,4 +63,18 @@ def _lead(found: Programs, context: Context) -> str:
         lead += f"; shuffled labels stay below {100 * found.specificity.chance_share:.1f} % for 95 % of features"
     if context.tokens == "genes":
         lead += ". “Cell state” is the share of its variance that is not explained by which gene it is on"
-    return f"{lead}."
+    return f"{lead}.{_covered(found)}"
+
+
+def _covered(found: Programs) -> str:
+    """How much ground the features' programs cover together, and where these come from."""
+    said, covered = "", found.rates.get("coverage")
+    if covered and covered["terms"]:
+        said = (
+            f" Together the lists match {covered['terms']:,} programs, {covered['distinct']:,} when those that say "
+            f"nearly the same count once; the genes that they share with these are {percent(covered['share'])} of the "
+            "genes of all programs tested."
+        )
+    files = found.rates.get("gene_sets", {}).get("files", ())
+    named = [f"{f['file']} ({f['release'] or 'release not stated'}, SHA-256 {f['sha256'][:12]}…)" for f in files]
+    return f"{said} Programs come from {' and '.join(named)}." if named else said

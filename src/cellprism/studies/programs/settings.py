@@ -12,7 +12,8 @@ class ProgramsSettings:
     """How features become gene programs."""
 
     collection: str = field(default="blood", metadata={"source": "collection"})
-    """Gene sets: ``blood`` (shipped), a GMT file, or the name of a library in CELLPRISM_DATA_DIR."""
+    """Gene sets: ``blood`` (shipped), a GMT file, a .toml that names an ontology and annotations (docs/ontology.md),
+    ``go-bp`` (the Gene Ontology, once fetched), or the name of a library in CELLPRISM_DATA_DIR."""
     gene_filter: str = "code"
     """Genes that may be in a list, and so the background: ``code``, ``paper`` or ``all``."""
     family: str = "all-terms"

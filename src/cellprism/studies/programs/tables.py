@@ -101,6 +101,7 @@ class Programs:
     lists: pd.DataFrame
     """feature, rank, gene: the gene list of each feature that fires, strongest first."""
     enrichment: pd.DataFrame
+    """As ``over_representation``; ``represented_by`` is the term that stands for those that say nearly the same."""
     nulls: pd.DataFrame
     types: pd.DataFrame
     """feature, then a column a cell type: mean of the type minus mean of all cells, in standard deviations; no columns
@@ -112,7 +113,8 @@ class Programs:
     seeds: Seeds
     rates: dict[str, Any]
     """rows [RATE_FIELDS, for random lists excess, excess_interval and p_value (two-sided), for others
-    independent_lists], and OTHER_RATES."""
+    independent_lists], and OTHER_RATES; ``coverage`` (``enrich.distinct``), and in ``gene_sets`` the files of the
+    collection with release and checksum."""
     sources: dict[str, str]
     """Term -> where it comes from."""
     matrices: tuple[AnnData, AnnData] | None = None

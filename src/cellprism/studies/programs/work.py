@@ -12,7 +12,7 @@
 - What is judged are lists of one length, over autoencoders of several seeds (``seeds``); other rates are shown.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +21,9 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from cellprism.enrich.dependence import independent_lists, wilson
+from cellprism.enrich.distinct import Coverage, coverage, representatives
 from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
+from cellprism.enrich.membership import information_in, term_table
 from cellprism.enrich.nulls import NULLS, NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.enrich.signs import signs
@@ -57,6 +59,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     background = list_background(found.genes, cells, settings.gene_filter)
     lists = firing_lists(found.genes, background)
     table = tested(lists, bench, settings, background)
+    covered = _covered(table, lists, bench, settings, background)
     rows, nulls, fixed = _rates(bench, settings, found, lists, table, background)
     rows = compared(rows, by_cell=not tokens.are_genes)
     features, specificity, types = feature_table(found.genes, found.cells, cells, lists, table, settings.alpha, seed)
@@ -76,11 +79,24 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
             "alpha": settings.alpha, "collection": collection.name, "n_terms": counted["terms_tested"],
             "background_size": len(background), "gene_filter": settings.gene_filter,
             "outside_background": {k: counted[k] for k in ("list_genes_outside", "term_genes_outside")},
-            "residual_variance": found.residual,
+            "residual_variance": found.residual, "coverage": asdict(covered), "gene_sets": counted["gene_sets"],
         },
         sources={term: collection.source.get(term, "") for term in sorted(set(table["term"]))},
         matrices=(found.genes, found.cells),
     )  # fmt: skip
+
+
+def _covered(
+    table: pd.DataFrame, lists: Lists, bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
+) -> Coverage:
+    """What the features' lists cover together; each row of the table gets the term that stands for its own."""
+    collection = bench.collection(settings.collection)
+    terms = term_table(collection, background, settings.min_term_size)
+    standing = representatives(terms.member, information_in(terms, collection))
+    stands_for = {name: terms.names[other] for name, other in zip(terms.names, standing, strict=True)}
+    named = [stands_for[term] for term in table["term"]]
+    table.insert(list(table).index("term") + 1, "represented_by", pd.Series(named, dtype="str"))
+    return coverage(table, lists, terms, standing, settings.alpha)
 
 
 def _rates(
