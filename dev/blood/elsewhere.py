@@ -5,9 +5,9 @@
 TWIN is the folder of a training on the first donor of BLOOD alone. Autoencoders are trained on cells of that donor at
 block 1; lists and best features are chosen there and judged on cells of the other donor (``studies.adds.measures``).
 ``again`` is the share of features that autoencoders trained on the other donor's cells find again, beyond 95 % of
-dictionaries with the tokens' covariance. ``own count taken out``: the part of the inner state that follows how many counts a token itself has
-(means over tokens with 0, 1, 2, 3 and more, each gene's mean off) is projected out before the training, and out of the
-encoder afterwards.
+dictionaries with the tokens' covariance. ``own count taken out``: the part of the inner state that follows how many
+counts a token itself has (means over tokens with 0, 1, 2, 3 and more, each gene's mean off) is projected out before the
+training, and out of the encoder afterwards.
 """
 
 import argparse
