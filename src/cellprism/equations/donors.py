@@ -86,16 +86,16 @@ def _interval(mean, error, free, there, level: float) -> Difference:
 def other_splits(
     case: Bool[np.ndarray, " donor"], most: int, rng: np.random.Generator
 ) -> tuple[Bool[np.ndarray, "split donor"], bool]:
-    """Other ways to deal the donors to two conditions of these sizes, none of them the given one or, for conditions of
-    equal size, its mirror image; and whether these are all there are.
+    """Other ways to deal the donors to two conditions of these sizes, and whether these are all there are: each once,
+    without the given one and, for conditions of equal size, without mirror images.
 
     Args:
         case: which donors have the first condition.
-        most: so many are drawn at random, with repetition, where there are more.
+        most: so many are drawn at random where there are more; these may repeat, or be the given one.
         rng: draws them.
     """
     n, k = len(case), int(case.sum())
-    if comb(n, k) - 1 > most:
+    if comb(n, k) // (2 if 2 * k == n else 1) - 1 > most:
         return np.stack([rng.permutation(case) for _ in range(most)]), False
     splits = np.zeros((comb(n, k), n), dtype=bool)
     for row, chosen in zip(splits, combinations(range(n), k), strict=True):
@@ -107,8 +107,8 @@ def other_splits(
 
 
 def other_signs(n: int, most: int, rng: np.random.Generator) -> tuple[Int[np.ndarray, "split donor"], bool]:
-    """Other ways to swap two conditions within n donors, none of them the given one or its mirror image: signs of the
-    differences; and whether these are all there are."""
+    """Other ways to swap two conditions within n donors, as signs of the differences, and whether these are all there
+    are: each once, without the given one and mirror images; else ``most`` drawn at random."""
     if 2 ** (n - 1) - 1 > most:
         return rng.choice([-1, 1], (most, n)), False
     signs = [(1, *rest) for rest in islice(product([1, -1], repeat=n - 1), 1, None)]

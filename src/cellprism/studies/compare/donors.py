@@ -113,7 +113,7 @@ def _conditions(settings: CompareSettings, condition: np.ndarray) -> tuple[str, 
     Raises:
         ConfigError: they are not there, or not told.
     """
-    names = sorted(set(condition) - {""})
+    names = sorted({str(name) for name in condition} - {""})
     if not settings.case and len(names) != 2:
         raise ConfigError(
             f"the column {settings.condition!r} has {len(names)} conditions ({', '.join(names[:20]) or 'none'}): "

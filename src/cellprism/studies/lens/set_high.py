@@ -71,15 +71,15 @@ def activation_at(cells: SiteCells, feature: int) -> Float[Tensor, "row token"]:
 
 def high_level(cache: SiteCache, feature: int, quantile: float) -> Float[Tensor, " place"]:
     """Quantile of a feature's activation over the rows that have a present token at each place; 0 where none has."""
-    values, places = [], []
-    for cells in cache.take(np.arange(cache.n_cells)):
-        present = cells.batch.present
-        rows = cache.rows(cache.cells_of(cells.batch).cpu().numpy())
-        values.append(activation_at(cells, feature)[present].double().cpu())
-        places.append(cache.places(rows)[present].cpu())
-    table = pd.Series(torch.cat(values).numpy()).groupby(torch.cat(places).numpy()).quantile(quantile)
-    level = np.zeros(cache.n_places)
-    level[table.index.to_numpy()] = table.to_numpy()
+    every = [activation_at(cells, feature).double().cpu() for cells in cache.take(np.arange(cache.n_cells))]
+    values, present = torch.cat(every).numpy(), cache.present.cpu().numpy()
+    if present.all() and cache.whole.gene.ndim == 1:
+        level = np.quantile(values, quantile, axis=0)
+    else:
+        places = cache.places(cache.rows(np.arange(cache.n_cells))).cpu().numpy()
+        table = pd.Series(values[present]).groupby(places[present]).quantile(quantile)
+        level = np.zeros(cache.n_places)
+        level[table.index.to_numpy()] = table.to_numpy()
     return torch.from_numpy(level).to(cache.W_dec)
 
 
