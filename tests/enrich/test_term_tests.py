@@ -70,7 +70,9 @@ def test_over_representation_is_corrected_over_all_lists_and_terms(lists, differ
     ]
     q = false_discovery_control(every).reshape(len(lists), len(TERMS))
     for row in terms_by(lists, difference, "hypergeometric").itertuples():
-        assert row.padj == pytest.approx(q[list(lists).index((row.feature, row.direction)), list(TERMS).index(row.term)])
+        assert row.padj == pytest.approx(
+            q[list(lists).index((row.feature, row.direction)), list(TERMS).index(row.term)]
+        )
 
 
 @pytest.mark.parametrize("test", ["hypergeometric", "binomial", "rank"])

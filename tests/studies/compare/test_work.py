@@ -129,10 +129,12 @@ def test_donors_with_few_cells_are_left_out_and_named():
     obs = obs[~((obs["donor"] == "d0") & (np.arange(len(obs)) > 3))]
     z = sp.csc_matrix(np.random.default_rng(0).random((len(obs), 3)))
     donors = donors_of(obs, z, SETTINGS)
+    assert (donors.case, donors.control) == ("case", "control")
+    assert donors_of(obs, z, CompareSettings(condition="condition")).case == "case"  # a control is known by its name
     assert donors.left_out == ["d0 (4 cells of case, 0 of control; at least 10 are needed)"]
     assert len(donors.names) == 7
     with pytest.raises(ConfigError, match=r"0 with 'case' and 0 with 'control'.*Left out: d0 \(4 cells of case"):
-        donors_of(obs, z, CompareSettings(condition="condition", case="case", cells=20))
+        donors_of(obs, z, CompareSettings(condition="condition", cells=20))
 
 
 @pytest.mark.parametrize(

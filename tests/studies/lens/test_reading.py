@@ -34,7 +34,9 @@ def test_high_is_above_the_quantile_and_low_is_silence_or_below_the_other():
     assert (rest.low_counts == 101 - rest.high.sum(axis=0)).all()
 
 
-@pytest.mark.parametrize("change", [{"test": "welch"}, {"against": "rest"}, {"terms": "binomial"}, {"terms": "rank"}, {}])
+@pytest.mark.parametrize(
+    "change", [{"test": "welch"}, {"against": "rest"}, {"terms": "binomial"}, {"terms": "rank"}, {}]
+)
 def test_a_feature_of_a_program_has_its_genes_and_its_term(change):
     _, adata, _, (own, *_) = world()
     settings = LensSettings(**{**vars(SETTINGS), **change})

@@ -15,6 +15,9 @@ from cellprism.equations.donors import donor_means
 from cellprism.errors import ConfigError
 from cellprism.studies.compare.settings import FEWEST_DONORS, CompareSettings
 
+CONTROLS = ("control", "ctrl", "healthy", "normal", "unstimulated", "untreated", "vehicle", "wild type", "wt")
+"""What conditions are called that others are compared with."""
+
 
 @dataclass(frozen=True, eq=False)
 class Donors:
@@ -119,7 +122,9 @@ def _conditions(settings: CompareSettings, condition: np.ndarray) -> tuple[str, 
             f"the column {settings.condition!r} has {len(names)} conditions ({', '.join(names[:20]) or 'none'}): "
             "say which is compared with --case, and with which with --control"
         )
-    case = settings.case or next(n for n in reversed(names) if n != settings.control)
+    usual = [n for n in names if n.lower() in CONTROLS]
+    own = settings.control or (usual[0] if len(usual) == 1 else names[0])
+    case = settings.case or next(n for n in reversed(names) if n != own)
     _known("case", case, condition)
     if settings.control:
         _known("control", settings.control, condition)
@@ -128,9 +133,7 @@ def _conditions(settings: CompareSettings, condition: np.ndarray) -> tuple[str, 
     return case, settings.control or (next(n for n in names if n != case) if len(names) == 2 else "")
 
 
-def _left_out(
-    names: np.ndarray, counts: np.ndarray, words: tuple[str, str], cells: int, paired: bool
-) -> list[str]:
+def _left_out(names: np.ndarray, counts: np.ndarray, words: tuple[str, str], cells: int, paired: bool) -> list[str]:
     of = " of each" if paired else ""
     return [
         f"{name} ({a} cells of {words[0]}, {b} of {words[1]}; at least {cells}{of} are needed)"

@@ -16,7 +16,8 @@ class CompareSettings:
     donor: str = "donor"
     """obs column that says whom a cell is from."""
     case: str = ""
-    """The condition that is compared; empty: the second of two, in alphabetical order."""
+    """The condition that is compared; empty: of two, the one that is not called control, healthy, untreated or the
+    like, else the second in alphabetical order."""
     control: str = ""
     """The condition that it is compared with; empty: all others."""
     cell_type: str = ""

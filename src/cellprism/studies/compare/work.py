@@ -4,8 +4,8 @@ Notable choices
 
 - The donor is the unit: pseudobulk mean of each feature per donor and condition, then a t test over donors. Cells as
   replicates are not on offer: cells of a donor are alike, and donors differ by themselves.
-- Features of one autoencoder go together. Whether conditions differ at all is therefore asked once, of all features: how
-  many have a q below the level, beside every other way to deal the donors to the conditions, features kept together.
+- Features of one autoencoder go together. Whether conditions differ at all is therefore asked once, of all features:
+  how many have a q below the level, beside every other way to deal donors to conditions, features kept together.
   (Counting p < .05 instead finds less: correlated features pass that together by chance.)
 """
 

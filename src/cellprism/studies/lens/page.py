@@ -42,8 +42,8 @@ def _lead(found: Lens) -> str:
     s = found.summary
     low = "all others" if s.against == REST else f"those in which it does not fire, or below its {s.low:.0%} quantile"
     said = (
-        f"{s.read} of {s.features} features that fire are high (above the {s.high:.0%} quantile of their activation) in "
-        f"at least {s.fewest} cells and are read by them: genes that differ between these cells and {low}, corrected "
+        f"{s.read} of {s.features} features that fire are high (above the {s.high:.0%} quantile of their activation) "
+        f"in at least {s.fewest} cells and are read by them: genes that differ between these cells and {low}, corrected "
         f"over all {s.genes:,} genes and all features, and their terms, corrected over all terms and features. Cells "
         "high in any function of the counts have such genes, which is why dictionaries that nobody trained are read "
         "alike."
@@ -55,8 +55,8 @@ def _summary(found: Lens, by_id: dict[str, Claim]) -> str:
     s, rare = found.summary, found.summary.rare
     assert rare is not None
     said = (
-        f"Read by the cells in which they are high, {percent(s.annotated)} of features match a term (features of random "
-        f"dictionaries {_range(s.untrained)}), and {rare.local} of {s.read} mark cells that lie together"
+        f"Read by the cells in which they are high, {percent(s.annotated)} of features match a term (features of "
+        f"random dictionaries {_range(s.untrained)}), and {rare.local} of {s.read} mark cells that lie together"
     )
     beyond = [one for one in s.moved if by_id[id_of(one)].verdict == "above chance"]
     if s.moved:

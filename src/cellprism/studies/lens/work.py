@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata import AnnData
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.gene_sets import background_genes
