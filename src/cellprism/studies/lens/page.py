@@ -43,8 +43,8 @@ def _lead(found: Lens) -> str:
     low = "all others" if s.against == REST else f"those in which it does not fire, or below its {s.low:.0%} quantile"
     said = (
         f"{s.read} of {s.features} features that fire are high (above the {s.high:.0%} quantile of their activation) "
-        f"in at least {s.fewest} cells and are read by them: genes that differ between these cells and {low}, corrected "
-        f"over all {s.genes:,} genes and all features, and their terms, corrected over all terms and features. Cells "
+        f"in at least {s.fewest} cells and are read by them: genes that differ between these cells and {low}, "
+        f"corrected over all {s.genes:,} genes and features, and their terms, corrected over all terms and features. Cells "
         "high in any function of the counts have such genes, which is why dictionaries that nobody trained are read "
         "alike."
     )
