@@ -42,9 +42,8 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    return [
-        *programs.WORLDS, *compare.WORLDS, *fit.WORLDS, *lens.WORLDS, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS,
-    ]  # fmt: skip
+    cheap = [*programs.WORLDS, *compare.WORLDS, *fit.WORLDS, *lens.WORLDS]
+    return [*cheap, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS]
 
 
 def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:

@@ -110,13 +110,14 @@ WORLDS = [
         "high cells at random", {"rare": "lens: high cells lie together, against cells of the same types"},
         "Features are high in cells at random within each type, and go together; the counts follow a state that no "
         "feature knows.",
-        rare, (0.1, 0.3, 0.6), "share of the features that are high along a direction of the cells' own state", 200, 50,
+        rare, (0.1, 0.3, 0.6), "share of the features that are high along a direction of the cells' own state",
+        1000, 100,
     ),
     World(
         "random dictionary, set high",
         {"moved": "lens: a feature set high raises its genes, against control features"},
         "The feature is the surest of its term in a dictionary that nobody trained; so are its controls in other such "
         "dictionaries, for other terms.",
-        moved, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 200, 25,
+        moved, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 1000, 100,
     ),
 ]  # fmt: skip

@@ -66,6 +66,21 @@ def test_controls_of_another_size_of_edit_would_not_be_fair(reads):
     np.testing.assert_allclose(2 * one, two, atol=1e-4)
 
 
+def test_controls_are_found_as_the_feature_was():
+    own, *others = world()[3]
+    term, feature = next(iter(own.best().items()))
+    best = candidates(others, term)
+    assert {others[one.dictionary].best()[one.term] for one in best} == {one.feature for one in best}
+    asked = candidates(others, term, best=False)
+    assert len(asked) > len(best)
+    for one in (*best, *asked):
+        assert one.term
+        assert one.term != term
+        assert one.genes == others[one.dictionary].lists[one.feature, "up"]
+    assert own.term(feature) == term
+    assert not any(one.term for one in candidates(others, "", best=False))
+
+
 def test_a_feature_without_genes_that_the_model_predicts_is_not_set(reads):
     assert set_high(reads[0], 0, ("X",), 0.9, [], [], 3) is None
     alone = set_high(reads[0], 0, COLLECTION["program 0"], 0.9, [], [], 3)

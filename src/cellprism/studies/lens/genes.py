@@ -39,6 +39,11 @@ class Read:
         """Share of the features read that have a term; 0 where none could be read."""
         return len(self.annotated) / max(len(self.cells.features), 1)
 
+    def term(self, feature: int) -> str:
+        """The term that fits a feature best where its genes are high; empty where none does."""
+        own = self.terms[(self.terms["feature"] == feature) & (self.terms["direction"] == UP)]
+        return str(own["term"].iloc[0]) if len(own) else ""
+
     def best(self) -> dict[str, int]:
         """Term -> the feature that it fits best, where its genes are high; the surest terms first."""
         up = self.terms[self.terms["direction"] == UP].sort_values(["padj", "pvalue"], kind="stable")

@@ -44,9 +44,9 @@ def _lead(found: Lens) -> str:
     said = (
         f"{s.read} of {s.features} features that fire are high (above the {s.high:.0%} quantile of their activation) "
         f"in at least {s.fewest} cells and are read by them: genes that differ between these cells and {low}, "
-        f"corrected over all {s.genes:,} genes and features, and their terms, corrected over all terms and features. Cells "
-        "high in any function of the counts have such genes, which is why dictionaries that nobody trained are read "
-        "alike."
+        f"corrected over all {s.genes:,} genes and features, and their terms, corrected over all terms and features. "
+        "Cells high in any function of the counts have such genes, which is why dictionaries that nobody trained are "
+        "read alike."
     )
     return said + (f" No feature was set high: {s.not_moved}." if s.not_moved else "")
 

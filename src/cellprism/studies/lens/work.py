@@ -155,45 +155,54 @@ def _moved(
     dictionaries: Sequence[SparseAutoencoder], others: Sequence[Read],
 ) -> tuple[Summary, pd.DataFrame]:  # fmt: skip
     """Set chosen features high; where there are none, say why."""
-    none = pd.DataFrame(columns=pd.Index(TABLES["moved"]))
     best = {f: term for term, f in reversed(own.best().items())}
-    chosen = settings.features or tuple(dict.fromkeys(own.best().values()))[: settings.set_high]
+    chosen = tuple(dict.fromkeys(settings.features)) or tuple(dict.fromkeys(own.best().values()))[: settings.set_high]
     why = cannot_steer(bench) or ("" if chosen else "no feature's differential genes match a term")
     if not settings.features and not settings.set_high:
         why = "none was asked for"
     if why:
-        return replace(summary, not_moved=why), none
+        return replace(summary, not_moved=why), moved_table([])
     cells = bench.some_cells(settings.cells)
     dose_cells = read_dose_cells(bench.model, bench.sae, cells, bench.config.layer, BATCH, [])
     by_dictionary, genes = dictionary_cells(dose_cells, dictionaries), dose_cells.cache.genes
-    records, parts = [], []
+    records: list[Moved] = []
+    rows: list[tuple] = []
     with bench.bar("setting features high", len(chosen)) as advance:
         for number, feature in enumerate(chosen):
-            term, list_ = best.get(feature, ""), own.lists.get((feature, UP), ())
-            some = candidates(others, term)
+            term, list_ = best.get(feature) or own.term(feature), own.lists.get((feature, UP), ())
+            some = candidates(others, term, feature in best)
             found = set_high(dose_cells, feature, list_, settings.high, by_dictionary, some, settings.controls)
             if found is not None:
                 records.append(moved_record(feature, term, found, genes, world.terms, settings.alpha))
-                parts.append(_moved_rows(feature, found, genes))
+                rows += _moved_rows(feature, found, genes)
             advance(number + 1)
     said = "" if records else "none of the chosen features has differential genes that the model predicts"
     summary = replace(
         summary, moved=records, not_moved=said, set_cells=cells.n_obs, hidden=dose_cells.cache.read == "hidden"
     )
-    return summary, pd.concat(parts, ignore_index=True) if parts else none
+    return summary, moved_table(rows)
 
 
-def candidates(others: Sequence[Read], term: str) -> list[Candidate]:
-    """Features of random dictionaries that were found as a feature was: the best for another term, or, where it has
-    none, those without one."""
+def candidates(others: Sequence[Read], term: str, best: bool = True) -> list[Candidate]:
+    """Features of random dictionaries that were found as a feature was.
+
+    Args:
+        others: the dictionaries' features.
+        term: the feature's own, which none of them matches; empty where it has none.
+        best: whether it is the best feature for this term, so that they are the best for another; else, as it was asked
+            for by number, they are all that match a term, or, where it has none, all that match none.
+    """
     found = []
     for number, read in enumerate(others):
-        if term:
-            same = set(read.terms.loc[read.terms["term"] == term, "feature"])
-            of = {f: its for its, f in reversed(read.best().items()) if f not in same}
+        same = set(read.terms.loc[read.terms["term"] == term, "feature"])
+        if term and best:
+            of = {f: its for its, f in reversed(read.best().items())}
         else:
-            of = {f: "" for f, direction in read.lists if direction == UP and f not in read.annotated}
-        found += [Candidate(number, f, its, read.lists[f, UP]) for f, its in of.items() if (f, UP) in read.lists]
+            of = {
+                f: read.term(f) for f, direction in read.lists if direction == UP and bool(read.term(f)) == bool(term)
+            }
+        found += [Candidate(number, f, its, read.lists[f, UP]) for f, its in of.items()
+                  if (f, UP) in read.lists and f not in same]  # fmt: skip
     return found
 
 
@@ -217,11 +226,17 @@ def moved_record(
     )  # fmt: skip
 
 
-def _moved_rows(feature: int, found: SetHigh, genes: pd.Index) -> pd.DataFrame:
+def _moved_rows(feature: int, found: SetHigh, genes: pd.Index) -> list[tuple]:
     """Genes that move most, up and down."""
     rows = []
     own = {str(genes[i]) for i in found.own}
     for direction, sign in ((UP, 1), (DOWN, -1)):
         for rank, gene in enumerate(top_moved(found.effect, genes, sign, TOP, LEAST_EFFECT)):
-            rows.append((feature, direction, rank, gene, found.effect[genes.get_loc(gene)], gene in own))
-    return pd.DataFrame(rows, columns=pd.Index(TABLES["moved"]))
+            rows.append((feature, direction, rank, gene, float(found.effect[genes.get_loc(gene)]), gene in own))
+    return rows
+
+
+def moved_table(rows: list[tuple]) -> pd.DataFrame:
+    """feature, direction, rank, gene, effect, own: one row a gene that moved."""
+    kinds = dict(zip(TABLES["moved"], (int, str, int, str, float, bool), strict=True))
+    return pd.DataFrame(rows, columns=pd.Index(list(kinds))).astype(kinds)
