@@ -8,7 +8,7 @@ from cellprism.studies.compare.tables import Summary as Compared
 from cellprism.studies.lens.tables import Lens, Moved, RareCells, Summary
 from studies.made_up_features import N_CELLS, N_FEATURES, N_GENES, PROGRAMS, gene_names
 
-READ = 101  # features that are high in enough cells
+READ = 103  # features that are high in enough cells
 
 
 def lens(rng: np.random.Generator) -> Lens:
@@ -40,7 +40,7 @@ def lens(rng: np.random.Generator) -> Lens:
 
 
 def _summary(features: np.ndarray) -> Summary:
-    rare = RareCells(51, 0.5, 0.05, (0.02, 0.09), 0.02, 99, True, [0.31, 0.29, 0.33])
+    rare = RareCells(52, 0.5, 0.05, (0.02, 0.09), 0.02, 99, True, [0.31, 0.29, 0.33])
     moved = [
         Moved(int(features[0]), "Cytotoxic granules", 5, 0.31, 0.02, (-0.03, 0.08), 0.05, 39, 0.4, 4, ["NK cells"]),
         Moved(int(features[1]), "", 5, 0.02, 0.02, (-0.03, 0.08), 0.9, 39, 0.4, 0, []),

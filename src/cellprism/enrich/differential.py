@@ -62,8 +62,9 @@ def differential(
     by_product = test == WELCH or others is None
     low = ~group if others is None else others
     sums = (group.astype(np.float64), low.astype(np.float64)) if by_product else (group, low)
-    found = Differential(*(np.empty((group.shape[1], values.shape[1])) for _ in Differential._fields))
-    for some in column_blocks(values.shape[0], values.shape[1]):
+    n_cells, n_genes = values.get_shape()
+    found = Differential(*(np.empty((group.shape[1], n_genes)) for _ in Differential._fields))
+    for some in column_blocks(n_cells, n_genes):
         block = values[:, some]
         part = _welch(block, *sums) if test == WELCH else (_ranks if by_product else _pairs)(block, *sums)
         for whole, its in zip(found, part, strict=True):
@@ -88,14 +89,15 @@ def _ranks(values: sp.csc_matrix, group: Float[np.ndarray, "cell group"], low: F
 
 def _pairs(values: sp.csc_matrix, group: Bool[np.ndarray, "cell group"], low: Bool[np.ndarray, "cell group"]):
     """Some pairs at a time, so that their counts stay near the processor."""
-    start, size = runs(values.data, np.repeat(np.arange(values.shape[1]), np.diff(values.indptr)))
+    n_genes = values.get_shape()[1]
+    start, size = runs(values.data, np.repeat(np.arange(n_genes), np.diff(values.indptr)))
     length = np.zeros(len(values.data), dtype=np.int64)
     length[start] = size
     parts = []
     for begin in range(0, group.shape[1], PAIRS_AT_ONCE):
         high, rest = (np.ascontiguousarray(g[:, begin : begin + PAIRS_AT_ONCE], dtype=np.int8) for g in (group, low))
         first, second = (g.sum(axis=0, dtype=np.int32) for g in (high, rest))
-        u, ties, one, other = np.empty((4, values.shape[1], high.shape[1]))
+        u, ties, one, other = np.empty((4, n_genes, high.shape[1]))
         sweep(values.indptr, values.indices, length, values.data, high, rest, first, second, u, ties, one, other)
         n, m = first.astype(np.float64), second.astype(np.float64)
         parts.append(_by_ranks(u, ties, n, m, one / np.maximum(n, 1) - other / np.maximum(m, 1)))
@@ -125,6 +127,6 @@ def _sorted_columns(expression: Any) -> sp.csc_matrix:
     values.eliminate_zeros()
     if (values.data < 0).any():
         raise ConfigError("differential genes take log1p counts, which are never negative; some values here are")
-    column = np.repeat(np.arange(values.shape[1]), np.diff(values.indptr))
+    column = np.repeat(np.arange(values.get_shape()[1]), np.diff(values.indptr))
     order = np.lexsort((values.data, column))
-    return sp.csc_matrix((values.data[order], values.indices[order], values.indptr), shape=values.shape)
+    return sp.csc_matrix((values.data[order], values.indices[order], values.indptr), shape=values.get_shape())

@@ -13,6 +13,7 @@ Notable choices
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -85,7 +86,9 @@ def term_tests(
         terms = term_table(collection, background)
         found = _binomial(lists, terms) if test == BINOMIAL else _ranked(difference, features, terms)
         table = _corrected(*found, terms)
-    return table[table["padj"] < alpha].sort_values(["feature", "padj", "pvalue"], kind="stable", ignore_index=True)
+    sure = cast(pd.DataFrame, table[table["padj"] < alpha])
+    by = ["feature", "padj", "pvalue"]
+    return sure.sort_values(by, ascending=[True, True, True], kind="stable", ignore_index=True)
 
 
 def _over_represented(
@@ -159,4 +162,4 @@ def _corrected(
     })  # fmt: skip
     listed = np.array([bool(name[1]) for name in names], dtype=bool)
     kept = more[row, column] | ~listed[row] if len(row) else np.zeros(0, dtype=bool)
-    return table[kept].astype({"feature": int, "direction": str, "term": str})
+    return cast(pd.DataFrame, table[kept]).astype({"feature": int, "direction": str, "term": str})

@@ -28,16 +28,16 @@ def ranked(values: sp.csc_matrix) -> tuple[Float[np.ndarray, "variable sample"],
     Args:
         values: [sample variable], none below 0, no zero stored; each column's values in rising order.
     """
-    n = values.shape[0]
+    n, n_variables = values.get_shape()
     stored = np.diff(values.indptr)
-    column = np.repeat(np.arange(values.shape[1]), stored)
+    column = np.repeat(np.arange(n_variables), stored)
     first, length = runs(values.data, column)
     start = first - values.indptr[column[first]]
     zeros = (n - stored).astype(np.float64)
     middle = start + (length + 1) / 2
     rank = np.repeat(middle, length) + (zeros - (zeros + 1) / 2)[column]
-    ties = np.bincount(column[first], _tied(length), minlength=values.shape[1]) + _tied(zeros)
-    above = sp.csc_matrix((rank, values.indices, values.indptr), shape=values.shape)
+    ties = np.bincount(column[first], _tied(length), minlength=n_variables) + _tied(zeros)
+    above = sp.csc_matrix((rank, values.indices, values.indptr), shape=(n, n_variables))
     return above.T.toarray() + ((zeros + 1) / 2)[:, None], ties
 
 

@@ -1,5 +1,7 @@
 """Do some cells lie together? Their neighbours in a graph, and among whom chance would put them."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int, Shaped
@@ -14,7 +16,7 @@ def neighbours_within(member: sp.csr_matrix, graph: sp.csr_matrix) -> Float[np.n
         member: h, 1 where a cell is in a group [group cell].
         graph: K, 1 where the second cell is a neighbour of the first [cell cell].
     """
-    reached = member @ graph
+    reached: Any = member @ graph
     inside = np.asarray(reached.multiply(member).sum(axis=1), dtype=np.float64).ravel()
     every = np.asarray(reached.sum(axis=1), dtype=np.float64).ravel()
     return np.divide(inside, every, out=np.zeros_like(inside), where=every > 0)

@@ -149,10 +149,10 @@ def _enough_donors(
     Raises:
         ConfigError: says how many there are, and why cells do not count.
     """
-    both = enough.all(axis=1)
+    both = np.asarray(enough.all(axis=1))
     if not paired and both.any():
         raise ConfigError(
-            f"{int(both.sum())} of {len(both)} donors have cells of both {words[0]!r} and {words[1]!r}, the others of "
+            f"{int(both.sum())} of {len(enough)} donors have cells of both {words[0]!r} and {words[1]!r}, others of "
             "one: keep either donors with both or donors with one, with --set only."
         )
     found = [int(both.sum())] * 2 if paired else [int(side.sum()) for side in enough.T]
@@ -179,7 +179,7 @@ def _units(
 
 def _means(activation: Any, unit: np.ndarray, n_units: int) -> Float[np.ndarray, "unit feature"]:
     z = sp.csc_matrix(activation)
-    blocks = column_blocks(z.shape[0], z.shape[1])
+    blocks = column_blocks(*z.get_shape())
     return np.concatenate(
         [donor_means(z[:, some].toarray().astype(np.float64), unit, n_units) for some in blocks], axis=1
     )

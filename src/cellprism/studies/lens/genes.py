@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,8 @@ class Read:
 
     def best(self) -> dict[str, int]:
         """Term -> the feature that it fits best, where its genes are high; the surest terms first."""
-        up = self.terms[self.terms["direction"] == UP].sort_values(["padj", "pvalue"], kind="stable")
+        up = cast(pd.DataFrame, self.terms[self.terms["direction"] == UP])
+        up = up.sort_values(["padj", "pvalue"], ascending=[True, True], kind="stable")
         return {str(t): int(f) for t, f in up.drop_duplicates("term")[["term", "feature"]].to_numpy()}
 
 

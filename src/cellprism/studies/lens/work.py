@@ -211,7 +211,8 @@ def moved_record(
 ) -> Moved:
     """What setting a feature high did, beside its controls; ``genes`` are those that the model predicts."""
     drawn = np.array([response for _, response in found.controls])
-    null = tuple(float(x) for x in np.quantile(drawn, [0.025, 0.975])) if drawn.size else None
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
+    null = (float(low), float(high)) if drawn.size else None
     rises = top_moved(found.effect, genes, 1, TOP, LEAST_EFFECT)
     named: list[str] = []
     inside = {t: some for t, members in collection.items() if (some := [g for g in members if g in set(genes)])}
