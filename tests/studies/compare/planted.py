@@ -20,7 +20,7 @@ SETTINGS = CompareSettings(condition="condition", case="case", permutations=199)
 
 
 @cache
-def cells(effect: float, seed: int = 0, within: bool = False) -> AnnData:
+def cells(effect: float, seed: int = 0) -> AnnData:
     """Cells of ten donors, five of which have the condition, and with it more of the first programs."""
     settings = PlantedSettings(
         cells=601, genes=151, programs=PROGRAMS, program_genes=11, types=3, donors=DONORS, batches=2, regulators=0,

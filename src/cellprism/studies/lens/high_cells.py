@@ -20,8 +20,6 @@ class HighCells:
     high: Bool[np.ndarray, "cell feature"]
     low: Bool[np.ndarray, "cell feature"] | None
     """None: all that are not high."""
-    few: Int[np.ndarray, " few"]
-    """Features that fire, but are high, or low, in too few cells."""
 
     @property
     def low_counts(self) -> Int[np.ndarray, " feature"]:
@@ -49,6 +47,4 @@ def high_cells(activation: Any, settings: LensSettings) -> HighCells:
     enough = (high.sum(axis=0) >= settings.fewest) & (low.sum(axis=0) >= settings.fewest)
     fires = z.getnnz(axis=0) > 0
     read = np.flatnonzero(enough & fires)
-    return HighCells(
-        read, high[:, read], None if settings.against == REST else low[:, read], np.flatnonzero(fires & ~enough)
-    )  # fmt: skip
+    return HighCells(read, high[:, read], None if settings.against == REST else low[:, read])

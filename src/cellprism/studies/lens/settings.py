@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from cellprism.enrich.term_tests import TERM_TESTS
 from cellprism.studies.common import check
 
 LOW, REST = "low", "rest"
 DIFFERENTIAL = ("mannwhitney", "welch")
-TERM_TESTS = ("hypergeometric", "binomial", "rank")
 
 
 @dataclass(frozen=True)
