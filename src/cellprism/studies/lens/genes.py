@@ -41,8 +41,8 @@ class Read:
 
     def term(self, feature: int) -> str:
         """The term that fits a feature best where its genes are high; empty where none does."""
-        own = self.terms[(self.terms["feature"] == feature) & (self.terms["direction"] == UP)]
-        return str(own["term"].iloc[0]) if len(own) else ""
+        own = (self.terms["feature"] == feature) & (self.terms["direction"] == UP)
+        return next((str(term) for term in self.terms.loc[own.to_numpy(dtype=bool), "term"]), "")
 
     def best(self) -> dict[str, int]:
         """Term -> the feature that it fits best, where its genes are high; the surest terms first."""
