@@ -46,6 +46,8 @@ def write_inputs(folder: Path) -> dict[str, Any]:
     """Write cells and model into a folder; returns a configuration that uses them, with little effort."""
     cells = some_cells()
     plain = AnnData(X=cells.X, obs=cells.obs[["cell_type"]].astype(str))
+    plain.obs["person"] = [f"person {i % 6}" for i in range(plain.n_obs)]
+    plain.obs["arm"] = ["treated" if i % 6 > 2 else "untreated" for i in range(plain.n_obs)]
     plain.var_names = cells.var_names
     plain.write_h5ad(folder / "cells.h5ad")
     model = AidoCell.random(list(cells.var_names), hidden=16, layers=2, heads=2, intermediate=24, seed=3)
@@ -59,6 +61,11 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "programs": {"replicates": 3, "gene_filter": "all"},
         "stability": {"cells": 11, "seeds": 3, "draws": 5},
         "adds": {"cells": 30, "seeds": 2},
+        "lens": {
+            "high": 0.8, "fewest": 3, "draws": 19, "neighbours": 5, "components": 4, "cells": 13, "controls": 3,
+            "features": [0, 1],
+        },
+        "compare": {"condition": "arm", "donor": "person", "case": "treated", "cells": 3},
         "steer": {
             "cells": 13,
             "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},

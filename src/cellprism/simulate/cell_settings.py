@@ -51,6 +51,11 @@ class PlantedSettings:
     """Standard deviation of a gene's level between donors."""
     batch_spread: float = 0.15
     """The same between batches."""
+    case_programs: int = 0
+    """Programs that are more active in the last half of the donors, whose cells have the condition ``case`` and the
+    others ``control``; 0 for cells without conditions."""
+    case_effect: float = 1.0
+    """How much more active they are there: activity is multiplied by 1 + this."""
     regulators: int = 30
     """Genes that drive others; 0 for none."""
     targets: int = 12
@@ -80,9 +85,12 @@ class PlantedSettings:
         for name in ("cells", "genes", "program_genes", "types", "donors", "batches", "targets"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected at least 1")
-        for name in ("programs", "regulators", "effect", "donor_spread", "batch_spread", "base_spread", "depth_spread"):
+        positive = ("programs", "regulators", "effect", "case_effect", "donor_spread", "batch_spread", "base_spread")
+        for name in (*positive, "depth_spread"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.case_programs <= self.programs:
+            raise ConfigError(f"case_programs is {self.case_programs}: expected from 0 to the {self.programs} programs")
         for name in LOGARITHMS:
             if abs(getattr(self, name)) > LARGEST_EFFECT:
                 raise ConfigError(

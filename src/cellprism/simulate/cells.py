@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from cellprism.errors import ConfigError
 from cellprism.simulate.answers import with_answers
@@ -57,7 +57,8 @@ def planted_cells(
         interventions: regulators by symbol whose deviation from their base level is set, in natural logarithms.
 
     Returns:
-        AnnData: ``X`` counts (CSR float32); ``obs`` cell_type, donor, batch, depth; ``var`` ensembl; and the answers.
+        AnnData: ``X`` counts (CSR float32); ``obs`` cell_type, donor, batch, depth, and condition where there are some;
+        ``var`` ensembl; and the answers.
 
     Raises:
         ConfigError: an unknown preset, more genes than names, or an intervention on a gene that is no regulator.
@@ -80,6 +81,8 @@ def planted_cells(
         },
         index=pd.Index([f"cell{i}" for i in range(settings.cells)], dtype=str),
     )
+    if settings.case_programs:
+        obs["condition"] = pd.Categorical(np.where(_is_case(settings, draws.donor), "case", "control"))
     var = pd.DataFrame({"ensembl": list(fixed.genes.ensembl)}, index=pd.Index(fixed.genes.symbol, dtype=str))
     adata = AnnData(sp.vstack(counts, format="csr"), obs=obs, var=var)
     return with_answers(adata, fixed, draws.activity, settings, seed)
@@ -101,6 +104,7 @@ def _draws(settings: PlantedSettings, fixed: Plan, seed: int) -> Draws:
     chance = np.where(fixed.type_program[kind] > 0, ON, ASTRAY)
     running = rngs[2].random(chance.shape) < chance
     activity = running * rngs[3].gamma(SHAPE, 1 / SHAPE, chance.shape)
+    activity[np.ix_(_is_case(settings, donor), np.arange(settings.case_programs))] *= 1 + settings.case_effect
     own = settings.regulator_spread * rngs[4].standard_normal((n, len(fixed.regulators)))
     place = settings.donor_spread * rngs[5].standard_normal((settings.donors, settings.genes))
     batch = settings.batch_spread * rngs[5].standard_normal((settings.batches, settings.genes))
@@ -132,6 +136,11 @@ def _forced(fixed: Plan, interventions: Mapping[str, float]) -> dict[int, float]
     if wrong := [name for name in interventions if name not in names]:
         raise ConfigError(f"{wrong[0]!r} is no regulator of these cells; regulators are {', '.join(sorted(names))}")
     return {names[name]: value for name, value in interventions.items()}
+
+
+def _is_case(settings: PlantedSettings, donor: Int[np.ndarray, " cell"]) -> Bool[np.ndarray, " cell"]:
+    """Cells of the last half of the donors, who are dealt to batches as the others are."""
+    return 2 * donor >= settings.donors
 
 
 def _names(what: str, values: Int[np.ndarray, " cell"], n: int) -> pd.Categorical:

@@ -1,0 +1,123 @@
+"""Claims about the cells in which features are high: that they lie together, and that a feature set high raises its
+genes."""
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from torch.nn.functional import normalize
+
+from calibration.steer import CELLS, COLLECTION, FEATURES, GENES, MODEL, NAMES, PROGRAMS, SIZE
+from calibration.world import UNTOLD, World
+from cellprism.cells.expression import log1p_cp10k
+from cellprism.features.collect import feature_statistics
+from cellprism.features.dictionaries import TokenSample, control_dictionary
+from cellprism.report.claims import Null, judgement
+from cellprism.report.verdict import EFFECT_MATTERS, SHARE_MATTERS
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.simulate.linear_model import LAYER, LEVEL, as_counts, linear_sae
+from cellprism.steering.dose_cells import read_dose_cells
+from cellprism.studies.lens.genes import Read, read_features
+from cellprism.studies.lens.high_cells import high_cells
+from cellprism.studies.lens.locality import locality, neighbour_graph
+from cellprism.studies.lens.set_high import dictionary_cells, set_high
+from cellprism.studies.lens.settings import LensSettings
+from cellprism.studies.lens.tables import RareCells
+from cellprism.studies.lens.work import candidates, moved_record, rare_record
+
+DICTIONARIES, NOISE = 6, 0.6
+SETTINGS = LensSettings(high=0.9, draws=99, components=5, neighbours=9, controls=39)
+
+
+def rare(seed: int, size: float) -> dict[str, str]:
+    """High cells drawn at random within types, but in a share of the features, where they are those highest along a
+    direction of the cells' own state."""
+    rng = np.random.default_rng([seed, 71])
+    cells, genes, features, width = 197, 53, 31, 4
+    kinds = rng.integers(3, size=cells)
+    state = rng.standard_normal((cells, width)) + rng.standard_normal((3, width))[kinds]
+    rate = np.exp(0.4 * state @ rng.standard_normal((width, genes)))
+    counts = AnnData(as_sparse(rng.poisson(3 * rate)))
+    graph = neighbour_graph(counts, SETTINGS.components, SETTINGS.neighbours, seed)
+    types = rng.standard_normal((3, features))[kinds]
+    shared = rng.standard_normal((cells, 3)) @ rng.standard_normal((3, features))  # features go together
+    random = types + shared + rng.standard_normal((cells, features))
+    local = state @ rng.standard_normal((width, features))
+    score = np.where(rng.random(features) < size, local, random)
+    high = score > np.quantile(score, 0.95, axis=0)
+    found = rare_record(locality(high, graph, kinds, SETTINGS.draws, seed), True, 0.05, [])
+    return {"rare": verdict_of(found)}
+
+
+def verdict_of(found: RareCells) -> str:
+    null = Null("", found.null, found.null_interval, found.p, found.draws)
+    return judgement(found.beyond, None, null, ".0%", SHARE_MATTERS).verdict
+
+
+def as_sparse(counts: np.ndarray):
+    return as_counts(counts / (1 << 14))
+
+
+def moved(seed: int, size: float) -> dict[str, str]:
+    """The rise of the genes of the feature that matches a term best, beside those of the best features of other terms
+    in random dictionaries."""
+    rng = np.random.default_rng([seed, 73])
+    programs = np.zeros((PROGRAMS, GENES))
+    for p in range(PROGRAMS):
+        programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
+    activity = rng.gamma(2, 1, (CELLS, PROGRAMS)) * (rng.random((CELLS, PROGRAMS)) < 0.3)
+    adata = AnnData(as_counts(LEVEL + activity @ programs + NOISE * rng.standard_normal((CELLS, GENES))))
+    adata.var_names, adata.obs_names = NAMES, [f"cell{i}" for i in range(CELLS)]
+    (batch,) = MODEL.batches(adata, CELLS)
+    sample = TokenSample(MODEL.residual(batch, LAYER)[:, 0], torch.full((CELLS,), -1), batch.cell)
+    planted = linear_sae(MODEL, programs)
+    wide = torch.zeros(FEATURES, MODEL.d_model)  # what controls are as wide and as sparse as
+    shape = SparseAutoencoder(wide.T, torch.zeros(FEATURES), wide, planted.b_dec, k=4)
+    drawn = [control_dictionary("covariance", sample, shape, 1000 * seed + i) for i in range(DICTIONARIES + 1)]
+    rows = drawn[0].W_dec.clone()
+    rows[:PROGRAMS] = normalize((1 - size) * rows[:PROGRAMS] + size * planted.W_dec, dim=1)
+    drawn[0].W_dec.copy_(rows)
+    drawn[0].W_enc.copy_(rows.T)
+    own, *others = (_read(adata, dictionary) for dictionary in drawn)
+    return {"moved": _verdict(adata, drawn, own, others)}
+
+
+def _read(adata: AnnData, dictionary: SparseAutoencoder) -> Read:
+    z = feature_statistics(MODEL, dictionary, adata, LAYER).cells.X
+    return read_features(log1p_cp10k(adata), NAMES, high_cells(z, SETTINGS), COLLECTION, SETTINGS)
+
+
+def _verdict(adata: AnnData, drawn: list[SparseAutoencoder], own: Read, others: list[Read]) -> str:
+    best = own.best()
+    if not best:
+        return UNTOLD
+    term, feature = next(iter(best.items()))
+    read = read_dose_cells(MODEL, drawn[0], adata, LAYER, CELLS, [])
+    there = dictionary_cells(read, drawn[1:])
+    genes = own.lists[feature, "up"]
+    found = set_high(read, feature, genes, SETTINGS.high, there, candidates(others, term), SETTINGS.controls)
+    if found is None:
+        return UNTOLD
+    one = moved_record(feature, term, found, pd.Index(NAMES), COLLECTION, SETTINGS.alpha)
+    if one.p is None:
+        return UNTOLD
+    null = Null("", one.null, one.null_interval, one.p, one.controls)
+    return judgement(one.value, None, null, "+.2g", EFFECT_MATTERS).verdict
+
+
+WORLDS = [
+    World(
+        "high cells at random", {"rare": "lens: high cells lie together, against cells of the same types"},
+        "Features are high in cells at random within each type, and go together; the counts follow a state that no "
+        "feature knows.",
+        rare, (0.1, 0.3, 0.6), "share of the features that are high along a direction of the cells' own state",
+        1000, 100,
+    ),
+    World(
+        "random dictionary, set high",
+        {"moved": "lens: a feature set high raises its genes, against control features"},
+        "The feature is the surest of its term in a dictionary that nobody trained; so are its controls in other such "
+        "dictionaries, for other terms.",
+        moved, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 1000, 100,
+    ),
+]  # fmt: skip

@@ -1,0 +1,17 @@
+"""What features mean by the cells in which they are high: the way of Schuster 2025 (scFeatureLens), with controls."""
+
+from cellprism.studies.lens.settings import LensSettings
+from cellprism.studies.study import Study
+
+STUDY = Study(
+    name="lens",
+    title="Read features by the cells in which they are high: their genes and terms, rare cells, and what a model "
+    "predicts when one is set high.",
+    needs=("cells", "train", "programs"),
+    Settings=LensSettings,
+    work="cellprism.studies.lens.work:work",
+    tables="cellprism.studies.lens.tables",
+    claims="cellprism.studies.lens.claims:claims",
+    section="cellprism.studies.lens.page:section",
+    every_run=False,
+)
