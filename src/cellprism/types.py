@@ -204,6 +204,18 @@ class ReadsSeveralLayers(Protocol):
 
 
 @runtime_checkable
+class RunsBetween(Protocol):
+    """A model that can be run from one block to another."""
+
+    def between(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], to: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``to`` when that after block ``layer`` is ``x``; ``x`` itself where both are the
+        same. ``to`` does not come before ``layer``."""
+        ...
+
+
+@runtime_checkable
 class ReadsSomeGenes(Protocol):
     """A model that can leave out the output at tokens that nobody asks for, which makes its last block cheap."""
 

@@ -38,7 +38,8 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, Effect, read_dose_cells
 from cellprism.steering.dose_nulls import Beside, null_table
 from cellprism.steering.dose_tables import dose_table, effect_table, feature_summary, moved_terms, no_effect
-from cellprism.steering.intervene import check_steerable, strength_vector
+from cellprism.steering.edits import strength_vector
+from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
 from cellprism.steering.response import GeneGroup, Sweep, positions_of
 from cellprism.steering.settings import LEAST_CELLS, DoseSettings

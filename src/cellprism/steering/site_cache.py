@@ -29,7 +29,8 @@ from torch.nn.functional import pad
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.values import refuse_changed
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.intervene import SiteCells, edited, encode_site
+from cellprism.steering.edits import encode_site
+from cellprism.steering.intervene import SiteCells, edited
 from cellprism.steering.model_output import gene_columns, gene_values, spoken_of
 from cellprism.steering.reading import Reading, hidden_and_seen, joined, passes_of, reads_at, rows_of
 from cellprism.types import CellBatch, CellModel, CellOutput, ReadsSomeGenes, SparseCode

@@ -282,6 +282,12 @@ class AidoCell(nn.Module):
             done, found[layer] = layer + 1, x
         return [found[layer] for layer in wanted]
 
+    def between(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], to: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``to`` when that after block ``layer`` is ``x``."""
+        return self._through(x, Site(layer, self.n_layers).layer + 1, Site(to, self.n_layers).layer + 1)
+
     def _embedded(self, batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         position = batch.gene
         extra = position < 0
