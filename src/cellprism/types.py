@@ -231,6 +231,24 @@ class ReadsSomeGenes(Protocol):
 
 
 @runtime_checkable
+class DerivesLastBlock(Protocol):
+    """A model that knows in closed form what its last block makes of vectors added at single tokens: how all features
+    move all genes then costs by the places at which features fire, not by their number."""
+
+    def token_derivatives(
+        self,
+        batch: CellBatch,
+        x: Float[Tensor, "1 token d_model"],
+        tokens: Int[Tensor, " some"],
+        at: Int[Tensor, " pair"],
+        vectors: Float[Tensor, "pair d_model"],
+    ) -> Float[Tensor, "pair some"]:
+        """Derivative of one cell's expression at ``tokens`` along each vector added at its token ``at``, which is none
+        of them, to the residual stream ``x`` before the last block."""
+        ...
+
+
+@runtime_checkable
 class HidesGenes(Protocol):
     """A model that can be asked for genes it does not see: those that predict expression get a masked error.
 

@@ -28,6 +28,7 @@ from cellprism.cells.genes import GeneTable
 from cellprism.cells.totals import totals_of
 from cellprism.equations.likelihood import expected_log1p
 from cellprism.errors import ModelError
+from cellprism.models.aido.last_block import DerivesItsLastBlock
 from cellprism.models.aido.memory import plan_pass
 from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
 from cellprism.models.aido.rates import CellFactors, GeneRates, log_rate
@@ -128,7 +129,7 @@ def _pooled(
     return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-class AidoCell(nn.Module):
+class AidoCell(DerivesItsLastBlock, nn.Module):
     """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
 
     ``gene_table`` may be missing for weights that come without a gene list; such a model runs on batches made by
