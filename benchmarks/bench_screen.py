@@ -37,7 +37,7 @@ SOURCE, TARGET = "CD4 T cells", "CD8 T cells"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="What screening every feature costs.")
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", nargs="*", default=["mini", "pbmc2"])
     parser.add_argument("--exact-every", type=int, default=1)
@@ -60,7 +60,7 @@ def measure(name: str, path: Path, every: int) -> None:
     model = load_model(name)
     whole = read_cells(str(path), model=model, labels="louvain")
     labelled = whole[(whole.obs["cell_type"] != "unlabelled").to_numpy()]
-    rows = balanced(labelled.obs["cell_type"], CELLS, np.random.default_rng(0))
+    rows = balanced([str(kind) for kind in labelled.obs["cell_type"]], CELLS, np.random.default_rng(0))
     cells = labelled[rows].copy()
     row: dict[str, Any] = {"model": name, "cells": len(rows), "genes": cells.n_vars, "features": 512, "k": 4}
     with timed(row, "training"):
@@ -69,7 +69,7 @@ def measure(name: str, path: Path, every: int) -> None:
         dose_cells = read_dose_cells(model, sae, cells, LAYER, 16, [])
     live = [f for f in range(sae.n_features) if len(dose_cells.rows(f)) >= LEAST]
     row |= {"live": len(live), "passes": dose_cells.cache.folds}
-    scalar = type_axis(dose_cells.cache, cells.obs["cell_type"], SOURCE, TARGET)
+    scalar = type_axis(dose_cells.cache, [str(kind) for kind in cells.obs["cell_type"]], SOURCE, TARGET)
     scores = {}
     for kind, fixed in (("gradient", False), ("frozen", True)):
         with timed(row, f"scalar, {kind}"):

@@ -243,8 +243,8 @@ class DerivesLastBlock(Protocol):
         at: Int[Tensor, " pair"],
         vectors: Float[Tensor, "pair d_model"],
     ) -> Float[Tensor, "pair some"]:
-        """Derivative of one cell's expression at ``tokens`` along each vector added at its token ``at``, which is none
-        of them, to the residual stream ``x`` before the last block."""
+        """Derivative of one cell's expression at ``tokens`` along each vector added at its token ``at`` to the residual
+        stream ``x`` before the last block."""
         ...
 
 

@@ -8,12 +8,12 @@ from cellprism.equations.exchangeable import one_among
 
 def test_one_more_of_them_is_called_at_the_nominal_rate():
     rng = np.random.default_rng(0)
-    drawn = rng.normal(3, 2, (4000, 6))
+    drawn = rng.normal(3, 2, (1500, 6))
     found = [one_among(row[0], row[1:].tolist()) for row in drawn]
     p = np.array([one.p for one in found])
-    assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.012)
+    assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.018)
     inside = [abs(row[0] - one.mean) <= one.half for row, one in zip(drawn, found, strict=True)]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.018)
     assert all((one.p > 0.05) == within for one, within in zip(found, inside, strict=True))
 
 

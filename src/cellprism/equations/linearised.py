@@ -34,7 +34,8 @@ class _Frozen(TorchFunctionMode):
     """Calls other functions in place of torch's attention and norms."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _REPLACED.get(func, func)(*args, **(kwargs or {}))
+        call = _REPLACED.get(func) or func
+        return call(*args, **(kwargs or {}))
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **named: Any) -> Tensor:
@@ -91,13 +92,16 @@ def attention_derivative(
     key: Float[Tensor, "head token d_head"],
     value: Float[Tensor, "head token d_head"],
     at: Int[Tensor, " pair"],
+    own: Int[Tensor, " pair"],
+    d_query: Float[Tensor, "head pair d_head"],
     d_key: Float[Tensor, "head pair d_head"],
     d_value: Float[Tensor, "head pair d_head"],
 ) -> Float[Tensor, "pair some"]:
-    """How what some tokens attend to answers to changes of key and value at other tokens, one change at a time.
+    """How what some tokens attend to answers to changes of query, key and value at single tokens, one change at a time.
 
     Formula, for token g, and change i at token t, summed over heads: P_gt (<u_g, dv_i> + <q_g, dk_i> / sqrt(d_head)
-    <u_g, v_t - o_g>), with P the attention, o_g what g attends to and u_g the derivative by it.
+    <u_g, v_t - o_g>), and where g is t itself also <dq_i, sum_s P_gs <u_g, v_s - o_g> k_s> / sqrt(d_head), with P the
+    attention, o_g what g attends to and u_g the derivative by it.
 
     Args:
         upstream: u, by what each of the tokens attends to.
@@ -105,6 +109,8 @@ def attention_derivative(
         key: of all tokens.
         value: of all tokens.
         at: t of each change.
+        own: where t stands among these tokens; -1 where it does not.
+        d_query: dq of each change.
         d_key: dk of each change.
         d_value: dv of each change.
     """
@@ -112,14 +118,17 @@ def attention_derivative(
     weights = torch.softmax(query @ key.transpose(1, 2) * root, dim=-1)
     found = d_value.new_zeros(len(at), query.shape[1])
     turned = weights.transpose(1, 2).contiguous()
-    own = ((weights @ value) * upstream).sum(dim=-1)  # <u_g, o_g>
-    seen = value @ upstream.transpose(1, 2) - own[:, None]
+    attended = ((weights @ value) * upstream).sum(dim=-1)  # <u_g, o_g>
+    seen = value @ upstream.transpose(1, 2) - attended[:, None]
+    by_query = (turned * seen).transpose(1, 2) @ key * root
+    inside = (own >= 0).nonzero()[:, 0]
     for head in range(len(query)):
         for part in torch.arange(len(at), device=at.device).split(PAIRS):
             token = at[part]
             moved = d_value[head, part] @ upstream[head].T
             moved.addcmul_(d_key[head, part] @ (query[head] * root).T, seen[head].index_select(0, token))
             found[part] += moved * turned[head].index_select(0, token)
+        found[inside, own[inside]] += (by_query[head, own[inside]] * d_query[head, inside]).sum(dim=-1)
     return found
 
 

@@ -19,9 +19,9 @@ from cellprism.types import CellBatch
 class DerivesItsLastBlock:
     """The ability ``types.DerivesLastBlock`` of a model of the family."""
 
-    blocks: nn.ModuleList
-    final_norm: nn.Module
-    head: nn.Module | None
+    blocks: Any
+    final_norm: Any
+    head: Any
 
     def token_derivatives(
         self,
@@ -31,8 +31,7 @@ class DerivesItsLastBlock:
         at: Int[Tensor, " pair"],
         vectors: Float[Tensor, "pair d_model"],
     ) -> Float[Tensor, "pair some"]:
-        """How one cell's output at ``tokens`` answers to each vector added at its token ``at``, none of them, before
-        the last block.
+        """How one cell's output at ``tokens`` answers to each vector added at its token ``at`` before the last block.
 
         Args:
             batch: the cell.
@@ -41,7 +40,7 @@ class DerivesItsLastBlock:
             at: the token of each vector.
             vectors: what is added there.
         """
-        block: Any = self.blocks[-1]
+        block = self.blocks[-1]
         norm, x = block.norm1, x[0]
 
         def by_head(z: Tensor) -> Float[Tensor, "head _ d_head"]:
@@ -53,18 +52,23 @@ class DerivesItsLastBlock:
         slope = self._slope(block, x[tokens] + block.out(attended), batch.gene[tokens])
         centred = isinstance(norm, nn.LayerNorm)
         moved = norm_derivative(x[at], vectors, norm.weight, norm.eps, centred)
-        d_key, d_value = (by_head(moved @ p.weight.T) for p in (block.key, block.value))
-        return attention_derivative(by_head(slope @ block.out.weight), query, key, value, at, d_key, d_value)
+        changes = (by_head(moved @ p.weight.T) for p in (block.query, block.key, block.value))
+        place = torch.full_like(batch.gene, -1)
+        place[tokens] = torch.arange(len(tokens), device=tokens.device)
+        own = place[at]
+        found = attention_derivative(by_head(slope @ block.out.weight), query, key, value, at, own, *changes)
+        inside = (own >= 0).nonzero()[:, 0]
+        found[inside, own[inside]] += (slope[own[inside]] * vectors[inside]).sum(dim=-1)  # past the attention
+        return found
 
     def _slope(
         self, block: Any, middle: Float[Tensor, "some d_model"], gene: Int[Tensor, " some"]
     ) -> Float[Tensor, "some d_model"]:
         """Derivative of the output at each token by its stream between attention and feed-forward."""
-        head: Any = self.head
         with torch.enable_grad():
             leaf = middle.detach().requires_grad_()
             y = block.norm2(leaf)
             last = leaf + block.down(F.silu(block.gate(y)) * block.up(y))
-            said = head(self.final_norm(last))
-            said = said if head.rates is None else head.rates(said[None], last[None], gene)[0]
+            said = self.head(self.final_norm(last))
+            said = said if self.head.rates is None else self.head.rates(said[None], last[None], gene)[0]
             return torch.autograd.grad(said.sum(), leaf)[0]

@@ -182,14 +182,9 @@ def ways(dose_cells: DoseCells, features: Sequence[int]) -> Ways:
 
 
 def _derives(cache: SiteCache, parts: Sequence[Part]) -> bool:
-    """Whether one block follows that the model derives in closed form, and no token that is read is edited."""
+    """Whether one block follows that the model derives in closed form."""
     one_block = cache.layer == cache.model.n_layers - 2
-    return (
-        cache.fold is not None
-        and one_block
-        and isinstance(cache.model, DerivesLastBlock)
-        and all(part.alone for part in parts)
-    )
+    return one_block and isinstance(cache.model, DerivesLastBlock) and all(part.alone for part in parts)
 
 
 def _counted(part: Part) -> float:

@@ -51,7 +51,7 @@ def type_axis(cache: SiteCache, labels: Sequence[str], source: str, target: str)
     for kind in (source, target):
         inside = kinds == kind
         if not inside.any():
-            known = ", ".join(repr(name) for name in sorted(set(kinds)))
+            known = ", ".join(repr(str(name)) for name in sorted(set(kinds)))
             raise ConfigError(f"no cell is called {kind!r}; these cells are called {known}")
         means.append(np.nan_to_num(expressing_mean(cache.baseline.values[inside])))
     gap = means[1] - means[0]

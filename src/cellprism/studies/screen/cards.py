@@ -64,7 +64,7 @@ def _own_share(
         own, size = np.unique(place[place >= 0]), np.abs(change[row])
         share = size[own].sum() / size.sum() if own.size and size.sum() > 0 else np.nan
         rows.append((own.size, share, own.size / len(genes) if own.size else np.nan))
-    return pd.DataFrame(rows, columns=["genes", "share", "expected"])
+    return pd.DataFrame(rows, columns=pd.Index(["genes", "share", "expected"]))
 
 
 def _exactly(dose_cells: DoseCells, change: Float[np.ndarray, "feature gene"], passed: Passed, n: int) -> pd.DataFrame:
@@ -88,4 +88,4 @@ def _ranges(settings: ScreenSettings, dose_cells: DoseCells, live: Sequence[int]
         strains = real.strain(live[place], tried)
         five = next(strain for strain in strains if strain.strength == 1 + FAR)
         found[place] = (*plausible_range(strains), five.percentile, five.misfit)
-    return pd.DataFrame(found, columns=names)
+    return pd.DataFrame(found, columns=pd.Index(names))

@@ -110,7 +110,7 @@ def beside_controls(ours: Dictionary, others: Sequence[Dictionary], count: int) 
         drawn = response[nearest] * np.exp(own[edit] - measures[nearest, edit])
         low, high = np.quantile(drawn, [0.025, 0.975])
         found[row] = drawn.mean(), low, high, permutation_p(float(value), drawn)
-    table = pd.DataFrame(found, columns=["control", "control_low", "control_high", "p"])
+    table = pd.DataFrame(found, columns=pd.Index(["control", "control_low", "control_high", "p"]))
     told = table["p"].notna().to_numpy()
     q = np.full(len(table), np.nan)
     if told.any():

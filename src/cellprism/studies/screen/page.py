@@ -8,7 +8,7 @@ import pandas as pd
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import NumberTable, percent
-from cellprism.report.frames import records
+from cellprism.report.frames import numbers, records
 from cellprism.report.section import Cell, LongTable, Section, Table
 from cellprism.report.summary import key_numbers
 from cellprism.studies.reading import where_read
@@ -103,11 +103,11 @@ def _agreement_table(summary: Summary) -> Table:
 
 def _apart_table(cards: pd.DataFrame) -> Table:
     """The features in which description and effect disagree most."""
-    order = cards["apart"].abs().sort_values(ascending=False, kind="stable").index[:SHOWN]
+    order = np.argsort(-np.abs(numbers(cards, "apart")), kind="stable")[:SHOWN]
     rows = [
         (f"{row.feature}", str(row.program) or "no program", "described" if row.apart > 0 else "moves genes",
          f"{row.described:.1f}", f"{row.effect:.2g}", f"{row.reach}", f"{row.genes_own}")
-        for row in records(cards.loc[order])
+        for row in records(cards.iloc[order])
     ]  # fmt: skip
     caption = (
         "The ten features in which rank by description and rank by effect differ most. Description: −log10 q of the "

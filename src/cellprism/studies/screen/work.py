@@ -90,7 +90,7 @@ def some_cells(adata: AnnData, count: int, seed: int) -> AnnData:
     """At most ``count`` cells, as many of each type as there are."""
     known = adata.obs["cell_type"] if "cell_type" in adata.obs else pd.Series("", index=adata.obs_names)
     labelled = np.flatnonzero((known != UNLABELLED).to_numpy())
-    rows = balanced(known.iloc[labelled], count, np.random.default_rng([seed, 51]))
+    rows = balanced([str(kind) for kind in known.iloc[labelled]], count, np.random.default_rng([seed, 51]))
     return adata[labelled[rows]].copy()
 
 
@@ -104,17 +104,17 @@ def _scalars(bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, 
     """The numbers that features are screened for: the axis of types first, where there are two."""
     cache, found = dose_cells.cache, []
     if "cell_type" in cells.obs:
-        common = [str(kind) for kind in bench.cells.obs["cell_type"].value_counts().index if kind != UNLABELLED]
-        ends = [settings.source or common[0], settings.target or next((k for k in common if k != settings.source), "")]
-        if settings.target == "" and settings.source == "":
-            ends = common[:2]
-        if len(ends) == 2 and all(ends):
-            found.append(type_axis(cache, cells.obs["cell_type"], *ends))
+        kinds = [str(kind) for kind in bench.cells.obs["cell_type"].value_counts().index if kind != UNLABELLED]
+        source = settings.source or next((kind for kind in kinds if kind != settings.target), "")
+        target = settings.target or next((kind for kind in kinds if kind != source), "")
+        if source and target:
+            found.append(type_axis(cache, [str(kind) for kind in cells.obs["cell_type"]], source, target))
     collection = bench.collection(bench.settings("programs").collection)
     for program in settings.programs:
-        terms = matching_terms((program,), collection)
+        terms = [t for t in matching_terms((program,), collection) if cache.genes.isin(list(collection[t])).any()]
         if not terms:
-            bench.say(f"screen: no term of {collection.name} is named like {program!r}; left out")
+            why = f"{collection.name} has no term named like {program!r} of whose genes the model speaks"
+            bench.say(f"screen: {why}; left out")
         for term in terms[:1]:
             found.append(program_score(cache, term, collection[term], dose_cells.level))
     if settings.judge:
@@ -272,11 +272,13 @@ def _matrices(
 ) -> tuple[AnnData, AnnData]:
     """Derivatives and exact changes, with features and genes named."""
     var = pd.DataFrame(index=dose_cells.cache.genes.astype(str))
-    linear = AnnData(matrix.astype(np.float32), pd.DataFrame({"feature": live}, index=[str(f) for f in live]), var)
+    rows = pd.DataFrame({"feature": live}, index=pd.Index([str(f) for f in live]))
+    linear = AnnData(matrix.astype(np.float32), rows, var)
     linear.uns["cellprism"] = {"unit": "change of a gene's mean per unit of strength, at strength 1"}
     places = list(passed.effects)
     named = [(live[p], strength) for p in places for strength in settings.strengths]
-    obs = pd.DataFrame(named, columns=["feature", "strength"], index=[f"{f} at {s:g}" for f, s in named])
+    obs = pd.DataFrame({"feature": [f for f, _ in named], "strength": [s for _, s in named]})
+    obs.index = pd.Index([f"{f} at {s:g}" for f, s in named])
     exact = AnnData(np.concatenate([passed.effects[p] for p in places]).astype(np.float32), obs, var.copy())
     exact.uns["cellprism"] = {"unit": "change of a gene's mean, over all cells that express it"}
     return linear, exact
