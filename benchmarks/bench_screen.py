@@ -1,8 +1,9 @@
 """What screening every feature costs, and how well derivatives rank features that were passed exactly.
 
-    python benchmarks/bench_screen.py DATA [--model mini pbmc2] [--exact-every N]
+    python benchmarks/bench_screen.py DATA [--model mini pbmc2] [--cells 200] [--exact-every N]
 
-DATA holds pbmc3k_raw_labelled.h5ad. 200 cells of PBMC3K, as many of each type as there are; an autoencoder of 512
+DATA holds pbmc3k_raw_labelled.h5ad. 200 cells of PBMC3K, or fewer (all times but that of the training are in proportion
+to them), as many of each type as there are; an autoencoder of 512
 features, 4 at a token, on block 1. Rows go to benchmarks/results/screen.json as parts are done: seconds of the clock,
 seconds of the processor (what counts on a machine that others use), operations as torch counts them. Of the exact
 sample (the top 5 % and a random 5 % of the features that fire, at strengths 0, 2 and 5) every Nth feature is passed;
@@ -40,10 +41,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What screening every feature costs.")
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", nargs="*", default=["mini", "pbmc2"])
+    parser.add_argument("--cells", type=int, default=CELLS)
     parser.add_argument("--exact-every", type=int, default=1)
     asked = parser.parse_args()
     for name in asked.model:
-        measure(name, asked.data / "pbmc3k_raw_labelled.h5ad", asked.exact_every)
+        measure(name, asked.data / "pbmc3k_raw_labelled.h5ad", asked.cells, asked.exact_every)
 
 
 @contextmanager
@@ -55,12 +57,12 @@ def timed(row: dict[str, Any], name: str) -> Iterator[None]:
     print(name, row[name], flush=True)
 
 
-def measure(name: str, path: Path, every: int) -> None:
+def measure(name: str, path: Path, count: int, every: int) -> None:
     """One model's row."""
     model = load_model(name)
     whole = read_cells(str(path), model=model, labels="louvain")
     labelled = whole[(whole.obs["cell_type"] != "unlabelled").to_numpy()]
-    rows = balanced([str(kind) for kind in labelled.obs["cell_type"]], CELLS, np.random.default_rng(0))
+    rows = balanced([str(kind) for kind in labelled.obs["cell_type"]], count, np.random.default_rng(0))
     cells = labelled[rows].copy()
     row: dict[str, Any] = {"model": name, "cells": len(rows), "genes": cells.n_vars, "features": 512, "k": 4}
     with timed(row, "training"):

@@ -1,6 +1,9 @@
 """``cellprism screen``: what every feature does."""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from cellprism.cli.options import Changes, Device, Offline
 
@@ -8,7 +11,7 @@ from cellprism.cli.options import Changes, Device, Offline
 def screen(
     run: Path,
     *,
-    from_: str = "",
+    from_: Annotated[str, Parameter(name="--from")] = "",
     to: str = "",
     program: list[str] | None = None,
     judge: str = "",

@@ -187,6 +187,8 @@ def test_numbers_that_cannot_be_asked_for_are_refused(straight):
     judge = linear_judge(cache, table, "CD8", "CD4", "a judge")
     weights = dict(zip(cache.genes, judge.weights, strict=True))
     assert (weights["G1"], weights["G2"], weights["G3"]) == (1.0, 0.5, 0.0)
+    with pytest.raises(ConfigError, match="a judge has no column 'scale'"):
+        linear_judge(cache, table.drop(columns="scale"), "CD8", "CD4", "a judge")
     with pytest.raises(ConfigError, match="no class of a judge begins with 'NK'"):
         linear_judge(cache, table, "NK", "CD4", "a judge")
     with pytest.raises(ConfigError, match="none of the genes"):

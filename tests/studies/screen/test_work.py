@@ -111,6 +111,8 @@ def test_settings_that_make_no_sense_are_refused(bench):
                           ({"strengths": (0.0, 5.0)}, "0, 2 and 5 among them")):  # fmt: skip
         with pytest.raises(ConfigError, match=said):
             ScreenSettings(**changes)
+    with pytest.raises(ConfigError, match="no such file; give a parquet table"):
+        work(bench, replace(bench.settings("screen"), judge="nowhere.parquet"))
     with pytest.raises(ConfigError, match="no cell is called 'Martians'"):
         work(bench, replace(bench.settings("screen"), source="Martians"))
 

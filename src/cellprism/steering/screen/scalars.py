@@ -98,6 +98,8 @@ def linear_judge(cache: SiteCache, table: pd.DataFrame, toward: str, against: st
     Raises:
         ConfigError: there are no such classes, or no gene of the model is in it.
     """
+    if missing := [column for column in (MEAN, SCALE) if column not in table.columns]:
+        raise ConfigError(f"{name} has no column {' or '.join(map(repr, missing))}; give a row a gene, with both")
     classes = [column for column in table.columns if column not in (MEAN, SCALE)]
     groups = [[column for column in classes if str(column).startswith(start)] for start in (toward, against)]
     for start, found in zip((toward, against), groups, strict=True):

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.enrich.programs import matching_terms
+from cellprism.errors import ConfigError
 from cellprism.features.dictionaries import Kind, control_dictionary, sampled_tokens, with_centre
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
@@ -118,9 +119,17 @@ def _scalars(bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, 
         for term in terms[:1]:
             found.append(program_score(cache, term, collection[term], dose_cells.level))
     if settings.judge:
-        table = read_table(Path(settings.judge))
+        table = _judge(Path(settings.judge))
         found.append(linear_judge(cache, table, settings.toward, settings.against, "the outside judge"))
     return found
+
+
+def _judge(path: Path) -> pd.DataFrame:
+    """A linear judge's table, a row a gene."""
+    if not path.is_file():
+        raise ConfigError(f"screen.judge is {str(path)!r}: no such file; give a parquet table, a row a gene")
+    table = read_table(path)
+    return table.set_index("gene") if "gene" in table.columns else table
 
 
 def _scores(
