@@ -163,7 +163,7 @@ def _matrix(
                 return {"matrix": gene_derivatives(dose_cells, some, found.cheapest, tick)}
 
         rows.append(shards.kept(f"{name}-{number}", make)["matrix"])
-    return np.concatenate(rows)
+    return np.concatenate(rows) if rows else np.zeros((0, len(dose_cells.cache.genes)))
 
 
 @contextmanager
