@@ -31,6 +31,7 @@ from studies.made_up_features import (
     programs,
     stability,
 )
+from studies.made_up_screen import screen
 from studies.made_up_steering import contrasts, steering
 
 __all__ = ["LAYER", "N_CELLS", "N_FEATURES", "N_GENES"]
@@ -52,6 +53,7 @@ def make_run(folder: Path, seed: int = 3) -> Path:
     found = {
         "assess": assessment(model()["card"]), "blocks": blocks(), "fit": fit(rng), "programs": programs(labels, rng),
         "stability": stability(), "adds": adds(), "steer": steering(rng), "contrast": contrasts(rng),
+        "screen": screen(),
     }  # fmt: skip
     for name, study in studies().items():
         run.finish(name, "made up", study.write(folder / name, found[name]))

@@ -2,12 +2,13 @@
 
 Notable choices
 
-- Three measures at each strength: the edit's norm over that of the residuals; how far the steered cell's mean state,
-  after each block that follows, lies from the nearest real cell, as a percentile of how far real cells lie from theirs;
-  and how badly the autoencoder fits the steered tokens.
-- Plausible are the strengths around 1, one after the other, at which the median cell lies no farther from real cells
-  than 95 % of real cells do, after every block, and the median token is fitted no worse than 95 % of real tokens.
-- Each cell counts once, in one of its passes; the range says nothing of effects, only that they may be believed.
+- Three measures at each strength: the edit's norm over that of the residuals; how far the edited tokens lie, after each
+  block that follows, from the nearest real cell's token of the same gene, as a percentile of how far real ones lie from
+  theirs; and how badly the autoencoder fits the edited tokens.
+- Plausible are the strengths around 1, one after the other, at which the median edited token lies no farther from real
+  ones than 95 % of real ones do, after every block, and is fitted no worse than 95 % of real tokens.
+- A mean over a cell's tokens would hide an edit of few of them. Each cell counts in one of its passes. The range says
+  nothing of effects, only that they may be believed.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from cellprism.equations.sparse import decode
@@ -28,9 +28,10 @@ from cellprism.steering.intervene import edited
 from cellprism.types import CellBatch, RunsBetween
 
 USUAL = 0.95
-"""Share of real cells, and of real tokens, beyond whose distance and misfit a steered one does not look real."""
-CELLS, REAL = 16, 200
+"""Share of real tokens beyond whose distance and misfit a steered one does not look real."""
+CELLS, REAL = 16, 64
 """Cells that are steered, and real ones that they are held against, at most."""
+FEWEST = 4  # real tokens of a gene beside which another is placed
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,14 @@ class Strain:
     edit_ratio: float
     """Norm of the edit over that of the residuals."""
     percentile: float
-    """Median over cells of the share of real cells that lie nearer to their nearest neighbour, after the block after
-    which it is largest."""
+    """Median over edited tokens of the share of real tokens of the gene that lie nearer to their nearest neighbour,
+    after the block after which it is largest."""
     misfit: float
     """Median over edited tokens of the share of real tokens that the autoencoder fits better."""
 
     @property
     def looks_real(self) -> bool:
-        """Whether cells at this strength may be told of."""
+        """Whether what is said of cells at this strength may be believed."""
         return self.percentile <= USUAL and self.misfit <= USUAL
 
 
@@ -57,8 +58,8 @@ class RealCells:
 
     def __init__(self, dose_cells: DoseCells):
         self.dose_cells, self.cache = dose_cells, dose_cells.cache
-        n = self.cache.n_cells
-        self.cells = np.sort(np.random.default_rng(0).permutation(n)[:REAL])
+        self.cells = np.sort(np.random.default_rng(0).permutation(self.cache.n_cells)[:REAL])
+        self._nearest: dict[tuple[int, int], Float[np.ndarray, " token"]] = {}
 
     @property
     def blocks(self) -> list[int]:
@@ -68,41 +69,41 @@ class RealCells:
         return later or [layer]
 
     @cached_property
-    def states(self) -> list[Float[np.ndarray, "cell d_model"]]:
-        """Mean state of each real cell after each of the blocks."""
-        rows = self.cache.one_row_each(self.cells)
-        parts = [self.states_of(cells.batch, cells.x) for cells in self.cache.take_rows(rows)]
-        return [np.concatenate([part[i] for part in parts]) for i in range(len(self.blocks))]
+    def rows(self) -> Int[Tensor, " row"]:
+        """One row of each real cell."""
+        return self.cache.one_row_each(self.cells)
 
     @cached_property
-    def nearest(self) -> list[Float[np.ndarray, " cell"]]:
-        """Distance of each real cell to the nearest other, ascending; no end to it where there is but one."""
-        if len(self.cells) < 2:
-            return [np.array([np.inf]) for _ in self.blocks]
-        return [np.sort(NearestNeighbors(n_neighbors=2).fit(s).kneighbors(s)[0][:, 1]) for s in self.states]
+    def states(self) -> list[Float[Tensor, "row token d_model"]]:
+        """Residual streams of these rows after each of the blocks."""
+        parts = [self._after(cells.batch, cells.x) for cells in self.cache.take_rows(self.rows)]
+        return [torch.cat([part[i] for part in parts]) for i in range(len(self.blocks))]
+
+    @cached_property
+    def places(self) -> Int[Tensor, "row token"]:
+        """Place of each present token of these rows; -1 for others."""
+        return torch.where(self.cache.present[self.rows], self.cache.places(self.rows), -1)
 
     @cached_property
     def misfits(self) -> Float[np.ndarray, " token"]:
         """Misfit of the tokens of the first real cells, ascending."""
-        rows = self.cache.one_row_each(self.cells[:CELLS])
         parts = []
-        for cells in self.cache.take_rows(rows):
+        for cells in self.cache.take_rows(self.rows[:CELLS]):
             some = cells.batch.present
             parts.append(misfit(self.cache.sae, cells.x[some], genes_of(cells.batch)[some]))
         return np.sort(np.concatenate(parts))
 
     @torch.no_grad()
-    def states_of(
+    def _after(
         self, batch: CellBatch, x: Float[Tensor, "row token d_model"]
-    ) -> list[Float[np.ndarray, "row d_model"]]:
-        """Mean over present tokens after each of the blocks, from the residual stream at the site."""
-        weight, model, done, found = batch.present.to(x.dtype)[..., None], self.cache.model, self.cache.layer, []
+    ) -> list[Float[Tensor, "row token d_model"]]:
+        """Residual streams after each of the blocks, from that at the site."""
+        model, done, found = self.cache.model, self.cache.layer, []
         for block in self.blocks:
             if block != done:
                 assert isinstance(model, RunsBetween), "blocks asks for the site alone of others"
                 x, done = model.between(batch, done, x, block), block
-            pooled = (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
-            found.append(pooled.double().cpu().numpy())
+            found.append(x)
         return found
 
     def strain(self, feature: int, strengths: Sequence[float]) -> list[Strain]:
@@ -116,32 +117,51 @@ class RealCells:
         cache = self.cache
         alpha = cache.W_dec.new_ones(cache.n_features)
         alpha[feature] = strength
-        distances: list[list[np.ndarray]] = [[] for _ in self.blocks]
-        fits, place = [], 0
+        far: list[list[np.ndarray]] = [[] for _ in self.blocks]
+        fits, first = [], 0
         for cells in cache.take_rows(cache.one_row_each(some)):
             moved = edited(cells.x, cells.code, alpha, cache.W_dec)
-            numbers = some[place : place + len(cells.x)]
-            place += len(cells.x)
-            for i, state in enumerate(self.states_of(cells.batch, moved)):
-                distances[i].append(self._away(i, state, numbers))
             fires = ((cells.code.features == feature) & (cells.code.values != 0)).any(dim=1).view(moved.shape[:2])
+            row, token = fires.nonzero(as_tuple=True)
+            place = cache.places(cells.batch.cell)[row, token]
+            cell = torch.from_numpy(some[first : first + len(moved)]).to(row.device)[row]
+            first += len(moved)
+            for i, state in enumerate(self._after(cells.batch, moved)):
+                far[i].append(self._percentiles(i, state[row, token], place, cell))
             fits.append(misfit(cache.sae, moved[fires], genes_of(cells.batch)[fires]))
-        far = [
-            float(np.median(np.searchsorted(real, np.concatenate(away)) / len(real)))
-            for real, away in zip(self.nearest, distances, strict=True)
-        ]
-        fit = np.concatenate(fits)
-        worse = np.searchsorted(self.misfits, fit) / len(self.misfits)
-        ratio = self.dose_cells.edit_ratio(feature, strength)
-        return Strain(strength, ratio, max(far), float(np.median(worse)) if len(fit) else 0.0)
+        worse = np.searchsorted(self.misfits, np.concatenate(fits)) / len(self.misfits)
+        away = [_median(np.concatenate(parts)) for parts in far]
+        return Strain(strength, self.dose_cells.edit_ratio(feature, strength), max(away), _median(worse))
 
-    def _away(
-        self, block: int, state: Float[np.ndarray, "row d_model"], cells: Int[np.ndarray, " row"]
-    ) -> Float[np.ndarray, " row"]:
-        """Distance of steered cells to the nearest real cell but themselves."""
-        apart = np.linalg.norm(state[:, None] - self.states[block][None], axis=2)
-        apart[cells[:, None] == self.cells[None]] = np.inf
-        return apart.min(axis=1)
+    def _percentiles(
+        self,
+        block: int,
+        state: Float[Tensor, "token d_model"],
+        place: Int[Tensor, " token"],
+        cell: Int[Tensor, " token"],
+    ) -> Float[np.ndarray, " some"]:
+        """Share of real tokens of the same place that lie nearer to their nearest than each token to its; tokens of
+        places that too few real cells have are left out."""
+        real = torch.from_numpy(self.cells).to(cell.device)
+        found = []
+        for where in place.unique().tolist():
+            row, token = (self.places == where).nonzero(as_tuple=True)
+            if len(row) < FEWEST:
+                continue
+            those, here = self.states[block][row, token], place == where
+            if (block, where) not in self._nearest:
+                between = torch.cdist(those, those).fill_diagonal_(torch.inf)
+                self._nearest[block, where] = np.sort(between.min(dim=1).values.double().cpu().numpy())
+            apart = torch.cdist(state[here], those)
+            apart[cell[here][:, None] == real[row][None]] = torch.inf
+            nearest = self._nearest[block, where]
+            found.append(np.searchsorted(nearest, apart.min(dim=1).values.double().cpu().numpy()) / len(nearest))
+        return np.concatenate(found) if found else np.empty(0)
+
+
+def _median(values: Float[np.ndarray, " token"]) -> float:
+    """0 where there is nothing to compare."""
+    return float(np.median(values)) if values.size else 0.0
 
 
 @torch.no_grad()

@@ -1,4 +1,5 @@
-"""What all screened features together say, judged among dictionaries that nobody trained."""
+"""What all screened features together say, judged among dictionaries that nobody trained. How description goes with
+effect is shown beside the same of such dictionaries and not judged."""
 
 from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.context import Context
@@ -7,48 +8,30 @@ from cellprism.report.verdict import SHARE_MATTERS
 from cellprism.studies.screen.tables import SUMMARY, Screen, Standing
 
 SECTION = "Screen"
-MOVES, DESCRIBES = "screen-features-move-their-genes", "screen-description-goes-with-effect"
-FILE = f"screen/{SUMMARY}"
+MOVES = "screen-features-move-their-genes"
 
 
 def claims(found: Screen, context: Context) -> list[Claim]:
-    """Whether features move their own genes, and whether description goes with effect."""
-    if found.summary is None:
+    """Whether features move their own genes, as if the autoencoder were one more dictionary that nobody trained."""
+    if found.summary is None or found.summary.moves is None:
         return []
-    said, within = [], context.words.within
-    if one := found.summary.moves:
-        statement = (
-            f"Of all firing features, those that move the genes of their own lists{within} beyond features of random "
-            "dictionaries"
+    one, null = found.summary.moves, null_of(found.summary.moves)
+    return [
+        judged(
+            MOVES, SECTION,
+            f"Of all firing features, those that move the genes of their own lists{context.words.within} beyond "
+            "features of random dictionaries",
+            one.value, unit="of firing features", format=".1%", interval=one.difference,
+            published=NUMBERS["steering-beats-random"], null=null,
+            test=Test(
+                "t test of one more dictionary among those that nobody trained", "two-sided", null.name, "none",
+                "dictionaries", one.dictionaries, SHARE_MATTERS,
+            ),
+            source=Source(f"screen/{SUMMARY}", "summary.moves.value"),
         )
-        said.append(
-            _claim(
-                MOVES, statement, one, "summary.moves", "of firing features", ".1%", NUMBERS["steering-beats-random"]
-            )
-        )
-    for number, one in enumerate(found.summary.describes):
-        statement = f"Features that programs describe better move genes{within} more, beyond {one.kind}"
-        ending = "-".join(one.kind.split())
-        said.append(
-            _claim(f"{DESCRIBES}-{ending}", statement, one, f"summary.describes.{number}", "rank correlation", "+.2f")
-        )
-    return said
+    ]  # fmt: skip
 
 
 def null_of(one: Standing) -> Null:
     """What dictionaries that nobody trained give."""
     return Null(f"dictionaries of {one.kind}, read alike", one.mean, one.interval, one.p, None, one.dictionaries)
-
-
-def _claim(name: str, statement: str, one: Standing, field: str, unit: str, form: str, published=None) -> Claim:
-    """A number of the autoencoder, as if it were one more dictionary of a kind."""
-    null = null_of(one)
-    return judged(
-        name, SECTION, statement, one.value, unit=unit, format=form, interval=one.difference, published=published,
-        null=null,
-        test=Test(
-            "t test of one more dictionary among those that nobody trained", "two-sided", null.name, "none",
-            "dictionaries", one.dictionaries, SHARE_MATTERS,
-        ),
-        source=Source(FILE, f"{field}.value"),
-    )  # fmt: skip

@@ -5,7 +5,8 @@ Notable choices
 
 - Everything is asked of the features of every dictionary alike: which fire in enough cells, how they are described,
   what they do to their genes. So the autoencoder, if it were one more such dictionary, would be one among equals, and
-  what all its features say together is judged among dictionaries (``equations.exchangeable``).
+  what all its features say together is judged among dictionaries (``equations.exchangeable``). It is read by its
+  own encoder, they by pursuit, as wherever features are steered.
 - A feature stands beside those features of untrained dictionaries that are most like it in firing rate, size of the
   edit, length of the list and level of its genes; their responses are scaled to its edit.
 """
