@@ -91,7 +91,7 @@ def exact(
     weights: np.ndarray, every: int,
 ) -> None:  # fmt: skip
     """Exact passes of the sample, and how derivatives go with them."""
-    top, random = to_check(scores["frozen"], SHARE, np.random.default_rng(1))
+    top, random = to_check(scores["gradient"], SHARE, np.random.default_rng(1))
     sample = {"random": random[::every], "top": top[::every]}
     effects: dict[int, np.ndarray] = {}
     spent = {"seconds": 0.0, "processor_seconds": 0.0}

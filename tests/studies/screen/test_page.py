@@ -17,7 +17,7 @@ def test_what_all_features_say_is_judged_among_dictionaries(page: Shown):
 
 def test_figures_say_what_they_show(page: Shown):
     titles = {name: figure.title for name, figure in page.figures.items() if name.startswith("screen-")}
-    assert titles["screen-agreement"].endswith("gradient 0.91, attention and norms held fixed 0.94")
+    assert titles["screen-agreement"].endswith("+0.91 (gradient), +0.94 (attention and norms held fixed)")
     assert "+0.21" in titles["screen-quadrants"]
     assert titles["screen-ranges"].split()[2] == "6"
     bars = page.figures["screen-ranges"].plot.data[0]
@@ -29,7 +29,7 @@ def test_figures_say_what_they_show(page: Shown):
 def test_the_section_says_how_far_to_believe_it(page: Shown):
     part = page.sections["screen"]
     assert "5 of 53 features move the genes of their own lists beyond their controls" in part.summary
-    assert "correlation of 0.94" in part.summary
+    assert "by +0.91 (gradient), +0.94 (with attention and norms held fixed)" in part.summary
     assert part.keys[0].value.startswith("11.3")
     rows = part.long[0].rows
     assert [row[0].text for row in rows] == [str(i) for i in range(53)]

@@ -33,7 +33,7 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
         ))  # fmt: skip
         r = next((a.r for a in summary.agreement if (a.scalar, a.kind, a.features, a.strength)
                   == (name, kind, "random", 5.0)), None)  # fmt: skip
-        said.append(f"{NAMES[kind]} {'–' if r is None else format(r, '.2f')}")
+        said.append(f"{'–' if r is None else format(r, '+.2f').replace('-', '−')} ({NAMES[kind]})")
     ends = [*numbers(passed, exact), *(4 * numbers(passed, f"gradient: {name}"))]
     span = [min(ends, default=0), max(ends, default=0)]
     traces.append(go.Scatter(
@@ -45,7 +45,9 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
         yaxis={"title": {"text": "exact change at strength 5"}, "zeroline": True},
     )  # fmt: skip
     return Figure(
-        "screen-agreement", f"Derivatives rank random features as exact passes do: {', '.join(said)}", plot,
+        "screen-agreement",
+        f"Derivatives beside exact passes, rank correlation over random features: {', '.join(said)}",
+        plot,
         f"Each dot is a feature that was passed exactly; the number is the {summary.scalars[name]}. Across: what one "
         "backward pass says of all features at once, times four, the way from strength 1 to 5. Up: what the feature "
         "does. On the dotted line both say the same. Blue holds attention and norms fixed, grey is the plain gradient. "
@@ -118,9 +120,9 @@ def range_figure(cards: pd.DataFrame) -> Figure | None:
             ],
             bargap=0.35,
         ),
-        "Each bar is a feature that was passed exactly: the strengths, of those tried, at which the cells in which it "
-        "fires still lie as near to real cells as 95 % of real cells do, after every block that follows, and at which "
-        "the autoencoder fits the edited tokens as well as it does 95 % of real ones. Beyond a bar, what the model "
-        "says is not to be believed. Dotted: untouched, and strength 5.",
+        "Each bar is a feature that was passed exactly: the strengths, of those tried, at which the edited places of "
+        "cells still lie as near to those of real cells as 95 % of real ones do, after every block that follows, and "
+        "at which the autoencoder fits them as well as it does 95 % of real ones. Beyond a bar, what the model says is "
+        "not to be believed. Dotted: untouched, and strength 5.",
         f"Bars of plausible strengths of {len(told)} features.", FILES, height=120 + 14 * len(told),
     )  # fmt: skip

@@ -86,7 +86,7 @@ def dictionary_of(
         np.asarray(features, dtype=np.int64),
         np.stack([rows[name] for name in MEASURES], axis=1),
         rows["response"],
-        -np.log10(np.maximum(q, np.finfo(float).tiny)),
+        np.abs(np.log10(np.maximum(q, np.finfo(float).tiny))),
         np.sqrt((matrix**2).mean(axis=1)) / sizes,
     )
 

@@ -14,7 +14,7 @@ from cellprism.report.summary import key_numbers
 from cellprism.studies.reading import where_read
 from cellprism.studies.screen.claims import MOVES
 from cellprism.studies.screen.figures import agreement_figure, quadrant_figure, range_figure
-from cellprism.studies.screen.tables import Agreement, Screen, Summary
+from cellprism.studies.screen.tables import Screen, Summary
 
 TITLE, SHORT = "What does every feature cause?", "Screen"
 SHOWN = 10  # features in which description and effect disagree
@@ -59,24 +59,16 @@ def _lead(summary: Summary, context: Context) -> str:
 
 def _summary(summary: Summary, claims: Sequence[Claim]) -> str:
     """How many move their genes, and how far derivatives may be believed."""
-    best = _best(summary)
     said = [f"{summary.own_genes} of {summary.live} features move the genes of their own lists beyond their controls"]
     if moves := next((claim for claim in claims if claim.id == MOVES), None):
         said.append(f"{moves.show(moves.value)} at p ≤ .05 each, against {moves.show(moves.null.value)} of features "
                     f"of random dictionaries ({moves.verdict})" if moves.null else "")  # fmt: skip
-    if best and best.r is not None:
-        said.append(
-            f"derivatives ({KINDS[best.kind]}) rank {best.n} random features as exact passes at strength "
-            f"{best.strength:g} do with a correlation of {best.r:.2f}"
-        )
-    return "; ".join(part for part in said if part) + "."
-
-
-def _best(summary: Summary) -> Agreement | None:
-    """The agreement at strength 5 on random features of the first number, of the kind that agrees better."""
     first = next(iter(summary.scalars), "")
     rows = [a for a in summary.agreement if (a.scalar, a.features, a.strength) == (first, "random", 5.0)]
-    return max(rows, key=lambda a: -2.0 if a.r is None else a.r, default=None)
+    if rows:
+        each = ", ".join(f"{_signed(a.r)} ({KINDS[a.kind]})" for a in rows)
+        said.append(f"over {rows[0].n} random features derivatives go with exact passes at strength 5 by {each}")
+    return "; ".join(part for part in said if part) + "."
 
 
 def _cannot(summary: Summary) -> list[str]:

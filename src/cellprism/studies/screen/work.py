@@ -75,7 +75,7 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     found = ways(dose_cells, live)
     with costs.of("all genes by derivatives", found.operations[found.cheapest]):
         matrix = _matrix(bench, dose_cells, live, found, shards, "matrix", "what every feature does to every gene")
-    ranked = scores["frozen"][0][live] if scalars else np.abs(matrix).mean(axis=1)
+    ranked = scores["gradient"][0][live] if scalars else np.abs(matrix).mean(axis=1)
     passed = _passed(bench, settings, dose_cells, live, ranked, shards, costs)
     ours, others = _dictionaries(bench, settings, dose_cells, live, matrix, shards, costs)
     with bench.bar("how far is too far", None), costs.of("how far is too far"):
