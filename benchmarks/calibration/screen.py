@@ -1,4 +1,5 @@
-"""The claim that all features together move their genes, beside dictionaries that nobody trained."""
+"""Claims that all features together move their genes, and that description goes with effect, beside dictionaries that
+nobody trained."""
 
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from cellprism.steering.dose_cells import DoseCells, dose_cells_of, read_dose_ce
 from cellprism.steering.settings import LEAST_CELLS
 from cellprism.studies.programs.gene_lists import firing_lists
 from cellprism.studies.screen.claims import null_of
-from cellprism.studies.screen.own_genes import Dictionary, dictionary_of, share_beyond, standing
+from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary_of, share_beyond, standing
 from cellprism.studies.screen.tables import Standing
 
 DICTIONARIES, CONTROLS, LISTED, K = 5, 99, 3, 4
@@ -54,7 +55,10 @@ def screen(seed: int, size: float) -> dict[str, str]:
     one, others = every[0], every[1:]
     rest = [[*others[:i], *others[i + 1 :]] for i in range(len(others))]
     moves = [share_beyond(other, some, CONTROLS) for other, some in zip(others, rest, strict=True)]
-    return {"moves": _verdict(standing("", share_beyond(one, others, CONTROLS), moves))}
+    return {
+        "moves": _verdict(standing("", share_beyond(one, others, CONTROLS), moves)),
+        "describes": _verdict(standing("", describes(one), [describes(other) for other in others])),
+    }
 
 
 def _dictionary(read: DoseCells, adata: AnnData) -> Dictionary:
@@ -83,7 +87,10 @@ def _verdict(one: Standing | None) -> str:
 WORLDS = [
     World(
         "one more random dictionary",
-        {"moves": "screen: share of features that move their genes, against random dictionaries"},
+        {
+            "moves": "screen: share of features that move their genes, against random dictionaries",
+            "describes": "screen: description goes with effect, against random dictionaries",
+        },
         "The screened dictionary is drawn as the five beside it are, and read, described and turned alike.",
         screen, (0.3, 0.6, 1.0), "share of the programs' own directions in a third of the features", 200, 25,
     ),

@@ -62,7 +62,7 @@ def test_verdicts_of_the_made_up_run(page):
 def test_claims_stand_in_the_order_of_the_page(page):
     parts = list(dict.fromkeys(claim.section for claim in page.claims.values()))
     assert parts == [
-        "The model", "The autoencoder", "Features and programs", "Stability", "Steering",
+        "The model", "The autoencoder", "Features and programs", "Stability", "Steering", "Screen",
         "From one cell type to another", "Not told by this run",
     ]  # fmt: skip
     ours = [claim.id for claim in page.claims.values() if claim.section == "The autoencoder"]
