@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from cellprism.sae.fit import fit_sae as fit_sae
     from cellprism.sae.fit import fit_saes as fit_saes
     from cellprism.steering.contrast.contrast import contrast as contrast
+    from cellprism.steering.edits import Ablate as Ablate
+    from cellprism.steering.edits import Add as Add
+    from cellprism.steering.edits import Clamp as Clamp
     from cellprism.steering.intervene import steer as steer
+    from cellprism.steering.within import edited as edited
 
 __version__ = "0.1.0"
 
@@ -50,7 +54,11 @@ _HOME = {
     "fit_sae": "sae.fit",
     "fit_saes": "sae.fit",
     "contrast": "steering.contrast.contrast",
+    "Ablate": "steering.edits",
+    "Add": "steering.edits",
+    "Clamp": "steering.edits",
     "steer": "steering.intervene",
+    "edited": "steering.within",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -204,6 +204,18 @@ class ReadsSeveralLayers(Protocol):
 
 
 @runtime_checkable
+class RunsBetween(Protocol):
+    """A model that can be run from one block to another."""
+
+    def between(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], to: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``to`` when that after block ``layer`` is ``x``; ``x`` itself where both are the
+        same. ``to`` does not come before ``layer``."""
+        ...
+
+
+@runtime_checkable
 class ReadsSomeGenes(Protocol):
     """A model that can leave out the output at tokens that nobody asks for, which makes its last block cheap."""
 
@@ -215,6 +227,24 @@ class ReadsSomeGenes(Protocol):
         ``expression`` and ``token`` are those at ``tokens``, in their order; ``embedding`` is of these alone, and
         that of ``resume`` where they are all that are present. For batches whose cells all have the same tokens.
         """
+        ...
+
+
+@runtime_checkable
+class DerivesLastBlock(Protocol):
+    """A model that knows in closed form what its last block makes of vectors added at single tokens: how all features
+    move all genes then costs by the places at which features fire, not by their number."""
+
+    def token_derivatives(
+        self,
+        batch: CellBatch,
+        x: Float[Tensor, "1 token d_model"],
+        tokens: Int[Tensor, " some"],
+        at: Int[Tensor, " pair"],
+        vectors: Float[Tensor, "pair d_model"],
+    ) -> Float[Tensor, "pair some"]:
+        """Derivative of one cell's expression at ``tokens`` along each vector added at its token ``at`` to the residual
+        stream ``x`` before the last block."""
         ...
 
 

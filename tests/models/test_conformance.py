@@ -31,7 +31,7 @@ from models.adapters import (
     verdicts,
 )
 
-OPTIONAL = {"residuals", "some genes", "hidden genes", "memory plan", "device"}
+OPTIONAL = {"residuals", "between blocks", "some genes", "hidden genes", "memory plan", "device"}
 
 
 @pytest.fixture(scope="module")

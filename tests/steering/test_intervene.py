@@ -12,7 +12,8 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.models.aido.files import load
 from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.intervene import edited, encode_site, read_site, steer, strength_vector
+from cellprism.steering.edits import encode_site, strength_vector
+from cellprism.steering.intervene import edited, read_site, steer
 from cellprism.types import CellBatch
 
 LAYER = 2  # of the golden values

@@ -10,7 +10,8 @@ from cellprism.errors import ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.contrast import contrast
 from cellprism.steering.dose import dose_sweep
-from cellprism.steering.intervene import edited, encode_site, steer
+from cellprism.steering.edits import encode_site
+from cellprism.steering.intervene import edited, steer
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector, tokens_at
 from cellprism.steering.settings import ContrastSettings, DoseSettings
 from cellprism.steering.site_cache import read_site_cache

@@ -74,7 +74,7 @@ def _effects(feature: int, own: np.ndarray, strength: float, rng: np.random.Gene
 def _judged(feature: int, term: str, value: float) -> dict[str, Any]:
     return {
         "feature": feature, "program": term, "status": "judged", "no_effect": "", "direction": 1, "judged_at": 4.0,
-        "edit_ratio": 0.083, "direct": -value,
+        "edit_ratio": 0.083, "plausible": [-1.0, 3.0], "direct": -value,
         "response": {"value": value, "difference_of_means": 0.12},
         "held_out": {"value": value / 4, "difference_of_means": 0.12},
         "antisymmetry": {"value": 0.91, "difference_of_means": None},

@@ -110,7 +110,7 @@ def test_a_missing_field_is_named_with_its_file(run_folder, file, change, messag
         read_study(run_folder, file)
 
 
-@pytest.mark.parametrize("field", ["direction", "response", "judged_at", "edit_ratio", "antisymmetry"])
+@pytest.mark.parametrize("field", ["direction", "response", "judged_at", "plausible", "edit_ratio", "antisymmetry"])
 def test_a_judged_feature_that_lacks_a_number_is_named(run_folder, field):
     edit_json(run_folder / "steer/programs/summary.json", lambda m: m["features"][1].pop(field))
     with pytest.raises(DamagedError, match=f"programs/summary.json, feature.* lacks {field}"):

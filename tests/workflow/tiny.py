@@ -70,6 +70,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
             "cells": 13,
             "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},
         },
+        "screen": {"cells": 20, "dictionaries": 1, "range": [-1, 3], "programs": ["cells"], "batch_size": 32},
         "contrast": {
             "source": SOURCE,
             "target": TARGET,

@@ -28,14 +28,22 @@ def steer(
         Change one key, as in ``--set steer.cells=100``; may be given several times.
     """
     from cellprism.cli.talk import bar, say
+    from cellprism.studies.steer.tables import PROGRAMS, read
+    from cellprism.studies.steer.view import too_far
     from cellprism.workflow.config import changed
     from cellprism.workflow.pipeline import continue_run, steer_one
+
+    def warn(name: str) -> None:
+        for line in (line for one in read(run / "steer").experiments if one.name == name for line in too_far(one)):
+            say(f"too far: {line}")
 
     changes = [*(set_ or ()), *([("steer.programs", program)] if program else [])]
     config = changed(run, changes)
     if feature is not None:
         folder = steer_one(run, feature, config, bar, say, device=device, offline=offline)
+        warn(folder.name)
         say(f"doses of feature {feature} in {folder}; next: cellprism report {run}")
         return
     continue_run(run, "steer", config, bar, say, device=device, offline=offline)
+    warn(PROGRAMS)
     say(f"doses in {run / 'steer'}; next: cellprism contrast {run} --from TYPE --to TYPE, or cellprism report {run}")

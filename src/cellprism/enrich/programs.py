@@ -66,7 +66,7 @@ def program_features(
     """
     words = (program,) if isinstance(program, str) else tuple(program)
     name = " or ".join(words)
-    terms = _matching(words, collection)
+    terms = matching_terms(words, collection)
     if not terms:
         return _none(name, f"no term of the collection is named like {name!r}")
     rows = table.query("term in @terms and padj < @alpha")
@@ -100,7 +100,8 @@ def best_features(
     return {} if rows.empty else dict(_sorted(rows, collection, F).drop_duplicates("term")[["term", "feature"]].values)
 
 
-def _matching(words: Sequence[str], collection: Mapping[str, Iterable[str]]) -> list[str]:
+def matching_terms(words: Sequence[str], collection: Mapping[str, Iterable[str]]) -> list[str]:
+    """Terms that are called so, else those whose names hold one of the words, whatever the case."""
     whole = [term for term in collection if term in words]
     return whole or [term for term in collection if any(word.lower() in term.lower() for word in words)]
 

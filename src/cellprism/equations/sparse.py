@@ -70,6 +70,44 @@ def top_k(h: Float[Tensor, "token feature"], k: int, relu: bool = True) -> Spars
     return SparseCode(values.relu() if relu else values, features, n_features)
 
 
+def with_gradient(
+    code: SparseCode,
+    x: Float[Tensor, "token d_model"],
+    encoder: Float[Tensor, "feature d_model"],
+    relu: bool = True,
+) -> SparseCode:
+    """The same code, whose values pass gradients on to the vectors that it was made from, the selection held fixed.
+
+    Formula: dL/dx_t = sum_j dL/dz_tj encoder[f_tj], without the pairs that a relu has cut.
+
+    Args:
+        code: k pairs a token.
+        x: what the encoder was given.
+        encoder: its rows.
+        relu: whether values below zero were cut.
+    """
+    values = _KeptValues.apply(x, code.values, code.features, encoder, relu)
+    assert isinstance(values, Tensor)
+    return SparseCode(values, code.features, code.n_features)
+
+
+class _KeptValues(torch.autograd.Function):
+    """Values as they were computed elsewhere, with the derivative of x encoder^T at the features kept."""
+
+    @staticmethod
+    def forward(ctx, x, values, features, encoder, relu):
+        ctx.save_for_backward(values, features, encoder)
+        ctx.relu = relu
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx, *upstream):
+        values, features, encoder = ctx.saved_tensors
+        (u,) = upstream
+        u = u * (values > 0) if ctx.relu else u
+        return embedding_bag(features, encoder, mode="sum", per_sample_weights=u), None, None, None, None
+
+
 def _top_k_by_group(
     h: Float[Tensor, "token feature"], k: int
 ) -> tuple[Float[Tensor, "token k"], Int[Tensor, "token k"]]:

@@ -11,7 +11,7 @@ Notable choices
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -34,6 +34,31 @@ def steering_delta(
     """
     weights = (strengths[code.features] - 1) * code.values
     return embedding_bag(code.features, W_dec, mode="sum", per_sample_weights=weights)
+
+
+def feature_values(code: SparseCode, features: Int[Tensor, " some"]) -> Float[Tensor, "token some"]:
+    """Values of some features at every token; 0 where they do not fire.
+
+    Formula: z_t[f] = sum_j z_tj 1[f_tj = f].
+    """
+    return ((code.features[..., None] == features) * code.values[..., None]).sum(dim=1)
+
+
+def clamp_delta(
+    code: SparseCode,
+    features: Int[Tensor, " some"],
+    values: Float[Tensor, " some"],
+    W_dec: Float[Tensor, "feature d_model"],
+) -> Float[Tensor, "token d_model"]:
+    """(c - z) W_dec: what sets some features to given values c, whether they fire or not.
+
+    Args:
+        code: values z [token k] and features [token k].
+        features: which are set.
+        values: to what.
+        W_dec: decoder rows [feature d_model].
+    """
+    return (values - feature_values(code, features)) @ W_dec[features]
 
 
 def steered(

@@ -69,7 +69,8 @@ class PursuitAutoencoder(SparseAutoencoder):
         """Sparse code of some vectors; arguments and errors are those of ``SparseAutoencoder.encode``."""
         assert self.k is not None, "pursuits have a number of steps"
         x = self.centred(x.to(self.W_dec.dtype), group) - self.b_dec
-        if self.gram is not None and unsupported(x.device, x.dtype) is None:
+        wanted = torch.is_grad_enabled() and x.requires_grad
+        if not wanted and self.gram is not None and unsupported(x.device, x.dtype) is None:
             from cellprism.sae.kernels.pursuit import pursuit as pursuit_on_processor
 
             return pursuit_on_processor(x, self.W_dec, self.k, self.gram)

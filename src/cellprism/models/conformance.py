@@ -208,6 +208,13 @@ CHECKS = (
         "residuals", abilities.several, "what residual gives at each layer, bit for bit", "the order of layers", "exact"
     ),
     Check(
+        "between blocks",
+        abilities.between_blocks,
+        "the residual stream of every later block, from that of every earlier one",
+        "which blocks run, and from where",
+        "exact",
+    ),
+    Check(
         "some genes",
         abilities.some_genes,
         "what resume gives at the tokens asked for, from every layer",

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from cellprism.models.conformance_checks import Fails, HasNoMeaning, Subject, difference, tensors
-from cellprism.types import HidesGenes, MovesToDevice, PlansPasses, ReadsSeveralLayers, ReadsSomeGenes
+from cellprism.types import HidesGenes, MovesToDevice, PlansPasses, ReadsSeveralLayers, ReadsSomeGenes, RunsBetween
 
 
 def several(subject: Subject) -> float:
@@ -22,6 +22,19 @@ def several(subject: Subject) -> float:
     if len(found) != len(layers):
         raise Fails(f"{len(found)} residual streams for {len(layers)} layers")
     return max(map(difference, subject.residuals, found))
+
+
+def between_blocks(subject: Subject) -> float:
+    """``between``, where the model has it, leads from each residual stream to every later one."""
+    model = subject.model
+    if not isinstance(model, RunsBetween):
+        raise HasNoMeaning("this model has no between(batch, layer, x, to), which is optional")
+    with torch.no_grad():
+        return max(
+            difference(later, model.between(subject.batch, layer, x, layer + ahead))
+            for layer, x in enumerate(subject.residuals)
+            for ahead, later in enumerate(subject.residuals[layer:])
+        )
 
 
 def some_genes(subject: Subject) -> float:

@@ -22,7 +22,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.equations.sparse import Pairs, above_threshold, decode, joined, padded_code, preactivations
+from cellprism.equations.sparse import (
+    Pairs,
+    above_threshold,
+    decode,
+    joined,
+    padded_code,
+    preactivations,
+    with_gradient,
+)
 from cellprism.errors import ConfigError, InputError
 from cellprism.sae.engine import steps_for
 from cellprism.sae.plain_step import sliced
@@ -148,7 +156,8 @@ class SparseAutoencoder:
         return x if self.centre is None else x - centre_of(self.centre, group)
 
     def encode(self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None = None) -> SparseCode:
-        """Sparse code of some vectors.
+        """Sparse code of some vectors. Where ``x`` asks for gradients they pass through the values of the features that
+        fire; which features these are is held fixed.
 
         Args:
             x: vectors, such as residuals; other float types are converted.
@@ -161,8 +170,11 @@ class SparseAutoencoder:
         x = self.centred(x.to(self.W_enc.dtype), group)
         x = x if self.is_transcoder else x - self.b_dec
         if self.k is not None:
-            pairs = steps_for(x).top_k(x, self.encoder_rows, self.b_enc, self.k, self.relu)
-            return SparseCode(pairs.values.view(-1, self.k), pairs.features.view(-1, self.k), self.n_features)
+            rows = self.encoder_rows
+            pairs = steps_for(x).top_k(x.detach(), rows, self.b_enc, self.k, self.relu)
+            code = SparseCode(pairs.values.view(-1, self.k), pairs.features.view(-1, self.k), self.n_features)
+            wanted = torch.is_grad_enabled() and x.requires_grad
+            return with_gradient(code, x, rows, self.relu) if wanted else code
         assert self.threshold is not None, "one of k and threshold is given"
         parts = [
             self._valued(above_threshold(preactivations(part, self.W_enc, self.b_enc), self.threshold))

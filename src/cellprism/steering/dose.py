@@ -38,8 +38,10 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, Effect, read_dose_cells
 from cellprism.steering.dose_nulls import Beside, null_table
 from cellprism.steering.dose_tables import dose_table, effect_table, feature_summary, moved_terms, no_effect
-from cellprism.steering.intervene import check_steerable, strength_vector
+from cellprism.steering.edits import strength_vector
+from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
+from cellprism.steering.plausible import RealCells, plausible_range
 from cellprism.steering.response import GeneGroup, Sweep, positions_of
 from cellprism.steering.settings import LEAST_CELLS, DoseSettings
 from cellprism.steering.site_cache import MEMORY
@@ -61,14 +63,16 @@ class DoseResult:
     doses: pd.DataFrame
     """feature, alpha, on_target, off_target (means over the program's and the matched genes), response (their
     difference), direct (that difference, read where the model sees the genes), held_out (the response of the held-out
-    genes), edit_ratio (edit norm over residual norm)."""
+    genes), edit_ratio (edit norm over residual norm), percentile and misfit (how far out of the real cells, see
+    ``plausible.Strain``)."""
     nulls: pd.DataFrame
     """See ``dose_nulls.null_table``."""
     terms: pd.DataFrame
     """feature, alpha, direction (up, down), genes (how many moved, at most ``top_genes``), and the columns of
     ``over_representation`` from term on; empty without a collection."""
     summary: list[dict[str, Any]]
-    """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``), ``no effect
+    """One entry per feature; ``status`` is ``judged`` (see ``dose_tables.feature_summary``; ``plausible``: the lowest
+    and the highest strength at which cells still look like cells), ``no effect
     possible`` where it fires in none of the cells, or that it fires in too few, or that too few express its genes;
     ``forced`` what was gone past by ``force``."""
     output_kind: str
@@ -153,12 +157,15 @@ def dose_sweep(
     moving = [sweep for sweep in sweeps if not no_effect(sweep, at, settings.least_effect)]
     found = beside([sweep.feature for sweep in moving]) if beside and moving else Beside()
     nulls = null_table(dose_cells, moving, found, groups or {}, at, settings.matched_genes, settings.controls)
+    real = RealCells(dose_cells)
+    strains = {sweep.feature: real.strain(sweep.feature, settings.strengths) for sweep in sweeps}
     for sweep in sweeps:
         drawn = nulls.query("feature == @sweep.feature") if len(nulls) else nulls
-        entries[sweep.feature] = feature_summary(dose_cells, sweep, drawn, at, settings.least_effect)
+        entry = feature_summary(dose_cells, sweep, drawn, at, settings.least_effect)
+        entries[sweep.feature] = {**entry, "plausible": list(plausible_range(strains[sweep.feature]))}
     return DoseResult(
         effects=_stacked(effect_table(dose_cells, sweep, genes) for sweep in sweeps),
-        doses=_stacked(dose_table(dose_cells, sweep) for sweep in sweeps),
+        doses=_stacked(dose_table(dose_cells, sweep, strains[sweep.feature]) for sweep in sweeps),
         nulls=nulls,
         terms=_stacked(
             moved_terms(sweep, genes, collection, at, settings.top_genes, settings.least_effect)

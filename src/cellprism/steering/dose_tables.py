@@ -1,6 +1,6 @@
 """Tables and headline of a dose sweep."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from cellprism.equations.effects import dose_slope, linear_share, monotonicity
 from cellprism.ontology.collection import record_of
 from cellprism.steering.dose_cells import DoseCells
 from cellprism.steering.nulls import plain
+from cellprism.steering.plausible import Strain
 from cellprism.steering.response import Sweep, top_moved
 from cellprism.steering.settings import DIFFERENCE
 
@@ -39,7 +40,7 @@ def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.Dat
     return pd.concat(parts, ignore_index=True)
 
 
-def dose_table(dose_cells: DoseCells, sweep: Sweep) -> pd.DataFrame:
+def dose_table(dose_cells: DoseCells, sweep: Sweep, strains: Sequence[Strain]) -> pd.DataFrame:
     """Columns as in ``DoseResult.doses``."""
     return pd.DataFrame(
         {
@@ -50,7 +51,9 @@ def dose_table(dose_cells: DoseCells, sweep: Sweep) -> pd.DataFrame:
             "response": sweep.responses(sweep.own),
             "direct": [sweep.own.response(effect) for effect in sweep.direct],
             "held_out": sweep.responses(sweep.held_out) if sweep.held_out else np.nan,
-            "edit_ratio": [dose_cells.edit_ratio(sweep.feature, strength) for strength in sweep.strengths],
+            "edit_ratio": [strain.edit_ratio for strain in strains],
+            "percentile": [strain.percentile for strain in strains],
+            "misfit": [strain.misfit for strain in strains],
         }
     )
 

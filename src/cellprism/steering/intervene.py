@@ -12,48 +12,26 @@ Notable choices
   its distribution says little about cells.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.cells.values import refuse_changed
 from cellprism.equations.ratio import share
 from cellprism.equations.steering import steered
 from cellprism.errors import ConfigError, ModelError
-from cellprism.features.collect import centring_of
 from cellprism.features.origin import check_site, forced_past
-from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.edits import Ablate, Add, Change, Clamp, FeatureEdit, encode_site, feature_edit, open_tokens
 from cellprism.steering.model_output import EXPRESSION, NOTHING
 from cellprism.steering.reading import FOLDS, Passes, passes_of, reads_at
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
-
-POSITIONS = ("present", "all")
-
-
-def strength_vector(sae: SparseAutoencoder, strengths: Mapping[int, float]) -> Float[Tensor, " feature"]:
-    """Strengths of all features, 1 (neutral) where ``strengths`` says nothing.
-
-    Raises:
-        ConfigError: a feature that the autoencoder does not have, or a strength that is no finite number.
-    """
-    vector = torch.ones(sae.n_features, dtype=sae.W_dec.dtype, device=sae.W_dec.device)
-    for feature, strength in strengths.items():
-        if not 0 <= feature < sae.n_features:
-            raise ConfigError(
-                f"feature {feature} does not exist: this autoencoder has features 0 to {sae.n_features - 1}; "
-                "choose one of them"
-            )
-        if not np.isfinite(strength):
-            raise ConfigError(f"feature {feature} has strength {strength}; give a finite number, 1 for no change")
-        vector[feature] = strength
-    return vector
 
 
 def check_steerable(model: CellModel, sae: SparseAutoencoder, layer: int, force: bool = False) -> Site:
@@ -72,43 +50,6 @@ def check_steerable(model: CellModel, sae: SparseAutoencoder, layer: int, force:
             f"on block {written} (without target_layer)"
         )
     return site
-
-
-def open_tokens(batch: CellBatch, positions: str, x: Float[Tensor, "cell token d_model"]) -> Bool[Tensor, "cell token"]:
-    """Tokens that may be edited; padding, which has a residual of 0, never may.
-
-    Raises:
-        ConfigError: ``positions`` is neither ``present`` nor ``all``.
-    """
-    if positions not in POSITIONS:
-        raise ConfigError(f"positions is {positions!r}; expected one of {list(POSITIONS)}")
-    return batch.present if positions == "present" else batch.present | (x != 0).any(dim=-1)
-
-
-def encode_site(
-    sae: SparseAutoencoder,
-    x: Float[Tensor, "cell token d_model"],
-    batch: CellBatch,
-    positions: str = "present",
-) -> SparseCode:
-    """Sparse code of every token of a batch, cells one after the other; values are 0 at tokens that may not
-    be edited.
-
-    Raises:
-        ConfigError: an autoencoder centred per gene is asked to read a token that is no gene.
-    """
-    mask = open_tokens(batch, positions, x).reshape(-1)
-    gene = genes_of(batch).reshape(-1)[mask]
-    if centring_of(sae) == "group" and (gene < 0).any():
-        raise ConfigError(
-            "this autoencoder is centred per gene and cannot read tokens that are no gene; use positions='present'"
-        )
-    part = sae.encode(x.reshape(-1, x.shape[-1])[mask], gene if sae.centre is not None else None)
-    k = part.values.shape[1]
-    values = part.values.new_zeros(mask.numel(), k)
-    features = part.features.new_zeros(mask.numel(), k)
-    values[mask], features[mask] = part.values, part.features
-    return SparseCode(values, features, part.n_features)
 
 
 def edited(
@@ -144,13 +85,14 @@ def read_site(
 ) -> Iterator[tuple[SiteCells, Passes]]:
     """Run all passes of the cells up to the site, batch by batch, and encode them there.
 
-    ``where``: from ``reading.reads_at``.
+    ``where``: from ``reading.reads_at``. Each row's ``batch.cell`` is that of the cells, whose passes are rows.
     """
     cells = batch_size if where == "visible" else max(1, batch_size // FOLDS)
     for batch in model.batches(adata, cells):
         passes = passes_of(model, batch, where)
-        x = model.residual(passes.batch, layer)
-        yield SiteCells(passes.batch, x, encode_site(sae, x, passes.batch, positions)), passes
+        rows = replace(passes.batch, cell=batch.cell.repeat_interleave(passes.folds))
+        x = model.residual(rows, layer)
+        yield SiteCells(rows, x, encode_site(sae, x, rows, positions)), passes
 
 
 @torch.no_grad()
@@ -159,11 +101,14 @@ def steer(
     sae: SparseAutoencoder,
     adata: AnnData,
     layer: int,
-    strengths: Mapping[int, float],
+    strengths: Mapping[int, Change],
     positions: str = "present",
     batch_size: int = 32,
     read: str = "",
     force: bool = False,
+    *,
+    genes: str | Sequence[str] | None = None,
+    cells: Sequence[int] | np.ndarray | None = None,
 ) -> AnnData:
     """What the model predicts of every cell as it is and with some features turned up or down.
 
@@ -173,7 +118,7 @@ def steer(
         adata: cells as ``read_cells`` returns them (raw counts).
         layer: block whose output is edited, from 0.
         strengths: strength alpha per feature; 1 does nothing, 0 removes the feature, negative turns it
-            around.
+            around. In place of a number, ``edits.Add``, ``edits.Clamp`` or ``edits.Ablate``.
         positions: ``present`` (default) edits tokens of measured genes only, ``all`` every token, which leaves none to
             be read hidden.
         batch_size: cells per forward pass, or passes where a cell needs several; the result does not depend on it
@@ -181,6 +126,8 @@ def steer(
         read: where to read genes, ``hidden`` or ``visible``; empty: where the model was trained. At hidden genes every
             cell passes ``reading.FOLDS`` times, and costs as much more.
         force: use an autoencoder that was trained on another model, layer or order of genes.
+        genes: a gene or genes at whose tokens alone features are changed; all by default.
+        cells: cells in which alone they are, by row number, or by one true or false a cell; all by default.
 
     Returns:
         AnnData, cells x genes, with layers ``baseline`` and ``steered`` (predicted log1p of counts per ten
@@ -196,11 +143,11 @@ def steer(
     Raises:
         ModelError: the layer does not exist, the autoencoder has another width, was trained on something else or is a
             transcoder, or the model came without its head, or cannot hide genes.
-        ConfigError: a feature does not exist or a strength is not finite, or no token is left to be read.
+        ConfigError: a feature or gene does not exist or a strength is not finite, or no token is left to be read.
         CellsError: the cells are no counts any more.
     """
     site = check_steerable(model, sae, layer, force)
-    vector = strength_vector(sae, strengths)
+    edit = feature_edit(model, sae, strengths, genes=genes, cells=cells, positions=positions)
     refuse_changed(adata)
     parts, said, where = [], model.predicts, reads_at(model, read)
     if positions == "all" and where == "hidden":
@@ -208,9 +155,8 @@ def steer(
             f"positions='all' edits every token, and {model.name!r} is read at tokens that are hidden and never "
             "edited; use positions='present', or read='visible' to do as the public code does"
         )
-    for cells, passes in read_site(model, sae, adata, layer, batch_size, positions, where):
-        changed = edited(cells.x, cells.code, vector, sae.W_dec)
-        parts.append(_before_and_after(model, cells, passes, layer, changed, positions, adata))
+    for read_cells, passes in read_site(model, sae, adata, layer, batch_size, positions, where):
+        parts.append(_before_and_after(model, read_cells, passes, layer, edit, adata))
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     obs = pd.DataFrame(adata.obs).assign(edit_norm=whole["edit_norm"], residual_norm=whole["residual_norm"])
     obs["edit_ratio"] = share(whole["edit_norm"], whole["residual_norm"], 0.0)
@@ -222,7 +168,7 @@ def steer(
         "output_kind": said,
         "read": where,
         "forced": forced_past(model, sae, layer),
-        "strengths": {str(feature): float(strength) for feature, strength in strengths.items()},
+        "strengths": {str(feature): _said(change) for feature, change in strengths.items()},
     }
     out = AnnData(obs=obs, var=pd.DataFrame(adata.var), uns={"cellprism": {"steer": recipe}})
     for name in ("baseline", "steered", "direct"):
@@ -238,15 +184,15 @@ def _before_and_after(
     cells: SiteCells,
     passes: Passes,
     layer: int,
-    changed: Float[Tensor, "cell token d_model"],
-    positions: str,
+    edit: FeatureEdit,
     adata: AnnData,
 ) -> dict[str, np.ndarray]:
     """Predictions of one batch without and with the edit, and the sizes of edit and residual."""
+    changed = edit.changed(cells.x, cells.code, edit.mask(cells.x, cells.batch))
     before, after = (
         passes.said(model, model.resume(cells.batch, layer, x), adata.var_names) for x in (cells.x, changed)
     )
-    open_ = open_tokens(cells.batch, positions, cells.x)[..., None]
+    open_ = open_tokens(cells.batch, edit.positions, cells.x)[..., None]
     values = {
         "baseline": before.values,
         "steered": after.values,
@@ -258,6 +204,15 @@ def _before_and_after(
     if before.direct is not None and after.direct is not None:
         values["direct"] = after.direct - before.direct
     return {name: value.float().cpu().numpy() for name, value in values.items()}
+
+
+def _said(change: Change) -> float | str:
+    """A change as a record has it: a strength is a number."""
+    if isinstance(change, Add):
+        return f"+{change.amount:g}"
+    if isinstance(change, Clamp):
+        return f"={change.value:g}"
+    return 0.0 if isinstance(change, Ablate) else float(change)
 
 
 def _norm(x: Float[Tensor, "row token d_model"], folds: int) -> Float[Tensor, " cell"]:

@@ -29,7 +29,8 @@ from torch.nn.functional import pad
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.values import refuse_changed
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.intervene import SiteCells, edited, encode_site
+from cellprism.steering.edits import encode_site
+from cellprism.steering.intervene import SiteCells, edited
 from cellprism.steering.model_output import gene_columns, gene_values, spoken_of
 from cellprism.steering.reading import Reading, hidden_and_seen, joined, passes_of, reads_at, rows_of
 from cellprism.types import CellBatch, CellModel, CellOutput, ReadsSomeGenes, SparseCode
@@ -251,13 +252,16 @@ class SiteCache:
         self, batch: CellBatch, x: Float[Tensor, "row token d_model"], columns: Int[Tensor, " some"]
     ) -> Float[Tensor, "row some"]:
         """What the model says of some genes of the cache in each single pass; gradients pass through."""
-        chosen = torch.from_numpy(self.columns).to(x.device)[columns]
         if isinstance(self.model, ReadsSomeGenes):
-            tokens = (batch.gene >= 0).nonzero()[:, 0][chosen]
-            said = self.model.resume_at(batch, self.layer, x, tokens).expression
+            said = self.model.resume_at(batch, self.layer, x, self.tokens_of(batch, columns)).expression
             assert said is not None, "a model that reads some genes has a head"
             return said
         return gene_values(self.model.resume(batch, self.layer, x), batch, self.columns).index_select(1, columns)
+
+    def tokens_of(self, batch: CellBatch, columns: Int[Tensor, " some"]) -> Int[Tensor, " some"]:
+        """The tokens of some genes of the cache, in batches whose cells all have the same tokens."""
+        chosen = torch.from_numpy(self.columns).to(batch.gene.device)[columns]
+        return (batch.gene >= 0).nonzero()[:, 0][chosen]
 
     def cells_of(self, batch: CellBatch) -> Int[Tensor, " cell"]:
         """The cells whose rows a batch from ``take`` has."""

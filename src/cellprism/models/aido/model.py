@@ -28,6 +28,7 @@ from cellprism.cells.genes import GeneTable
 from cellprism.cells.totals import totals_of
 from cellprism.equations.likelihood import expected_log1p
 from cellprism.errors import ModelError
+from cellprism.models.aido.last_block import DerivesItsLastBlock
 from cellprism.models.aido.memory import plan_pass
 from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
 from cellprism.models.aido.rates import CellFactors, GeneRates, log_rate
@@ -128,7 +129,7 @@ def _pooled(
     return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-class AidoCell(nn.Module):
+class AidoCell(DerivesItsLastBlock, nn.Module):
     """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
 
     ``gene_table`` may be missing for weights that come without a gene list; such a model runs on batches made by
@@ -281,6 +282,12 @@ class AidoCell(nn.Module):
             x = self._through(x, done, layer + 1)
             done, found[layer] = layer + 1, x
         return [found[layer] for layer in wanted]
+
+    def between(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], to: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``to`` when that after block ``layer`` is ``x``."""
+        return self._through(x, Site(layer, self.n_layers).layer + 1, Site(to, self.n_layers).layer + 1)
 
     def _embedded(self, batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         position = batch.gene

@@ -206,10 +206,7 @@ class Geneformer(Module):
         ``expression`` is None. ``token_logit`` is the logit of each token's own gene where it stands, hidden by
         ``mask`` or not; 0 at tokens that are no genes.
         """
-        site, ids = Site(layer, self.n_layers), self._ids(batch)
-        lengths = self._lengths(ids)
-        for later in range(site.layer + 1, self.n_layers):
-            x = self._block(later, x, lengths)
+        x, ids = self.between(batch, layer, x, self.n_layers - 1), self._ids(batch)
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
         head = self.network.cls.predictions
@@ -218,6 +215,15 @@ class Geneformer(Module):
         own = F.embedding(own_ids, head.decoder.weight)
         logit = (head.transform(x) * own).sum(-1) + head.decoder.bias[own_ids]
         return CellOutput(None, embedding, x, logit.masked_fill(batch.gene < 0, 0.0))
+
+    def between(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], to: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``to`` when that after block ``layer`` is ``x``; errors as for ``residual``."""
+        lengths = self._lengths(self._ids(batch))
+        for later in range(Site(layer, self.n_layers).layer + 1, Site(to, self.n_layers).layer + 1):
+            x = self._block(later, x, lengths)
+        return x
 
     def _block(
         self, layer: int, x: Float[Tensor, "cell token d_model"], lengths: list[int]

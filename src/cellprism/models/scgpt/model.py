@@ -228,14 +228,20 @@ class ScGpt(nn.Module):
         bin amounts to (``bins.amounts``). ``embedding`` is the mean over genes; the published embedding of a cell is
         its ``<cls>``, ``token[:, 0]``, scaled to length 1.
         """
-        site = Site(layer, self.n_layers)
-        for block in self.blocks[site.layer + 1 :]:
-            x = block(x)
+        x = self.between(batch, layer, x, self.n_layers - 1)
         weight = batch.present.to(x.dtype)[..., None]
         embedding = (x * weight).sum(1) / weight.sum(1).clamp(min=1)
         is_gene = batch.gene >= 0
         levels = bin_levels(batch.values[:, is_gene], self.config.n_bins)
         return CellOutput(amounts(self.decoder(x[:, is_gene])[..., 0], levels), embedding, x)
+
+    def between(
+        self, batch: CellBatch, layer: int, x: Float[Tensor, "cell token d_model"], to: int
+    ) -> Float[Tensor, "cell token d_model"]:
+        """Residual stream after block ``to`` when that after block ``layer`` is ``x``."""
+        for block in self.blocks[Site(layer, self.n_layers).layer + 1 : Site(to, self.n_layers).layer + 1]:
+            x = block(x)
+        return x
 
     def _embed(self, batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
         gene = batch.gene

@@ -45,6 +45,11 @@ class Described:
     low: frozenset[str] = frozenset()
     """Features that are strong where their genes are low."""
 
+    def padj(self, alpha: float) -> dict[str, float]:
+        """q of each feature's best program; 1 where it shares no gene with any."""
+        best = best_terms(self.table, list(self.lists), alpha)
+        return dict(zip(best["feature"], best["best_padj"].astype(float), strict=True))
+
     def matching(self, term: str, alpha: float) -> set[str]:
         """Features whose lists match a term."""
         return set(self.table.query("term == @term and padj < @alpha")["feature"])
@@ -65,7 +70,7 @@ def beside(
     alpha = bench.settings("programs").alpha
     collection = bench.collection(bench.settings("programs").collection)
     dictionaries = random_dictionaries(bench)
-    described = [_described(bench, dictionary) for dictionary in dictionaries]
+    described = [described_by(bench, dictionary) for dictionary in dictionaries]
     controls = partial(controls_of, described, collection, set(bench.cells.var_names), alpha, by_program)
     return Beside(
         dictionaries,
@@ -84,7 +89,8 @@ def random_dictionaries(bench: Workbench) -> list[PursuitAutoencoder]:
     ]
 
 
-def _described(bench: Workbench, dictionary: PursuitAutoencoder) -> Described:
+def described_by(bench: Workbench, dictionary: PursuitAutoencoder) -> Described:
+    """The features of a dictionary, by the rules of the run's own."""
     settings, cells = bench.settings("programs"), bench.cells
     found = feature_statistics(bench.model, dictionary, cells, bench.config.layer, tokens=bench.tokens)
     background = list_background(found.genes, cells, settings.gene_filter)

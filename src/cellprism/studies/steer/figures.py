@@ -31,10 +31,11 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
                 "yref": "paper",
                 "y0": 0,
                 "y1": 1,
-                "x0": 1,
-                "x1": 1,
-                "line": {"color": theme.CONTROL, "width": 1, "dash": "dot"},
+                "x0": x,
+                "x1": x,
+                "line": {"color": colour, "width": 1, "dash": "dot"},
             }
+            for x, colour in ((1, theme.CONTROL), *((end, theme.OPPOSITE) for end in steered.plausible if end != 1))
         ],
     )
     ends = f"{steered.down:g} and {steered.up:g}".replace("-", "−")
@@ -48,7 +49,9 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         "Grey: where the blue line would run if the feature did to its genes what 95 % of control features do to "
         "theirs: features of random dictionaries, chosen for a program as this one was, alike in how often they fire "
         f"and how many genes they have, with edits as large; measured at {ends}, drawn straight between. Inside the "
-        "grey, a feature that nobody trained would do as well. At strength 1 nothing is changed.",
+        "grey, a feature that nobody trained would do as well. At strength 1 nothing is changed. Beyond "
+        f"{steered.plausible[0]:g} and {steered.plausible[1]:g} (dotted) the cells no longer look like cells to the "
+        "model: farther from all real cells than these are from each other, or badly fitted by the autoencoder.",
         f"Dose response of feature {steered.feature}: its genes {'rise' if steered.direction > 0 else 'fall'} by "
         f"{signed(steered.response.value)} more than matched genes, those of control features, in their direction, by "
         f"{_range(steered.response.controls)}.",

@@ -50,6 +50,9 @@ class SteeredFeature:
     """The same on genes of the program that are not the feature's own, where there are any."""
     antisymmetry: Ranked | None
     """1: turning down mirrors turning up exactly."""
+    plausible: tuple[float, float]
+    """The lowest and the highest strength, of those tried, up to which the cells still look like cells to the
+    model."""
     edit_ratio: float
     """Size of the edit over that of the residual stream."""
     doses: pd.DataFrame
@@ -88,6 +91,20 @@ def features_of(experiment: Experiment) -> list[tuple[int, SteeredFeature]]:
     return found
 
 
+def too_far(experiment: Experiment) -> list[str]:
+    """What must be said of features that are judged at strengths beyond their plausible ones, a sentence each."""
+    said = []
+    for _, steered in features_of(experiment):
+        low, high = steered.plausible
+        if steered.down < low or steered.up > high:
+            said.append(
+                f"feature {steered.feature} is judged at strengths {steered.down:g} and {steered.up:g}, but beyond "
+                f"{low:g} to {high:g} its cells no longer look like cells to the model: do not believe what it says "
+                "there, or judge nearer to 1 (steer.doses.judged_at)"
+            )
+    return said
+
+
 def unjudged_of(experiment: Experiment) -> list[tuple[int | None, str, str]]:
     """What could not be steered or judged: the feature where there is one, its program, and the reason."""
     found = []
@@ -103,7 +120,7 @@ def unjudged_of(experiment: Experiment) -> list[tuple[int | None, str, str]]:
 def _steered(
     row: dict[str, Any], nulls: pd.DataFrame, genes: pd.DataFrame, doses: pd.DataFrame, terms: pd.DataFrame, place: str
 ) -> SteeredFeature:
-    require(row, ["direction", "judged_at", "edit_ratio", "response", "direct", "antisymmetry"], place)
+    require(row, ["direction", "judged_at", "plausible", "edit_ratio", "response", "direct", "antisymmetry"], place)
     response = _ranked(row, "response", nulls)
     assert response is not None, "features without a response are not judged"
     return SteeredFeature(
@@ -111,6 +128,7 @@ def _steered(
         program=row["program"],
         direction=int(row["direction"]),
         judged_at=float(row["judged_at"]),
+        plausible=(float(row["plausible"][0]), float(row["plausible"][1])),
         response=response,
         direct=number_of(row["direct"]),
         lists=null_of_draws(

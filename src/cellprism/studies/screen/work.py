@@ -1,0 +1,293 @@
+"""Screening every feature: derivatives of everything, exact passes of a sample, and dictionaries that nobody trained
+beside both."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from jaxtyping import Float
+
+from cellprism.enrich.labels import UNLABELLED
+from cellprism.enrich.programs import matching_terms
+from cellprism.errors import ConfigError
+from cellprism.features.dictionaries import Kind, control_dictionary, sampled_tokens, with_centre
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.dose_cells import DoseCells, read_dose_cells
+from cellprism.steering.screen.derivatives import Ways, gene_derivatives, scalar_derivatives, ways
+from cellprism.steering.screen.exact import exact_effects, to_check
+from cellprism.steering.screen.scalars import Scalar, balanced, linear_judge, program_score, type_axis
+from cellprism.steering.settings import LEAST_CELLS
+from cellprism.store.run import digest
+from cellprism.store.tables import read_table
+from cellprism.studies.programs.tables import Programs, lists_of
+from cellprism.studies.screen.cards import card_table
+from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary_of, share_beyond, standing
+from cellprism.studies.screen.settings import ScreenSettings
+from cellprism.studies.screen.shards import Arrays, Shards
+from cellprism.studies.screen.summary import Passed, agreement, bootstrap_rank
+from cellprism.studies.screen.tables import Cost, Others, Screen, Summary
+from cellprism.studies.steer.beside import ATOMS, GIVING, described_by
+from cellprism.studies.steer.work import cannot_steer
+from cellprism.studies.workbench import Workbench
+
+SHARD = 256  # features of a matrix that are kept together
+RANDOM, TOKENS = "random directions", "tokens of the inner state"
+KINDS: dict[str, Kind] = {RANDOM: "covariance", TOKENS: "tokens"}
+
+
+@dataclass
+class _Costs:
+    """What the parts of the screen take; of parts that were done before, what they took is not known again."""
+
+    rows: list[Cost] = field(default_factory=list)
+
+    @contextmanager
+    def of(self, part: str, operations: float | None = None) -> Iterator[None]:
+        clock, used = time.perf_counter(), time.process_time()
+        yield
+        self.rows.append(Cost(part, time.perf_counter() - clock, time.process_time() - used, operations))
+
+
+def work(bench: Workbench, settings: ScreenSettings) -> Screen:
+    """Screen the run's features; where there are no effects on genes to read, say why."""
+    if why := cannot_steer(bench):
+        bench.say(f"nothing to screen: {why}")
+        return Screen(absent=why)
+    cells = some_cells(bench.cells, settings.cells, bench.config.seed)
+    shards, costs = Shards(bench.folder_of("screen"), _identity(bench, settings)), _Costs()
+    with bench.bar("reading cells", None), costs.of("reading the cells"):
+        dose_cells = read_dose_cells(
+            bench.model, bench.sae, cells, bench.config.layer, settings.batch_size, [], read=settings.read
+        )  # fmt: skip
+    live = [f for f in range(bench.sae.n_features) if len(dose_cells.rows(f)) >= LEAST_CELLS]
+    if not live:
+        why = f"no feature fires in {LEAST_CELLS} of these {cells.n_obs} cells"
+        bench.say(f"nothing to screen: {why}")
+        return Screen(absent=why)
+    scalars = _scalars(bench, settings, dose_cells, cells)
+    scores = _scores(bench, dose_cells, scalars, shards, costs)
+    found = ways(dose_cells, live)
+    with costs.of("all genes by derivatives", found.operations[found.cheapest]):
+        matrix = _matrix(bench, dose_cells, live, found, shards, "matrix", "what every feature does to every gene")
+    ranked = scores["gradient"][0][live] if scalars else np.abs(matrix).mean(axis=1)
+    passed = _passed(bench, settings, dose_cells, live, ranked, shards, costs)
+    ours, others = _dictionaries(bench, settings, dose_cells, live, matrix, shards, costs)
+    with bench.bar("how far is too far", None), costs.of("how far is too far"):
+        cards = card_table(
+            bench, settings, dose_cells, live, matrix, scalars, scores, passed, ours, others[RANDOM]
+        )  # fmt: skip
+    summary = _summary(bench, settings, dose_cells, cells, live, found, scalars, scores, passed, cards, ours, others)
+    shards.clear()
+    return Screen("", replace(summary, costs=costs.rows), cards, _matrices(dose_cells, live, matrix, passed, settings))
+
+
+def some_cells(adata: AnnData, count: int, seed: int) -> AnnData:
+    """At most ``count`` cells, as many of each type as there are."""
+    known = adata.obs["cell_type"] if "cell_type" in adata.obs else pd.Series("", index=adata.obs_names)
+    labelled = np.flatnonzero((known != UNLABELLED).to_numpy())
+    rows = balanced([str(kind) for kind in known.iloc[labelled]], count, np.random.default_rng([seed, 51]))
+    return adata[labelled[rows]].copy()
+
+
+def _identity(bench: Workbench, settings: ScreenSettings) -> str:
+    steps = bench.run.state["steps"]
+    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
+    return digest({"settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer, **built})
+
+
+def _scalars(bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, cells: AnnData) -> list[Scalar]:
+    """The numbers that features are screened for: the axis of types first, where there are two."""
+    cache, found = dose_cells.cache, []
+    if "cell_type" in cells.obs:
+        kinds = [str(kind) for kind in bench.cells.obs["cell_type"].value_counts().index if kind != UNLABELLED]
+        source = settings.source or next((kind for kind in kinds if kind != settings.target), "")
+        target = settings.target or next((kind for kind in kinds if kind != source), "")
+        if source and target:
+            found.append(type_axis(cache, [str(kind) for kind in cells.obs["cell_type"]], source, target))
+    collection = bench.collection(bench.settings("programs").collection)
+    for program in settings.programs:
+        terms = [t for t in matching_terms((program,), collection) if cache.genes.isin(list(collection[t])).any()]
+        if not terms:
+            why = f"{collection.name} has no term named like {program!r} of whose genes the model speaks"
+            bench.say(f"screen: {why}; left out")
+        for term in terms[:1]:
+            found.append(program_score(cache, term, collection[term], dose_cells.level))
+    if settings.judge:
+        table = _judge(Path(settings.judge))
+        found.append(linear_judge(cache, table, settings.toward, settings.against, "the outside judge"))
+    return found
+
+
+def _judge(path: Path) -> pd.DataFrame:
+    """A linear judge's table, a row a gene."""
+    if not path.is_file():
+        raise ConfigError(f"screen.judge is {str(path)!r}: no such file; give a parquet table, a row a gene")
+    table = read_table(path)
+    return table.set_index("gene") if "gene" in table.columns else table
+
+
+def _scores(
+    bench: Workbench, dose_cells: DoseCells, scalars: list[Scalar], shards: Shards, costs: _Costs
+) -> dict[str, Float[np.ndarray, "scalar feature"]]:
+    """Each kind of derivative of the scalars, by all features."""
+    weights = np.array([scalar.weights for scalar in scalars]).reshape(len(scalars), len(dose_cells.cache.genes))
+    found = {}
+    for kind, fixed in (("gradient", False), ("frozen", True)):
+
+        def make(fixed: bool = fixed, kind: str = kind) -> Arrays:
+            with _moving(bench, f"all features at once, {kind}", dose_cells.n_cells) as tick:
+                return {"scores": scalar_derivatives(dose_cells.cache, weights, fixed, tick)}
+
+        with costs.of(f"{len(scalars)} numbers for all features, {kind}"):
+            found[kind] = shards.kept(f"scalars-{kind}", make)["scores"]
+    return found
+
+
+def _matrix(
+    bench: Workbench, dose_cells: DoseCells, features: list[int], found: Ways, shards: Shards, name: str, title: str
+) -> Float[np.ndarray, "feature gene"]:
+    """Derivatives of all genes by features, a shard of features after the other."""
+    parts = [features[start : start + SHARD] for start in range(0, len(features), SHARD)]
+    rows = []
+    for number, some in enumerate(parts):
+
+        def make(some: list[int] = some, number: int = number) -> Arrays:
+            said = f"{title}, part {number + 1} of {len(parts)}" if len(parts) > 1 else title
+            with _moving(bench, said, dose_cells.n_cells) as tick:
+                return {"matrix": gene_derivatives(dose_cells, some, found.cheapest, tick)}
+
+        rows.append(shards.kept(f"{name}-{number}", make)["matrix"])
+    return np.concatenate(rows) if rows else np.zeros((0, len(dose_cells.cache.genes)))
+
+
+@contextmanager
+def _moving(bench: Workbench, title: str, total: int) -> Iterator[Callable[[float], None]]:
+    """A bar that is moved on by what it is told of."""
+    done = 0.0
+    with bench.bar(title, total) as advance:
+
+        def tick(more: float) -> None:
+            nonlocal done
+            done += more
+            advance(min(total, round(done)))
+
+        yield tick
+
+
+def _passed(
+    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, live: list[int], ranked: np.ndarray,
+    shards: Shards, costs: _Costs,
+) -> Passed:  # fmt: skip
+    """Exact passes of the strongest features and of as many others at random."""
+    top, random = to_check(ranked, settings.exact, np.random.default_rng([bench.config.seed, 53]))
+    places = [*random.tolist(), *top.tolist()]
+    effects = {}
+    with bench.bar("exact passes", len(places)) as advance, costs.of(f"{len(places)} features exactly"):
+        for done, place in enumerate(places):
+            effects[place] = shards.kept(
+                f"exact-{live[place]}",
+                lambda place=place: {"effects": exact_effects(dose_cells, live[place], settings.strengths)},
+            )["effects"]
+            advance(done + 1, f"feature {live[place]}")
+    return Passed(top, random, effects, settings.strengths)
+
+
+def _dictionaries(
+    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, live: list[int], matrix: np.ndarray,
+    shards: Shards, costs: _Costs,
+) -> tuple[Dictionary, dict[str, list[Dictionary]]]:  # fmt: skip
+    """The autoencoder, and dictionaries of both kinds that nobody trained, as they are compared."""
+    programs: Programs = bench.results("programs")
+    table = programs.features.set_index("feature")
+    padj = {int(f): float(q) for f, q in table["best_padj"].items()}  # pyright: ignore[reportArgumentType]
+    low = frozenset(str(f) for f, sign in table["sign"].items() if sign == "low")
+    ours = dictionary_of(dose_cells, matrix, live, lists_of(programs), padj, low)
+    found: dict[str, list[Dictionary]] = {kind: [] for kind in KINDS}
+    with costs.of(f"{len(KINDS) * settings.dictionaries} dictionaries that nobody trained"):
+        for kind, how in KINDS.items():
+            for number in range(settings.dictionaries):
+                name = f"dictionary-{how}-{number}"
+                kept = shards.kept(
+                    name, lambda how=how, number=number, name=name: _untrained(
+                        bench, settings, dose_cells, _drawn(bench, how, number), shards, name
+                    )
+                )  # fmt: skip
+                found[kind].append(Dictionary(**kept))
+    return ours, found
+
+
+def _drawn(bench: Workbench, kind: Kind, number: int) -> SparseAutoencoder:
+    """A dictionary for vectors as the model makes them."""
+    sae, tokens, seed = bench.sae, bench.tokens, bench.config.seed
+    some = np.random.default_rng([seed, 59, number]).permutation(np.flatnonzero(tokens.counts))[:GIVING]
+    sample = sampled_tokens(tokens, sae, np.sort(some), -(-max(ATOMS, 2 * sae.n_features) // len(some)), seed + number)
+    return with_centre(control_dictionary(kind, sample, sae, seed + number), sae)
+
+
+def _untrained(
+    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, dictionary: Any, shards: Shards, name: str
+) -> Arrays:
+    """One dictionary as it is compared."""
+    alpha = bench.settings("programs").alpha
+    said = described_by(bench, dictionary)
+    read = dose_cells.read_by(dictionary)
+    live = [f for f in range(dictionary.n_features) if len(read.rows(f)) >= LEAST_CELLS]
+    matrix = _matrix(bench, read, live, ways(read, live), shards, name + "-matrix", f"the same for {name}")
+    padj = said.padj(alpha)
+    one = dictionary_of(read, matrix, live, said.lists, {f: padj.get(str(f), 1.0) for f in live}, said.low)
+    return {key: getattr(one, key) for key in Dictionary.__dataclass_fields__}
+
+
+def _summary(
+    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, cells: AnnData, live: list[int], found: Ways,
+    scalars: list[Scalar], scores: dict[str, np.ndarray], passed: Passed, cards: pd.DataFrame, ours: Dictionary,
+    others: dict[str, list[Dictionary]],
+) -> Summary:  # fmt: skip
+    random, rho = others[RANDOM], describes(ours)
+    rest = [[*random[:i], *random[i + 1 :]] for i in range(len(random))]
+    moves = [share_beyond(one, other, settings.controls) for one, other in zip(random, rest, strict=True)]
+    rows = [
+        Others(kind, [_plain(describes(one)) for one in some], [_plain(m) for m in moves] if kind == RANDOM else [])
+        for kind, some in others.items()
+    ]
+    told = [standing(kind, rho, [describes(one) for one in some]) for kind, some in others.items()]
+    types = cells.obs["cell_type"].value_counts().to_dict() if "cell_type" in cells.obs else {}
+    per_feature = {kind: rows_[:, live] for kind, rows_ in scores.items()}
+    return Summary(
+        cells.n_obs, {str(kind): int(n) for kind, n in types.items()}, len(dose_cells.cache.genes),
+        bench.sae.n_features, len(live), dose_cells.cache.read, dose_cells.cache.folds, found.cheapest,
+        found.operations, {s.name: s.words for s in scalars},
+        agreement(scalars, per_feature, passed, bench.config.seed), [], settings.reach_from,
+        int((cards["q"] < 0.05).sum()), rows, standing(RANDOM, share_beyond(ours, random, settings.controls), moves),
+        [one for one in told if one is not None], _plain(rho),
+        bootstrap_rank(ours.described, ours.effect, bench.config.seed),
+        {str(k): int(n) for k, n in cards["quadrant"].value_counts().sort_index().items()},
+    )  # fmt: skip
+
+
+def _plain(value: float) -> float | None:
+    """A number for a record; None where there is none."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _matrices(
+    dose_cells: DoseCells, live: list[int], matrix: np.ndarray, passed: Passed, settings: ScreenSettings
+) -> tuple[AnnData, AnnData]:
+    """Derivatives and exact changes, with features and genes named."""
+    var = pd.DataFrame(index=dose_cells.cache.genes.astype(str))
+    rows = pd.DataFrame({"feature": live}, index=pd.Index([str(f) for f in live]))
+    linear = AnnData(matrix.astype(np.float32), rows, var)
+    linear.uns["cellprism"] = {"unit": "change of a gene's mean per unit of strength, at strength 1"}
+    places = list(passed.effects)
+    named = [(live[p], strength) for p in places for strength in settings.strengths]
+    obs = pd.DataFrame({"feature": [f for f, _ in named], "strength": [s for _, s in named]})
+    obs.index = pd.Index([f"{f} at {s:g}" for f, s in named])
+    exact = AnnData(np.concatenate([passed.effects[p] for p in places]).astype(np.float32), obs, var.copy())
+    exact.uns["cellprism"] = {"unit": "change of a gene's mean, over all cells that express it"}
+    return linear, exact
