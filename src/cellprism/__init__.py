@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cellprism.sae.fit import fit_saes as fit_saes
     from cellprism.steering.contrast.contrast import contrast as contrast
     from cellprism.steering.intervene import steer as steer
+    from cellprism.workflow.feature_card import feature_card as feature_card
 
 __version__ = "0.1.0"
 
@@ -51,6 +52,7 @@ _HOME = {
     "fit_saes": "sae.fit",
     "contrast": "steering.contrast.contrast",
     "steer": "steering.intervene",
+    "feature_card": "workflow.feature_card",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -12,5 +12,6 @@ STUDY = Study(
     tables="cellprism.studies.map.tables",
     claims="cellprism.studies.map.claims:claims",
     section="cellprism.studies.map.page:section",
+    card="cellprism.studies.map.card:facts",
     every_run=False,
 )

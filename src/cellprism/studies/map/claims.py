@@ -33,8 +33,8 @@ def _claim(row: Alike, number: int, found: Found) -> Claim:
         format="+.3f",
         null=null_of_names(row),
         test=Test(
-            "best match of the three most enriched terms, Jaccard of their genes; genes renamed among those in about as "
-            "many terms",
+            "best match of the three most enriched terms, Jaccard of their genes; genes renamed among those in about "
+            "as many terms",
             "two-sided",
             f"{row.lists} features that share a gene with a program of {found.summary.collection}",
             "none: one mean of all pairs",

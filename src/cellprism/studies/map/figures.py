@@ -37,8 +37,8 @@ def maps(found: Found, files: tuple[str, str]) -> tuple[Figure, ...]:
             [_feature_hover(r) for r in records(features)],
         ),
         "Each mark is a feature that fires. Near ones write in nearly the same direction of the inner state (UMAP of "
-        "the decoder's rows); far distances mean little. Colour and shape say in which cells the feature's own genes are "
-        "high. Point at a mark for its genes and module.",
+        "the decoder's rows); far distances mean little. Colour and shape say in which cells the feature's own "
+        "genes are high. Point at a mark for its genes and module.",
         f"Map of {s.firing} features by their decoder rows, coloured by the cell type in which their genes are high.",
         files[:1],
         height=520,
@@ -134,8 +134,8 @@ def meaning_figure(found: Found, verdicts: Sequence[str], files: tuple[str, ...]
             barmode="overlay",
         ),
         "To the right, two features of one group have terms that are more alike than two features of different groups. "
-        "The darker band: features dealt out among the groups. That they share genes makes them alike already; the pale "
-        "band is what is left when genes have each other's names, so that lists overlap as before and mean nothing.",
+        "The darker band: features dealt out among the groups. That they share genes makes them alike already; the "
+        "pale band is what is left when genes have each other's names: lists overlap as before and mean nothing.",
         "Dot plot of the similarity of terms within groups minus between: "
         + "; ".join(f"{r.groups} {r.difference:+.3f}" for r in rows),
         files,
@@ -175,7 +175,8 @@ def _plane(
         some = where(table, inside)
         traces.append(go.Scatter(
             x=numbers(some, "x"), y=numbers(some, "y"), mode="markers", name=plain(name), text=text[inside],
-            marker={"color": colour, "symbol": symbol, "size": 6, "opacity": 0.8}, hovertemplate="%{text}<extra></extra>",
+            marker={"color": colour, "symbol": symbol, "size": 6, "opacity": 0.8},
+            hovertemplate="%{text}<extra></extra>",
         ))  # fmt: skip
     return canvas(traces, xaxis=BARE, yaxis=BARE, legend={"font": {"size": 11.5}, "itemsizing": "constant"})
 

@@ -34,8 +34,8 @@ def _lead(s: Summary) -> str:
     graph, chance = s.graph, s.random
     said = (
         f"Features whose gene lists overlap by more than {s.overlap:g} are joined. The largest component has "
-        f"{graph.largest} of {graph.lists} features, there are {max(graph.components - 1, 0)} others of two or more, and "
-        f"{graph.alone} features are joined to none; among lists that use each gene as often the largest has "
+        f"{graph.largest} of {graph.lists} features, there are {max(graph.components - 1, 0)} others of two or more, "
+        f"and {graph.alone} features are joined to none; among lists that use each gene as often the largest has "
         f"{chance.largest}, others are {max(chance.components - 1, 0)}, and {chance.alone} are alone."
     )
     if graph.largest > graph.lists / 2:
@@ -46,8 +46,8 @@ def _lead(s: Summary) -> str:
     m = s.modules
     return (
         f"{said} By activity over cells features make {m.count} modules (modularity {m.modularity:.2f}; where each "
-        f"feature is dealt out among the cells by itself {m.shuffled:.2f}), and two halves of the cells give modules that "
-        f"agree to {m.halves:.2f} (adjusted Rand index; dealt out {m.shuffled_halves:.2f}). {_dead(s)}"
+        f"feature is dealt out among the cells by itself {m.shuffled:.2f}), and two halves of the cells give modules "
+        f"that agree to {m.halves:.2f} (adjusted Rand index; dealt out {m.shuffled_halves:.2f}). {_dead(s)}"
     )
 
 

@@ -12,4 +12,5 @@ STUDY = Study(
     tables="cellprism.studies.state.tables",
     claims="cellprism.studies.state.claims:claims",
     section="cellprism.studies.state.page:section",
+    card="cellprism.studies.state.card:facts",
 )
