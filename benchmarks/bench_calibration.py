@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_truth import machine, plain
-from calibration import contrast, fit, programs, stability, steer
+from calibration import contrast, feature_map, fit, programs, stability, state, steer
 from calibration.table import corrected, rows_of, shown
 from calibration.world import Kept, World, run
 from rich.progress import Progress
@@ -42,7 +42,9 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    return [*programs.WORLDS, *fit.WORLDS, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS]
+    return [
+        *programs.WORLDS, *state.WORLDS, *feature_map.WORLDS, *fit.WORLDS, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS
+    ]  # fmt: skip
 
 
 def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:
