@@ -42,9 +42,8 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    return [
-        *programs.WORLDS, *state.WORLDS, *feature_map.WORLDS, *fit.WORLDS, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS
-    ]  # fmt: skip
+    kinds = (programs, state, feature_map, fit, stability, steer, contrast)
+    return [world for kind in kinds for world in kind.WORLDS]
 
 
 def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:

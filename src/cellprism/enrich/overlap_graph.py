@@ -16,6 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from cellprism.equations.footprint import overlap_coefficient
 
+AT_ONCE = 512  # lists
+
 
 class Overlaps(NamedTuple):
     """Pairs of lists that share a gene, the first before the second."""
@@ -61,8 +63,11 @@ def overlaps(member: Any) -> Overlaps:
         member: sparse [list gene], 1 where the gene is in the list.
     """
     member = csr_array(member, dtype=np.int32)
-    shared = (member @ member.T).tocoo()
-    size = np.asarray(member.sum(axis=1)).ravel()
-    upper = shared.row < shared.col
-    row, column = shared.row[upper], shared.col[upper]
-    return Overlaps(row, column, overlap_coefficient(shared.data[upper], size[row], size[column]), member.shape[0])
+    size, by_gene = np.asarray(member.sum(axis=1)).ravel(), member.T.tocsr()
+    parts = []
+    for start in range(0, member.shape[0], AT_ONCE):  # each with itself and later ones: half of the product
+        shared = (member[start : start + AT_ONCE] @ by_gene[:, start:]).tocoo()
+        upper = shared.row < shared.col
+        parts.append((shared.row[upper] + start, shared.col[upper] + start, shared.data[upper]))
+    row, column, count = (np.concatenate(some) for some in zip(*parts, strict=True))
+    return Overlaps(row, column, overlap_coefficient(count, size[row], size[column]), member.shape[0])

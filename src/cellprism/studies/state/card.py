@@ -11,9 +11,9 @@ from cellprism.report.figure import small_text
 from cellprism.studies.state.tables import FEATURES, FOLLOWED, Found
 
 SHARES = {
-    "gene": "variance that is which gene",
-    "state": "variance that is the cell's state",
-    "rest": "variance that is this gene in this cell",
+    "of_gene": "variance that is which gene",
+    "of_state": "variance that is the cell's state",
+    "of_rest": "variance that is this gene in this cell",
 }
 
 

@@ -10,9 +10,9 @@ from cellprism.studies.state.claims import judged_of
 from cellprism.studies.state.tables import Followed, Found
 
 KINDS = {
-    "gene": ("mostly which gene", theme.OPPOSITE, "diamond"),
-    "state": ("mostly the cell's state", theme.OURS, "circle"),
-    "rest": ("mostly this gene in this cell", theme.CONTROL, "circle-open"),
+    "of_gene": ("mostly which gene", theme.OPPOSITE, "diamond"),
+    "of_state": ("mostly the cell's state", theme.OURS, "circle"),
+    "of_rest": ("mostly this gene in this cell", theme.CONTROL, "circle-open"),
 }
 
 

@@ -11,7 +11,7 @@ from cellprism.studies.files import read_columns, read_record, write_record
 
 FEATURES, FILE = "features.parquet", "state.json"
 DEPTH, MITOCHONDRIAL, RIBOSOMAL, S, G2M = "depth", "mitochondrial", "ribosomal", "S phase", "G2M phase"
-FEATURE_COLUMNS = ["feature", "firing_rate", "gene", "state", "rest", "score", "common"]
+FEATURE_COLUMNS = ["feature", "firing_rate", "of_gene", "of_state", "of_rest", "score", "common"]
 FOLLOWED = ("r", "q", "r_within", "q_within")
 """For each covariate a column of features.parquet, ``depth_r`` and so on; the last two where cells have types."""
 
@@ -72,9 +72,9 @@ class Found:
 
     state: State
     features: pd.DataFrame
-    """One row a feature: FEATURE_COLUMNS, then FOLLOWED for each covariate. gene, state and rest are shares of its
-    variance (``equations.common_pattern.gene_or_state``), score is state - gene, common the mean correlation between
-    its genes; missing where the model reads a cell as a whole. r is a rank correlation, of groups eta; r and q are
+    """One row a feature: FEATURE_COLUMNS, then FOLLOWED for each covariate. of_gene, of_state and of_rest are shares of
+    its variance (``equations.common_pattern.gene_or_state``), score is state - gene, common the mean correlation
+    between its genes; missing where the model reads a cell as a whole. r is a rank correlation, of groups eta; r and q are
     missing for features that do not differ between cells."""
 
 

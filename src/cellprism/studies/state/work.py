@@ -76,7 +76,8 @@ def variance_table(genes: AnnData, common: Float[np.ndarray, " feature"] | None)
         gene, state, rest, score = *split, split.score
     return pd.DataFrame({
         "feature": [int(name) for name in genes.obs_names], "firing_rate": obs["firing_rate"].to_numpy(float),
-        "gene": gene, "state": state, "rest": rest, "score": score, "common": missing if common is None else common,
+        "of_gene": gene, "of_state": state, "of_rest": rest, "score": score,
+        "common": missing if common is None else common,
     })  # fmt: skip
 
 
