@@ -74,8 +74,8 @@ class Found:
     features: pd.DataFrame
     """One row a feature: FEATURE_COLUMNS, then FOLLOWED for each covariate. of_gene, of_state and of_rest are shares of
     its variance (``equations.common_pattern.gene_or_state``), score is state - gene, common the mean correlation
-    between its genes; missing where the model reads a cell as a whole. r is a rank correlation, of groups eta; r and q are
-    missing for features that do not differ between cells."""
+    between its genes; missing where the model reads a cell as a whole. r is a rank correlation, of groups eta; r and q
+    are missing for features that do not differ between cells."""
 
 
 def write(folder: Path, found: Found) -> list[Path]:
