@@ -52,9 +52,10 @@ def best_match(profile: csr_array, similarity: Float[np.ndarray, "term term"]) -
         profile: from ``top_terms``.
         similarity: s, of terms.
     """
-    term, row = profile.indices, np.repeat(np.arange(profile.shape[0]), np.diff(profile.indptr))
+    lists = len(profile.indptr) - 1
+    term, row = profile.indices, np.repeat(np.arange(lists), np.diff(profile.indptr))
     place = np.arange(len(term)) - profile.indptr[row]
-    best = np.zeros((len(similarity), profile.shape[0]), dtype=np.float32)  # of each term in each list
+    best = np.zeros((len(similarity), lists), dtype=np.float32)  # of each term in each list
     for number in range(TOP):
         some = place == number
         best[:, row[some]] = np.maximum(best[:, row[some]], similarity[:, term[some]])

@@ -48,7 +48,7 @@ class PatternSums:
         """The mean correlation over cells between a feature's activations at two of its genes, for each feature."""
         total = self._by_cell.total
         row, column = np.concatenate(self._rows), np.concatenate(self._columns)
-        present = sp.csr_matrix((np.ones(len(row)), (row, column)), shape=(total.shape[0], self.shape[1]))
+        present = sp.csr_matrix((np.ones(len(row)), (row, column)), shape=(self._by_cell.shape[0], self.shape[1]))
         count = np.asarray(present.sum(axis=0)).ravel()
         by_gene, squares = (a.view(self.shape).cpu().numpy() for a in (self._total, self._squares))
         mean = np.divide(by_gene, count, out=np.zeros(self.shape), where=count > 0)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cellprism.report.card import Fact
 from cellprism.report.claims import Claim
+from cellprism.report.frames import ordered, where
 from cellprism.studies.map.tables import FEATURES, NEIGHBOURS, Found
 
 KINDS = {
@@ -28,9 +29,9 @@ def facts(found: Found, claims: Sequence[Claim], feature: int) -> list[Fact]:
             f"features that hang together by shared genes: {int(row['component_size'])}",
         ),
     ]  # fmt: skip
-    near = found.neighbours[found.neighbours["feature"] == feature].sort_values("rank")
+    near = ordered(where(found.neighbours, found.neighbours["feature"] == feature), "rank")
     for kind, (name, note) in KINDS.items():
-        some = near[near["by"] == kind]
+        some = where(near, near["by"] == kind)
         pairs = [[int(n), float(v)] for n, v in zip(some["neighbour"], some["value"], strict=True)]
         said.append(Fact(name, pairs, f"map/{NEIGHBOURS}", note))
     return said

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from cellprism.report.frames import where
+
 DECODER, GENES, ACTIVITY = "decoder", "genes", "activity"
 SHOWN = 10
 DUPLICATE = 0.95
@@ -58,7 +60,7 @@ def neighbour_table(names: Int[np.ndarray, " feature"], by: str, near: Near) -> 
         "feature": np.repeat(names, index.shape[1]), "by": by, "rank": np.tile(np.arange(index.shape[1]), len(names)),
         "neighbour": names[index.ravel()], "value": value.ravel().astype(float),
     })  # fmt: skip
-    return table[table["value"] > 0]
+    return where(table, table["value"] > 0)
 
 
 def duplicates(near: Near, rate: Float[np.ndarray, " feature"]) -> Int[np.ndarray, " feature"]:

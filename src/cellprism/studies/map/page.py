@@ -68,9 +68,12 @@ def _absent(found: Found) -> str:
 
 def _neighbours(found: Found) -> LongTable:
     """Every feature that fires, with its group and its nearest others."""
-    some = found.neighbours[found.neighbours["rank"] < LISTED]
+    some = where(found.neighbours, found.neighbours["rank"] < LISTED)
     near = {
-        kind: {key: ", ".join(map(str, part)) for key, part in some[some["by"] == kind].groupby("feature")["neighbour"]}
+        kind: {
+            key: ", ".join(map(str, part))
+            for key, part in where(some, some["by"] == kind).groupby("feature")["neighbour"]
+        }
         for kind in KINDS
     }
     table: pd.DataFrame = where(found.features, ~found.features["dead"])

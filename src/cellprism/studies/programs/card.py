@@ -7,6 +7,7 @@ import numpy as np
 from cellprism.report.card import Fact
 from cellprism.report.claims import Claim
 from cellprism.report.figure import small_text
+from cellprism.report.frames import ordered, texts, where
 from cellprism.studies.programs.tables import ENRICHMENT, FEATURES, LISTS, TYPES, Programs
 
 GENES, TERMS = 20, 5  # at most
@@ -16,14 +17,14 @@ def facts(found: Programs, claims: Sequence[Claim], feature: int) -> list[Fact]:
     """How often it fires, its genes and programs, and the types of cells that it goes with."""
     row = found.features.set_index("feature").loc[feature]
     at = f"programs/{FEATURES}"
-    genes = found.lists[found.lists["feature"] == feature].sort_values("rank")["gene"]
-    hits = found.enrichment[found.enrichment["feature"].astype(str) == str(feature)]
-    hits = hits[hits["padj"] < found.rates["alpha"]].sort_values("padj", kind="stable")
+    genes = texts(ordered(where(found.lists, found.lists["feature"] == feature), "rank"), "gene")
+    own = where(found.enrichment, found.enrichment["feature"].astype(str) == str(feature))
+    hits = ordered(where(own, own["padj"] < found.rates["alpha"]), "padj")
     types = found.types.set_index("feature").loc[feature] if len(found.types.columns) > 1 else ()
     return [
         Fact("fires at (share of tokens)", float(row["firing_rate"]), at),
         Fact("participation ratio", float(row["participation_ratio"]), at, "effective number of genes"),
-        Fact("genes", [str(gene) for gene in genes[:GENES]], f"programs/{LISTS}", _more(len(genes))),
+        Fact("genes", genes[:GENES], f"programs/{LISTS}", _more(len(genes))),
         Fact(
             "programs", [[str(t), float(q)] for t, q in zip(hits["term"][:TERMS], hits["padj"], strict=False)],
             f"programs/{ENRICHMENT}", f"q below {found.rates['alpha']:g}: {len(hits)}; lists made by chance match too",

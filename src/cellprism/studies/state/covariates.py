@@ -88,7 +88,7 @@ def covariates(cells: AnnData, columns: tuple[str, ...], cycle: Collection) -> t
             f"state.columns names {', '.join(map(repr, unknown))}, which obs does not have; it has "
             f"{', '.join(map(str, obs.columns)) or 'none'}"
         )
-    found += [_of_column(name, obs[name]) for name in named]
+    found += [_of_column(name, cast(pd.Series, obs[name])) for name in named]
     return [some for some in found if _tells(some, absent)], absent
 
 
@@ -103,7 +103,7 @@ def _add(
     kind: str, origin: str, genes: np.ndarray, made: Any, cells: AnnData, found: list[Covariate], absent: dict[str, str]
 ) -> None:
     """One kind from its genes, or from a usual column, or the reason why not."""
-    measured = genes & (np.asarray(cells.X.sum(axis=0)).ravel() > 0)
+    measured = genes & (np.asarray(sp.csr_matrix(cells.X).sum(axis=0)).ravel() > 0)
     usual = next((name for name in USUAL[kind] if _is_number(cells.obs.get(name))), None)
     if measured.sum() >= FEWEST[kind]:
         found.append(Covariate(kind, origin.format(int(measured.sum())), made(measured), None))
