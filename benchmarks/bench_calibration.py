@@ -19,7 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from bench_truth import machine, plain
-from calibration import compare, contrast, fit, lens, programs, screen, stability, steer
+from calibration import (
+    compare,
+    contrast,
+    feature_map,
+    fit,
+    lens,
+    programs,
+    screen,
+    stability,
+    state,
+    steer,
+)
 from calibration.table import corrected, rows_of, shown
 from calibration.world import Kept, World, run
 from rich.progress import Progress
@@ -42,8 +53,8 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    cheap = [*programs.WORLDS, *compare.WORLDS, *fit.WORLDS, *lens.WORLDS]
-    return [*cheap, *stability.WORLDS, *steer.WORLDS, *screen.WORLDS, *contrast.WORLDS]
+    kinds = (programs, compare, state, feature_map, fit, lens, stability, steer, screen, contrast)
+    return [world for kind in kinds for world in kind.WORLDS]
 
 
 def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ RUN_STEPS = (
     "blocks",
     "fit",
     "programs",
+    "state",
     "stability",
     "adds",
     "steer",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cellprism.steering.edits import Clamp as Clamp
     from cellprism.steering.intervene import steer as steer
     from cellprism.steering.within import edited as edited
+    from cellprism.workflow.feature_card import feature_card as feature_card
 
 __version__ = "0.1.0"
 
@@ -59,6 +60,7 @@ _HOME = {
     "Clamp": "steering.edits",
     "steer": "steering.intervene",
     "edited": "steering.within",
+    "feature_card": "workflow.feature_card",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -45,6 +45,10 @@ def test_verdicts_of_the_made_up_run(page):
         "features-tell-types-apart": "above chance",
         "features-tell-types-apart-beside-tokens": "at chance",
         "features-tell-types-apart-beside-components": "above chance",
+        "features-follow-depth": "above chance",
+        "features-follow-mitochondrial": "at chance",
+        "components-share-meaning": "at chance",
+        "modules-share-meaning": "above chance",
         "steer-programs-12-genes": "above chance",
         "steer-programs-12-lists": "above chance",
         "steer-programs-40-genes": "at chance",
@@ -62,9 +66,9 @@ def test_verdicts_of_the_made_up_run(page):
 def test_claims_stand_in_the_order_of_the_page(page):
     parts = list(dict.fromkeys(claim.section for claim in page.claims.values()))
     assert parts == [
-        "The model", "The autoencoder", "Features and programs", "Stability",
-        "Cells in which features are high", "Conditions", "Steering", "Screen",
-        "From one cell type to another", "Not told by this run",
+        "The model", "The autoencoder", "Features and programs", "Gene or state", "The map of features", "Stability",
+        "Cells in which features are high", "Conditions", "Steering", "Screen", "From one cell type to another",
+        "Not told by this run",
     ]  # fmt: skip
     ours = [claim.id for claim in page.claims.values() if claim.section == "The autoencoder"]
     assert ours == ["sae-explained-variance", "sae-loss-recovered"]

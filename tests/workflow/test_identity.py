@@ -42,6 +42,7 @@ def write_project(home: Path) -> Path:
     asked["assess"] = {"cells": 10, "fit_cells": 10, "masks": 1}
     asked["blocks"] = {"cells": 20, "draws": 1, "epochs": 1}
     asked["adds"] = {"cells": 20, "seeds": 1}
+    asked["state"] = {"permutations": 3}
     asked["stability"] = {"cells": 10, "seeds": 2, "draws": 2}
     asked["fit"] = {"cells": 5, "draws": 1, "other": "~/other.h5ad"}
     asked["programs"] |= {"collection": "Library", "draws": 1, "replicates": 1}
@@ -123,7 +124,7 @@ DECIDES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "other cells": (lambda p: rewrite(p.parent / "other.h5ad", lambda cells: cells[1:]), ["fit"]),
     "gene sets": (
         lambda p: edit(p / "data" / "Library.gmt", "B cell", "B cells"),
-        ["programs", "stability", "adds", "steer"],
+        ["programs", "state", "stability", "adds", "steer"],
     ),
     "a setting of training": (lambda p: edit(p / "asked.toml", "k = 5", "k = 4"), AFTER_TRAIN),
     "a setting of a study": (lambda p: edit(p / "asked.toml", "\ncells = 5", "\ncells = 6"), ["fit"]),

@@ -18,7 +18,7 @@ VERBS = {
     "demo": "Real cells, a small real model, no network, a few CPU minutes; ends with a page to look at.",
     "run": "Every step of a TOML configuration, skipping what is already done.",
     "train": "Start a run: train an SAE on a model's residual stream.",
-    "do": "Do one study of a run: assess, blocks, fit, programs, adds, steer, screen, contrast, or an installed one.",
+    "do": "Do one study of a run, such as programs, map, stability, lens or contrast, or an installed one.",
     "steer": "Turn features up and down and see which genes follow.",
     "screen": "Screen every feature: what it does to every gene, and whether that is what it says.",
     "contrast": "Find the feature strengths that move one cell type towards another.",

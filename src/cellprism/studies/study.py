@@ -20,6 +20,7 @@ from cellprism.report.open_questions import Open
 from cellprism.store.inside import STUDIES
 
 if TYPE_CHECKING:  # these know plotly, which a command line need not wait for
+    from cellprism.report.card import Fact
     from cellprism.report.claims import Claim
     from cellprism.report.context import Context
     from cellprism.report.section import Section
@@ -56,6 +57,9 @@ class Study:
     """``module:function`` of (found or None, claims, context) -> the section of the page."""
     open: tuple[Open, ...] = ()
     """What it would answer; said to be unanswered on the page of a run without it."""
+    card: str = ""
+    """``module:function`` of (found, its claims, feature) -> list of ``report.card.Fact`` about one feature; empty
+    where it says nothing of single ones."""
     every_run: bool = True
     """Part of a whole run; else done only where somebody asks for it with ``cellprism do``, and on the page then."""
 
@@ -80,6 +84,10 @@ class Study:
     def claimed(self, found: Any, context: "Context") -> "list[Claim]":
         """What the numbers say, judged."""
         return _part(self.claims)(found, context)
+
+    def facts_of(self, found: Any, claims: "Sequence[Claim]", feature: int) -> "list[Fact]":
+        """What it says of one feature; nothing where it has no ``card``."""
+        return _part(self.card)(found, claims, feature) if self.card else []
 
     def drawn(self, found: Any, claims: "Sequence[Claim]", context: "Context") -> "Section":
         """Its part of the page; ``found`` is None where the study was not run."""

@@ -49,12 +49,17 @@ def check_unaltered(run: Run) -> None:
 
 def gathered(run: Run, context: Context) -> tuple[list[Claim], list[Section]]:
     """Every claim in the order of the page, and the page's sections; a study that was not run claims nothing."""
-    found = {name: _found(study, run) for name, study in studies().items()}
-    said = {name: studies()[name].claimed(value, context) for name, value in found.items() if value is not None}
+    found, said = found_and_said(run, context)
     sections = [study.drawn(found[name], said.get(name, []), context) for name, study in studies().items()]
     unanswered = [question for name, study in studies().items() if name not in said for question in study.open]
     claims = [*(c for some in said.values() for c in some), *open_claims(unanswered, context)]
     return corrected(claims), sections
+
+
+def found_and_said(run: Run, context: Context) -> tuple[dict[str, Any], dict[str, list[Claim]]]:
+    """What each study found, None of one that was not run; and the claims of those that were."""
+    found = {name: _found(study, run) for name, study in studies().items()}
+    return found, {name: studies()[name].claimed(value, context) for name, value in found.items() if value is not None}
 
 
 def _found(study: Study, run: Run) -> Any:

@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.contrast.tables",
     claims="cellprism.studies.contrast.claims:claims",
     section="cellprism.studies.contrast.page:section",
+    card="cellprism.studies.contrast.card:facts",
     open=(
         Open(
             "types-steered",

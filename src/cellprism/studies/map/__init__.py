@@ -1,0 +1,17 @@
+"""The map of features: which share genes, which are active together, which say the same."""
+
+from cellprism.studies.map.settings import MapSettings
+from cellprism.studies.study import Study
+
+STUDY = Study(
+    name="map",
+    title="Put features on a map: which share genes, which are active together, which say the same.",
+    needs=("cells", "train", "programs"),
+    Settings=MapSettings,
+    work="cellprism.studies.map.work:work",
+    tables="cellprism.studies.map.tables",
+    claims="cellprism.studies.map.claims:claims",
+    section="cellprism.studies.map.page:section",
+    card="cellprism.studies.map.card:facts",
+    every_run=False,
+)
