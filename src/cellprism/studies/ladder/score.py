@@ -1,0 +1,92 @@
+"""How often lists match a program, how many programs, and how informative these are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from cellprism.enrich.list_rules import Lists
+from cellprism.enrich.membership import list_table, term_table
+from cellprism.enrich.nulls import matches
+from cellprism.enrich.over_representation import Tails
+from cellprism.equations.subsets import expected_distinct
+from cellprism.studies.programs.gene_lists import as_many
+
+EVERY_TEST = "all-tests"
+"""The correction under which a list's matches depend on how many lists there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """What some lists match."""
+
+    rate: float
+    """Share of the lists that match a program."""
+    counts: Int[np.ndarray, " term"]
+    """Lists that match each."""
+    total: int
+    """Lists."""
+    best: Float[np.ndarray, " list"]
+    """The information of the most informative program that each list matches; NaN where it matches none."""
+
+    def distinct(self, n: int) -> float:
+        """Programs that n of the lists match on average."""
+        return expected_distinct(self.counts, self.total, n)
+
+
+class Scorer:
+    """Tests lists against a collection.
+
+    Args:
+        collection: term -> genes.
+        background: genes that may be in a list.
+        min_term_size: terms with fewer genes in the background are not tested.
+        family: tests corrected together.
+        alpha: a list matches a term at a q-value below this.
+        information: of a term, from its genes in the background and their number (``term_sizes``).
+
+    Raises:
+        ConfigError: no term has enough genes in the background.
+    """
+
+    def __init__(
+        self,
+        collection: Mapping[str, Any],
+        background: tuple[str, ...],
+        min_term_size: int,
+        family: str,
+        alpha: float,
+        information: "Information | None" = None,
+    ):
+        self.terms, self.family, self.alpha = term_table(collection, background, min_term_size), family, alpha
+        self.tails = Tails(self.terms.background_size)
+        self.information = (information or by_size)(self.terms.names, self.terms.size, self.terms.background_size)
+
+    def matched(self, lists: Lists) -> Matched:
+        """What some lists match; there must be at least one."""
+        row, term = matches(list_table(lists.values(), self.terms), self.terms, self.tails, self.family, self.alpha)
+        best = np.full(len(lists), np.nan)
+        np.fmax.at(best, row, self.information[term])
+        counts = np.bincount(term, minlength=len(self.terms.names))
+        return Matched(len(np.unique(row)) / len(lists), counts, len(lists), best)
+
+    def beside(self, ours: Lists, theirs: Lists, rng: np.random.Generator) -> tuple[Matched, Matched]:
+        """What both match. Where a list's matches depend on how many there are, as many of each, drawn at random."""
+        if self.family == EVERY_TEST:
+            ours, theirs = as_many(ours, theirs, rng)
+        return self.matched(ours), self.matched(theirs)
+
+
+Information = Callable[[tuple[str, ...], Int[np.ndarray, " term"], int], Float[np.ndarray, " term"]]
+"""Of terms with these names and numbers of genes in a background of so many."""
+BY_SIZE = "−ln(share of the measured genes that are in the program), in place of the information content"
+
+
+def by_size(names: tuple[str, ...], size: Int[np.ndarray, " term"], background: int) -> Float[np.ndarray, " term"]:
+    """Stands in for the information content of terms where no ontology is at hand.
+
+    Formula: -ln(size / background), in nats.
+    """
+    return -np.log(size / background)

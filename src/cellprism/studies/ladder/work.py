@@ -1,0 +1,233 @@
+"""Every rung of the ladder beside the run's autoencoder and those of other seeds, under every list rule.
+
+- All rungs of a rule have the features' rule, number and sizes of lists. Rates are means over lists, so that of rungs
+  with other numbers of lists the rate of all is that of as many, on average over all choices.
+- The seed is the unit: each autoencoder stands beside a control of its own, trained from the same seed or drawn for its
+  lists; neurons and principal components are the same for all.
+- The headline is the excess over the hardest fair rung. It was found among several, which its interval knows
+  (``equations.least``).
+- A rung that the run cannot have, or that has no lists under a rule, is named with the reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from cellprism.enrich.list_rules import Directions, Lists
+from cellprism.enrich.nulls import null_means, null_rates
+from cellprism.equations.effects import permutation_p
+from cellprism.equations.least import least_mean
+from cellprism.equations.units import unit_mean
+from cellprism.errors import InputError
+from cellprism.features.dictionaries import sampled_tokens
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.studies.ladder.information import PLAIN, information
+from cellprism.studies.ladder.labels import DRAWN, OWN, RUNGS, unfair
+from cellprism.studies.ladder.lists import ListsByRule, lists_by_rule, sizes_of
+from cellprism.studies.ladder.ratios import BESIDE, EDGES, ratios, token_directions
+from cellprism.studies.ladder.rungs import Site, made
+from cellprism.studies.ladder.score import Matched, Scorer
+from cellprism.studies.ladder.settings import LadderSettings
+from cellprism.studies.ladder.tables import Absent, Hardest, Ladder, RuleResult, Rung
+from cellprism.studies.ladder.trained import directions
+from cellprism.studies.programs.gene_lists import list_background
+from cellprism.studies.programs.over_seeds import excess_of
+from cellprism.studies.programs.seeds import REPLICATES, further_autoencoders
+from cellprism.studies.workbench import Workbench
+
+TOKENS = 1 << 14  # that components and clusters are learned from, at least; more for wide autoencoders
+
+
+class Features:
+    """The run's features, and those of further autoencoders, with their lists.
+
+    Args:
+        bench: the run.
+        settings: of the ladder.
+    """
+
+    def __init__(self, bench: Workbench, settings: LadderSettings):
+        own = directions(bench, bench.sae)
+        assert own.genes is not None, "an autoencoder has a place among genes"
+        self.tested = bench.settings("programs")
+        self.background = list_background(own.genes, bench.cells, self.tested.gene_filter)
+        self.rules = [name for name in settings.rules]
+        self.own, self.lists, self.saes = own, [], []
+        for i, sae in enumerate([bench.sae, *further_autoencoders(bench, settings.seeds - 1)]):
+            found = directions(bench, sae) if i else own
+            self.lists.append(lists_by_rule(found, self.rules, self.background))
+            self.saes.append(_with_rates(sae, found))
+
+    def sizes(self, number: int) -> np.ndarray:
+        """Lengths of an autoencoder's lists by participation ratio."""
+        return sizes_of(self.lists[number].get("participation", {}))
+
+
+def work(bench: Workbench, settings: LadderSettings) -> Ladder:
+    """Measure every rung beside every autoencoder."""
+    with bench.bar("features of every seed", None):
+        features = Features(bench, settings)
+    tested, seed = features.tested, bench.config.seed
+    collection = bench.collection(tested.collection)
+    scorer = Scorer(collection, features.background, tested.min_term_size, tested.family, tested.alpha)
+    climb = Climb(bench, settings, features, scorer)
+    for rung in [name for name in RUNGS if name in settings.rungs] + [OWN] * bool(_brought(settings)):
+        with bench.bar(f"ladder: {RUNGS[rung].short if rung in RUNGS else _brought(settings)}", None):
+            climb.drawn(rung, collection) if rung in DRAWN else climb.made(rung)
+    climb.spread["features"], climb.spread["tokens"] = features.own, token_directions(bench, climb.site)
+    return Ladder(
+        [seed + i for i in range(settings.seeds)], bench.cells.n_obs, bench.sae.n_features, collection.name,
+        len(scorer.terms.names), len(features.background), tested.family, tested.alpha, settings.replicates,
+        _brought(settings), [climb.result(rule) for rule in features.rules if features.lists[0][rule]], climb.absent,
+        EDGES, ratios(climb.spread, features.background),
+        information(climb.best, features.lists, scorer, min(settings.replicates, REPLICATES * 5 - 1), seed),
+    )  # fmt: skip
+
+
+class Climb:
+    """What was found so far, rung by rung.
+
+    Args:
+        bench: the run.
+        settings: of the ladder.
+        features: the run's features.
+        scorer: tests lists.
+    """
+
+    def __init__(self, bench: Workbench, settings: LadderSettings, features: Features, scorer: Scorer):
+        self.bench, self.settings, self.features, self.scorer = bench, settings, features, scorer
+        self.by_cell = not bench.tokens.are_genes
+        self.ours = [
+            {rule: scorer.matched(lists) for rule, lists in by_rule.items() if lists} for by_rule in features.lists
+        ]
+        sae, rows = bench.sae, np.flatnonzero(bench.tokens.counts)
+        per_cell = -(-max(TOKENS, 2 * sae.n_features) // len(rows))
+        sample = sampled_tokens(bench.tokens, sae, rows, per_cell, bench.config.seed)
+        self.site = Site(bench, settings, features.saes, sample, features.background)
+        self.rungs: dict[str, list[Rung]] = {rule: [] for rule in features.rules}
+        self.missing: dict[str, list[str]] = {rule: [] for rule in features.rules}
+        self.absent: list[Absent] = []
+        self.spread: dict[str, Directions] = {}
+        """Whose participation ratios are shown."""
+        self.best: dict[str, list[Matched]] = {"features": [one[PLAIN] for one in self.ours if PLAIN in one]}
+        """What lists of 20 genes match, by autoencoder."""
+
+    def made(self, rung: str) -> None:
+        """A rung with directions of its own."""
+        lists: list[ListsByRule] = []
+        last: list[Directions] = []
+        try:
+            for found in made(rung, self.site):
+                if rung in BESIDE and not lists:
+                    self.spread[rung] = found
+                lists.append(lists_by_rule(found, self._rules, self.features.background, self._sizes(len(lists))))
+                last = [found]
+        except InputError as error:
+            self.absent.append(Absent(rung, str(error)))
+            return
+        if len(lists) == 1:  # the same directions for all, of the sizes that each autoencoder's lists have
+            sizes = [self._sizes(i) for i in range(1, len(self.ours))]
+            lists += [lists_by_rule(last[0], self._rules, self.features.background, some) for some in sizes]
+        for rule in self._rules:
+            self._add(rung, rule, [one[rule] for one in lists])
+
+    @property
+    def _rules(self) -> list[str]:
+        return self.features.rules
+
+    def _sizes(self, number: int) -> np.ndarray:
+        return self.features.sizes(number)
+
+    def _add(self, rung: str, rule: str, theirs: Sequence[Lists]) -> None:
+        ours = [one[rule] for one in self.features.lists]
+        if not all(ours) or not all(theirs):
+            self.missing[rule].append(rung)
+            return
+        pairs = [
+            self.scorer.beside(a, b, np.random.default_rng([self.bench.config.seed, 41, i]))
+            for i, (a, b) in enumerate(zip(ours, theirs, strict=True))
+        ]
+        if rule == PLAIN:
+            self.best[rung] = [b for _, b in pairs]
+        controls = [b.rate for _, b in pairs]
+        (a, b), n = pairs[0], min(pairs[0][0].total, pairs[0][1].total)
+        self.rungs[rule].append(
+            Rung(
+                rung, excess_of(rung, [a.rate for a, _ in pairs], controls, n),
+                unit_mean(np.array(controls)).interval if len(set(controls)) > 1 else None,
+                b.total, b.distinct(n), a.distinct(n), unfair(rung, rule, self.by_cell),
+            )
+        )  # fmt: skip
+
+    def drawn(self, rung: str, collection: Mapping[str, Any]) -> None:
+        """A rung whose lists are drawn for each autoencoder's."""
+        for rule in self._rules:
+            ours = [one[rule] for one in self.features.lists]
+            if all(ours):
+                self.rungs[rule].append(self._drawn(rung, rule, ours, collection))
+            else:
+                self.missing[rule].append(rung)
+
+    def _drawn(self, rung: str, rule: str, ours: Sequence[Lists], collection: Mapping[str, Any]) -> Rung:
+        tested, background, cells = self.features.tested, self.features.background, self.bench.cells
+        common: dict[str, Any] = {
+            "nulls": (rung,), "seed": self.bench.config.seed, "family": tested.family, "alpha": tested.alpha,
+            "min_term_size": tested.min_term_size,
+        }  # fmt: skip
+        many = self.settings.replicates
+        found = null_rates(ours[0], collection, background, cells, replicates=many, **common)
+        measured = found.summary.set_index("measure")
+        rate, distinct = measured.loc["annotated_rate"], measured.loc["distinct_terms"]
+        further = [float(rate["mean"])]
+        if ours[1:]:
+            means = null_means(ours[1:], collection, background, cells, replicates=min(REPLICATES, many), **common)
+            further += means[rung].tolist()
+        p = permutation_p(float(rate["observed"]), found.replicates["annotated_rate"].to_numpy())
+        shares = [one[rule].rate for one in self.ours]
+        return Rung(
+            rung, excess_of(rung, shares, further, len(ours[0]), p, many), (float(rate["low"]), float(rate["high"])),
+            len(ours[0]), float(distinct["mean"]), float(distinct["observed"]), unfair(rung, rule, self.by_cell),
+        )  # fmt: skip
+
+    def result(self, rule: str) -> RuleResult:
+        """All rungs under a rule."""
+        shares = [one[rule].rate for one in self.ours if rule in one]
+        sizes = sizes_of(self.features.lists[0][rule])
+        hardest = hardest_of(self.rungs[rule])
+        control = next((r.excess.control for r in self.rungs[rule] if hardest and r.name == hardest.name), None)
+        return RuleResult(
+            rule, float(np.mean(shares)), control, shares, unit_mean(np.array(shares)).interval,
+            len(sizes), float(sizes.mean()), self.rungs[rule], self.missing[rule], hardest,
+        )  # fmt: skip
+
+
+def hardest_of(rungs: Sequence[Rung]) -> Hardest | None:
+    """The fair rung that is exceeded least, with the interval of the least excess over all fair ones."""
+    fair = [rung for rung in rungs if not rung.unfair]
+    if not fair:
+        return None
+    x = np.array([np.subtract(rung.excess.shares, rung.excess.controls) for rung in fair])
+    found = least_mean(x, np.array([np.nan if rung.excess.p is None else rung.excess.p for rung in fair]))
+    draws = [rung.excess.draws for rung in fair if rung.excess.draws is not None]
+    return Hardest(
+        fair[found.place].name, found.mean, found.interval, found.p, min(draws) if draws else None, len(fair)
+    )
+
+
+def _with_rates(sae: SparseAutoencoder, found: Directions) -> SparseAutoencoder:
+    """With the share of tokens at which each feature fires, which controls of some architectures need."""
+    assert found.genes is not None, "an autoencoder has a place among genes"
+    rates = torch.from_numpy(np.asarray(found.genes.obs["firing_rate"], dtype=np.float32))
+    return replace(sae, firing_rate=rates.to(sae.W_dec.device))
+
+
+def _brought(settings: LadderSettings) -> str:
+    """Name of the programs that somebody brings."""
+    from pathlib import Path
+
+    path = settings.cell_programs or settings.gene_programs
+    return Path(path).name.partition(".")[0] if path else ""
