@@ -13,9 +13,10 @@ Notable choices
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from jaxtyping import Float, Int
@@ -67,8 +68,8 @@ def ranked_lists(
 
     Args:
         found: the directions.
-        by: ``mean`` or largest (``maximum``) activation at the gene's tokens; mean activation at a gene, ``standardised``
-            over directions; or ``correlation`` of activation and log1p counts per ten thousand over cells.
+        by: ``mean`` or largest (``maximum``) activation at the gene's tokens; the mean, ``standardised`` over
+            directions; or ``correlation`` of activation and log1p counts per ten thousand over cells.
         background: genes that may be in a list.
         longest: genes a list, fewer where fewer have a positive value.
 
@@ -93,9 +94,13 @@ def _table(genes: AnnData, by: str, background: tuple[str, ...]) -> AnnData | No
     if by == "mean":
         return table
     if by == "maximum":
-        return AnnData(table.layers["max"], obs=table.obs[[]], var=table.var[[]]) if "max" in table.layers else None
+        return _named(table.layers["max"], table.obs_names, table.var_names) if "max" in table.layers else None
     table = table[:, table.var_names.isin(list(background))]
-    return AnnData(standardised(dense(table)), obs=table.obs[[]], var=table.var[[]])
+    return _named(standardised(dense(table)), table.obs_names, table.var_names)
+
+
+def _named(values: Any, rows: pd.Index, columns: pd.Index) -> AnnData:
+    return AnnData(values, obs=pd.DataFrame(index=rows), var=pd.DataFrame(index=columns))
 
 
 def standardised(F: Float[np.ndarray, "feature gene"]) -> Float[np.ndarray, "feature gene"]:
@@ -134,6 +139,4 @@ def sizes_like(sizes: Int[np.ndarray, " theirs"], ratio: dict[str, float]) -> di
 
 def as_cells(values: Float[np.ndarray, "cell direction"] | sp.spmatrix, names: list[str], counts: AnnData) -> AnnData:
     """Activations in cells, in the form of ``Directions.cells``."""
-    found = AnnData(sp.csr_matrix(values), obs=counts.obs[[]])
-    found.var_names = names
-    return found
+    return _named(sp.csr_matrix(values), counts.obs_names, pd.Index(names))

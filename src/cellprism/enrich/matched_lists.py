@@ -3,8 +3,8 @@
 Notable choices
 
 - What is matched is a gene's mean of log1p counts per ten thousand and the share of cells that have it. The two go
-  together but for genes of few cells, high there and absent elsewhere, which are the ones that mark cell types: so genes
-  are cut into blocks by mean first, and each block into groups by detection.
+  together but for genes of few cells, high there and absent elsewhere, which are the ones that mark cell types: so
+  genes are cut into blocks by mean first, and each block into groups by detection.
 - One permutation within the groups renames the genes of all lists, as popularity-matched lists do (``random_lists``).
   Kept exactly: the size of every list, and how many genes any two lists share. Kept up to the spread within a group:
   mean and detection of each gene of each list. Broken: which gene stands where.
@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from anndata import AnnData
 from jaxtyping import Float, Int
-from scipy.sparse import csr_matrix
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.random_lists import GeneTable, Seed, gene_table
@@ -42,9 +41,9 @@ def gene_levels(adata: AnnData, genes: Iterable[str]) -> Levels:
         genes: in the order wanted.
     """
     place = adata.var_names.get_indexer(list(genes))
-    expression = csr_matrix(log1p_cp10k(adata))
+    expression = log1p_cp10k(adata)
     mean = np.asarray(expression.mean(axis=0)).ravel()
-    detected = np.asarray((expression > 0).mean(axis=0)).ravel()
+    detected = np.bincount(expression.indices[expression.data > 0], minlength=adata.n_vars) / adata.n_obs
     return Levels(*(np.where(place >= 0, values[place], 0.0) for values in (mean, detected)))
 
 

@@ -220,9 +220,9 @@ def _draws(
             "gene_use": lambda seed: gene_use_table(observed, genes, seed),
         }
         if modules is not None:
-            draws["coexpression"] = lambda seed: coexpression_table(observed, modules, terms.gene, seed)
+            draws["coexpression"] = partial(coexpression_table, observed, modules, terms.gene)
         if group is not None:
-            draws["matched"] = lambda seed: matched_table(observed, group, seed)
+            draws["matched"] = partial(matched_table, observed, group)
         return {null: _as_sets(draws[null], genes) for null in nulls}
 
     return [drawing(gene_table(lists.values(), terms.gene)) for lists in families]

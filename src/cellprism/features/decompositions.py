@@ -83,7 +83,7 @@ def cluster_features(sample: TokenSample, sae: SparseAutoencoder, seed: int) -> 
     """As many clusters of a sample of tokens as the autoencoder has features, or as there are tokens for."""
     mean = sample.x.mean(dim=0)
     n = min(sae.n_features, max(1, len(sample.x) // 2))
-    method = MiniBatchKMeans(n, random_state=seed, n_init=1)
+    method = MiniBatchKMeans(n, random_state=seed, n_init=1)  # pyright: ignore[reportArgumentType]
     centres = _unconverged(method, (sample.x - mean).cpu().numpy()).cluster_centers_
     rows = torch.from_numpy(centres).to(sample.x)
     return ClusterFeatures(rows.T.contiguous(), rows.new_zeros(n), rows, mean, **_common(1, sae))
@@ -120,7 +120,7 @@ def count_programs(cells: AnnData, genes: tuple[str, ...], components: int, seed
     """
     expression = log1p_cp10k(cells)[:, cells.var_names.get_indexer(list(genes))]
     n = min(components, *expression.shape)
-    method = NMF(n, init="random", random_state=seed, max_iter=ITERATIONS)
+    method = NMF(n, init="random", random_state=seed, max_iter=ITERATIONS)  # pyright: ignore[reportArgumentType]
     found = _unconverged(method, expression)
     loadings, norm = found.components_, np.linalg.norm(found.components_, axis=1, keepdims=True)
     return Programs(found.transform(expression), np.divide(loadings, norm, out=np.zeros_like(loadings), where=norm > 0))

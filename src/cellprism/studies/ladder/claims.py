@@ -19,10 +19,11 @@ def claims(found: Ladder, context: Context) -> list[Claim]:
 def _claim(found: Ladder, number: int, rule: RuleResult) -> Claim:
     hardest, n = rule.hardest, len(found.seeds)
     assert hardest is not None, "else nothing is claimed"
+    controls = f"the hardest of {hardest.fair} fair controls"
     return judged(
         ID.format(rule.name),
         SECTION,
-        f"Features match programs more often than the hardest of {hardest.fair} fair controls, with {RULES[rule.name][0]}",
+        f"Features match programs more often than {controls}, with {RULES[rule.name][0]}",
         rule.share,
         unit=f"of lists, mean of {n} autoencoder{'s' if n > 1 else ''}",
         format=".0%",

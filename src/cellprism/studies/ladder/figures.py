@@ -13,9 +13,13 @@ from cellprism.studies.ladder.tables import Information, Ladder, RuleResult, Run
 ROW = 25  # pixels a rung
 OURS = "SAE features"
 SOURCES = {
-    "features": "SAE features", "untrained": "untrained autoencoder (E4)", "tokens": "vectors of the inner state",
-    "permuted": "counts permuted (E7)", "neurons": "neurons, tails apart (E8)", "popularity": "lists of genes as popular (E1)",
-}  # fmt: skip
+    "features": "SAE features",
+    "untrained": "untrained autoencoder (E4)",
+    "tokens": "vectors of the inner state",
+    "permuted": "counts permuted (E7)",
+    "neurons": "neurons, tails apart (E8)",
+    "popularity": "lists of genes as popular (E1)",
+}
 LOOKS = {
     "features": (theme.OURS, "solid"), "untrained": (theme.CONTROL, "dash"), "tokens": (theme.PROGRAMS[2], "dot"),
     "permuted": (theme.OPPOSITE, "dashdot"), "neurons": (theme.OPPOSITE, "dash"), "popularity": (theme.CONTROL, "dot"),
@@ -55,10 +59,10 @@ def ladder_figure(found: Ladder, rule: RuleResult, verdict: str, files: tuple[st
         plot,
         f"Lists: {RULES[rule.name][0]}. Each line is something that could pass for the features; its mark is the share "
         "of its lists that match a known program, its bar where 95 % of random draws or, of what was trained, of "
-        "trainings lie. The blue line is that of the SAE features, the band its 95 % interval over autoencoders. Marks "
-        "left of the line match less often, marks on it or to its right as often or more: what lies there, the features "
-        "do not add. All have the same rule, number and size of lists. Hollow marks are no fair comparison, for the "
-        "reasons in the table.",
+        "trainings lie. The blue line is the SAE features, the band its 95 % interval over autoencoders. What lies to "
+        "its left matches less often; what lies on it or to its right gives such programs without these features. All "
+        "have the same rule, number and size of lists. Hollow marks are no fair comparison, for the reasons in the "
+        "table.",
         f"Dot plot of the share of lists that match a program: SAE features {percent(rule.share)}; "
         + "; ".join(f"{label} {percent(rung.excess.control)}" for rung, label in zip(rows, labels, strict=True)),
         files,
@@ -151,10 +155,10 @@ def ratio_figure(found: Ladder, files: tuple[str, ...]) -> Figure | None:
                    "range": [math.log10(filled[0]), math.log10(filled[-1])], "showgrid": True},
             yaxis={"title": {"text": "share of features"}, "tickformat": ".0%", "rangemode": "tozero"},
         ),
-        "The participation ratio counts the genes at which a feature is active, weighted by how strongly. The blue line "
-        "are the features of this run, the others directions that know less: random ones (untrained), vectors of the "
-        "inner state taken as they are, and an autoencoder on counts that were permuted across cells within each gene. "
-        "Where the lines agree, the spread says nothing of what was learned. Of the run's own autoencoder.",
+        "The participation ratio counts the genes at which a feature is active, weighted by how strongly. Blue are the "
+        "features of this run's own autoencoder, the others are directions that know less: random ones (untrained), "
+        "vectors of the inner state taken as they are, and an autoencoder on counts that were permuted across cells "
+        "within each gene. Where the lines agree, the spread says nothing of what was learned.",
         "Histograms of participation ratios: "
         + "; ".join(f"{SOURCES[row.name]} median {row.median:.0f}" for row in found.ratios),
         files,

@@ -51,7 +51,7 @@ def information(
     return Information(
         BY_SIZE, edges.tolist(), sources, min(ours[0].total, neurons[0].total), float(each.mean()),
         None if spread.interval is None else (0.5 + spread.interval[0], 0.5 + spread.interval[1]),
-        float(mannwhitneyu(*(_matching(one[0].best) for one in (ours, neurons))).pvalue),
+        float(mannwhitneyu(_matching(ours[0].best), _matching(neurons[0].best)).pvalue),
         float(np.mean(null)), (float(low), float(high)), draws,
     )  # fmt: skip
 

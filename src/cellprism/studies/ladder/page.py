@@ -39,9 +39,9 @@ def _lead(found: Ladder) -> str:
     n = len(found.seeds)
     return (
         "Whatever prefers frequent genes, or genes that vary together, matches known programs. Each figure puts the "
-        f"features beside the whole ladder of such things, from lists drawn at random (E0) to other methods (E8), by one "
-        f"way of making lists. {n} autoencoder{'s' if n > 1 else ''}, each beside controls of its own; what counts is "
-        "the hardest control that is fair."
+        "features beside the whole ladder of such things, from lists drawn at random (E0) to other methods (E8), by "
+        f"one way of making lists. {n} autoencoder{'s' if n > 1 else ''}, each beside controls of its own; what counts "
+        "is the hardest control that is fair."
     )
 
 
@@ -59,8 +59,8 @@ def _summary(found: Ladder, claims: dict[str, Claim]) -> str:
 def _outcome(found: Ladder, rule: RuleResult, claims: dict[str, Claim]) -> str:
     claim, hardest = claims[ID.format(rule.name)], rule.hardest
     assert hardest is not None, "the caller asks for rules that have one"
-    control = claim.show(rule.control)
-    return f"{RULES[rule.name][1]}, {claim.show(claim.value)} beside {control} of {named(hardest.name, found.brought).words}"
+    ours, theirs = claim.show(claim.value), claim.show(rule.control)
+    return f"{RULES[rule.name][1]}, {ours} beside {theirs} of {named(hardest.name, found.brought).words}"
 
 
 def _absent(found: Ladder) -> str:
@@ -72,11 +72,11 @@ def _absent(found: Ladder) -> str:
 
 def _caption(found: Ladder) -> str:
     return (
-        f"The least excess over all fair controls, by every way of making lists, with its 95 % interval over "
-        f"{len(found.seeds)} autoencoders ({PATHS[0]}): the hardest control was found among several, which the interval "
-        f"knows. {found.terms:,} programs of {found.collection}, {found.background:,} genes, {found.replicates} draws of "
-        "E0 to E3. Not judged are lists drawn from all genes alike, and groups of genes that vary together over cells "
-        "beside lists by where features fire."
+        "The least excess over all fair controls, by every way of making lists, with its 95 % interval over "
+        f"{len(found.seeds)} autoencoders ({PATHS[0]}): the hardest control was found among several, which the "
+        f"interval knows. {found.terms:,} programs of {found.collection}, {found.background:,} genes, "
+        f"{found.replicates} draws of E0 to E3. Not judged are lists drawn from all genes alike, and groups of genes "
+        "that vary together over cells beside lists by where features fire."
     )
 
 

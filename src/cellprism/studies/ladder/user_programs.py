@@ -36,8 +36,8 @@ def brought(cells: AnnData, background: tuple[str, ...], cell_programs: str, gen
     of_genes = _rows(gene_programs, list(background), "genes", FEWEST) if gene_programs else None
     if of_cells is not None and of_genes is not None and list(of_cells.columns) != list(of_genes.columns):
         raise InputError(
-            f"{cell_programs} has {of_cells.shape[1]} programs and {gene_programs} {of_genes.shape[1]}, not of the same "
-            "names in the same order; give both of one factorisation, or one of them"
+            f"{cell_programs} has {of_cells.shape[1]} programs and {gene_programs} {of_genes.shape[1]}, and not the "
+            "same names in the same order; give both of one factorisation, or one of them"
         )
     genes = None if of_genes is None else gene_weights(of_genes.to_numpy().T, list(of_genes.columns), background)
     activity = None if of_cells is None else as_cells(of_cells.to_numpy(), list(of_cells.columns), cells)
@@ -64,10 +64,10 @@ def _rows(path: str, names: list[str], what: str, enough: float) -> pd.DataFrame
             f"({'some of them twice, ' if not table.index.is_unique else ''}its rows are named like "
             f"{', '.join(table.index[:3])}, the {what} like {', '.join(names[:3])}); give a table with a row for each"
         )
-    numbers = table.apply(pd.to_numeric, errors="coerce").reindex(names)
-    if not np.isfinite(numbers[there].to_numpy(dtype=float)).all():
+    numbers = table.reindex(names).apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
+    if not np.isfinite(numbers[there]).all():
         raise InputError(f"{path} has values that are missing or no numbers; give a table of numbers alone")
-    return _apart(numbers.fillna(0.0))
+    return _apart(pd.DataFrame(np.where(there[:, None], numbers, 0.0), index=pd.Index(names), columns=table.columns))
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -80,9 +80,9 @@ def _read(path: Path) -> pd.DataFrame:
             return anndata.read_h5ad(path).to_df()
         if suffix == ".parquet":
             table = read_table(path)
-            return table.set_index(table.columns[0]) if isinstance(table.index, pd.RangeIndex) else table
+            return pd.DataFrame(table.set_index(table.columns[0])) if isinstance(table.index, pd.RangeIndex) else table
         if suffix in SEPARATORS:
-            return pd.read_csv(path, sep=SEPARATORS[suffix], index_col=0)
+            return pd.DataFrame(pd.read_csv(path, sep=SEPARATORS[suffix], index_col=0))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} is no readable table of programs ({error})") from error
     raise InputError(f"{path} is no table of programs that can be read; give a .csv, .tsv, .parquet or .h5ad file")

@@ -9,22 +9,18 @@
 - A rung that the run cannot have, or that has no lists under a rule, is named with the reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import cycle, islice
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from cellprism.enrich.list_rules import Directions, Lists
-from cellprism.enrich.nulls import null_means, null_rates
-from cellprism.equations.effects import permutation_p
-from cellprism.equations.least import least_mean
-from cellprism.equations.units import unit_mean
 from cellprism.errors import InputError
 from cellprism.features.dictionaries import sampled_tokens
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.studies.ladder.compare import Draws, made_rung, paired, result_of
 from cellprism.studies.ladder.information import PLAIN, information
 from cellprism.studies.ladder.labels import DRAWN, OWN, RUNGS, unfair
 from cellprism.studies.ladder.lists import ListsByRule, lists_by_rule, sizes_of
@@ -32,10 +28,9 @@ from cellprism.studies.ladder.ratios import BESIDE, EDGES, ratios, token_directi
 from cellprism.studies.ladder.rungs import Site, made
 from cellprism.studies.ladder.score import Matched, Scorer
 from cellprism.studies.ladder.settings import LadderSettings
-from cellprism.studies.ladder.tables import Absent, Hardest, Ladder, RuleResult, Rung
+from cellprism.studies.ladder.tables import Absent, Ladder, RuleResult, Rung
 from cellprism.studies.ladder.trained import directions
 from cellprism.studies.programs.gene_lists import list_background
-from cellprism.studies.programs.over_seeds import excess_of
 from cellprism.studies.programs.seeds import REPLICATES, further_autoencoders
 from cellprism.studies.workbench import Workbench
 
@@ -55,7 +50,7 @@ class Features:
         assert own.genes is not None, "an autoencoder has a place among genes"
         self.tested = bench.settings("programs")
         self.background = list_background(own.genes, bench.cells, self.tested.gene_filter)
-        self.rules = [name for name in settings.rules]
+        self.rules = list(settings.rules)
         self.own, self.lists, self.saes = own, [], []
         for i, sae in enumerate([bench.sae, *further_autoencoders(bench, settings.seeds - 1)]):
             found = directions(bench, sae) if i else own
@@ -74,10 +69,11 @@ def work(bench: Workbench, settings: LadderSettings) -> Ladder:
     tested, seed = features.tested, bench.config.seed
     collection = bench.collection(tested.collection)
     scorer = Scorer(collection, features.background, tested.min_term_size, tested.family, tested.alpha)
-    climb = Climb(bench, settings, features, scorer)
+    draws = Draws(collection, features.background, bench.cells, tested, settings.replicates, seed)
+    climb = Climb(bench, settings, features, scorer, draws)
     for rung in [name for name in RUNGS if name in settings.rungs] + [OWN] * bool(_brought(settings)):
         with bench.bar(f"ladder: {RUNGS[rung].short if rung in RUNGS else _brought(settings)}", None):
-            climb.drawn(rung, collection) if rung in DRAWN else climb.made(rung)
+            climb.drawn(rung) if rung in DRAWN else climb.made(rung)
     climb.spread["features"], climb.spread["tokens"] = features.own, token_directions(bench, climb.site)
     return Ladder(
         [seed + i for i in range(settings.seeds)], bench.cells.n_obs, bench.sae.n_features, collection.name,
@@ -96,10 +92,11 @@ class Climb:
         settings: of the ladder.
         features: the run's features.
         scorer: tests lists.
+        draws: draws them.
     """
 
-    def __init__(self, bench: Workbench, settings: LadderSettings, features: Features, scorer: Scorer):
-        self.bench, self.settings, self.features, self.scorer = bench, settings, features, scorer
+    def __init__(self, bench: Workbench, settings: LadderSettings, features: Features, scorer: Scorer, draws: Draws):
+        self.bench, self.settings, self.features, self.scorer, self.draws = bench, settings, features, scorer, draws
         self.by_cell = not bench.tokens.are_genes
         self.ours = [
             {rule: scorer.matched(lists) for rule, lists in by_rule.items() if lists} for by_rule in features.lists
@@ -147,75 +144,24 @@ class Climb:
         if not all(ours) or not all(theirs):
             self.missing[rule].append(rung)
             return
-        pairs = [
-            self.scorer.beside(a, b, np.random.default_rng([self.bench.config.seed, 41, i]))
-            for i, (a, b) in enumerate(zip(ours, theirs, strict=True))
-        ]
+        pairs = paired(self.scorer, ours, theirs, self.bench.config.seed)
         if rule == PLAIN:
             self.best[rung] = [b for _, b in pairs]
-        controls = [b.rate for _, b in pairs]
-        (a, b), n = pairs[0], min(pairs[0][0].total, pairs[0][1].total)
-        self.rungs[rule].append(
-            Rung(
-                rung, excess_of(rung, [a.rate for a, _ in pairs], controls, n),
-                unit_mean(np.array(controls)).interval if len(set(controls)) > 1 else None,
-                b.total, b.distinct(n), a.distinct(n), unfair(rung, rule, self.by_cell),
-            )
-        )  # fmt: skip
+        self.rungs[rule].append(made_rung(rung, pairs, unfair(rung, rule, self.by_cell)))
 
-    def drawn(self, rung: str, collection: Mapping[str, Any]) -> None:
+    def drawn(self, rung: str) -> None:
         """A rung whose lists are drawn for each autoencoder's."""
         for rule in self._rules:
             ours = [one[rule] for one in self.features.lists]
             if all(ours):
-                self.rungs[rule].append(self._drawn(rung, rule, ours, collection))
+                self.rungs[rule].append(self.draws.rung(rung, ours, unfair(rung, rule, self.by_cell)))
             else:
                 self.missing[rule].append(rung)
 
-    def _drawn(self, rung: str, rule: str, ours: Sequence[Lists], collection: Mapping[str, Any]) -> Rung:
-        tested, background, cells = self.features.tested, self.features.background, self.bench.cells
-        common: dict[str, Any] = {
-            "nulls": (rung,), "seed": self.bench.config.seed, "family": tested.family, "alpha": tested.alpha,
-            "min_term_size": tested.min_term_size,
-        }  # fmt: skip
-        many = self.settings.replicates
-        found = null_rates(ours[0], collection, background, cells, replicates=many, **common)
-        measured = found.summary.set_index("measure")
-        rate, distinct = measured.loc["annotated_rate"], measured.loc["distinct_terms"]
-        further = [float(rate["mean"])]
-        if ours[1:]:
-            means = null_means(ours[1:], collection, background, cells, replicates=min(REPLICATES, many), **common)
-            further += means[rung].tolist()
-        p = permutation_p(float(rate["observed"]), found.replicates["annotated_rate"].to_numpy())
-        shares = [one[rule].rate for one in self.ours]
-        return Rung(
-            rung, excess_of(rung, shares, further, len(ours[0]), p, many), (float(rate["low"]), float(rate["high"])),
-            len(ours[0]), float(distinct["mean"]), float(distinct["observed"]), unfair(rung, rule, self.by_cell),
-        )  # fmt: skip
-
     def result(self, rule: str) -> RuleResult:
         """All rungs under a rule."""
-        shares = [one[rule].rate for one in self.ours if rule in one]
-        sizes = sizes_of(self.features.lists[0][rule])
-        hardest = hardest_of(self.rungs[rule])
-        control = next((r.excess.control for r in self.rungs[rule] if hardest and r.name == hardest.name), None)
-        return RuleResult(
-            rule, float(np.mean(shares)), control, shares, unit_mean(np.array(shares)).interval,
-            len(sizes), float(sizes.mean()), self.rungs[rule], self.missing[rule], hardest,
-        )  # fmt: skip
-
-
-def hardest_of(rungs: Sequence[Rung]) -> Hardest | None:
-    """The fair rung that is exceeded least, with the interval of the least excess over all fair ones."""
-    fair = [rung for rung in rungs if not rung.unfair]
-    if not fair:
-        return None
-    x = np.array([np.subtract(rung.excess.shares, rung.excess.controls) for rung in fair])
-    found = least_mean(x, np.array([np.nan if rung.excess.p is None else rung.excess.p for rung in fair]))
-    draws = [rung.excess.draws for rung in fair if rung.excess.draws is not None]
-    return Hardest(
-        fair[found.place].name, found.mean, found.interval, found.p, min(draws) if draws else None, len(fair)
-    )
+        ours = [one[rule] for one in self.ours if rule in one]
+        return result_of(rule, ours, self.features.lists[0][rule], self.rungs[rule], self.missing[rule])
 
 
 def _with_rates(sae: SparseAutoencoder, found: Directions) -> SparseAutoencoder:
@@ -227,7 +173,5 @@ def _with_rates(sae: SparseAutoencoder, found: Directions) -> SparseAutoencoder:
 
 def _brought(settings: LadderSettings) -> str:
     """Name of the programs that somebody brings."""
-    from pathlib import Path
-
     path = settings.cell_programs or settings.gene_programs
     return Path(path).name.partition(".")[0] if path else ""
