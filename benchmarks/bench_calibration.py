@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_truth import machine, plain
-from calibration import contrast, fit, programs, stability, steer
+from calibration import contrast, fit, ladder, programs, stability, steer
 from calibration.table import corrected, rows_of, shown
 from calibration.world import Kept, World, run
 from rich.progress import Progress
@@ -42,7 +42,7 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    return [*programs.WORLDS, *fit.WORLDS, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS]
+    return [*programs.WORLDS, *ladder.WORLDS, *fit.WORLDS, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS]
 
 
 def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
             return anndata.read_h5ad(path).to_df()
         if suffix == ".parquet":
             table = read_table(path)
-            return pd.DataFrame(table.set_index(table.columns[0])) if isinstance(table.index, pd.RangeIndex) else table
+            return pd.DataFrame(table.set_index(table.columns[0]) if isinstance(table.index, pd.RangeIndex) else table)
         if suffix in SEPARATORS:
             return pd.DataFrame(pd.read_csv(path, sep=SEPARATORS[suffix], index_col=0))
     except (OSError, ValueError, KeyError) as error:
