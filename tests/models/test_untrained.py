@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from models.adapters import LAYERS, WIDTH, ExpressedGenes, blood_cells, promises
 
 from cellprism.errors import ModelError
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.models.untrained import GeneVectors, with_random_weights
 from cellprism.simulate.linear_model import LinearCell
+from models.adapters import LAYERS, WIDTH, ExpressedGenes, blood_cells, promises
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from studies.made_up_features import (
     programs,
     stability,
 )
+from studies.made_up_ladder import ladder
 from studies.made_up_steering import contrasts, steering
 
 __all__ = ["LAYER", "N_CELLS", "N_FEATURES", "N_GENES"]
@@ -51,7 +52,8 @@ def make_run(folder: Path, seed: int = 3) -> Path:
     run.finish("train", "made up", [folder / "sae" / f"L{LAYER}" / "cfg.json"], layer=LAYER, seed=seed)
     found = {
         "assess": assessment(model()["card"]), "blocks": blocks(), "fit": fit(rng), "programs": programs(labels, rng),
-        "stability": stability(), "adds": adds(), "steer": steering(rng), "contrast": contrasts(rng),
+        "stability": stability(), "adds": adds(), "ladder": ladder(), "steer": steering(rng),
+        "contrast": contrasts(rng),
     }  # fmt: skip
     for name, study in studies().items():
         run.finish(name, "made up", study.write(folder / name, found[name]))

@@ -59,6 +59,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         "programs": {"replicates": 3, "gene_filter": "all"},
         "stability": {"cells": 11, "seeds": 3, "draws": 5},
         "adds": {"cells": 30, "seeds": 2},
+        "ladder": {"seeds": 2, "replicates": 3, "components": 5},
         "steer": {
             "cells": 13,
             "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},
