@@ -52,9 +52,9 @@ def test_a_study_that_is_done_where_asked_for_is_no_part_of_a_whole_run(asked, r
     [
         ("contrast.search.n_genes=12", ["contrast"]),
         ("steer.cells=5", ["steer"]),
-        ("programs.alpha=0.1", ["programs", "stability", "adds", "steer"]),
+        ("programs.alpha=0.1", ["programs", "stability", "adds", "ladder", "steer"]),
         ("fit.cells=5", ["fit"]),
-        ("train.k=4", ["train", "fit", "programs", "stability", "adds", "steer", "contrast"]),
+        ("train.k=4", ["train", "fit", "programs", "stability", "adds", "ladder", "steer", "contrast"]),
         (
             'pool={"T cells"=["CD4+/CD45RO+ Memory"]}',
             list(STEPS),
@@ -115,7 +115,7 @@ def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):
     said: list[str] = []
     start_run(config_of(asked, "train.k=7"), run, bar, said.append, ("cells", "train"))
     gone = [text for text in said if text.endswith("removed, it was made from an earlier train")]
-    assert [text.split(":")[0] for text in gone] == ["fit", "programs", "stability", "adds", "steer", "contrast"]
+    assert [text.split(":")[0] for text in gone] == ["fit", "programs", "stability", "adds", "ladder", "steer", "contrast"]
     assert (run / "sae").is_dir()
     assert [name for name in ("fit", "programs", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
 

@@ -6,7 +6,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="ladder",
     title="Put the features beside every null and baseline, under every list rule.",
-    needs=("cells", "train"),
+    needs=("cells", "train", "programs"),
     Settings=LadderSettings,
     work="cellprism.studies.ladder.work:work",
     tables="cellprism.studies.ladder.tables",
