@@ -115,7 +115,8 @@ def test_what_was_made_from_an_earlier_step_is_removed_and_said(asked, run):
     said: list[str] = []
     start_run(config_of(asked, "train.k=7"), run, bar, said.append, ("cells", "train"))
     gone = [text for text in said if text.endswith("removed, it was made from an earlier train")]
-    assert [text.split(":")[0] for text in gone] == ["fit", "programs", "stability", "adds", "ladder", "steer", "contrast"]
+    after = ["fit", "programs", "stability", "adds", "ladder", "steer", "contrast"]
+    assert [text.split(":")[0] for text in gone] == after
     assert (run / "sae").is_dir()
     assert [name for name in ("fit", "programs", "steer", "contrast") if any((run / name).rglob("*.parquet"))] == []
 
