@@ -1,6 +1,6 @@
 """How often lists match a program, how many programs, and how informative these are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,6 @@ class Scorer:
         min_term_size: terms with fewer genes in the background are not tested.
         family: tests corrected together.
         alpha: a list matches a term at a q-value below this.
-        information: of a term, from its genes in the background and their number (``term_sizes``).
 
     Raises:
         ConfigError: no term has enough genes in the background.
@@ -58,11 +57,10 @@ class Scorer:
         min_term_size: int,
         family: str,
         alpha: float,
-        information: "Information | None" = None,
     ):
         self.terms, self.family, self.alpha = term_table(collection, background, min_term_size), family, alpha
         self.tails = Tails(self.terms.background_size)
-        self.information = (information or by_size)(self.terms.names, self.terms.size, self.terms.background_size)
+        self.information = by_size(self.terms.size, self.terms.background_size)
 
     def matched(self, lists: Lists) -> Matched:
         """What some lists match; there must be at least one."""
@@ -79,12 +77,10 @@ class Scorer:
         return self.matched(ours), self.matched(theirs)
 
 
-Information = Callable[[tuple[str, ...], Int[np.ndarray, " term"], int], Float[np.ndarray, " term"]]
-"""Of terms with these names and numbers of genes in a background of so many."""
 BY_SIZE = "−ln(share of the measured genes that are in the program), in place of the information content"
 
 
-def by_size(names: tuple[str, ...], size: Int[np.ndarray, " term"], background: int) -> Float[np.ndarray, " term"]:
+def by_size(size: Int[np.ndarray, " term"], background: int) -> Float[np.ndarray, " term"]:
     """Stands in for the information content of terms where no ontology is at hand.
 
     Formula: -ln(size / background), in nats.

@@ -80,7 +80,8 @@ def _read(path: Path) -> pd.DataFrame:
             return anndata.read_h5ad(path).to_df()
         if suffix == ".parquet":
             table = read_table(path)
-            return pd.DataFrame(table.set_index(table.columns[0]) if isinstance(table.index, pd.RangeIndex) else table)
+            numbered = isinstance(table.index, pd.RangeIndex)
+            return pd.DataFrame(table.set_index(table.columns[0])) if numbered else table
         if suffix in SEPARATORS:
             return pd.DataFrame(pd.read_csv(path, sep=SEPARATORS[suffix], index_col=0))
     except (OSError, ValueError, KeyError) as error:
@@ -93,4 +94,4 @@ def _apart(table: pd.DataFrame) -> pd.DataFrame:
     if (table.to_numpy() >= 0).all():
         return table
     tails = [table.clip(lower=0).add_suffix("+"), (-table).clip(lower=0).add_suffix("-")]
-    return pd.concat(tails, axis=1)[[f"{name}{tail}" for name in table.columns for tail in "+-"]]
+    return pd.concat(tails, axis=1).reindex(columns=[f"{name}{tail}" for name in table.columns for tail in "+-"])
