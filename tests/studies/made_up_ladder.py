@@ -32,7 +32,7 @@ def ladder() -> Ladder:
         [3, 4, 5, 6, 7], 331, 127, "blood", 73, 211, "all-terms", 0.05, 199, "",
         [_rule("top20", controls | {"neurons": 0.77}, ["embedding"]), _rule("correlation", by_cell, [])],
         [Absent("random_blocks", "'mini' cannot draw its blocks alone anew (it has no with_random_blocks)")],
-        EDGES, ratios, information,
+        ["maximum"], EDGES, ratios, information,
     )  # fmt: skip
 
 

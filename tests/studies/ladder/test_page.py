@@ -44,11 +44,12 @@ def test_unfair_rungs_are_shown_and_never_the_hardest(page: Shown):
 def test_what_is_missing_is_said_with_its_reason(context):
     part = section(ladder(), [], context)
     assert "E5 model with random blocks: 'mini' cannot draw its blocks alone anew" in part.absent
+    assert part.absent.endswith("20 genes, largest activation: features have no such lists.")
     rows = {row[0]: row for row in part.rows[0][0].numbers.rows}
     assert rows["E6 vectors of genes"][1] == "no such lists"
     assert rows["E3 co-expression modules"][-1].startswith("no: its lists are of genes that vary together over cells")
     assert section(None, [], context).absent.endswith("`cellprism do ladder RUN` does.")
-    assert section(replace(ladder(), absent=[]), [], context).absent == ""
+    assert section(replace(ladder(), absent=[], without=[]), [], context).absent == ""
 
 
 def test_the_summary_counts_the_rules(page: Shown):

@@ -64,10 +64,9 @@ def _outcome(found: Ladder, rule: RuleResult, claims: dict[str, Claim]) -> str:
 
 
 def _absent(found: Ladder) -> str:
-    if not found.absent:
-        return ""
-    said = "; ".join(f"{label_of(row.name, found.brought)}: {row.why}" for row in found.absent)
-    return f"This run cannot have some of the ladder. {said}."
+    said = [f"{label_of(row.name, found.brought)}: {row.why}" for row in found.absent]
+    said += [f"{RULES[rule][1]}: features have no such lists" for rule in found.without]
+    return f"This run cannot have some of the ladder. {'; '.join(said)}." if said else ""
 
 
 def _caption(found: Ladder) -> str:

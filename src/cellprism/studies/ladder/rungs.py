@@ -11,6 +11,7 @@ from cellprism.features.decompositions import (
     principal_features,
 )
 from cellprism.features.dictionaries import TokenSample
+from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.ladder import trained
 from cellprism.studies.ladder.labels import OWN
 from cellprism.studies.ladder.settings import LadderSettings
@@ -41,7 +42,7 @@ class Site:
         self.bench, self.settings, self.saes, self.sample, self.background = bench, settings, saes, sample, background
 
     @property
-    def own(self):
+    def own(self) -> SparseAutoencoder:
         """The run's own autoencoder."""
         return self.saes[0]
 
@@ -51,7 +52,7 @@ class Site:
         return [self.bench.config.seed + i for i in range(len(self.saes))]
 
 
-def made(rung: str, site: Site) -> Iterator[Directions]:
+def rung_directions(rung: str, site: Site) -> Iterator[Directions]:
     """The directions of a rung: as many as there are autoencoders, or one that stands beside all.
 
     Raises:

@@ -147,6 +147,8 @@ class Ladder:
     """Name of the programs that somebody brought; empty where nobody did."""
     rules: list[RuleResult]
     absent: list[Absent]
+    without: list[str]
+    """Rules by which the features have no lists, or not those of every autoencoder."""
     edges: list[float]
     """Of the participation ratios."""
     ratios: list[Ratios]

@@ -25,15 +25,17 @@ from cellprism.studies.ladder.information import PLAIN, information
 from cellprism.studies.ladder.labels import DRAWN, OWN, RUNGS, unfair
 from cellprism.studies.ladder.lists import ListsByRule, lists_by_rule, sizes_of
 from cellprism.studies.ladder.ratios import BESIDE, EDGES, ratios, token_directions
-from cellprism.studies.ladder.rungs import Site, made
+from cellprism.studies.ladder.rungs import Site, rung_directions
 from cellprism.studies.ladder.score import Matched, Scorer
 from cellprism.studies.ladder.settings import LadderSettings
 from cellprism.studies.ladder.tables import Absent, Ladder, RuleResult, Rung
 from cellprism.studies.ladder.trained import directions
+from cellprism.studies.ladder.user_programs import brought
 from cellprism.studies.programs.gene_lists import list_background
-from cellprism.studies.programs.seeds import REPLICATES, further_autoencoders
+from cellprism.studies.programs.seeds import further_autoencoders
 from cellprism.studies.workbench import Workbench
 
+INFORMED = 99  # families of the null whose most informative programs are shown
 TOKENS = 1 << 14  # that components and clusters are learned from, at least; more for wide autoencoders
 
 
@@ -51,11 +53,18 @@ class Features:
         self.tested = bench.settings("programs")
         self.background = list_background(own.genes, bench.cells, self.tested.gene_filter)
         self.rules = list(settings.rules)
+        if _brought(settings):  # what cannot be used is refused before anything is trained
+            brought(bench.cells, self.background, settings.cell_programs, settings.gene_programs)
         self.own, self.lists, self.saes = own, [], []
         for i, sae in enumerate([bench.sae, *further_autoencoders(bench, settings.seeds - 1)]):
             found = directions(bench, sae) if i else own
             self.lists.append(lists_by_rule(found, self.rules, self.background))
             self.saes.append(_with_rates(sae, found))
+
+    @property
+    def made(self) -> list[str]:
+        """Rules by which every autoencoder has lists."""
+        return [rule for rule in self.rules if all(one[rule] for one in self.lists)]
 
     def sizes(self, number: int) -> np.ndarray:
         """Lengths of an autoencoder's lists by participation ratio."""
@@ -78,9 +87,10 @@ def work(bench: Workbench, settings: LadderSettings) -> Ladder:
     return Ladder(
         [seed + i for i in range(settings.seeds)], bench.cells.n_obs, bench.sae.n_features, collection.name,
         len(scorer.terms.names), len(features.background), tested.family, tested.alpha, settings.replicates,
-        _brought(settings), [climb.result(rule) for rule in features.rules if features.lists[0][rule]], climb.absent,
-        EDGES, ratios(climb.spread, features.background),
-        information(climb.best, features.lists, scorer, min(settings.replicates, REPLICATES * 5 - 1), seed),
+        _brought(settings), [climb.result(rule) for rule in features.made], climb.absent,
+        [rule for rule in features.rules if rule not in features.made], EDGES,
+        ratios(climb.spread, features.background),
+        information(climb.best, features.lists, scorer, min(settings.replicates, INFORMED), seed),
     )  # fmt: skip
 
 
@@ -98,15 +108,13 @@ class Climb:
     def __init__(self, bench: Workbench, settings: LadderSettings, features: Features, scorer: Scorer, draws: Draws):
         self.bench, self.settings, self.features, self.scorer, self.draws = bench, settings, features, scorer, draws
         self.by_cell = not bench.tokens.are_genes
-        self.ours = [
-            {rule: scorer.matched(lists) for rule, lists in by_rule.items() if lists} for by_rule in features.lists
-        ]
+        self.ours = [{rule: scorer.matched(by_rule[rule]) for rule in features.made} for by_rule in features.lists]
         sae, rows = bench.sae, np.flatnonzero(bench.tokens.counts)
         per_cell = -(-max(TOKENS, 2 * sae.n_features) // len(rows))
         sample = sampled_tokens(bench.tokens, sae, rows, per_cell, bench.config.seed)
         self.site = Site(bench, settings, features.saes, sample, features.background)
-        self.rungs: dict[str, list[Rung]] = {rule: [] for rule in features.rules}
-        self.missing: dict[str, list[str]] = {rule: [] for rule in features.rules}
+        self.rungs: dict[str, list[Rung]] = {rule: [] for rule in features.made}
+        self.missing: dict[str, list[str]] = {rule: [] for rule in features.made}
         self.absent: list[Absent] = []
         self.spread: dict[str, Directions] = {}
         """Whose participation ratios are shown."""
@@ -118,30 +126,26 @@ class Climb:
         lists: list[ListsByRule] = []
         last: list[Directions] = []
         try:
-            for found in made(rung, self.site):
+            for found in rung_directions(rung, self.site):
                 if rung in BESIDE and not lists:
                     self.spread[rung] = found
-                lists.append(lists_by_rule(found, self._rules, self.features.background, self._sizes(len(lists))))
+                lists.append(self._lists(found, len(lists)))
                 last = [found]
         except InputError as error:
             self.absent.append(Absent(rung, str(error)))
             return
         if len(lists) == 1:  # the same directions for all, of the sizes that each autoencoder's lists have
-            sizes = [self._sizes(i) for i in range(1, len(self.ours))]
-            lists += [lists_by_rule(last[0], self._rules, self.features.background, some) for some in sizes]
-        for rule in self._rules:
+            lists += [self._lists(last[0], i) for i in range(1, len(self.ours))]
+        for rule in self.rungs:
             self._add(rung, rule, [one[rule] for one in lists])
 
-    @property
-    def _rules(self) -> list[str]:
-        return self.features.rules
-
-    def _sizes(self, number: int) -> np.ndarray:
-        return self.features.sizes(number)
+    def _lists(self, found: Directions, number: int) -> ListsByRule:
+        """Lists beside the autoencoder of this number."""
+        return lists_by_rule(found, list(self.rungs), self.features.background, self.features.sizes(number))
 
     def _add(self, rung: str, rule: str, theirs: Sequence[Lists]) -> None:
         ours = [one[rule] for one in self.features.lists]
-        if not all(ours) or not all(theirs):
+        if not all(theirs):
             self.missing[rule].append(rung)
             return
         pairs = paired(self.scorer, ours, theirs, self.bench.config.seed)
@@ -151,16 +155,13 @@ class Climb:
 
     def drawn(self, rung: str) -> None:
         """A rung whose lists are drawn for each autoencoder's."""
-        for rule in self._rules:
+        for rule, rungs in self.rungs.items():
             ours = [one[rule] for one in self.features.lists]
-            if all(ours):
-                self.rungs[rule].append(self.draws.rung(rung, ours, unfair(rung, rule, self.by_cell)))
-            else:
-                self.missing[rule].append(rung)
+            rungs.append(self.draws.rung(rung, ours, unfair(rung, rule, self.by_cell)))
 
     def result(self, rule: str) -> RuleResult:
         """All rungs under a rule."""
-        ours = [one[rule] for one in self.ours if rule in one]
+        ours = [one[rule] for one in self.ours]
         return result_of(rule, ours, self.features.lists[0][rule], self.rungs[rule], self.missing[rule])
 
 
