@@ -5,7 +5,7 @@ import numpy as np
 from cellprism.studies.ladder.compare import result_of
 from cellprism.studies.ladder.labels import unfair
 from cellprism.studies.ladder.ratios import EDGES
-from cellprism.studies.ladder.score import BY_SIZE, Matched
+from cellprism.studies.ladder.score import Matched
 from cellprism.studies.ladder.tables import Absent, Information, Informed, Ladder, Ratios, RuleResult, Rung
 from cellprism.studies.programs.over_seeds import excess_of
 
@@ -24,7 +24,7 @@ def ladder() -> Ladder:
     edges = np.linspace(0, 5.3, 25).tolist()
     counts = [float(i % 5) for i in range(24)]
     information = Information(
-        BY_SIZE, edges, [Informed("features", counts, 0.61, 4.3), Informed("neurons", counts, 0.77, 4.1),
+        edges, [Informed("features", counts, 0.61, 4.3), Informed("neurons", counts, 0.77, 4.1),
                          Informed("popularity", counts, 0.04, 4.7)],
         128, 0.68, (0.64, 0.72), 1e-7, 0.69, (0.6, 0.8), 99,
     )  # fmt: skip

@@ -72,7 +72,7 @@ def test_figures_of_spread_and_information(page: Shown):
     informed = page.figures["ladder-information"]
     assert "68\u00a0% of pairs" in informed.title
     assert "69\u00a0% for genes as popular" in informed.title
-    assert "−ln(share" in informed.plot.layout.xaxis.title.text
+    assert "information content" in informed.plot.layout.xaxis.title.text
 
 
 def test_without_a_fair_control_nothing_is_claimed(context):

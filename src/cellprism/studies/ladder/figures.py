@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cellprism.report import theme
-from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent, plain, wrapped
+from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent, plain
 from cellprism.studies.ladder.labels import RULES, label_of
 from cellprism.studies.ladder.tables import Information, Ladder, RuleResult, Rung
 
@@ -191,7 +191,7 @@ def information_figure(found: Information, files: tuple[str, ...]) -> Figure:
         f"{percent(found.null_above)} for genes as popular",
         canvas(
             traces,
-            xaxis={"title": {"text": wrapped(found.measure, 60)}, "showgrid": True},
+            xaxis={"title": {"text": "information content of the most informative program (nats)"}, "showgrid": True},
             yaxis={"title": {"text": "share of the lists that match"}, "tickformat": ".0%", "rangemode": "tozero"},
         ),
         "Each list of 20 genes that matches programs has a most informative one: the smaller the program, the more "

@@ -15,7 +15,7 @@ from scipy.stats import mannwhitneyu
 from cellprism.enrich.random_lists import popularity_lists
 from cellprism.equations.units import unit_mean
 from cellprism.studies.ladder.lists import ListsByRule
-from cellprism.studies.ladder.score import BY_SIZE, Matched, Scorer
+from cellprism.studies.ladder.score import Matched, Scorer
 from cellprism.studies.ladder.tables import Information, Informed
 
 PLAIN, NEURONS, NULL = "top20", "neurons", "popularity"
@@ -49,7 +49,7 @@ def information(
                (("features", ours[:1]), (NEURONS, neurons[:1]), (NULL, drawn))]  # fmt: skip
     low, high = np.percentile(null, [2.5, 97.5])
     return Information(
-        BY_SIZE, edges.tolist(), sources, min(ours[0].total, neurons[0].total), float(each.mean()),
+        edges.tolist(), sources, min(ours[0].total, neurons[0].total), float(each.mean()),
         None if spread.interval is None else (0.5 + spread.interval[0], 0.5 + spread.interval[1]),
         float(mannwhitneyu(_matching(ours[0].best), _matching(neurons[0].best)).pvalue),
         float(np.mean(null)), (float(low), float(high)), draws,

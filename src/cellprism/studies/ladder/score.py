@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from cellprism.enrich.list_rules import Lists
-from cellprism.enrich.membership import list_table, term_table
+from cellprism.enrich.membership import information_in, list_table, term_table
 from cellprism.enrich.nulls import matches
 from cellprism.enrich.over_representation import Tails
 from cellprism.equations.subsets import expected_distinct
@@ -60,7 +60,7 @@ class Scorer:
     ):
         self.terms, self.family, self.alpha = term_table(collection, background, min_term_size), family, alpha
         self.tails = Tails(self.terms.background_size)
-        self.information = by_size(self.terms.size, self.terms.background_size)
+        self.information = information_in(self.terms, collection)
 
     def matched(self, lists: Lists) -> Matched:
         """What some lists match; there must be at least one."""
@@ -75,14 +75,3 @@ class Scorer:
         if self.family == EVERY_TEST:
             ours, theirs = as_many(ours, theirs, rng)
         return self.matched(ours), self.matched(theirs)
-
-
-BY_SIZE = "−ln(share of the measured genes that are in the program), in place of the information content"
-
-
-def by_size(size: Int[np.ndarray, " term"], background: int) -> Float[np.ndarray, " term"]:
-    """Stands in for the information content of terms where no ontology is at hand.
-
-    Formula: -ln(size / background), in nats.
-    """
-    return -np.log(size / background)

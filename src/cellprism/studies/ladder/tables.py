@@ -110,9 +110,8 @@ class Informed:
 class Information:
     """Most informative programs of features and of neurons, as many lists of 20 genes."""
 
-    measure: str
-    """What information is measured by."""
     edges: list[float]
+    """Information content in nats: that of the ontology where terms come from one, else of the collection's genes."""
     sources: list[Informed]
     lists: int
     """Lists of each source."""
