@@ -24,6 +24,7 @@ from calibration import (
     contrast,
     feature_map,
     fit,
+    ladder,
     lens,
     programs,
     screen,
@@ -53,7 +54,7 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    kinds = (programs, compare, state, feature_map, fit, lens, stability, steer, screen, contrast)
+    kinds = (programs, compare, state, feature_map, ladder, fit, lens, stability, steer, screen, contrast)
     return [world for kind in kinds for world in kind.WORLDS]
 
 

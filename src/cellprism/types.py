@@ -333,6 +333,24 @@ class Reinitialises(Protocol):
 
 
 @runtime_checkable
+class ReinitialisesBlocks(Protocol):
+    """A model whose blocks alone can be untrained."""
+
+    def with_random_blocks(self, seed: int) -> CellModel:
+        """The same model with fresh random weights in its blocks; what stands before and after them is kept."""
+        ...
+
+
+@runtime_checkable
+class EmbedsGenes(Protocol):
+    """A model whose tokens begin with a vector of their gene's own, whatever the cell."""
+
+    def gene_embeddings(self) -> Float[Tensor, "gene d_model"]:
+        """These vectors, in the order of the model's genes."""
+        ...
+
+
+@runtime_checkable
 class HasWeights(Protocol):
     """A model whose weights can be told from others; those that have none are told by name and revision."""
 

@@ -49,7 +49,9 @@ def empty(tmp_path):
 
 
 def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
-    what, features, stability, adds, high, conditions, steering, contrast, tally, errors = sentences(page)
+    what, features, state, stability, adds, ladder, high, conditions, steering, screen, contrast, tally, errors = (
+        sentences(page)
+    )
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "61\u00a0% of its features" in features
@@ -62,6 +64,7 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     assert adds.startswith("The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1")
     assert "and 52 of 103 mark cells that lie together; set high, 1 of 2 raise their own genes" in high
     assert conditions == "Between treated and untreated, 3 of 124 features differ over donors (q < 0.05)."
+    assert ladder.startswith("Features exceed the hardest fair control by 1 of 2 ways of making lists")
     assert "feature 12 (B cell receptor signalling) moves its genes by 0.22" in steering
     assert "95 % of features that nobody trained, on theirs: −0.02 to +0.031" in steering
     assert "1 of 2 steered features" in steering

@@ -43,6 +43,8 @@ def test_verdicts_of_the_made_up_run(page):
         "annotated-against-neurons": "below chance",
         "correlated-against-coexpression": "above chance",
         "features-tell-types-apart": "above chance",
+        "ladder-top20": "below chance",
+        "ladder-correlation": "above chance",
         "features-tell-types-apart-beside-tokens": "at chance",
         "features-tell-types-apart-beside-components": "above chance",
         "features-follow-depth": "above chance",

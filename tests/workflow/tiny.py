@@ -68,6 +68,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
             "features": [0, 1],
         },
         "compare": {"condition": "arm", "donor": "person", "case": "treated", "cells": 3},
+        "ladder": {"seeds": 2, "replicates": 3, "components": 5},
         "steer": {
             "cells": 13,
             "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},

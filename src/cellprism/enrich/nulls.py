@@ -19,6 +19,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 
+from cellprism.enrich.matched_lists import gene_levels, matched_groups, matched_table
 from cellprism.enrich.membership import Lists, Terms, list_table, term_table
 from cellprism.enrich.over_representation import Tails, adjusted, check_family, find_hits, number_of_tests
 from cellprism.enrich.random_lists import (
@@ -36,6 +37,8 @@ from cellprism.errors import ConfigError
 from cellprism.ontology.collection import record_of
 
 NULLS = ("uniform", "popularity", "gene_use", "coexpression")
+ALL_NULLS = (*NULLS, "matched")
+OF_CELLS = {"coexpression": "co-expression null correlates genes", "matched": "matched null takes means of genes"}
 MEASURES = ("annotated_rate", "distinct_terms", "covered_genes")
 RESAMPLES = 2000
 
@@ -80,15 +83,15 @@ def null_rates(
         lists: feature -> genes.
         collection: term -> genes.
         background: as in ``over_representation``.
-        cells: cells x genes with raw counts; the co-expression null needs them.
-        nulls: which of ``uniform`` (E0), ``popularity`` and ``gene_use`` (E1) and ``coexpression`` (E3); see
-            ``random_lists``.
+        cells: cells x genes with raw counts; co-expression and matched lists need them.
+        nulls: which of ``uniform`` (E0), ``popularity`` and ``gene_use`` (E1), ``coexpression`` (E3; see
+            ``random_lists``) and ``matched`` (E2, see ``matched_lists``).
         replicates: families of lists per null.
         seed: each replicate of each null has its own stream, the same whichever nulls are asked for.
         family, alpha, min_term_size: as in ``over_representation``; a term is significant at padj < alpha.
 
     Raises:
-        ConfigError: no lists, an unknown null or family, no cells for the co-expression null, or as
+        ConfigError: no lists, an unknown null or family, no cells for a null that needs them, or as
             ``over_representation``.
     """
     check_family(family)
@@ -98,10 +101,10 @@ def null_rates(
     scored = partial(score_of, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
     sets = list_table(lists.values(), terms)
     observed = scored(sets)
-    modules = _modules([sets], terms, cells, nulls)
+    draws = _draws([lists], terms, _modules([sets], terms, cells, nulls), cells, nulls)[0]
     scores = {
-        null: [scored(draw([seed, NULLS.index(null), i])) for i in range(replicates)]
-        for null, draw in _draws(lists, terms, modules, nulls).items()
+        null: [scored(draw([seed, ALL_NULLS.index(null), i])) for i in range(replicates)]
+        for null, draw in draws.items()
     }
     size = float(sets.size.mean())
     common = {"replicates": replicates, "n_lists": len(lists), "mean_set_size": size}
@@ -140,15 +143,14 @@ def null_means(
     terms = term_table(collection, background, min_term_size)
     tails = Tails(terms.background_size)
     sets = [list_table(lists.values(), terms) for lists in families]
-    modules = _modules(sets, terms, cells, nulls)
+    draws = _draws(families, terms, _modules(sets, terms, cells, nulls), cells, nulls)
 
     def rate(some: Lists) -> float:
         return float(score_of(some, terms, tails, family, alpha).annotated.mean())
 
-    draws = [_draws(lists, terms, modules, nulls) for lists in families]
     means = {
         null: [
-            float(np.mean([rate(draw[null]([seed, NULLS.index(null), number, i])) for i in range(replicates)]))
+            float(np.mean([rate(draw[null]([seed, ALL_NULLS.index(null), number, i])) for i in range(replicates)]))
             for number, draw in enumerate(draws)
         ]
         for null in nulls
@@ -188,30 +190,42 @@ def matches(
 
 def _modules(sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: Sequence[str]) -> Modules | None:
     """Co-expression modules as long as the longest list, where they are asked for."""
-    unknown = [null for null in nulls if null not in NULLS]
+    unknown = [null for null in nulls if null not in ALL_NULLS]
     if unknown or not nulls:
-        raise ConfigError(f"unknown null {', '.join(map(repr, unknown))}; choose from {', '.join(NULLS)}")
-    if "coexpression" not in nulls:
+        raise ConfigError(f"unknown null {', '.join(map(repr, unknown))}; choose from {', '.join(ALL_NULLS)}")
+    why = [f"the {words} over cells" for null, words in OF_CELLS.items() if null in nulls]
+    if cells is None and why:
+        raise ConfigError(f"{why[0]}; pass cells, or leave it out of nulls")
+    if cells is None or "coexpression" not in nulls:
         return None
-    if cells is None:
-        raise ConfigError("the co-expression null correlates genes over cells; pass cells, or leave it out of nulls")
     longest = max(int(some.size.max(initial=1)) for some in sets)
     return coexpression_modules(cells, tuple(terms.gene), longest)
 
 
 def _draws(
-    lists: Mapping[Any, Iterable[str]], terms: Terms, modules: Modules | None, nulls: Sequence[str]
-) -> dict[str, Callable[[Seed], Lists]]:
-    """For each null, what draws lists of the same sizes, over the background of the terms."""
-    observed, genes = gene_table(lists.values(), terms.gene), terms.background_size
-    draws: dict[str, Callable[[Seed], GeneTable]] = {
-        "uniform": lambda seed: uniform_table(observed, genes, seed),
-        "popularity": lambda seed: popularity_table(observed, terms, seed),
-        "gene_use": lambda seed: gene_use_table(observed, genes, seed),
-    }
-    if modules is not None:
-        draws["coexpression"] = lambda seed: coexpression_table(observed, modules, terms.gene, seed)
-    return {null: _as_sets(draws[null], genes) for null in nulls}
+    families: Sequence[Mapping[Any, Iterable[str]]],
+    terms: Terms,
+    modules: Modules | None,
+    cells: AnnData | None,
+    nulls: Sequence[str],
+) -> list[dict[str, Callable[[Seed], Lists]]]:
+    """For each family and null, what draws lists of the same sizes, over the background of the terms."""
+    genes = terms.background_size
+    group = None if cells is None or "matched" not in nulls else matched_groups(gene_levels(cells, terms.gene))
+
+    def drawing(observed: GeneTable) -> dict[str, Callable[[Seed], Lists]]:
+        draws: dict[str, Callable[[Seed], GeneTable]] = {
+            "uniform": lambda seed: uniform_table(observed, genes, seed),
+            "popularity": lambda seed: popularity_table(observed, terms, seed),
+            "gene_use": lambda seed: gene_use_table(observed, genes, seed),
+        }
+        if modules is not None:
+            draws["coexpression"] = partial(coexpression_table, observed, modules, terms.gene)
+        if group is not None:
+            draws["matched"] = partial(matched_table, observed, group)
+        return {null: _as_sets(draws[null], genes) for null in nulls}
+
+    return [drawing(gene_table(lists.values(), terms.gene)) for lists in families]
 
 
 def _as_sets(draw: Callable[[Seed], GeneTable], genes: int) -> Callable[[Seed], Lists]:

@@ -207,6 +207,18 @@ class AidoCell(DerivesItsLastBlock, nn.Module):
         fresh.compute_dtype = self.compute_dtype
         return fresh.eval().requires_grad_(False)
 
+    def with_random_blocks(self, seed: int) -> "AidoCell":
+        """The same model with fresh random weights in its blocks alone: embeddings, last norm and head are kept."""
+        fresh = self.reinitialised(seed)
+        kept = {name: value for name, value in self.state_dict().items() if not name.startswith("blocks.")}
+        fresh.load_state_dict(fresh.state_dict() | kept)
+        fresh.name = f"{self.name}, blocks untrained"
+        return fresh
+
+    def gene_embeddings(self) -> Float[Tensor, "gene d_model"]:
+        """What a token has of its gene before its value and the blocks."""
+        return self.position_embedding.weight[: self.config.n_genes]
+
     @property
     def predicts(self) -> OutputKind:
         """Expression, where the weights came with their prediction head."""

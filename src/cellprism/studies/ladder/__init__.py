@@ -1,0 +1,16 @@
+"""Every null and baseline that features could be mistaken for, under every list rule: the ladder E0 to E8."""
+
+from cellprism.studies.ladder.settings import LadderSettings
+from cellprism.studies.study import Study
+
+STUDY = Study(
+    name="ladder",
+    title="Put the features beside every null and baseline, under every list rule.",
+    needs=("cells", "train", "programs"),
+    Settings=LadderSettings,
+    work="cellprism.studies.ladder.work:work",
+    tables="cellprism.studies.ladder.tables",
+    claims="cellprism.studies.ladder.claims:claims",
+    section="cellprism.studies.ladder.page:section",
+    every_run=False,
+)
