@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_truth import machine, plain
-from calibration import compare, contrast, fit, lens, programs, stability, steer
+from calibration import compare, contrast, fit, lens, programs, regulation, stability, steer
 from calibration.table import corrected, rows_of, shown
 from calibration.world import Kept, World, run
 from rich.progress import Progress
@@ -43,7 +43,7 @@ def main() -> None:
 def worlds() -> list[World]:
     """Cheap ones first."""
     cheap = [*programs.WORLDS, *compare.WORLDS, *fit.WORLDS, *lens.WORLDS]
-    return [*cheap, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS]
+    return [*cheap, *stability.WORLDS, *steer.WORLDS, *contrast.WORLDS, *regulation.WORLDS]
 
 
 def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, Any]]:

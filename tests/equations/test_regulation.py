@@ -106,7 +106,9 @@ def test_intervals_and_power_of_rank_correlations():
     x = rng(12).standard_normal((400, 60))
     y = 0.5 * x + rng(13).standard_normal(x.shape)
     truth = 6 / np.pi * np.arcsin(0.5 / np.sqrt(1.25) / 2)
-    inside = [low <= truth <= high for low, high in (rank_interval(spearmanr(a, b)[0], 60) for a, b in zip(x, y, strict=True))]
+    inside = [
+        low <= truth <= high for low, high in (rank_interval(spearmanr(a, b)[0], 60) for a, b in zip(x, y, strict=True))
+    ]
     assert np.mean(inside) == pytest.approx(0.95, abs=0.03)
 
 

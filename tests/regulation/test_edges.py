@@ -9,7 +9,15 @@ from cellprism.regulation.edges import in_cells, read_edges
 
 @pytest.fixture
 def literature(tmp_path):
-    rows = [("A", "B", 1), ("A", "A", 1), ("A", "C", -1), ("C", "A", 1), ("B", "C", None), ("A", "B", 1), ("old", "D", -3)]
+    rows = [
+        ("A", "B", 1),
+        ("A", "A", 1),
+        ("A", "C", -1),
+        ("C", "A", 1),
+        ("B", "C", None),
+        ("A", "B", 1),
+        ("old", "D", -3),
+    ]
     path = tmp_path / "edges.csv"
     pd.DataFrame(rows, columns=["source", "target", "weight"]).to_csv(path, index=False)
     return path
@@ -17,7 +25,11 @@ def literature(tmp_path):
 
 def test_edges_of_a_gene_to_itself_and_back_are_left_out_and_counted(literature):
     found = read_edges(literature, {"old": "new"})
-    assert list(found.table.itertuples(index=False, name=None)) == [("A", "B", 1.0), ("B", "C", 0.0), ("new", "D", -1.0)]
+    assert list(found.table.itertuples(index=False, name=None)) == [
+        ("A", "B", 1.0),
+        ("B", "C", 0.0),
+        ("new", "D", -1.0),
+    ]
     assert found.dropped == {"named again": 1, "of a gene to itself": 1, "with an edge back": 2}
     assert found.kind == "literature"
     assert list(found.targets("B")["target"]) == ["C"]

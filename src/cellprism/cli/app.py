@@ -18,7 +18,7 @@ VERBS = {
     "demo": "Real cells, a small real model, no network, a few CPU minutes; ends with a page to look at.",
     "run": "Every step of a TOML configuration, skipping what is already done.",
     "train": "Start a run: train an SAE on a model's residual stream.",
-    "do": "Do one study of a run: assess, blocks, fit, programs, adds, steer, contrast, regulation, or an installed one.",
+    "do": "Do one study of a run: assess, blocks, fit, programs, adds, steer, contrast, regulation, an installed one.",
     "steer": "Turn features up and down and see which genes follow.",
     "contrast": "Find the feature strengths that move one cell type towards another.",
     "regulation": "Ask whether factors move their targets, beyond co-expression and beyond the way back.",

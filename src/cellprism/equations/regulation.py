@@ -31,8 +31,8 @@ def balanced(effects: Float[np.ndarray, "source gene"]) -> Float[np.ndarray, "so
 
     Formula: E[s, j] / (a_s b_j) with a and b such that the mean square of each row and each column is 1 over its known
     entries (Sinkhorn and Knopp 1967, on the squares; both sides at once, so that a symmetric table stays symmetric). A
-    hub, which moves or follows everything, is like any other then. NaN entries are unknown and stay so; rows and columns
-    of zeros stay zero.
+    hub, which moves or follows everything, is like any other then. NaN entries are unknown and stay so; rows and
+    columns of zeros stay zero.
     """
     squares = np.nan_to_num(effects.astype(np.float64) ** 2)
     known = ~np.isnan(effects)

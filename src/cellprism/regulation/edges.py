@@ -5,8 +5,9 @@ A table is a CSV or TSV file (``.gz`` as well) or parquet, recognised by its col
 | what | columns |
 |---|---|
 | literature | ``source``, ``target``, and where known ``weight`` (its sign: activates or represses) |
-| measured edges | ``perturbed_gene``, ``measured_gene``, ``log_fc`` (of the measured gene when the other is knocked down) |
-| a screen | ``gene``, ``screen`` (its last word is the gene that was read), ``log2_fold_change`` (of the knock-down) |
+| measured edges | ``perturbed_gene``, ``measured_gene``, ``log_fc`` (of the measured gene when the other is knocked
+down) | | a screen | ``gene``, ``screen`` (its last word is the gene that was read), ``log2_fold_change`` (of the
+knock-down) |
 
 Notable choices
 

@@ -7,8 +7,8 @@ Notable choices
 - *Forward* compares how far a factor moves its targets with how far it moves the genes matched to them, *reverse* how
   far targets and matches move the factor, *direction* the difference of the two, gene by gene. Each is a matched AUROC:
   one half is what exchangeable genes give.
-- Over all factors the factor is the unit: factors share targets, so that the same is done with relabelled regulons, which
-  overlap as the true ones do.
+- Over all factors the factor is the unit: factors share targets, so that the same is done with relabelled regulons,
+  which overlap as the true ones do.
 - What could be found is known before anything is measured: it follows from the numbers of targets and matches.
 """
 
@@ -129,7 +129,7 @@ def answer(direction: float, deviation: float, q: float) -> str:
     if q < LEVEL and direction > 0.5:
         return DIRECTED
     half = 1.645 * deviation
-    if 0.5 - MARGIN < direction - half and direction + half < 0.5 + MARGIN:
+    if direction - half > 0.5 - MARGIN and direction + half < 0.5 + MARGIN:
         return COEXPRESSED
     return UNTOLD
 
@@ -140,8 +140,8 @@ class Overall:
 
     measure: str
     source: str
-    """Whose effects: the model's, those of the model untrained, of ridge regression, of co-expression; or the model's in
-    co-expressed pairs without an edge."""
+    """Whose effects: the model's, those of the model untrained, of ridge regression, of co-expression; or the model's
+    in co-expressed pairs without an edge."""
     probe: str
     value: float
     """Mean matched AUROC."""

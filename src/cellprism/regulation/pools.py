@@ -160,8 +160,11 @@ def coexpressed(facts: GeneFacts, own: Regulon, most: int) -> Regulon:
 
 
 def relabelled(facts: GeneFacts, own: Sequence[Regulon], most: int, rng: np.random.Generator) -> list[Regulon]:
-    """The same regulons with genes' names exchanged among genes of like expression and detection, alike for all factors:
-    regulons overlap as they did, and mean nothing. Factors keep their places; targets that become the factor go."""
+    """The same regulons with genes' names exchanged among genes of like expression and detection, alike for all
+    factors: regulons overlap as they did, and mean nothing.
+
+    Factors keep their places; a target that would become its own factor is left out.
+    """
     order = np.argsort(facts.level + facts.detected, kind="stable")
     name = np.arange(len(order))
     for some in np.array_split(order, max(1, len(order) // BIN)):

@@ -2,8 +2,8 @@
 
 Notable choices
 
-- Every feature that fires at the token is turned, together: multiplied, x + (alpha - 1) sum_f z_f w_f, or added, x + s u
-  with u the unit vector of sum_f w_f over the features that fire. Both ways, and half of up minus down is read.
+- Every feature that fires at the token is turned, together: multiplied, x + (alpha - 1) sum_f z_f w_f, or added, x + s
+  u with u the unit vector of sum_f w_f over the features that fire. Both ways, and half of up minus down is read.
 - No other token is edited. What moves a gene came from the edited token through the blocks behind the site; behind the
   last block tokens no longer see each other, and there is nothing to read.
 - Genes are read where the model was trained: all in one pass that shows everything, or each in the pass that hides its

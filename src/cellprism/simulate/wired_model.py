@@ -93,7 +93,7 @@ def wired_cells(genes: int, cells: int, seed: int) -> AnnData:
 def planted_wiring(
     genes: int, factors: int, targets: int, forward: float, reverse: float, seed: int
 ) -> tuple[Float[np.ndarray, "gene gene"], list[list[int]]]:
-    """Symmetric random wiring, with paths from the first genes to targets of their own, and back.
+    """Random wiring that is mostly symmetric, with paths from the first genes to targets of their own, and back.
 
     Args:
         genes: genes.
@@ -105,8 +105,8 @@ def planted_wiring(
         seed: of every draw.
     """
     rng = np.random.default_rng([seed, 83])
-    wiring = rng.standard_normal((genes, genes)) / np.sqrt(2)
-    wiring = wiring + wiring.T
+    shared, own_way = rng.standard_normal((2, genes, genes))
+    wiring = np.sqrt(0.75 / 2) * (shared + shared.T) + np.sqrt(0.25) * own_way
     chosen = []
     for factor in range(factors):
         own = rng.choice(np.arange(factors, genes), targets, replace=False)

@@ -19,7 +19,8 @@ STUDY = Study(
             "regulators-directed",
             "The model carries the direction of regulation, from transcription factors to their targets",
             NUMBERS["tbx21"],
-            "no probe of regulatory direction was run (`cellprism regulation RUN --all --edges FILE`); a handful of edges "
+            "no probe of regulatory direction was run (`cellprism regulation RUN --all --edges FILE`); a handful of "
+            "edges "
             "would not decide it: about 262 are needed to see an AUROC of 0.60 with 80 % power",
         ),
         Open(

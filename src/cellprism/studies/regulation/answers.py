@@ -17,7 +17,7 @@ from cellprism.regulation.inference import (
     specific_beside_relabelled,
     surplus,
 )
-from cellprism.regulation.pools import GeneFacts, Regulon, matches, relabelled
+from cellprism.regulation.pools import GeneFacts, matches, relabelled
 from cellprism.regulation.probes import Probe, committee_effects, folds_of, shown_cells
 from cellprism.studies.regulation.effects import ROWS, Effects
 from cellprism.studies.regulation.plan import Plan
@@ -96,8 +96,8 @@ def factor_alone(
 
 
 def pair_rows(effects: Effects, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Balanced effects of every factor on its targets and their matches and back; and those of the first factor at every
-    dose, as they are."""
+    """Balanced effects of every factor on its targets and their matches and back; and those of the first factor at
+    every dose, as they are."""
     even, genes = balanced(effects.model[DOSE, EVERY]), plan.panel.genes
     pairs, doses = [], []
     for number, own in enumerate(plan.regulons):

@@ -38,7 +38,8 @@ def _over_factors(facts: Facts, measure: str) -> Claim:
     """The mean over factors; the factor is the unit."""
     one, beside = facts.of(measure), facts.beside(measure)
     test = Test(
-        "mean matched AUROC, sign flips by factor", "two-sided", "genes matched in expression, detection, co-expression",
+        "mean matched AUROC, sign flips by factor", "two-sided", "genes matched in expression, detection, "
+        "co-expression",
         "none", "factors", one.factors if one else None, SHARE_MATTERS,
     )  # fmt: skip
     published = NUMBERS["tbx21"] if measure == DIRECTION else None
@@ -73,7 +74,8 @@ def _called_too_often(beside: Relabelled | None) -> str:
     called = round(beside.called * beside.draws)
     if binom.sf(called - 1, beside.draws, LEVEL) < 0.01 and beside.p > LEVEL:
         return (
-            f"the test over factors calls {beside.called:.0%} of relabelled regulons, whose factors share targets as the "
+            f"the test over factors calls {beside.called:.0%} of relabelled regulons, whose factors share targets as "
+            f"the "
             f"true ones do, and among these the true ones have p = {beside.p:.2g}"
         )
     return ""
@@ -85,7 +87,8 @@ def _specific(facts: Facts) -> Claim:
     said = "Factors that move their own targets beyond matched genes"
     test = Test(
         "matched AUROC of each factor, q < .05 over factors", "two-sided", "relabelled regulons",
-        "Benjamini-Hochberg over factors", "factors, relabelled together", beside.draws if beside else None, SHARE_MATTERS,
+        "Benjamini-Hochberg over factors", "factors, relabelled together", beside.draws if beside else None,
+        SHARE_MATTERS,
     )  # fmt: skip
     n = len(facts.design.factors) if facts.design else 0
     if beside is None or n < FEWEST_FACTORS:
@@ -111,7 +114,8 @@ def _one(one: OneFactor, number: int) -> Claim:
         published=NUMBERS["tbx21"] if (one.factor, one.measure) == ("TBX21", DIRECTION) else None,
         null=Null("genes of the same set in the targets' place", one.mean, one.interval, one.p, one.draws),
         test=Test(
-            "matched AUROC, permutation within sets", "two-sided", "genes matched in expression, detection, co-expression",
+            "matched AUROC, permutation within sets", "two-sided", "genes matched in expression, detection, "
+            "co-expression",
             "none", "targets", one.targets, SHARE_MATTERS,
         ),
         source=Source(PATH, f"one.{number}.value"),
@@ -124,7 +128,8 @@ def _beside_experiments(facts: Facts) -> list[Claim]:
     for number, row in enumerate(facts.measured):
         if row.source == MODEL:
             said.append(judged(
-                f"measured-{_slug(row.experiment)}", SECTION, f"Effects in the model go with measured ones: {row.experiment}",
+                f"measured-{_slug(row.experiment)}", SECTION, f"Effects in the model go with measured ones: "
+                f"{row.experiment}",
                 row.rho, unit="rank correlation", format="+.3f",
                 null=Null(
                     "measured values exchanged among genes of like expression", row.chance, row.chance_interval, row.p,

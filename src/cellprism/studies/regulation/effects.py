@@ -49,6 +49,7 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
     doses = input_doses(model, plan.cells, genes, settings.doses, ROWS)
     cells = [(kind, int(row)) for kind, rows in plan.types.items() for row in rows]
     without = lacks_edits(model.n_layers, bench.config.layer)
+    trained = "" if without else bench.run.state["steps"]["train"]["identity"][:16]
     parts: dict[str, list[Arrays]] = {kind: [] for kind in plan.types}
     untrained: list[Arrays] = []
     fresh = model.reinitialised(bench.config.seed) if isinstance(model, Reinitialises) else None
@@ -62,11 +63,14 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
             advance(min(done, total))
 
         for kind, row in cells:
-            make = _of_cell(bench, settings, plan, plan.cells[[row]], model, doses, not without, step)
-            parts[kind].append(shards.done(f"model-{row}", make))
+            cell = plan.cells[[row]]
+            found = shards.done(f"model-{row}", _doses_in(model, bench, plan, cell, doses, step))
+            if not without:
+                found |= shards.done(f"features-{trained}-{row}", _edits_in(bench, settings, plan, cell))
+            parts[kind].append(found)
         for _, row in firsts:
             assert fresh is not None, "else there are none"
-            make = _of_cell(bench, settings, plan, plan.cells[[row]], fresh, doses, False, step)
+            make = _doses_in(fresh, bench, plan, plan.cells[[row]], doses, step)
             untrained.append(shards.done(f"untrained-{row}", make))
     tables = {(probe, kind): _mean([one[probe] for one in each]) for kind, each in parts.items() for probe in each[0]}
     judged: dict[tuple[str, str], Table] = {}
@@ -85,9 +89,8 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
 
 
 def shards_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> Shards:
-    """Where the parts of the measurement are kept."""
-    steps = bench.run.state["steps"]
-    needed = {name: steps[name]["identity"] for name in ("cells", "train") if name in steps}
+    """Where the parts of the measurement are kept. What only reads the model outlives another autoencoder."""
+    needed = {"cells": bench.run.state["steps"]["cells"]["identity"]}
     asked = {key: asdict(settings)[key] for key in ("doses", "strength")}
     panel = {"genes": plan.panel.genes, "context": plan.panel.context}
     return Shards(bench.folder_of("regulation") / "shards", {**needed, **asked, **panel, "seed": bench.config.seed})
@@ -98,30 +101,39 @@ def features_of(bench: Workbench) -> Features:
     return Features(bench.config.layer, partial(encode_site, bench.sae), bench.sae.W_dec.detach())
 
 
-def _of_cell(
+def _doses_in(
+    model: CellModel,
     bench: Workbench,
-    settings: RegulationSettings,
     plan: Plan,
     cell: AnnData,
-    model: CellModel,
     doses: Float[np.ndarray, "gene dose"],
-    edits: bool,
     step: Callable[[int], None],
 ) -> Callable[[], Arrays]:
-    """Makes the tables of one cell."""
-    genes, seed = plan.panel.genes, bench.config.seed
+    """Makes the tables of doses and deletions in one cell."""
 
     def make() -> Arrays:
-        batch = shown_cells(model, cell, [*genes, *plan.panel.context])
-        probe = Probe(model, batch, genes, genes, folds_of(genes, seed), ROWS)
-        found = input_effects(probe, doses, step)
-        tables = {DOSE: found.dose, DELETION: found.deletion}
-        if edits:
-            visible = reads_at(model, "") == "visible"
-            tables |= edit_effects(probe, features_of(bench), settings.strength, visible)
-        return {name: table.astype(np.float32) for name, table in tables.items()}
+        found = input_effects(_probe(model, bench, plan, cell), doses, step)
+        return {DOSE: found.dose.astype(np.float32), DELETION: found.deletion.astype(np.float32)}
 
     return make
+
+
+def _edits_in(bench: Workbench, settings: RegulationSettings, plan: Plan, cell: AnnData) -> Callable[[], Arrays]:
+    """Makes the tables of features turned at one token, in one cell."""
+
+    def make() -> Arrays:
+        visible = reads_at(bench.model, "") == "visible"
+        probe = _probe(bench.model, bench, plan, cell)
+        found = edit_effects(probe, features_of(bench), settings.strength, visible)
+        return {name: table.astype(np.float32) for name, table in found.items()}
+
+    return make
+
+
+def _probe(model: CellModel, bench: Workbench, plan: Plan, cell: AnnData) -> Probe:
+    genes = plan.panel.genes
+    batch = shown_cells(model, cell, [*genes, *plan.panel.context])
+    return Probe(model, batch, genes, genes, folds_of(genes, bench.config.seed), ROWS)
 
 
 def _mean(tables: list[np.ndarray]) -> np.ndarray:

@@ -29,7 +29,8 @@ PANELS = {
     DIRECTION: "targets moved more than they move the factor",
 }
 NAMES = {
-    MODEL: "the model", UNTRAINED: "the model untrained", RIDGE: "ridge regression", COEXPRESSION: "co-expression alone",
+    MODEL: "the model", UNTRAINED: "the model untrained", RIDGE: "ridge regression",
+    COEXPRESSION: "co-expression alone",
     WITHOUT_EDGE: "the model, co-expressed pairs without an edge",
 }  # fmt: skip
 TALL, GAP = 190, 0.42  # pixels a panel; of a panel's place, for its axis
@@ -38,18 +39,22 @@ TALL, GAP = 190, 0.42  # pixels a panel; of a panel's place, for its axis
 def overall_figure(facts: Facts, files: tuple[str, ...]) -> Figure:
     """Mean AUROCs over factors, a panel a measure, a line a source."""
     traces, layout, said = [], {}, []
+    ends = [end for one in facts.overall if one.probe == DOSE for end in one.interval]
+    span = [min(ends) - 0.01, max(ends) + 0.01]
     for number, (measure, title) in enumerate(PANELS.items()):
         rows = [(name, one) for source, name in NAMES.items() if (one := facts.of(measure, source))]
         traces.append(_panel(rows, number))
-        layout |= _axes(title, number, len(PANELS))
+        layout |= _axes(title, number, len(PANELS), span)
         said += [f"{title}, {name}: {one.value:.3f}" for name, one in rows]
     return Figure(
         "regulation-overall",
         "Targets beside matched genes: the model and what it stands beside",
-        canvas(traces, **layout),
-        "Each mark is a mean over factors of the chance that one of its targets exceeds a gene matched to it, its bar the "
+        canvas(traces, shapes=_halves(len(PANELS)), **layout),
+        "Each mark is a mean over factors of the chance that one of its targets exceeds a gene matched to it, its bar "
+        "the "
         "95 % t interval over factors; at one half targets are like any other gene. The first panel matches genes in "
-        "expression alone, so that whatever knows co-expression lies to the right. The second matches them in co-expression "
+        "expression alone, so that whatever knows co-expression lies to the right. The second matches them in "
+        "co-expression "
         "with the factor as well: what is left is more than that. The third compares both directions gene by gene. "
         "Co-expression is the same both ways and lies at one half there.",
         "Dot plots of matched AUROCs. " + "; ".join(said),
@@ -78,20 +83,24 @@ def _panel(rows: Sequence[tuple[str, Overall]], number: int) -> Any:
     )  # fmt: skip
 
 
-def _axes(title: str, number: int, n: int) -> dict[str, Any]:
+def _halves(n: int) -> list[dict[str, Any]]:
+    """A line at one half in each of n panels."""
+    look = {"type": "line", "x0": 0.5, "x1": 0.5, "y0": 0, "y1": 1, "line": {"color": theme.CONTROL, "dash": "dot"}}
+    places = ["", *(str(i + 1) for i in range(1, n))]
+    return [{**look, "xref": f"x{place}", "yref": f"y{place} domain"} for place in places]
+
+
+def _axes(title: str, number: int, n: int, span: list[float]) -> dict[str, Any]:
     place, share = str(number + 1) if number else "", 1 / (n - GAP)
     top = 1 - number * share
-    half = {"type": "line", "xref": f"x{place}", "yref": f"y{place} domain", "x0": 0.5, "x1": 0.5, "y0": 0, "y1": 1}
     return {
-        f"xaxis{place}": {"title": {"text": wrapped(title, 44)}, "anchor": f"y{place}", "showgrid": True},
+        f"xaxis{place}": {
+            "title": {"text": wrapped(title, 44)}, "anchor": f"y{place}", "showgrid": True, "range": span,
+        },
         f"yaxis{place}": {
             "domain": [max(0.0, top - (1 - GAP) * share), top], "anchor": f"x{place}", "ticks": "", "showline": False,
             "type": "category",
         },
-        **({"shapes": [
-            {**half, "xref": f"x{p}", "yref": f"y{p} domain", "line": {"color": theme.CONTROL, "width": 1, "dash": "dot"}}
-            for p in ["", *(str(i + 1) for i in range(1, n))]
-        ]} if not number else {}),
     }  # fmt: skip
 
 
@@ -121,8 +130,9 @@ def factor_figure(factor: str, pairs: pd.DataFrame, row: Any, files: tuple[str, 
     own = where(pairs, pairs["factor"] == factor)
     traces, top = [], 0.0
     for group, name, colour, symbol in (
-        ("matched", "genes matched to them", theme.CONTROL, "circle-open"), ("target", "targets", theme.OURS, "diamond"),
-    ):  # fmt: skip
+        ("matched", "genes matched to them", theme.CONTROL, "circle-open"),
+        ("target", "targets", theme.OURS, "diamond"),
+    ):
         some = where(own, own["group"] == group)
         x, y = (np.abs(numbers(some, way)) for way in ("reverse", "forward"))
         top = max([top, *x[~np.isnan(x)], *y[~np.isnan(y)]])
@@ -141,9 +151,11 @@ def factor_figure(factor: str, pairs: pd.DataFrame, row: Any, files: tuple[str, 
             xaxis={"title": {"text": f"target raised, {plain(factor)} read (balanced)"}},
             yaxis={"title": {"text": f"{plain(factor)} raised, target read (balanced)"}},
         ),
-        "Each mark is a gene: how far raising the factor moves it (upwards) and how far raising it moves the factor (to the "
+        "Each mark is a gene: how far raising the factor moves it (upwards) and how far raising it moves the factor "
+        "(to the "
         "right), where the gene that is read is hidden from the model. 1 is what is usual for that pair of genes, "
-        "whatever others they move. A factor that drives its targets has them above the dotted line, farther above than "
+        "whatever others they move. A factor that drives its targets has them above the dotted line, farther above "
+        "than "
         f"the genes matched to them. {row.detectable:.2f} more or less than one half would have shown with 80 % power.",
         f"Scatter of forward against reverse effects of {factor}: "
         + ", ".join(
@@ -176,7 +188,8 @@ def dose_figure(doses: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Fi
             traces, xaxis={"title": {"text": "dose: quantile of the gene's own input (0: no count)"}},
             yaxis={"title": {"text": f"mean size of change, {words.unit}"}, "rangemode": "tozero"},
         ),
-        "Whole lines: the factor is raised and genes are read; broken ones: genes are raised and the factor is read. These "
+        "Whole lines: the factor is raised and genes are read; broken ones: genes are raised and the factor is read. "
+        "These "
         "are not balanced: a factor that is expressed little moves little.",
         f"Lines of effect against dose; at the last dose {', '.join(said)}",
         files,
@@ -216,8 +229,10 @@ def preset_figure(preset: pd.DataFrame, words: Words, files: tuple[str, ...]) ->
         "regulation-tbx21",
         "TBX21 as the published work asked: features at one token turned, another gene read",
         canvas(traces, **layout),
-        "Every feature that fires at the token is turned by itself to the strength below; the line is their mean, weighted by "
-        f"the cells in which they fire, in {words.unit}. A factor that drives its targets moves them (circles) and is not "
+        "Every feature that fires at the token is turned by itself to the strength below; the line is their mean, "
+        "weighted by "
+        f"the cells in which they fire, in {words.unit}. A factor that drives its targets moves them (circles) and is "
+        f"not "
         "moved by them (diamonds). Three targets cannot decide it; the panels above can. Genes that the model does not "
         "have are left out.",
         "Lines of effect against strength; at the largest strength " + ", ".join(said),
@@ -259,7 +274,8 @@ def experiment_figure(facts: Facts, files: tuple[str, ...]) -> Figure:
             },
         ),
         "Each line is an experiment; marks say how well the order of effects goes with the measured order, with 95 % "
-        "intervals. To the right: genes that raise the gene in the experiment raise it in the model. What counts is by how "
+        "intervals. To the right: genes that raise the gene in the experiment raise it in the model. What counts is by "
+        "how "
         "much the circle lies to the right of the squares: that much the model knows beyond co-expression.",
         "Dot plot of rank correlations; the model: " + ", ".join(f"{row.experiment} {row.rho:+.2f}" for row in ours),
         files,

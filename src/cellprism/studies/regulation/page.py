@@ -56,13 +56,16 @@ def _power(facts: Facts, design: Design) -> str:
     """What was asked and what would have shown, before what was found."""
     cells = ", ".join(f"{n} {kind}" for kind, n in design.types.items())
     said = (
-        f"{len(design.factors)} factors with {design.edges} edges to targets that the cells express, each target beside "
-        f"genes matched in expression, detection and co-expression with the factor; {design.genes} genes raised and read, "
+        f"{len(design.factors)} factors with {design.edges} edges to targets that the cells express, each target "
+        f"beside "
+        f"genes matched in expression, detection and co-expression with the factor; {design.genes} genes raised and "
+        f"read, "
         f"{design.context} more shown, in these cells: {cells}. {design.rows:,} rows, {design.seconds:,.0f} s."
     )
     if one := facts.of(DIRECTION):
         said += (
-            f" Over {one.factors} factors a mean of {0.5 - one.detectable:.3f} or {0.5 + one.detectable:.3f} would have "
+            f" Over {one.factors} factors a mean of {0.5 - one.detectable:.3f} or {0.5 + one.detectable:.3f} would "
+            f"have "
             "shown with 80 % power."
         )
     return said
@@ -74,7 +77,8 @@ def verdict(facts: Facts, claims: dict[str, Claim]) -> str:
     if one is None or claim is None or claim.value is None:
         alone = [row for row in facts.one if row.measure == DIRECTION]
         said = "; ".join(
-            f"{row.factor} {row.value:.2f} ({row.targets} targets, p = {small_text(row.p)}; {row.detectable:.2f} more or "
+            f"{row.factor} {row.value:.2f} ({row.targets} targets, p = {small_text(row.p)}; {row.detectable:.2f} more "
+            f"or "
             "less than one half would have shown)"
             for row in alone
         )
@@ -132,7 +136,8 @@ def _caption(found: Regulation) -> str:
     )
     if group := facts.committees:
         said += (
-            f" Regulators of one target raised together ({group.targets} targets, {group.members:.1f} regulators each) move it "
+            f" Regulators of one target raised together ({group.targets} targets, {group.members:.1f} regulators each) "
+            f"move it "
             f"more than {group.value:.2f} of {group.sets} matched sets (p = {small_text(group.p)})."
         )
     if one := facts.beside(DIRECTION):
@@ -163,7 +168,8 @@ def _table(found: Regulation) -> NumberTable:
         agreement = some["agreement"].mean()
         probe, kind = key if isinstance(key, tuple) else (key, "")
         rows.append((
-            str(probe), str(kind), str(len(some)), *(f"{some[c].mean():.3f}" for c in ("forward", "reverse", "direction")),
+            str(probe), str(kind), str(len(some)),
+            *(f"{some[c].mean():.3f}" for c in ("forward", "reverse", "direction")),
             "–" if pd.isna(agreement) else f"{agreement:+.3f}".replace("-", "−"), str(directed),
         ))  # fmt: skip
     return NumberTable(header, rows)
@@ -173,7 +179,8 @@ def _long(factors: pd.DataFrame) -> LongTable:
     mine = where(factors, (factors["type"] == EVERY) & (factors["probe"] == DOSE))
     rows = [
         (
-            Cell(row.factor), Cell(row.answer), Cell(str(row.targets), row.targets), Cell(f"{row.direction:.2f}", row.direction),
+            Cell(row.factor), Cell(row.answer), Cell(str(row.targets), row.targets),
+            Cell(f"{row.direction:.2f}", row.direction),
             Cell(small_text(row.direction_q), row.direction_q), Cell(f"{row.forward:.2f}", row.forward),
             Cell(small_text(row.forward_q), row.forward_q), Cell(f"{row.detectable:.2f}", row.detectable),
         )
@@ -181,7 +188,8 @@ def _long(factors: pd.DataFrame) -> LongTable:
     ]  # fmt: skip
     return LongTable(
         "regulators", "Factors one by one",
-        "AUROCs of targets against genes matched in expression, detection and co-expression with the factor; q over factors, "
+        "AUROCs of targets against genes matched in expression, detection and co-expression with the factor; q over "
+        "factors, "
         "cell types and probes. Detectable: the difference from one half that as many targets show with 80 % power. "
         "Co-expression only: the 90 % interval of the direction lies between .4 and .6.",
         ("factor", "answer", "targets", "direction", "q", "forward", "q", "detectable"), rows,
@@ -190,7 +198,8 @@ def _long(factors: pd.DataFrame) -> LongTable:
 
 def _cannot(facts: Facts) -> list[str]:
     said = [
-        "Predicting expression from expression teaches no direction by itself: counts of unperturbed cells need not hold it."
+        "Predicting expression from expression teaches no direction by itself: counts of unperturbed cells need not "
+        "hold it."
     ]
     if facts.unread:
         said.append("Experiments not read: " + "; ".join(f"{name} ({why})" for name, why in facts.unread.items()) + ".")

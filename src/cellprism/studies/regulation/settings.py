@@ -13,8 +13,8 @@ class RegulationSettings:
     """Literature edges: a CSV, TSV or parquet file with columns ``source``, ``target`` and, where known, ``weight``,
     such as CollecTRI; without one nothing is asked."""
     screen: str = field(default="", metadata={"source": "path"})
-    """A screen: a table with ``gene``, ``screen`` (its last word is the gene that was read), ``log2_fold_change`` of the
-    knock-down; empty: none."""
+    """A screen: a table with ``gene``, ``screen`` (its last word is the gene that was read), ``log2_fold_change`` of
+    the knock-down; empty: none."""
     perturbations: str = field(default="", metadata={"source": "path"})
     """Measured edges: a table with ``perturbed_gene``, ``measured_gene``, ``log_fc`` of the knock-down; empty: none."""
     signature: str = field(default="", metadata={"source": "path"})
@@ -26,10 +26,10 @@ class RegulationSettings:
     """Cell types to ask in; empty: the three most frequent."""
     cells: int = 2
     """Cells of each type, drawn at random; the cost grows with them."""
-    genes: int = 400
+    genes: int = 300
     """Most genes whose input is set and whose prediction is read: at most a quarter factors and half targets, the rest
     like the targets; the cost grows with the cube."""
-    context: int = 200
+    context: int = 150
     """Further genes that are shown, the best expressed ones."""
     detected: float = 0.01
     """Share of cells that must express a gene."""

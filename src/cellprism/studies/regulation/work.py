@@ -1,4 +1,5 @@
-"""Asking the model: inputs set, features turned, regulators raised together; then factors judged, and experiments read."""
+"""Asking the model: inputs set, features turned, regulators raised together; then factors judged, and experiments
+read."""
 
 import time
 from typing import Any
