@@ -90,8 +90,8 @@ WORLDS = [
             "one directed": "regulation: direction of one factor, by permutation within matched sets",
             "one beyond": "regulation: targets of one factor beyond matched genes, by permutation within sets",
         },
-        "Every gene moves every other as much as it is moved by it, but for noise and for hubs of either kind; targets are "
-        "drawn at random.",
+        "Every gene moves every other as much as it is moved by it, but for noise and for hubs of either kind; "
+        "targets are drawn at random.",
         factors, (0.5, 1.5, 4.0), "weight added from factor to target, in standard deviations of the others", 200, 25,
     ),
 ]  # fmt: skip

@@ -32,8 +32,9 @@ def test_edges_of_a_gene_to_itself_and_back_are_left_out_and_counted(literature)
     ]
     assert found.dropped == {"named again": 1, "of a gene to itself": 1, "with an edge back": 2}
     assert found.kind == "literature"
+    assert found.feedback == {("A", "C"), ("C", "A")}
     assert list(found.targets("B")["target"]) == ["C"]
-    assert found.counts().to_dict() == {"A": 1, "B": 1, "new": 1}
+    assert found.counts() == {"A": 1, "B": 1, "new": 1}
 
 
 def test_genes_that_the_cells_lack_or_hardly_express_are_counted(literature):

@@ -18,9 +18,9 @@ Notable choices
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,8 @@ class Edges:
     kind: Kind
     dropped: dict[str, int]
     """How many edges were left out, by reason."""
+    feedback: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of literature that were left out for an edge back; they are no targets, and no controls."""
     screens: dict[str, str] = field(default_factory=dict)
     """Gene that a screen read -> the screen's name."""
 
@@ -53,10 +55,10 @@ class Edges:
         """target, effect of one factor."""
         return cast(pd.DataFrame, self.table.loc[self.table["source"] == source, ["target", "effect"]])
 
-    def counts(self) -> "pd.Series[int]":
+    def counts(self) -> dict[str, int]:
         """Targets of each factor, most first; equal ones by name."""
-        found = self.table.groupby("source").size()
-        return cast("pd.Series[int]", found.sort_index().sort_values(ascending=False, kind="stable"))
+        names, counts = np.unique(np.asarray(self.table["source"], dtype=str), return_counts=True)
+        return {str(names[i]): int(counts[i]) for i in np.argsort(-counts, kind="stable")}
 
 
 def read_edges(path: str | Path, alias: Mapping[str, str] | None = None) -> Edges:
@@ -69,24 +71,28 @@ def read_edges(path: str | Path, alias: Mapping[str, str] | None = None) -> Edge
     screens = dict(zip(table["target"], table["screen"].astype(str), strict=True)) if "screen" in table else {}
     names = {column: table[column].astype(str).str.strip() for column in ("source", "target")}
     if alias:
-        names = {column: values.map(lambda name: alias.get(name, name)) for column, values in names.items()}
-    strength = pd.to_numeric(table["effect"], errors="coerce") if "effect" in table else pd.Series(0.0, table.index)
+        names = {column: [alias.get(name, name) for name in values] for column, values in names.items()}
+    strength: Any = pd.to_numeric(table["effect"], errors="coerce") if "effect" in table else np.zeros(len(table))
     whole = pd.DataFrame({**names, "effect": sign * strength})
     if kind == "literature":
         whole["effect"] = np.sign(whole["effect"].fillna(0.0))
     kept = whole.dropna()
     dropped = {"without a number": len(whole) - len(kept)}
-    merged = kept.groupby(["source", "target"], as_index=False, sort=True)["effect"].mean()
+    merged: Any = kept.groupby(["source", "target"], as_index=False, sort=True)["effect"].mean()
+    if kind == "literature":  # of two opposite signs none is known
+        merged["effect"] = np.sign(merged["effect"])
     dropped["named again"] = len(kept) - len(merged)
     own = merged["source"] == merged["target"]
     dropped["of a gene to itself"] = int(own.sum())
-    merged = cast(pd.DataFrame, merged[~own])
+    merged = merged[~own]
     both = _both_ways(merged)
     dropped["with an edge back"] = int(both.sum()) if kind == "literature" else 0
     table = merged[~both] if kind == "literature" else merged
     if not len(table):
         raise ConfigError(f"{path} holds no edge from one gene to another; expected columns {EXPECTED}")
-    return Edges(table.reset_index(drop=True), kind, {why: n for why, n in dropped.items() if n}, screens)
+    pairs = merged.loc[both, ["source", "target"]].itertuples(index=False, name=None) if kind == "literature" else ()
+    counts = {why: n for why, n in dropped.items() if n}
+    return Edges(table.reset_index(drop=True), kind, counts, frozenset(pairs), screens)
 
 
 def in_cells(edges: Edges, genes: pd.Index, expressed: pd.Index) -> Edges:
@@ -97,12 +103,13 @@ def in_cells(edges: Edges, genes: pd.Index, expressed: pd.Index) -> Edges:
         genes: genes that the model and the cells have.
         expressed: those of them that enough cells express.
     """
-    table, ends = edges.table, ("source", "target")
+    table: Any = edges.table
+    ends = ("source", "target")
     known = np.logical_and.reduce([table[end].isin(genes) for end in ends])
     there = np.logical_and.reduce([table[end].isin(expressed) for end in ends])
     dropped = {"not in the model or the cells": int((~known).sum()), "not expressed": int((known & ~there).sum())}
-    kept = cast(pd.DataFrame, table[there]).reset_index(drop=True)
-    return Edges(kept, edges.kind, edges.dropped | {why: n for why, n in dropped.items() if n}, edges.screens)
+    kept = table[there].reset_index(drop=True)
+    return replace(edges, table=kept, dropped=edges.dropped | {why: n for why, n in dropped.items() if n})
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, Kind, float]:
@@ -127,5 +134,5 @@ def _read(path: Path) -> tuple[pd.DataFrame, Kind, float]:
 
 def _both_ways(table: pd.DataFrame) -> np.ndarray:
     """Which edges have one back."""
-    pairs = pd.MultiIndex.from_frame(table[["source", "target"]])
-    return np.asarray(pairs.isin(pd.MultiIndex.from_frame(table[["target", "source"]])))
+    source, target = (np.asarray(table[end], dtype=str) for end in ("source", "target"))
+    return np.asarray(pd.MultiIndex.from_arrays([source, target]).isin(pd.MultiIndex.from_arrays([target, source])))

@@ -101,11 +101,13 @@ def factor_rows(
             one = compared(even, own)
             if one.direction.n:
                 rows.append(_row(genes[own.factor], kind, probe, own, one))
-    found = pd.DataFrame(rows, columns=list(ROW))
+    found = pd.DataFrame(rows, columns=pd.Index(ROW))
     for name in (FORWARD, DIRECTION):
         p = found[f"{name}_p"].to_numpy(dtype=float)
         found[f"{name}_q"] = false_discovery_control(p, method="bh") if len(p) else p
-    found["answer"] = [answer(row.direction, row.deviation, row.direction_q) for row in found.itertuples(index=False)]
+    found["answer"] = [
+        answer(*(float(row[name]) for name in (DIRECTION, "deviation", "direction_q"))) for _, row in found.iterrows()
+    ]
     return found.drop(columns="deviation")
 
 

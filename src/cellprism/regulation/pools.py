@@ -25,6 +25,8 @@ from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.recovery import correlations
 from cellprism.regulation.edges import Edges
 
+BIN = 12  # genes whose names are exchanged among each other
+
 
 @dataclass(frozen=True)
 class GeneFacts:
@@ -47,7 +49,7 @@ class GeneFacts:
     @cached_property
     def detected(self) -> Float[np.ndarray, " gene"]:
         """Share of cells that express a gene."""
-        return self.expression.getnnz(axis=0) / self.expression.shape[0]
+        return self.expression.getnnz(axis=0) / self.expression.get_shape()[0]
 
     def of_genes(self, names: Sequence[str]) -> "GeneFacts":
         """The same of some genes, in their order."""
@@ -119,15 +121,16 @@ def regulons_on(
     found, missing, place = [], {}, {gene: i for i, gene in enumerate(facts.genes)}
     for factor in factors:
         own = edges.targets(factor)
-        own = own[own["target"].isin(facts.genes)]
-        regulators = edges.table.loc[edges.table["target"] == factor, "source"]
+        own = own[[gene in place for gene in own["target"]]]
+        regulators = [*edges.table.loc[edges.table["target"] == factor, "source"]]
+        regulators += [target for source, target in edges.feedback if source == factor]
         if len(own) < fewest:
             missing[factor] = f"{len(own)} targets on the panel, {fewest} are needed"
             continue
         targets = np.array([place[gene] for gene in own["target"]])
         open_to = np.ones(len(facts.genes), dtype=bool)
         open_to[[place[factor], *targets, *(place[g] for g in regulators if g in place)]] = False
-        one = regulon(facts, place[factor], targets, own["effect"].to_numpy(dtype=float), open_to, most)
+        one = regulon(facts, place[factor], targets, np.asarray(own["effect"], dtype=float), open_to, most)
         if one.matched.shape[1]:
             found.append(one)
         else:
@@ -163,7 +166,7 @@ def relabelled(facts: GeneFacts, own: Sequence[Regulon], most: int, rng: np.rand
     """The same regulons with genes' names exchanged among genes of like expression and detection, alike for all
     factors: regulons overlap as they did, and mean nothing.
 
-    Factors keep their places; a target that would become its own factor is left out.
+    Factors keep their places; a target that would become its own factor is left out. ``alike`` is not matched anew.
     """
     order = np.argsort(facts.level + facts.detected, kind="stable")
     name = np.arange(len(order))
@@ -176,11 +179,9 @@ def relabelled(facts: GeneFacts, own: Sequence[Regulon], most: int, rng: np.rand
         targets, sign = targets[kept], one.sign[first][kept]
         open_to = np.ones(len(order), dtype=bool)
         open_to[[one.factor, *targets]] = False
-        found.append(regulon(facts, one.factor, targets, sign, open_to, most))
+        matched = matches(facts.described(facts.correlation[one.factor]), targets, open_to, most)
+        found.append(Regulon(one.factor, targets, sign, matched, matched))
     return found
-
-
-BIN = 12  # genes whose names are exchanged among each other
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ Notable choices
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,8 @@ def input_doses(
 ) -> Float[np.ndarray, "gene dose"]:
     """Input values of each gene at quantiles of the cells that express it; NaN where none does."""
     some = totalled(cells)[:, list(genes)].copy()
-    kept = np.asarray(some.X.sum(axis=1)).ravel() > 0
+    counts: Any = some.X
+    kept = np.asarray(counts.sum(axis=1)).ravel() > 0
     parts = [batch.values[:, _tokens(model, batch, genes)] for batch in model.batches(some[kept].copy(), size)]
     values = torch.cat(parts).double().cpu().numpy()
     values[values <= 0] = np.nan
@@ -78,8 +80,8 @@ def totalled(cells: AnnData) -> AnnData:
     """The cells with their totals over all genes, so that some of the genes can be taken out."""
     if TOTAL in cells.obs:
         return cells
-    found = cells.copy()
-    found.obs[TOTAL] = np.asarray(cells.X.sum(axis=1)).ravel()
+    found, counts = cells.copy(), cast(Any, cells.X)
+    found.obs[TOTAL] = np.asarray(counts.sum(axis=1)).ravel()
     return found
 
 

@@ -57,13 +57,13 @@ class EditSite:
 
 
 @torch.no_grad()
-def read_site(probe: Probe, features: Features, hidden: Sequence[int]) -> EditSite:
+def read_site(probe: Probe, features: Features, hidden: Int[np.ndarray, " some"]) -> EditSite:
     """The probe's cells at the site, the reads ``hidden`` masked."""
     batch = probe.batch
     if len(hidden):
         assert isinstance(probe.model, HidesGenes), "lacks_probe says so"
         at = torch.zeros(batch.values.shape, dtype=torch.bool, device=batch.values.device)
-        at[:, torch.from_numpy(probe.read_token[list(hidden)]).to(at.device)] = True
+        at[:, torch.from_numpy(probe.read_token[hidden]).to(at.device)] = True
         batch = probe.model.mask(batch, at)
     x = probe.model.residual(batch, features.layer)
     code = features.encode(x, batch)

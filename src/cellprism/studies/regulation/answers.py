@@ -1,5 +1,7 @@
 """What the tables of effects say: over all factors, of single factors, of committees."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
@@ -106,7 +108,9 @@ def pair_rows(effects: Effects, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]
             pairs += [(name, genes[g], group, even[own.factor, g], even[g, own.factor]) for g in places]
             for quantile, table in zip(effects.quantiles, effects.by_dose, strict=True) if number == 0 else ():
                 doses += [(name, genes[g], group, quantile, table[own.factor, g], table[g, own.factor]) for g in places]
-    return pd.DataFrame(pairs, columns=COLUMNS["pairs"]), pd.DataFrame(doses, columns=COLUMNS["doses"])
+    return pd.DataFrame(pairs, columns=pd.Index(COLUMNS["pairs"])), pd.DataFrame(
+        doses, columns=pd.Index(COLUMNS["doses"])
+    )
 
 
 def committees(bench: Workbench, settings: RegulationSettings, plan: Plan, effects: Effects) -> Committees | None:
@@ -139,7 +143,8 @@ def committees_of(plan: Plan) -> list[tuple[int, Int[np.ndarray, "set member"]]]
     match them."""
     factors = {plan.panel.genes[one.factor] for one in plan.regulons}
     place = {gene: i for i, gene in enumerate(plan.panel.genes)}
-    table = plan.edges.table[plan.edges.table["source"].isin(factors) & plan.edges.table["target"].isin(place)]
+    named: Any = plan.edges.table
+    table = named[named["source"].isin(list(factors)) & named["target"].isin(list(place))]
     found = []
     for target, rows in table.groupby("target"):
         members = np.array([place[name] for name in rows["source"]][:MOST_MEMBERS])

@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from jaxtyping import Float
 
-from cellprism.regulation.coexpression import ridge_effects
+from cellprism.regulation.coexpression import chosen_penalty, ridge_effects
 from cellprism.regulation.probes import Probe, folds_of, input_doses, input_effects, shown_cells
 from cellprism.regulation.token_edits import EDITS, Features, edit_effects, lacks_edits
 from cellprism.steering.intervene import encode_site
@@ -79,7 +79,8 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
     for probe in [DOSE, DELETION, *(() if without else EDITS)]:
         judged[probe, EVERY] = _mean([judged[probe, kind] for kind in plan.types])
     expression = plan.on_panel.expression.toarray()
-    ridge, penalty = ridge_effects(expression, settings.doses[-1], np.random.default_rng([bench.config.seed, 59]))
+    penalty = chosen_penalty(expression, np.random.default_rng([bench.config.seed, 59]))
+    ridge = ridge_effects(expression, settings.doses[-1], penalty)
     pairs = np.where(np.eye(len(genes), dtype=bool), np.nan, plan.on_panel.correlation)
     beside = {RIDGE: ridge, COEXPRESSION: pairs}
     if untrained:

@@ -11,25 +11,27 @@ Notable choices
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from cellprism.equations.recovery import correlations
 from cellprism.errors import ConfigError
 from cellprism.regulation.coexpression import ridge_effects
 from cellprism.regulation.edges import Edges
 from cellprism.regulation.measured import FEWEST, RankAgreement, agreement
-from cellprism.regulation.pools import GeneFacts
 from cellprism.regulation.probes import Probe, input_doses, input_effects, shown_cells
 from cellprism.store.tables import read_table
 from cellprism.studies.regulation.effects import ROWS
 from cellprism.studies.regulation.plan import Plan, known_edges
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.shards import Shards
+from cellprism.studies.regulation.shards import Arrays, Shards
 from cellprism.studies.regulation.tables import COEXPRESSION, MODEL, RIDGE, UNTRAINED
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
@@ -53,18 +55,43 @@ class Asked:
     """Whether the gene is read while others are raised."""
 
 
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Whose effects stand beside experiments, made once for all of them."""
+
+    models: dict[str, CellModel]
+    doses: Float[np.ndarray, "gene dose"]
+    """Input value of each gene at the dose that is judged."""
+    expression: Float[np.ndarray, "cell gene"]
+    ridge: Float[np.ndarray, "gene gene"]
+
+    @classmethod
+    def of(cls, bench: Workbench, settings: RegulationSettings, plan: Plan, penalty: float) -> "Sources":
+        """Those of a run."""
+        model, seed, dose = bench.model, bench.config.seed, settings.doses[-1]
+        models: dict[str, CellModel] = {MODEL: model}
+        if isinstance(model, Reinitialises):
+            models[UNTRAINED] = model.reinitialised(seed)
+        expression = np.asarray(plan.facts.expression.toarray())
+        ridge = ridge_effects(expression, dose, penalty)
+        return cls(models, input_doses(model, plan.cells, list(plan.facts.genes), (dose,), ROWS), expression, ridge)
+
+
 def beside_experiments(
-    bench: Workbench, settings: RegulationSettings, plan: Plan, shards: Shards
+    bench: Workbench, settings: RegulationSettings, plan: Plan, shards: Shards, penalty: float
 ) -> tuple[list[RankAgreement], dict[str, str]]:
     """Every experiment that was named beside the model and its controls; and why others are not read."""
     asked, unread = _asked(bench, settings, plan)
     found: list[RankAgreement] = []
+    if not asked:
+        return found, unread
     factors = set(plan.edges.table["source"])
     is_factor = np.array([gene in factors for gene in plan.facts.genes])
+    level, seed = plan.facts.level, bench.config.seed
     with bench.bar("beside experiments", len(asked)) as advance:
+        sources = Sources.of(bench, settings, plan, penalty)
         for number, one in enumerate(asked):
-            effects = _columns(bench, settings, plan, one, shards)
-            level, seed = plan.facts.level, bench.config.seed
+            effects = _columns(sources, plan, one, shards)
             found += agreement(one.name, one.measured, effects, level, settings.draws, seed)
             if one.into:
                 alone = np.where(is_factor, one.measured, np.nan)
@@ -125,17 +152,16 @@ def _unread(plan: Plan, gene: str) -> str:
     if gene not in plan.facts.genes:
         return f"{gene} is not in the model or the cells"
     if gene not in plan.expressed:
-        share = plan.facts.detected[plan.facts.genes.get_loc(gene)]
+        share = plan.facts.detected[plan.facts.genes.get_indexer(pd.Index([gene]))[0]]
         return f"{gene} is seen in {share:.2%} of the cells"
     return ""
 
 
-def _in_order(plan: Plan, genes: "pd.Series[str]", values: "pd.Series[float]") -> Column:
+def _in_order(plan: Plan, genes: Any, values: Any) -> Column:
     """Values of the expressed genes in the order of the cells' genes; NaN elsewhere."""
-    by_gene = pd.Series(values.to_numpy(dtype=float), index=genes.to_numpy())
-    found = by_gene[~by_gene.index.duplicated()].reindex(plan.facts.genes).to_numpy(dtype=float, copy=True)
-    found[~plan.facts.genes.isin(plan.expressed)] = np.nan
-    return found
+    by_gene = dict(zip(np.asarray(genes, dtype=str), np.asarray(values, dtype=float), strict=True))
+    expressed = set(plan.expressed)
+    return np.array([by_gene.get(gene, np.nan) if gene in expressed else np.nan for gene in plan.facts.genes])
 
 
 def _cells_for(plan: Plan, name: str) -> np.ndarray:
@@ -145,58 +171,34 @@ def _cells_for(plan: Plan, name: str) -> np.ndarray:
     return np.concatenate(some or list(plan.types.values()))
 
 
-def _columns(
-    bench: Workbench, settings: RegulationSettings, plan: Plan, one: Asked, shards: Shards
-) -> Mapping[str, Column]:
+def _columns(sources: Sources, plan: Plan, one: Asked, shards: Shards) -> Mapping[str, Column]:
     """What each source says of every gene: raised while the gene is read, or read while it is raised."""
-    model, seed = bench.model, bench.config.seed
-    models = {MODEL: model}
-    if isinstance(model, Reinitialises):
-        models[UNTRAINED] = model.reinitialised(seed)
-    found = {}
-    name = "".join(c if c.isalnum() else "-" for c in one.name)
-    for source, each in models.items():
+    found, name = {}, "".join(c if c.isalnum() else "-" for c in one.name)
+    for source, model in sources.models.items():
         rows = one.rows if source == MODEL else one.rows[: max(1, len(one.rows) // 2)]
-        make = lambda each=each, rows=rows: {"effect": _effects(each, settings, plan, one, rows)}  # noqa: E731
+        make = partial(_effects, model, sources.doses, plan, one, rows)
         found[source] = shards.done(f"{name}-{source.split()[0]}", make)["effect"]
-    place = int(plan.facts.genes.get_loc(one.gene))
-    dense = _dense_of(plan.facts)
-    column = dense[:, place] - dense[:, place].mean()
-    spread = np.linalg.norm(dense - dense.mean(axis=0), axis=0) * np.linalg.norm(column)
-    found[COEXPRESSION] = np.divide(
-        (dense - dense.mean(axis=0)).T @ column, spread, out=np.zeros(len(spread)), where=spread > 0
-    )
-    ridge = _ridge_of(plan.facts, settings.doses[-1], seed)
-    found[RIDGE] = ridge[:, place] if one.into else ridge[place]
+    place, dense = plan.facts.genes.get_indexer(pd.Index([one.gene]))[0], sources.expression
+    found[COEXPRESSION] = correlations(dense, dense[:, [place]])[:, 0]
+    found[RIDGE] = (sources.ridge[:, place] if one.into else sources.ridge[place]).copy()
     for values in found.values():
         values[place] = np.nan
     return found
 
 
-def _effects(model: CellModel, settings: RegulationSettings, plan: Plan, one: Asked, rows: np.ndarray) -> Column:
+def _effects(
+    model: CellModel, doses: Float[np.ndarray, "gene dose"], plan: Plan, one: Asked, rows: np.ndarray
+) -> Arrays:
     """The model's effects, some genes at a time."""
-    wanted = np.flatnonzero(~np.isnan(one.measured) & (plan.facts.genes != one.gene))
     names, found = plan.facts.genes, np.full(len(plan.facts.genes), np.nan)
-    dose = settings.doses[-1:]
+    wanted = np.flatnonzero(~np.isnan(one.measured) & (names != one.gene))
+    cells, own = plan.cells[rows].copy(), doses[names == one.gene]
     for some in np.array_split(wanted, -(-len(wanted) // SOME)):
         genes = [str(name) for name in names[some]]
         context = [g for g in plan.panel.context if g not in set(genes) and g != one.gene]
         sources, reads = (genes, [one.gene]) if one.into else ([one.gene], genes)
-        batch = shown_cells(model, plan.cells[rows].copy(), [*genes, one.gene, *context])
+        batch = shown_cells(model, cells, [*genes, one.gene, *context])
         probe = Probe(model, batch, sources, reads, np.zeros(len(reads), dtype=int), ROWS)
-        effects = input_effects(probe, input_doses(model, plan.cells, sources, dose, ROWS)).dose[0]
+        effects = input_effects(probe, doses[some] if one.into else own).dose[0]
         found[some] = effects[:, 0] if one.into else effects[0]
-    return found
-
-
-def _dense_of(facts: GeneFacts) -> Float[np.ndarray, "cell gene"]:
-    return np.asarray(facts.expression.toarray())
-
-
-def _ridge_of(facts: GeneFacts, quantile: float, seed: int) -> Float[np.ndarray, "gene gene"]:
-    return ridge_effects(_dense_of(facts), quantile, np.random.default_rng([seed, 59]))[0]
-
-
-def experiments_of(settings: RegulationSettings) -> Sequence[str]:
-    """Files of experiments that were named."""
-    return [path for path in (settings.screen, settings.perturbations, settings.signature) if path]
+    return {"effect": found}

@@ -204,21 +204,17 @@ def preset_figure(preset: pd.DataFrame, words: Words, files: tuple[str, ...]) ->
         place = str(number + 1) if number else ""
         for way, colour, symbol in (("forward", theme.OURS, "circle"), ("reverse", theme.OPPOSITE, "diamond")):
             some = where(preset, (preset["gene"] == gene) & (preset["way"] == way))
-            weight = numbers(some, "cells")
-            mean = (
-                some.assign(part=numbers(some, "effect") * weight, weight=weight)
-                .groupby("alpha")[["part", "weight"]]
-                .sum()
-            )
-            value = mean["part"] / mean["weight"]
+            alpha, effect, weight = (numbers(some, name) for name in ("alpha", "effect", "cells"))
+            at = np.unique(alpha)
+            value = [float(np.average(effect[alpha == a], weights=weight[alpha == a])) for a in at]
             traces.append(go.Scatter(
-                x=value.index, y=value, mode="lines+markers", name="TBX21 turned, gene read" if way == "forward" else
+                x=at, y=value, mode="lines+markers", name="TBX21 turned, gene read" if way == "forward" else
                 "gene turned, TBX21 read", line={"color": colour, "width": 2}, marker={"symbol": symbol, "size": 7},
                 showlegend=not number, xaxis=f"x{place}", yaxis=f"y{place}",
                 hovertemplate=f"<b>{plain(gene)}</b>, {way}<br>strength %{{x}}: %{{y:+.2g}}<extra></extra>",
             ))  # fmt: skip
-            if len(value):
-                said.append(f"{gene} {way} {float(value.iloc[-1]):+.2g}")
+            if value:
+                said.append(f"{gene} {way} {value[-1]:+.2g}")
         left = number / len(genes)
         layout[f"xaxis{place}"] = {
             "domain": [left + 0.03 * (number > 0), left + 1 / len(genes) - 0.03], "anchor": f"y{place}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from cellprism.regulation.inference import COEXPRESSED, DIRECTED, DIRECTION, FORWARD, UNTOLD
@@ -165,14 +166,20 @@ def _table(found: Regulation) -> NumberTable:
     rows = []
     for key, some in factors.groupby(["probe", "type"], sort=False):
         directed = int(((numbers(some, "direction_q") < 0.05) & (numbers(some, "direction") > 0.5)).sum())
-        agreement = some["agreement"].mean()
+        agreement = float(np.mean(known)) if (known := _known(some)).size else None
         probe, kind = key if isinstance(key, tuple) else (key, "")
         rows.append((
             str(probe), str(kind), str(len(some)),
             *(f"{some[c].mean():.3f}" for c in ("forward", "reverse", "direction")),
-            "–" if pd.isna(agreement) else f"{agreement:+.3f}".replace("-", "−"), str(directed),
+            "–" if agreement is None else f"{agreement:+.3f}".replace("-", "−"), str(directed),
         ))  # fmt: skip
     return NumberTable(header, rows)
+
+
+def _known(some: pd.DataFrame) -> np.ndarray:
+    """How much more often signs are right than those of matches, of the factors with known signs."""
+    values = numbers(some, "agreement")
+    return values[~np.isnan(values)]
 
 
 def _long(factors: pd.DataFrame) -> LongTable:

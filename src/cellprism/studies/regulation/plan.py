@@ -79,10 +79,10 @@ def _factors(edges: Edges, settings: RegulationSettings, expressed: pd.Index) ->
     """
     counts = edges.counts()
     if not settings.factors:
-        return [str(name) for name in counts.index[counts >= settings.min_targets]], {}
+        return [name for name, n in counts.items() if n >= settings.min_targets], {}
     missing = {}
     for name in dict.fromkeys(settings.factors):
-        found = int(counts.get(name, 0))
+        found = counts.get(name, 0)
         if name not in expressed:
             missing[name] = f"not expressed in {settings.detected:.1%} of the cells, or not in the model"
         elif found < settings.min_targets:
@@ -90,7 +90,7 @@ def _factors(edges: Edges, settings: RegulationSettings, expressed: pd.Index) ->
     left = [name for name in dict.fromkeys(settings.factors) if name not in missing]
     if not left:
         why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-        most = ", ".join(str(name) for name in counts.index[:5])
+        most = ", ".join(list(counts)[:5])
         raise ConfigError(f"no factor is left to ask about ({why}); lower min_targets or detected, or try {most}")
     return left, missing
 
@@ -102,13 +102,14 @@ def chosen_cells(cells: AnnData, types: tuple[str, ...], count: int, seed: int) 
     Raises:
         ConfigError: a type that was named is not there.
     """
-    labels = pd.Series([UNLABELLED] * cells.n_obs)
+    labels = np.full(cells.n_obs, UNLABELLED)
     if "cell_type" in cells.obs:
-        labels = cells.obs["cell_type"].astype(str).reset_index(drop=True)
-    known = labels[labels != UNLABELLED].value_counts()
+        labels = np.asarray(cells.obs["cell_type"].astype(str))
+    found, counts = np.unique(labels[labels != UNLABELLED], return_counts=True)
+    known = [str(found[i]) for i in np.argsort(-counts, kind="stable")]
     if missing := [name for name in types if name not in known]:
-        raise ConfigError(f"types names {missing[0]!r}, which no cell has; the cells have {', '.join(known.index)}")
+        raise ConfigError(f"types names {missing[0]!r}, which no cell has; the cells have {', '.join(known)}")
     rng = np.random.default_rng([seed, 53])
-    if not len(known):
+    if not known:
         return {ALL: np.sort(rng.permutation(cells.n_obs)[:count])}
-    return {name: np.sort(rng.permutation(np.flatnonzero(labels == name))[:count]) for name in types or known.index[:3]}
+    return {name: np.sort(rng.permutation(np.flatnonzero(labels == name))[:count]) for name in types or known[:3]}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Shards:
                 path.unlink()
         made = make()
         with replacing(path) as scratch:
-            np.savez(scratch, **made)
+            np.savez(scratch, **cast(Any, made))
         return made
 
     def clear(self) -> None:

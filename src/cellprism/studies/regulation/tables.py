@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 
@@ -134,7 +135,7 @@ def write(folder: Path, found: Regulation) -> list[Path]:
     """Write the study's folder."""
     paths = [write_record(folder / FILE, found.facts)]
     for name, table in found.tables.items():
-        write_table(folder / f"{name}.parquet", table[COLUMNS[name]])
+        write_table(folder / f"{name}.parquet", cast(pd.DataFrame, table[COLUMNS[name]]))
         paths.append(folder / f"{name}.parquet")
     return paths
 

@@ -61,7 +61,7 @@ def work(bench: Workbench, settings: RegulationSettings) -> Regulation:
     )
     shards = shards_of(bench, settings, plan)
     effects = measured_effects(bench, settings, plan, shards)
-    measured, unread = beside_experiments(bench, settings, plan, shards)
+    measured, unread = beside_experiments(bench, settings, plan, shards, effects.penalty)
     pairs, doses = pair_rows(effects, plan)
     facts = Facts(
         overall=over_factors(effects, plan, seed),
@@ -93,7 +93,7 @@ def preset(bench: Workbench, plan: Plan, effects: Effects) -> pd.DataFrame:
     other way round; empty where TBX21 was not asked about or no feature can be turned at a token."""
     genes = [gene for gene in PRESET if gene in plan.facts.genes]
     if PRESET_FACTOR not in plan.factors or effects.without_edits or not genes:
-        return pd.DataFrame(columns=COLUMNS["preset"]).astype({"effect": float, "alpha": float})
+        return pd.DataFrame(columns=pd.Index(COLUMNS["preset"])).astype({"effect": float, "alpha": float})
     rows: list[dict[str, Any]] = []
     names = list(dict.fromkeys([PRESET_FACTOR, *genes, *plan.panel.genes, *plan.panel.context]))
     some = _cells_with(plan, PRESET_FACTOR)
@@ -105,12 +105,12 @@ def preset(bench: Workbench, plan: Plan, effects: Effects) -> pd.DataFrame:
         for way, source, read in (("forward", factor, place), ("reverse", place, factor)):
             found = feature_doses(probe, features, ALPHAS, source, read)
             rows += [{"gene": gene, "group": PRESET[gene], "way": way, **row} for row in found]
-    return pd.DataFrame(rows, columns=COLUMNS["preset"])
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS["preset"]))
 
 
 def _cells_with(plan: Plan, gene: str) -> np.ndarray:
     """Cells of the types at hand in which a gene is seen, at most ``PRESET_CELLS``, filled up with others."""
-    place = int(plan.facts.genes.get_loc(gene))
+    place = plan.facts.genes.get_indexer(pd.Index([gene]))[0]
     seen = np.asarray(plan.facts.expression[:, [place]].toarray()).ravel() > 0
     own = np.concatenate(list(plan.types.values()))
     labels = plan.cells.obs["cell_type"].astype(str).to_numpy() if "cell_type" in plan.cells.obs else None
