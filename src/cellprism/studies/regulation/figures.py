@@ -178,6 +178,7 @@ def dose_figure(doses: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Fi
             traces.append(go.Scatter(
                 x=[0.0, *mean.index], y=[0.0, *mean], mode="lines+markers", name=f"{group}, {way}",
                 line={"color": colour, "dash": dash, "width": 2.5},
+                marker={"symbol": "circle" if way == "forward" else "diamond", "size": 8},
                 hovertemplate=f"{group}, {way}<br>%{{y:.3g}}<extra></extra>",
             ))  # fmt: skip
             said.append(f"{group}, {way} {mean.iloc[-1]:.2g}")

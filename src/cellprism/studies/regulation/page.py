@@ -53,11 +53,16 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
     )  # fmt: skip
 
 
+def _count(n: int) -> str:
+    """Factors in words."""
+    return f"{n} factor{'s' if n != 1 else ''}"
+
+
 def _power(facts: Facts, design: Design) -> str:
     """What was asked and what would have shown, before what was found."""
     cells = ", ".join(f"{n} {kind}" for kind, n in design.types.items())
     said = (
-        f"{len(design.factors)} factors with {design.edges} edges to targets that the cells express, each target "
+        f"{_count(len(design.factors))} with {design.edges} edges to targets that the cells express, each target "
         f"beside "
         f"genes matched in expression, detection and co-expression with the factor; {design.genes} genes raised and "
         f"read, "
