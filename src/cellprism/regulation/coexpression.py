@@ -2,8 +2,8 @@
 
 - Correlation is the same both ways: it can say who goes with whom, never who drives whom.
 - Ridge regression knows nothing but the same cells. Its coefficients differ between the two ways by scales of the two
-  genes alone, so that balanced ones are the same both ways. Its penalty is chosen on a fifth of the cells, by the error over
-  all genes.
+  genes alone, so that balanced ones are the same both ways. Its penalty is chosen on a fifth of the cells, by the
+  error over all genes.
 """
 
 import numpy as np
