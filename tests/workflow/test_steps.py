@@ -54,7 +54,10 @@ def test_a_study_that_is_done_where_asked_for_is_no_part_of_a_whole_run(asked, r
         ("steer.cells=5", ["steer"]),
         ("programs.alpha=0.1", ["programs", "stability", "adds", "lens", "compare", "steer"]),
         ("fit.cells=5", ["fit"]),
-        ("train.k=4", ["train", "fit", "programs", "stability", "adds", "lens", "compare", "steer", "contrast", "regulation"]),
+        (
+            "train.k=4",
+            ["train", "fit", "programs", "stability", "adds", "lens", "compare", "steer", "contrast", "regulation"],
+        ),
         (
             'pool={"T cells"=["CD4+/CD45RO+ Memory"]}',
             list(STEPS),

@@ -15,7 +15,19 @@ from typing import TextIO
 
 from cellprism.errors import RunError
 
-STUDIES = ("assess", "blocks", "fit", "programs", "stability", "adds", "lens", "compare", "steer", "contrast", "regulation")
+STUDIES = (
+    "assess",
+    "blocks",
+    "fit",
+    "programs",
+    "stability",
+    "adds",
+    "lens",
+    "compare",
+    "steer",
+    "contrast",
+    "regulation",
+)
 """The folders of the built-in studies, in the order of a page."""
 FOLDERS = ("sae", "residuals", *STUDIES)
 FILES = (".json", ".jsonl", ".toml", ".h5ad", ".parquet", ".safetensors", ".html", ".tsv", ".lock")
