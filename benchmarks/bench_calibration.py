@@ -27,6 +27,7 @@ from calibration import (
     ladder,
     lens,
     programs,
+    regulation,
     screen,
     stability,
     state,
@@ -54,7 +55,9 @@ def main() -> None:
 
 def worlds() -> list[World]:
     """Cheap ones first."""
-    kinds = (programs, compare, state, feature_map, ladder, fit, lens, stability, steer, screen, contrast)
+    kinds = (
+        programs, compare, state, feature_map, ladder, fit, lens, stability, steer, screen, contrast, regulation,
+    )  # fmt: skip
     return [world for kind in kinds for world in kind.WORLDS]
 
 

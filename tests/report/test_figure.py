@@ -48,6 +48,14 @@ def test_every_figure_of_the_page_is_there(page):
         "gap-expression",
         "both-scales",
         "recipe-path",
+        "regulation-overall",
+        "regulation-factor-tbx21",
+        "regulation-factor-spi1",
+        "regulation-factor-irf1",
+        "regulation-factor-stat1",
+        "regulation-doses",
+        "regulation-tbx21",
+        "regulation-experiments",
     }
 
 

@@ -49,9 +49,12 @@ def empty(tmp_path):
 
 
 def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
-    what, features, state, stability, adds, ladder, high, conditions, steering, screen, contrast, tally, errors = (
-        sentences(page)
-    )
+    what, *told, tally, errors = sentences(page)
+    parts = {id: section.summary for id, section in page.sections.items() if section.summary}
+    assert told == list(parts.values())
+    features, stability, adds, ladder = (parts[id] for id in ("features", "stability", "adds", "ladder"))
+    high, conditions, steering = (parts[id] for id in ("lens", "compare", "steering"))
+    contrast, regulation = (parts[id] for id in ("contrast", "regulation"))
     assert "mini (block 1, the 2nd of 3)" in what
     assert "331 cells of 7 types" in what
     assert "61\u00a0% of its features" in features
@@ -70,6 +73,7 @@ def test_the_summary_has_this_runs_numbers_each_with_its_control(page):
     assert "1 of 2 steered features" in steering
     assert "(30\u00a0% with recipes fitted on permuted labels: above chance)" in contrast
     assert "CD8A closes 4.0\u00a0% of its gap (permuted labels −4.0\u00a0% to 6.0\u00a0%)" in contrast
+    assert regulation.startswith("The model has no direction that matters between factors and their targets: a target")
     assert tally.startswith(f"Of {len(page.claims)} claims")
     assert "would be called above or below chance all the same. Of the " in errors
     assert "Benjamini-Yekutieli" in errors

@@ -34,12 +34,13 @@ from studies.made_up_features import (
 from studies.made_up_ladder import ladder
 from studies.made_up_map import feature_map, state
 from studies.made_up_reading import compare, lens
+from studies.made_up_regulation import regulation
 from studies.made_up_screen import screen
 from studies.made_up_steering import contrasts, steering
 
 __all__ = ["LAYER", "N_CELLS", "N_FEATURES", "N_GENES"]
-WORDS = {"revision", "licence", "data", "program", "source", "target", "collection", "family"}
-COLUMNS = {"gene", "top_genes", "best_term", "top_cell_type", "high_in", "low_in", "term", "cell"}
+WORDS = {"revision", "licence", "data", "program", "source", "target", "collection", "family", "factor", "experiment"}
+COLUMNS = {"gene", "top_genes", "best_term", "top_cell_type", "high_in", "low_in", "term", "cell", "factor"}
 
 
 def make_run(folder: Path, seed: int = 3) -> Path:
@@ -57,7 +58,7 @@ def make_run(folder: Path, seed: int = 3) -> Path:
         "assess": assessment(model()["card"]), "blocks": blocks(), "fit": fit(rng), "programs": programs(labels, rng),
         "state": state(), "map": feature_map(), "stability": stability(), "adds": adds(), "ladder": ladder(),
         "lens": lens(np.random.default_rng(7)), "compare": compare(np.random.default_rng(8)),
-        "steer": steering(rng), "contrast": contrasts(rng), "screen": screen(),
+        "steer": steering(rng), "contrast": contrasts(rng), "screen": screen(), "regulation": regulation(rng),
     }  # fmt: skip
     for name, study in studies().items():
         run.finish(name, "made up", study.write(folder / name, found[name]))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from pytest_socket import disable_socket, enable_socket
 
@@ -51,6 +52,7 @@ def write_inputs(folder: Path) -> dict[str, Any]:
     plain.var_names = cells.var_names
     plain.write_h5ad(folder / "cells.h5ad")
     model = AidoCell.random(list(cells.var_names), hidden=16, layers=2, heads=2, intermediate=24, seed=3)
+    write_edges(folder, list(cells.var_names))
     save(model, folder / "model", {"name": "tiny", "revision": "seed 3", "licence": "none"})
     return {
         "cells": str(folder / "cells.h5ad"),
@@ -74,6 +76,10 @@ def write_inputs(folder: Path) -> dict[str, Any]:
             "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},
         },
         "screen": {"cells": 20, "dictionaries": 1, "range": [-1, 3], "programs": ["cells"], "batch_size": 32},
+        "regulation": {
+            "edges": str(folder / "edges.csv"), "screen": str(folder / "screen.csv"), "cells": 1, "genes": 24,
+            "context": 5, "detected": 0, "min_targets": 3, "matches": 1, "committees": 2, "draws": 3,
+        },
         "contrast": {
             "source": SOURCE,
             "target": TARGET,
@@ -84,6 +90,14 @@ def write_inputs(folder: Path) -> dict[str, Any]:
             },
         },
     }  # fmt: skip
+
+
+def write_edges(folder: Path, genes: list[str]) -> None:
+    """Some edges between these genes, and a screen of them."""
+    edges = [(genes[f], genes[f + 6 * t + 6], (-1) ** t) for f in range(6) for t in range(4)]
+    pd.DataFrame(edges, columns=["source", "target", "weight"]).to_csv(folder / "edges.csv", index=False)
+    screen = [(gene, f"CD8+ {genes[0]}", (i * 7) % 11 - 5) for i, gene in enumerate(genes)]
+    pd.DataFrame(screen, columns=["gene", "screen", "log2_fold_change"]).to_csv(folder / "screen.csv", index=False)
 
 
 @cache

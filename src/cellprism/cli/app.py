@@ -22,6 +22,7 @@ VERBS = {
     "steer": "Turn features up and down and see which genes follow.",
     "screen": "Screen every feature: what it does to every gene, and whether that is what it says.",
     "contrast": "Find the feature strengths that move one cell type towards another.",
+    "regulation": "Ask whether factors move their targets, beyond co-expression and beyond the way back.",
     "report": "Write a run's claims and its page.",
     "pretrain": "Train a small cell model on your own counts.",
     "simulate": "Cells whose programs, types and regulation are known, with their answers.",

@@ -27,19 +27,6 @@ class Open:
 
 NOBODYS = (
     Open(
-        "regulators-directed",
-        "A feature carries the direction of regulation, from TBX21 to CXCR3, IFNG and TNF",
-        NUMBERS["tbx21"],
-        "no probe of regulatory direction was run; a handful of edges would not decide it: about 262 "
-        "are needed to see an AUROC of 0.60 with 80 % power",
-    ),
-    Open(
-        "regulators-specific",
-        "Transcription factors whose features move their own targets specifically",
-        NUMBERS["specific-tfs"],
-        "no panel of transcription factors was probed; at least 50 with 10 or more expressed targets are needed",
-    ),
-    Open(
         "information-content",
         "Features match more specific programs than neurons do",
         NUMBERS["information-content"],

@@ -17,7 +17,7 @@ from cellprism.errors import RunError
 
 STUDIES = (
     "assess", "blocks", "fit", "programs", "state", "map", "stability", "adds", "ladder", "lens", "compare", "steer",
-    "screen", "contrast",
+    "screen", "contrast", "regulation",
 )  # fmt: skip
 """The folders of the built-in studies, in the order of a page."""
 FOLDERS = ("sae", "residuals", *STUDIES)

@@ -1,0 +1,204 @@
+"""The model's effects beside what experiments measured: a screen, perturbed regulators, a signature.
+
+Notable choices
+
+- A screen reads one gene, and every gene of the model that it holds is raised, in cells of the type that the screen was
+  made in where its name says one. Genes are raised some at a time, each some shown beside the same context, so that a
+  pass stays small.
+- Measured edges are read regulator by regulator, over the genes that were measured for it; a signature over all genes.
+- Beside the model stand, from the same cells, correlation with the gene, ridge regression and the untrained model.
+- A gene that too few cells express is not read.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from cellprism.equations.recovery import correlations
+from cellprism.errors import ConfigError
+from cellprism.regulation.coexpression import ridge_effects
+from cellprism.regulation.edges import Edges
+from cellprism.regulation.measured import FEWEST, RankAgreement, agreement
+from cellprism.regulation.probes import Probe, input_doses, input_effects, shown_cells
+from cellprism.store.tables import read_table
+from cellprism.studies.regulation.effects import ROWS
+from cellprism.studies.regulation.plan import Plan, known_edges
+from cellprism.studies.regulation.settings import RegulationSettings
+from cellprism.studies.regulation.shards import Arrays, Shards
+from cellprism.studies.regulation.tables import COEXPRESSION, MODEL, RIDGE, UNTRAINED
+from cellprism.studies.workbench import Workbench
+from cellprism.types import CellModel, Reinitialises
+
+SOME = 100  # genes raised, or read, in one pass beside the context
+Column = Float[np.ndarray, " gene"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One experiment: its name, what it measured of each gene, and which way the model is read."""
+
+    name: str
+    gene: str
+    """The gene that is read (a screen) or raised (all else)."""
+    measured: Column
+    """Effect of raising, by the model's genes in the order of the cells; NaN where not measured."""
+    rows: np.ndarray
+    """Cells that are probed."""
+    into: bool
+    """Whether the gene is read while others are raised."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Whose effects stand beside experiments, made once for all of them."""
+
+    models: dict[str, CellModel]
+    doses: Float[np.ndarray, "gene dose"]
+    """Input value of each gene at the dose that is judged."""
+    expression: Float[np.ndarray, "cell gene"]
+    ridge: Float[np.ndarray, "gene gene"]
+
+    @classmethod
+    def of(cls, bench: Workbench, settings: RegulationSettings, plan: Plan, penalty: float) -> "Sources":
+        """Those of a run."""
+        model, seed, dose = bench.model, bench.config.seed, settings.doses[-1]
+        models: dict[str, CellModel] = {MODEL: model}
+        if isinstance(model, Reinitialises):
+            models[UNTRAINED] = model.reinitialised(seed)
+        expression = np.asarray(plan.facts.expression.toarray())
+        ridge = ridge_effects(expression, dose, penalty)
+        return cls(models, input_doses(model, plan.cells, list(plan.facts.genes), (dose,), ROWS), expression, ridge)
+
+
+def beside_experiments(
+    bench: Workbench, settings: RegulationSettings, plan: Plan, shards: Shards, penalty: float
+) -> tuple[list[RankAgreement], dict[str, str]]:
+    """Every experiment that was named beside the model and its controls; and why others are not read."""
+    asked, unread = _asked(bench, settings, plan)
+    found: list[RankAgreement] = []
+    if not asked:
+        return found, unread
+    factors = set(plan.edges.table["source"])
+    is_factor = np.array([gene in factors for gene in plan.facts.genes])
+    level, seed = plan.facts.level, bench.config.seed
+    with bench.bar("beside experiments", len(asked)) as advance:
+        sources = Sources.of(bench, settings, plan, penalty)
+        for number, one in enumerate(asked):
+            effects = _columns(sources, plan, one, shards)
+            found += agreement(one.name, one.measured, effects, level, settings.draws, seed)
+            if one.into:
+                alone = np.where(is_factor, one.measured, np.nan)
+                found += agreement(f"{one.name}, factors", alone, effects, level, settings.draws, seed)
+            advance(number + 1)
+    return found, unread
+
+
+def _asked(bench: Workbench, settings: RegulationSettings, plan: Plan) -> tuple[list[Asked], dict[str, str]]:
+    asked, unread = [], {}
+    if settings.screen:
+        edges = known_edges(bench, settings.screen)
+        for gene, rows in edges.table.groupby("target"):
+            name = edges.screens.get(str(gene), str(gene))
+            if why := _unread(plan, str(gene)):
+                unread[name] = why
+                continue
+            measured = _in_order(plan, rows["source"], rows["effect"])
+            asked.append(Asked(f"screen {name}", str(gene), measured, _cells_for(plan, name), True))
+    if settings.perturbations:
+        asked += _perturbed(known_edges(bench, settings.perturbations), plan, unread)
+    if settings.signature:
+        table, factor = read_signature(settings.signature), plan.factors[0]
+        measured = _in_order(plan, table["gene"], table["log2_fold_change"])
+        asked.append(Asked(f"signature, {factor} raised", factor, measured, _cells_for(plan, ""), False))
+    return asked, unread
+
+
+def _perturbed(edges: Edges, plan: Plan, unread: dict[str, str]) -> Iterator[Asked]:
+    for regulator, rows in edges.table.groupby("source"):
+        name = f"perturbed {regulator}"
+        if why := _unread(plan, str(regulator)):
+            unread[name] = why
+            continue
+        measured = _in_order(plan, rows["target"], rows["effect"])
+        if (~np.isnan(measured)).sum() < FEWEST:
+            unread[name] = f"{int((~np.isnan(measured)).sum())} of its genes are in the model and the cells"
+            continue
+        yield Asked(name, str(regulator), measured, _cells_for(plan, "CD4"), False)
+
+
+def read_signature(path: str) -> pd.DataFrame:
+    """gene, log2_fold_change of a signature.
+
+    Raises:
+        ConfigError: it is not there, or has other columns.
+    """
+    place = Path(path).expanduser()
+    if not place.is_file():
+        raise ConfigError(f"there is no file {place} with a signature; expected columns gene and log2_fold_change")
+    table = read_table(place) if place.name.endswith(".parquet") else pd.read_csv(place)
+    if not {"gene", "log2_fold_change"} <= set(table.columns):
+        raise ConfigError(f"{place} has the columns {', '.join(table.columns[:8])}; expected gene and log2_fold_change")
+    return table.drop_duplicates("gene")
+
+
+def _unread(plan: Plan, gene: str) -> str:
+    if gene not in plan.facts.genes:
+        return f"{gene} is not in the model or the cells"
+    if gene not in plan.expressed:
+        share = plan.facts.detected[plan.facts.genes.get_indexer(pd.Index([gene]))[0]]
+        return f"{gene} is seen in {share:.2%} of the cells"
+    return ""
+
+
+def _in_order(plan: Plan, genes: Any, values: Any) -> Column:
+    """Values of the expressed genes in the order of the cells' genes; NaN elsewhere."""
+    by_gene = dict(zip(np.asarray(genes, dtype=str), np.asarray(values, dtype=float), strict=True))
+    expressed = set(plan.expressed)
+    return np.array([by_gene.get(gene, np.nan) if gene in expressed else np.nan for gene in plan.facts.genes])
+
+
+def _cells_for(plan: Plan, name: str) -> np.ndarray:
+    """Cells of the probed types that an experiment's name speaks of, such as CD8; of all where it names none."""
+    words = re.findall(r"CD\d+", name)
+    some = [rows for kind, rows in plan.types.items() if any(word in kind for word in words)]
+    return np.concatenate(some or list(plan.types.values()))
+
+
+def _columns(sources: Sources, plan: Plan, one: Asked, shards: Shards) -> Mapping[str, Column]:
+    """What each source says of every gene: raised while the gene is read, or read while it is raised."""
+    found, name = {}, "".join(c if c.isalnum() else "-" for c in one.name)
+    for source, model in sources.models.items():
+        rows = one.rows if source == MODEL else one.rows[: max(1, len(one.rows) // 2)]
+        make = partial(_effects, model, sources.doses, plan, one, rows)
+        found[source] = shards.done(f"{name}-{source.split()[0]}", make)["effect"]
+    place, dense = plan.facts.genes.get_indexer(pd.Index([one.gene]))[0], sources.expression
+    found[COEXPRESSION] = correlations(dense, dense[:, [place]])[:, 0]
+    found[RIDGE] = (sources.ridge[:, place] if one.into else sources.ridge[place]).copy()
+    for values in found.values():
+        values[place] = np.nan
+    return found
+
+
+def _effects(
+    model: CellModel, doses: Float[np.ndarray, "gene dose"], plan: Plan, one: Asked, rows: np.ndarray
+) -> Arrays:
+    """The model's effects, some genes at a time."""
+    names, found = plan.facts.genes, np.full(len(plan.facts.genes), np.nan)
+    wanted = np.flatnonzero(~np.isnan(one.measured) & (names != one.gene))
+    cells, own = plan.cells[rows].copy(), doses[names == one.gene]
+    for some in np.array_split(wanted, -(-len(wanted) // SOME)):
+        genes = [str(name) for name in names[some]]
+        context = [g for g in plan.panel.context if g not in set(genes) and g != one.gene]
+        sources, reads = (genes, [one.gene]) if one.into else ([one.gene], genes)
+        batch = shown_cells(model, cells, [*genes, one.gene, *context])
+        probe = Probe(model, batch, sources, reads, np.zeros(len(reads), dtype=int), ROWS)
+        effects = input_effects(probe, doses[some] if one.into else own).dose[0]
+        found[some] = effects[:, 0] if one.into else effects[0]
+    return {"effect": found}

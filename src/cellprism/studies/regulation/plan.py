@@ -1,0 +1,115 @@
+"""What is asked of a run: which edges, factors, genes and cells; known before anything is measured."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellprism.enrich.labels import UNLABELLED
+from cellprism.errors import ConfigError
+from cellprism.regulation.edges import Edges, in_cells, read_edges
+from cellprism.regulation.pools import GeneFacts, Panel, Regulon, coexpressed, panel_of, regulons_on
+from cellprism.regulation.probes import totalled
+from cellprism.studies.regulation.settings import RegulationSettings
+from cellprism.studies.workbench import Workbench
+
+ALL = "all cells"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The question."""
+
+    cells: AnnData
+    """All cells of the run, with their totals."""
+    facts: GeneFacts
+    """Of all genes."""
+    expressed: pd.Index
+    edges: Edges
+    panel: Panel
+    on_panel: GeneFacts
+    regulons: list[Regulon]
+    """On the panel."""
+    unlinked: list[Regulon]
+    """The same factors with co-expressed genes that are not their targets."""
+    missing: dict[str, str]
+    """Factors that were left out, and why."""
+    types: dict[str, np.ndarray]
+    """Rows of the cells that are probed, by type."""
+
+    @property
+    def factors(self) -> list[str]:
+        """Those that are asked about."""
+        return [self.panel.genes[one.factor] for one in self.regulons]
+
+
+def planned(bench: Workbench, settings: RegulationSettings) -> Plan:
+    """The question of a run.
+
+    Raises:
+        ConfigError: the edges cannot be read, or a cell type or a factor that was named is not there.
+    """
+    cells = totalled(bench.cells)
+    facts = GeneFacts.of(cells)
+    expressed = facts.genes[facts.detected >= max(settings.detected, 1 / cells.n_obs)]
+    edges = in_cells(known_edges(bench, settings.edges), facts.genes, expressed)
+    factors, missing = _factors(edges, settings, expressed)
+    panel = panel_of(facts, edges, factors, settings.genes, settings.context, settings.matches, expressed)
+    missing |= {name: "no room on the panel; ask for more genes" for name in factors if name not in panel.factors}
+    on_panel = facts.of_genes(panel.genes)
+    regulons, few = regulons_on(on_panel, edges, panel.factors, settings.min_targets, settings.matches)
+    unlinked = [coexpressed(on_panel, one, settings.matches) for one in regulons]
+    types = chosen_cells(cells, settings.types, settings.cells, bench.config.seed)
+    return Plan(cells, facts, expressed, edges, panel, on_panel, regulons, unlinked, missing | few, types)
+
+
+def known_edges(bench: Workbench, path: str) -> Edges:
+    """Edges of a file in the model's spelling."""
+    table: Any = bench.model.gene_table
+    return read_edges(path, table.alias if table is not None else None)
+
+
+def _factors(edges: Edges, settings: RegulationSettings, expressed: pd.Index) -> tuple[list[str], dict[str, str]]:
+    """Factors with enough expressed targets, those with most first; and why others that were named are left out.
+
+    Raises:
+        ConfigError: of those that were named none is left.
+    """
+    counts = edges.counts()
+    if not settings.factors:
+        return [name for name, n in counts.items() if n >= settings.min_targets], {}
+    missing = {}
+    for name in dict.fromkeys(settings.factors):
+        found = counts.get(name, 0)
+        if name not in expressed:
+            missing[name] = f"not expressed in {settings.detected:.1%} of the cells, or not in the model"
+        elif found < settings.min_targets:
+            missing[name] = f"{found} targets in the cells, {settings.min_targets} are needed"
+    left = [name for name in dict.fromkeys(settings.factors) if name not in missing]
+    if not left:
+        why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        most = ", ".join(list(counts)[:5])
+        raise ConfigError(f"no factor is left to ask about ({why}); lower min_targets or detected, or try {most}")
+    return left, missing
+
+
+def chosen_cells(cells: AnnData, types: tuple[str, ...], count: int, seed: int) -> dict[str, np.ndarray]:
+    """Rows of some cells of each type, drawn at random: of the types named, else of the three most frequent; all cells
+    are one type where there are no labels.
+
+    Raises:
+        ConfigError: a type that was named is not there.
+    """
+    labels = np.full(cells.n_obs, UNLABELLED)
+    if "cell_type" in cells.obs:
+        labels = np.asarray(cells.obs["cell_type"].astype(str))
+    found, counts = np.unique(labels[labels != UNLABELLED], return_counts=True)
+    known = [str(found[i]) for i in np.argsort(-counts, kind="stable")]
+    if missing := [name for name in types if name not in known]:
+        raise ConfigError(f"types names {missing[0]!r}, which no cell has; the cells have {', '.join(known)}")
+    rng = np.random.default_rng([seed, 53])
+    if not known:
+        return {ALL: np.sort(rng.permutation(cells.n_obs)[:count])}
+    return {name: np.sort(rng.permutation(np.flatnonzero(labels == name))[:count]) for name in types or known[:3]}

@@ -1,0 +1,154 @@
+"""The study on the tiny run, its parts on disk, and what it refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from anndata import AnnData
+from workflow.tiny import bar
+
+from cellprism.errors import ConfigError
+from cellprism.store.run import Run
+from cellprism.studies.regulation import work as work_module
+from cellprism.studies.regulation.answers import committees_of
+from cellprism.studies.regulation.effects import measured_effects, shards_of
+from cellprism.studies.regulation.experiments import read_signature
+from cellprism.studies.regulation.plan import chosen_cells, planned
+from cellprism.studies.regulation.settings import RegulationSettings
+from cellprism.studies.regulation.shards import Shards
+from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY
+from cellprism.studies.regulation.work import work
+from cellprism.studies.study import studies
+from cellprism.studies.workbench import Workbench
+from cellprism.workflow.steps import config_of
+
+
+@pytest.fixture
+def bench(run) -> Workbench:
+    return Workbench(Run(run), config_of(Run(run)), bar)
+
+
+@pytest.fixture
+def settings(bench) -> RegulationSettings:
+    return bench.settings("regulation")
+
+
+def test_every_probe_is_told_of_every_factor_in_every_type(finished):
+    found = studies()["regulation"].read(finished / "regulation")
+    design = found.facts.design
+    rows = found.tables["factors"]
+    probes = {DOSE, "features multiplied", "features added"}
+    assert probes <= set(rows["probe"]) <= probes | {DELETION}
+    assert set(rows["type"]) == {*design.types, EVERY}
+    assert set(rows["factor"]) == set(design.factors)
+    assert {one.source for one in found.facts.overall} == {
+        "model", "untrained model", "ridge regression", "co-expression", "pairs without an edge",
+    }  # fmt: skip
+    symmetric = found.facts.of("direction", "co-expression")
+    assert symmetric.value == pytest.approx(0.5)
+    assert {row.source for row in found.facts.measured} == {
+        "model",
+        "untrained model",
+        "co-expression",
+        "ridge regression",
+    }
+    assert not list((finished / "regulation").glob("shards*"))
+
+
+def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
+    plan = planned(bench, settings)
+    shards = shards_of(bench, settings, plan)
+    first = measured_effects(bench, settings, plan, shards)
+    kept = sorted(path.name for path in shards.folder.iterdir())
+    assert len(kept) == 6  # two cells: doses, features, untrained
+    (shards.folder / kept[0]).write_bytes(b"half a file")
+    again = measured_effects(bench, settings, plan, shards_of(bench, settings, plan))
+    for key, table in first.model.items():
+        np.testing.assert_allclose(again.model[key], table, atol=1e-6)
+    assert again.rows < first.rows
+    other = shards_of(bench, replace(settings, doses=(0.5,)), plan)
+    assert other.identity != shards.identity
+    shards.clear()
+    assert not shards.folder.exists()
+
+
+def test_parts_are_made_once(tmp_path):
+    made = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(1)
+        return {"x": np.arange(3.0)}
+
+    for _ in range(2):
+        assert Shards(tmp_path / "s", {"a": 1}).done("one", make)["x"].tolist() == [0, 1, 2]
+    Shards(tmp_path / "s", {"a": 2}).done("one", make)
+    assert len(made) == 2
+
+
+def test_without_edges_there_is_nothing_to_ask(bench, settings):
+    found = work(bench, replace(settings, edges=""))
+    assert "no edges were named" in found.facts.absent
+    assert "no factor has enough targets" in work(bench, replace(settings, min_targets=24)).facts.absent
+
+
+def test_a_factor_that_was_named_is_asked_about_alone(bench, settings):
+    name = studies()["regulation"].read(bench.folder / "regulation").facts.design.factors[0]
+    found = work(bench, replace(settings, factors=(name,), committees=0, doses=(0.5, 0.9), screen=""))
+    assert found.facts.design.factors == [name]
+    assert {one.measure for one in found.facts.one} == {"forward", "direction"}
+    assert found.facts.of("direction") is None
+    assert set(found.tables["doses"]["quantile"]) == {0.5, 0.9}
+    assert set(found.tables["pairs"]["factor"]) == {name}
+
+
+def test_who_is_not_there_is_refused_with_who_is(bench, settings):
+    with pytest.raises(ConfigError, match=r"no factor is left to ask about \(NOBODY: not expressed.*or try "):
+        planned(bench, replace(settings, factors=("NOBODY",)))
+    with pytest.raises(ConfigError, match="types names 'Martians', which no cell has; the cells have CD"):
+        planned(bench, replace(settings, types=("Martians",)))
+    with pytest.raises(ConfigError, match="there is no file .*nowhere.csv"):
+        planned(bench, replace(settings, edges="nowhere.csv"))
+    for changes in ({"cells": 0}, {"doses": ()}, {"doses": (2.0,)}, {"genes": 3}, {"strength": 0.0}, {"detected": 1.0}):
+        with pytest.raises(ConfigError, match=next(iter(changes))):
+            replace(settings, **changes)
+
+
+def test_cells_without_labels_are_one_type():
+    cells = AnnData(np.ones((13, 2)))
+    assert list(chosen_cells(cells, (), 5, 0)) == ["all cells"]
+    cells.obs["cell_type"] = ["a"] * 7 + ["b"] * 5 + ["unlabelled"]
+    found = chosen_cells(cells, (), 5, 0)
+    assert {kind: len(rows) for kind, rows in found.items()} == {"a": 5, "b": 5}
+
+
+def test_committees_are_regulators_of_one_target_beside_sets_that_match(bench, settings):
+    table = [(f, t) for f in range(3) for t in range(3)]
+    plan = planned(bench, settings)
+    genes = list(plan.panel.genes)
+    shared = replace(
+        plan.edges,
+        table=plan.edges.table.iloc[:0]
+        .reindex(range(len(table)))
+        .assign(source=[plan.factors[f] for f, _ in table], target=[genes[-1 - t] for _, t in table], effect=1.0),
+    )
+    found = committees_of(replace(plan, edges=shared))
+    for target, sets in found:
+        assert sets.shape == (10, 3)
+        assert target not in sets
+        assert len(set(sets.ravel())) == sets.size
+    assert found == [] or len(found) == 3
+
+
+def test_a_signature_is_refused_with_the_fix(tmp_path):
+    with pytest.raises(ConfigError, match="there is no file .* with a signature"):
+        read_signature(str(tmp_path / "none.csv"))
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ConfigError, match="has the columns a, b; expected gene and log2_fold_change"):
+        read_signature(str(tmp_path / "other.csv"))
+    (tmp_path / "one.csv").write_text("gene,log2_fold_change\nA,1\nA,2\nB,3\n")
+    assert list(read_signature(str(tmp_path / "one.csv"))["gene"]) == ["A", "B"]
+
+
+def test_the_published_genes_are_named_with_the_published_strengths():
+    assert work_module.ALPHAS == (-15, -5, -2, 2, 5, 15)
+    assert list(work_module.PRESET) == ["CXCR3", "IFNG", "TNF", "CCL5", "KPNA2", "OASL"]
