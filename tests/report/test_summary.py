@@ -140,9 +140,9 @@ def test_without_steering_of_its_own_a_run_says_nothing_of_what_was_tried(run_fo
 def test_every_key_number_has_a_control_and_a_verdict(page):
     keys = [key for section in page.sections.values() for key in section.keys]
     assert [section.id for section in page.sections.values() if section.keys] == [
-        "model", "features", "steering", "contrast",
+        "model", "features", "steering", "screen", "contrast",
     ]  # fmt: skip
-    assert len(keys) == 4
+    assert len(keys) == 5
     for key in keys:
         assert key.control != "no control was measured"
         assert key.verdict == page.claims[key.claim].verdict

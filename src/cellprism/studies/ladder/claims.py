@@ -4,7 +4,7 @@ from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.context import Context
 from cellprism.report.published import NUMBERS
 from cellprism.report.verdict import SHARE_MATTERS, Interval
-from cellprism.studies.ladder.labels import RULES, named
+from cellprism.studies.ladder.labels import named, words_of
 from cellprism.studies.ladder.tables import FILE, Hardest, Ladder, RuleResult
 
 SECTION = "Features and programs"
@@ -23,7 +23,7 @@ def _claim(found: Ladder, number: int, rule: RuleResult) -> Claim:
     return judged(
         ID.format(rule.name),
         SECTION,
-        f"Features match programs more often than {controls}, with {RULES[rule.name][0]}",
+        f"Features match programs more often than {controls}, with {words_of(rule.name)[0]}",
         rule.share,
         unit=f"of lists, mean of {n} autoencoder{'s' if n > 1 else ''}",
         format=".0%",

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from cellprism.report import theme
 from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent, plain
-from cellprism.studies.ladder.labels import RULES, label_of
+from cellprism.studies.ladder.labels import label_of, words_of
 from cellprism.studies.ladder.tables import Information, Ladder, RuleResult, Rung
 
 ROW = 25  # pixels a rung
@@ -57,8 +57,8 @@ def ladder_figure(found: Ladder, rule: RuleResult, verdict: str, files: tuple[st
         f"ladder-{rule.name}",
         title(found, rule, verdict),
         plot,
-        f"Lists: {RULES[rule.name][0]}. Each line is something that could pass for the features; its mark is the share "
-        "of its lists that match a known program, its bar where 95 % of random draws or, of what was trained, of "
+        f"Lists: {words_of(rule.name)[0]}. Each line is something that could pass for the features; its mark is the "
+        "share of its lists that match a known program, its bar where 95 % of random draws or, of what was trained, of "
         "trainings lie. The blue line is the SAE features, the band its 95 % interval over autoencoders. What lies to "
         "its left matches less often; what lies on it or to its right gives such programs without these features. All "
         "have the same rule, number and size of lists. Hollow marks are no fair comparison, for the reasons in the "
@@ -74,7 +74,7 @@ def ladder_figure(found: Ladder, rule: RuleResult, verdict: str, files: tuple[st
 
 def title(found: Ladder, rule: RuleResult, verdict: str) -> str:
     """The finding of one rule: the features' rate beside that of the hardest fair rung."""
-    heading = RULES[rule.name][1][:1].upper() + RULES[rule.name][1][1:]
+    heading = words_of(rule.name)[1][:1].upper() + words_of(rule.name)[1][1:]
     if rule.hardest is None or rule.control is None:
         return f"{heading}: {percent(rule.share)} match, no fair control was measured"
     said = {"above chance": "above", "below chance": "below", "at chance": "no more than"}.get(verdict, "not told from")

@@ -67,10 +67,15 @@ BY_CELLS = ("correlation",)
 """Rules by which lists are of genes that vary with a feature over cells."""
 
 
+def words_of(rule: str) -> tuple[str, str]:
+    """A list rule in a sentence, and in a heading; one of another version by its name."""
+    return RULES.get(rule, (rule, rule))
+
+
 def named(rung: str, brought: str = "") -> Named:
-    """What a rung is called; ``brought`` is the name of programs that somebody brings."""
+    """What a rung is called, one of another version by its name; ``brought`` names programs that somebody brings."""
     if rung != OWN:
-        return RUNGS[rung]
+        return RUNGS.get(rung) or Named("", rung, rung)
     return Named("", brought, f"the programs of {brought}")
 
 

@@ -8,7 +8,7 @@ from cellprism.report.figure import NumberTable
 from cellprism.report.section import Section, Table, folded
 from cellprism.studies.ladder.claims import ID
 from cellprism.studies.ladder.figures import information_figure, ladder_figure, ratio_figure
-from cellprism.studies.ladder.labels import RULES, label_of, named
+from cellprism.studies.ladder.labels import label_of, named, words_of
 from cellprism.studies.ladder.tables import FILE, Ladder, RuleResult
 
 TITLE, SHORT = "What else gives such programs?", "The ladder"
@@ -60,12 +60,12 @@ def _outcome(found: Ladder, rule: RuleResult, claims: dict[str, Claim]) -> str:
     claim, hardest = claims[ID.format(rule.name)], rule.hardest
     assert hardest is not None, "the caller asks for rules that have one"
     ours, theirs = claim.show(claim.value), claim.show(rule.control)
-    return f"{RULES[rule.name][1]}, {ours} beside {theirs} of {named(hardest.name, found.brought).words}"
+    return f"{words_of(rule.name)[1]}, {ours} beside {theirs} of {named(hardest.name, found.brought).words}"
 
 
 def _absent(found: Ladder) -> str:
     said = [f"{label_of(row.name, found.brought)}: {row.why}" for row in found.absent]
-    said += [f"{RULES[rule][1]}: features have no such lists" for rule in found.without]
+    said += [f"{words_of(rule)[1]}: features have no such lists" for rule in found.without]
     return f"This run cannot have some of the ladder. {'; '.join(said)}." if said else ""
 
 
@@ -85,14 +85,14 @@ def _table(found: Ladder, claims: dict[str, Claim]) -> NumberTable:
     for rule in found.rules:
         claim, hardest = claims.get(ID.format(rule.name)), rule.hardest
         if claim is None or hardest is None:
-            rows.append((RULES[rule.name][1], f"{rule.share:.0%}", *["–"] * 5))
+            rows.append((words_of(rule.name)[1], f"{rule.share:.0%}", *["–"] * 5))
             continue
         interval = ""
         if hardest.interval:
             interval = f" [{', '.join(format(end, '+.0%') for end in hardest.interval)}]"
         excess = f"{hardest.mean:+.0%}{interval}".replace("-", "−").replace("%", "\u00a0%")
         rows.append((
-            RULES[rule.name][1], claim.show(rule.share), named(hardest.name, found.brought).words,
+            words_of(rule.name)[1], claim.show(rule.share), named(hardest.name, found.brought).words,
             claim.show(rule.control), excess, str(hardest.fair), claim.verdict,
         ))  # fmt: skip
     return NumberTable(header, rows)
