@@ -11,7 +11,8 @@ import torch
 from anndata import AnnData
 
 from cellprism.errors import CellsError, ModelError
-from cellprism.models.aido.model import AidoCell, Block
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.parts import Block
 from cellprism.models.aido.settings import AidoConfig
 from cellprism.types import CellBatch
 from models.conftest import DATA_GENES, MODEL_GENES, random_model, same_weights

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellprism.models.aido.model import ValueEmbedding
+from cellprism.models.aido.parts import ValueEmbedding
 from cellprism.models.aido.pretrain import Counts, fresh_model, held_out_cells
 from cellprism.models.aido.pretrain_start import GENE_SCALE, LARGEST_VALUE, SHARPNESS, place_bins, spectral_embeddings
 from cellprism.models.aido.settings import AidoConfig

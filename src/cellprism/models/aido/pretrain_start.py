@@ -14,7 +14,8 @@ from jaxtyping import Float
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from cellprism.models.aido.model import AidoCell, ValueEmbedding
+from cellprism.models.aido.model import AidoCell
+from cellprism.models.aido.parts import ValueEmbedding
 
 LARGEST_VALUE = 7.0  # log1p(1,100 per ten thousand): few genes of few cells lie above
 SHARPNESS = 8.0  # a value is spread over bins within 1 / sqrt(8) of it
