@@ -30,8 +30,22 @@ ALLOWED = {
     ("features/variance.py", "shares"),
     ("steering/dose_cells.py", "shares"),
     ("steering/nulls.py", "firing_and_edit_norms"),
+    ("features/common_pattern.py", "correlation"),
+    ("steering/plausible.py", "_percentiles"),
+    ("steering/plausible.py", "misfit"),
+    ("steering/screen/derivatives.py", "gene_derivatives"),
+    ("steering/screen/derivatives.py", "scalar_derivatives"),
+    # directions of two dictionaries, compared on the host
+    ("features/reappearance.py", "consensus"),
+    ("features/reappearance.py", "rebuilt"),
+    # decompositions by scikit-learn
+    ("features/decompositions.py", "cluster_features"),
+    ("features/decompositions.py", "independent_features"),
     # once a batch: predictions, losses, what fires
     ("features/tables.py", "add"),
+    ("features/common_pattern.py", "add"),
+    ("steering/screen/parts.py", "_part"),
+    ("steering/screen/parts.py", "parts_of"),
     ("features/splice.py", "_nats_per_cell"),
     ("features/splice.py", "_error_per_cell"),
     ("steering/dose_cells.py", "dose_cells_of"),

@@ -298,6 +298,19 @@ def test_residuals_of_several_layers_are_compared_with_each(cells, residuals, ve
 
 
 @pytest.mark.parametrize(
+    ("between", "verdict"),
+    [
+        (AidoCell.between, HOLDS),
+        (lambda model, batch, layer, x, to: AidoCell.between(model, batch, layer, x, max(to - 1, layer)), FAILS),
+        (lambda model, batch, layer, x, to: x, FAILS),
+    ],
+)
+def test_streams_between_blocks_are_compared_with_those_of_whole_passes(cells, between, verdict):
+    model = broken(promises(cells), between=between)
+    assert next(o for o in conformance(model, cells) if o.check == "between blocks").verdict == verdict
+
+
+@pytest.mark.parametrize(
     ("resume_at", "verdict", "words"),
     [
         (AidoCell.resume_at, HOLDS, ""),

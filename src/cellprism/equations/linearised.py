@@ -9,7 +9,7 @@ Notable choices
 - A vector that is added at one token reaches another through attention alone, so its effect there has a closed form.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,14 +43,14 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any, **named: A
 
 
 def _layer_norm(
-    input: Tensor, shape: list[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor, shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """(x - mean) / constant."""
     dims = tuple(range(-len(shape), 0))
     return _scaled(input - input.mean(dims, keepdim=True), weight, bias, eps, dims)
 
 
-def _rms_norm(input: Tensor, shape: list[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def _rms_norm(input: Tensor, shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """x / constant."""
     least = torch.finfo(input.dtype).eps if eps is None else eps
     return _scaled(input, weight, None, least, tuple(range(-len(shape), 0)))
