@@ -4,8 +4,8 @@ Thinner than what was published, so that it ends within half an hour of one core
 
 - One training of each dense network, of few passes, so that claims have networks of different shapes as their unit.
 - In the grid one L0, 300 features at every latent, TopK alone for the architectures.
-- All architectures only in the worlds with a leaderboard; other weights of the penalty, as half and twice the L0, in one
-  world with two seeds; transcoders in the worlds with a leaderboard and at latent 20, depth 4.
+- All architectures only in the worlds with a leaderboard; other weights of the penalty, as half and twice the L0, in
+  one world with two seeds; transcoders in the worlds with a leaderboard and at latent 20, depth 4.
 - Wide networks of latent 1,000 are narrow ones of the same width and left out, as are wide ones of depth 2, which have
   no layers that could be wide.
 """
