@@ -43,7 +43,7 @@ def test_the_study_of_the_guide_shows_its_claim_on_the_page(installed, run):
     done = cellprism(installed, "do", "depth", str(run), "--shuffles", "19")
     assert done.returncode == 0, done.stderr
     assert cellprism(installed, "report", str(run)).returncode == 0
-    (claim,) = [c for c in read_claims(run / "claims.json") if c.id == "features-follow-depth"]
+    (claim,) = [c for c in read_claims(run / "claims.json") if c.id == "features-merely-depth"]
     assert claim.source is not None
     assert claim.value == number_at(run, claim.source)
     assert claim.null is not None
@@ -69,7 +69,7 @@ def test_without_it_the_rest_of_the_run_is_read_and_nothing_of_it_is_lost(instal
     assert cellprism(installed, "do", "depth", str(run), "--shuffles", "19").returncode == 0
     elsewhere = tmp_path / "nothing"
     assert cellprism(elsewhere, "report", str(run)).returncode == 0
-    assert "features-follow-depth" not in {claim.id for claim in read_claims(run / "claims.json")}
+    assert "features-merely-depth" not in {claim.id for claim in read_claims(run / "claims.json")}
     missing = cellprism(elsewhere, "do", "fit", str(run), "--cells", "5")
     assert missing.returncode == 2
     assert "unknown key depth" in missing.stderr
