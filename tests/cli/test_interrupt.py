@@ -15,6 +15,9 @@ from cellprism.cli.app import call
 from cellprism.store.atomic import read_json
 from cellprism.workflow.pipeline import steps
 
+# Ctrl-C may fall between the opening of a folder's listing and the block that closes it
+pytestmark = pytest.mark.filterwarnings("ignore:.*ScandirIterator:pytest.PytestUnraisableExceptionWarning")
+
 
 def interrupted(words: list[str], when: Callable[[], bool]) -> int:
     """Run a command and send this process Ctrl-C as soon as ``when`` holds."""
