@@ -33,7 +33,7 @@ from cellprism.sae.config import SaeConfig
 from cellprism.studies.adds.halves import Halves
 from cellprism.studies.adds.measures import Yardstick
 from cellprism.studies.adds.pushes import gene_response
-from cellprism.studies.adds.reading import read_directions
+from cellprism.studies.adds.reading import portrait, read_directions
 from cellprism.studies.programs.gene_lists import list_background
 
 LAYER, DRAWS = 1, 19
@@ -111,9 +111,8 @@ def main() -> None:
     found = json.loads(given.out.read_text()) if given.out.exists() else {}
     yardstick = drawn = None
 
-    def portrait(dictionary, sae) -> Portrait:
-        genes: Any = read_directions(tokens, with_centre(dictionary, sae), first).genes
-        return Portrait(dictionary.W_dec.numpy(), np.asarray(genes.X))
+    def seen(dictionary, sae) -> Portrait:
+        return portrait(tokens, with_centre(dictionary, sae), first)
 
     for name in given.only:
         if name in found:
@@ -126,12 +125,12 @@ def main() -> None:
             terms = read_gmt(given.collection)
             yardstick = Yardstick(halves, background, terms, 3, 0.05, gene_response(bench, halves, background))
         sample = sampled_tokens(tokens, saes[0], first.rows, -(-8192 // own.n_obs), 0)
-        drawn = [portrait(control_dictionary("covariance", sample, saes[0], 100 + i), saes[0]) for i in range(DRAWS)]
-        theirs = [portrait(trained_dictionary(sae), sae) for sae in trained(model, other, SETTINGS[name], given.seeds)]
+        drawn = [seen(control_dictionary("covariance", sample, saes[0], 100 + i), saes[0]) for i in range(DRAWS)]
+        theirs = [seen(trained_dictionary(sae), sae) for sae in trained(model, other, SETTINGS[name], given.seeds)]
         rows = []
         for sae, there in zip(saes, theirs, strict=True):
             measured = yardstick.measure(read_directions(tokens, sae, halves), sae)
-            ours = portrait(trained_dictionary(sae), sae)
+            ours = seen(trained_dictionary(sae), sae)
             chance = np.stack([matched(ours, one).likeness for one in drawn])
             again = exceeds(matched(ours, there).likeness[None], chance, 0.05).mean()
             rows.append({**{key: one.at(one.total) for key, one in measured.items()}, "again": float(again)})

@@ -24,7 +24,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.adds.halves import Halves
 from cellprism.studies.adds.labels import ISOTROPIC, TOKENS, TRAINED
 from cellprism.studies.adds.measures import Mean
-from cellprism.studies.adds.reading import read_directions
+from cellprism.studies.adds.reading import portrait
 from cellprism.studies.workbench import Workbench
 
 DRAWS = 19
@@ -40,9 +40,7 @@ def shares_again(
     first = Halves(rows, halves.cells[halves.first].copy(), np.ones(len(rows), dtype=bool), halves.by_donor)
 
     def seen(dictionary: PursuitAutoencoder, sae: SparseAutoencoder) -> Portrait:
-        genes = read_directions(bench.tokens, with_centre(dictionary, sae), first).genes
-        assert genes is not None, "these have a place among genes"
-        return Portrait(dictionary.W_dec.cpu().numpy(), np.asarray(genes.X))
+        return portrait(bench.tokens, with_centre(dictionary, sae), first)
 
     sources = {
         TRAINED: [seen(trained_dictionary(sae), sae) for sae in saes],

@@ -12,6 +12,7 @@ from anndata import AnnData
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.features.association import association_table
 from cellprism.features.collect import expressed
+from cellprism.features.reappearance import Portrait
 from cellprism.features.tables import CellSums, GeneSums
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -54,6 +55,13 @@ def read_directions(tokens: CellTokens, sae: SparseAutoencoder, halves: Halves) 
     if by_gene is not None:
         return Reading(_gene_table(by_gene, cells, int(halves.first.sum()), names), mean)
     return Reading(association_table(by_cell.total[halves.first], cells[halves.first].copy(), names, {}), mean)
+
+
+def portrait(tokens: CellTokens, dictionary: SparseAutoencoder, halves: Halves) -> Portrait:
+    """A dictionary that reads vectors as the model makes them, as it is compared with others, over the first half."""
+    genes = read_directions(tokens, dictionary, halves).genes
+    assert genes is not None, "an autoencoder has a place among genes"
+    return Portrait(dictionary.W_dec.cpu().numpy(), np.asarray(genes.X))
 
 
 def _gene_table(sums: GeneSums, cells: AnnData, n_cells: int, names: pd.Index) -> AnnData:

@@ -20,7 +20,6 @@ from cellprism.cells.datasets import DATASETS
 from cellprism.cells.read import read_cells
 from cellprism.equations.effects import permutation_p
 from cellprism.features.dictionaries import (
-    PursuitAutoencoder,
     TokenSample,
     control_dictionary,
     explained,
@@ -41,7 +40,7 @@ from cellprism.features.reappearance import (
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.place import as_given
 from cellprism.studies.adds.halves import Halves
-from cellprism.studies.adds.reading import read_directions
+from cellprism.studies.adds.reading import portrait
 from cellprism.studies.programs.seeds import further_autoencoders, trained_alike
 from cellprism.studies.programs.tables import signed_term
 from cellprism.studies.stability.settings import StabilitySettings
@@ -145,14 +144,7 @@ class Beside:
 
 
 def _trained(bench: Workbench, sae: SparseAutoencoder, cells: Halves) -> Portrait:
-    return portrait(bench, with_centre(trained_dictionary(sae), sae), cells)
-
-
-def portrait(bench: Workbench, dictionary: PursuitAutoencoder, cells: Halves) -> Portrait:
-    """A dictionary on some cells."""
-    genes = read_directions(bench.tokens, dictionary, cells).genes
-    assert genes is not None, "an autoencoder has a place among genes"
-    return Portrait(dictionary.W_dec.cpu().numpy(), np.asarray(genes.X))
+    return portrait(bench.tokens, with_centre(trained_dictionary(sae), sae), cells)
 
 
 def _cells(bench: Workbench, count: int) -> Halves:
@@ -167,7 +159,7 @@ def _drawn(bench: Workbench, draws: int, sample: TokenSample, cells: Halves) -> 
     with bench.bar("drawing dictionaries", draws) as advance:
         for number in range(draws):
             dictionary = control_dictionary("covariance", sample, bench.sae, 1000 * bench.config.seed + number)
-            yield portrait(bench, with_centre(dictionary, bench.sae), cells)
+            yield portrait(bench.tokens, with_centre(dictionary, bench.sae), cells)
             advance(number + 1)
 
 
