@@ -3,19 +3,16 @@ genes."""
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
-from torch.nn.functional import normalize
 
-from calibration.steer import CELLS, COLLECTION, FEATURES, GENES, MODEL, NAMES, PROGRAMS, SIZE
+from calibration.steer import CELLS, COLLECTION, MODEL, NAMES, planted_dictionaries
 from calibration.world import UNTOLD, World
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.features.collect import feature_statistics
-from cellprism.features.dictionaries import TokenSample, control_dictionary
 from cellprism.report.claims import Null, judgement
 from cellprism.report.verdict import EFFECT_MATTERS, SHARE_MATTERS
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.simulate.linear_model import LAYER, LEVEL, as_counts, linear_sae
+from cellprism.simulate.linear_model import LAYER, as_counts
 from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.studies.lens.genes import Read, read_features
 from cellprism.studies.lens.high_cells import high_cells
@@ -25,7 +22,7 @@ from cellprism.studies.lens.settings import LensSettings
 from cellprism.studies.lens.tables import RareCells
 from cellprism.studies.lens.work import candidates, moved_record, rare_record
 
-DICTIONARIES, NOISE = 6, 0.6
+DICTIONARIES = 6
 SETTINGS = LensSettings(high=0.9, draws=99, components=5, neighbours=9, controls=39)
 
 
@@ -62,22 +59,8 @@ def moved(seed: int, size: float) -> dict[str, str]:
     """The rise of the genes of the feature that matches a term best, beside those of the best features of other terms
     in random dictionaries."""
     rng = np.random.default_rng([seed, 73])
-    programs = np.zeros((PROGRAMS, GENES))
-    for p in range(PROGRAMS):
-        programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
-    activity = rng.gamma(2, 1, (CELLS, PROGRAMS)) * (rng.random((CELLS, PROGRAMS)) < 0.3)
-    adata = AnnData(as_counts(LEVEL + activity @ programs + NOISE * rng.standard_normal((CELLS, GENES))))
-    adata.var_names, adata.obs_names = NAMES, [f"cell{i}" for i in range(CELLS)]
-    (batch,) = MODEL.batches(adata, CELLS)
-    sample = TokenSample(MODEL.residual(batch, LAYER)[:, 0], torch.full((CELLS,), -1), batch.cell)
-    planted = linear_sae(MODEL, programs)
-    wide = torch.zeros(FEATURES, MODEL.d_model)  # what controls are as wide and as sparse as
-    shape = SparseAutoencoder(wide.T, torch.zeros(FEATURES), wide, planted.b_dec, k=4)
-    drawn = [control_dictionary("covariance", sample, shape, 1000 * seed + i) for i in range(DICTIONARIES + 1)]
-    rows = drawn[0].W_dec.clone()
-    rows[:PROGRAMS] = normalize((1 - size) * rows[:PROGRAMS] + size * planted.W_dec, dim=1)
-    drawn[0].W_dec.copy_(rows)
-    drawn[0].W_enc.copy_(rows.T)
+    _, planted = planted_dictionaries(rng, seed, size, DICTIONARIES)
+    adata, drawn = planted.adata, [planted.ours, *planted.others]
     own, *others = (_read(adata, dictionary) for dictionary in drawn)
     return {"moved": _verdict(adata, drawn, own, others)}
 

@@ -1,24 +1,19 @@
 """Claims that all features together move their genes, and that description goes with effect, beside dictionaries that
 nobody trained."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from anndata import AnnData
 from jaxtyping import Float
-from torch.nn.functional import normalize
 
-from calibration.steer import ALPHA, CELLS, COLLECTION, FEATURES, GENES, MODEL, NAMES, NOISE, PROGRAMS, SIZE
+from calibration.steer import ALPHA, CELLS, COLLECTION, FEATURES, MODEL, NAMES, planted_dictionaries
 from calibration.world import UNTOLD, World
 from cellprism.enrich.labels import best_terms
 from cellprism.enrich.over_representation import over_representation
 from cellprism.features.collect import feature_statistics
-from cellprism.features.dictionaries import TokenSample, control_dictionary
 from cellprism.report.claims import judgement
 from cellprism.report.verdict import SHARE_MATTERS
-from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.simulate.linear_model import LAYER, LEVEL, as_counts, linear_sae
+from cellprism.simulate.linear_model import LAYER
 from cellprism.steering.dose_cells import DoseCells, dose_cells_of, read_dose_cells
 from cellprism.steering.settings import LEAST_CELLS
 from cellprism.studies.programs.gene_lists import firing_lists
@@ -26,31 +21,17 @@ from cellprism.studies.screen.claims import null_of
 from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary_of, share_beyond, standing
 from cellprism.studies.screen.tables import Standing
 
-DICTIONARIES, CONTROLS, LISTED, K = 5, 99, 3, 4
+DICTIONARIES, CONTROLS, LISTED = 5, 99, 3
 
 
 def screen(seed: int, size: float) -> dict[str, str]:
     """All features of a dictionary, ``size`` of the way from random ones to the programs' own, beside others."""
     rng = np.random.default_rng([seed, 16])
-    programs = np.zeros((PROGRAMS, GENES))
-    for p in range(PROGRAMS):
-        programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
-    activity = rng.gamma(2, 1, (CELLS, PROGRAMS)) * (rng.random((CELLS, PROGRAMS)) < 0.3)
-    adata = AnnData(as_counts(LEVEL + activity @ programs + NOISE * rng.standard_normal((CELLS, GENES))))
-    adata.var_names, adata.obs_names = NAMES, [f"cell{i}" for i in range(CELLS)]
-    (batch,) = MODEL.batches(adata, CELLS)
-    sample = TokenSample(MODEL.residual(batch, LAYER)[:, 0], torch.full((CELLS,), -1), batch.cell)
-    planted = linear_sae(MODEL, programs)
-    wide = torch.zeros(FEATURES, MODEL.d_model)
-    shape = SparseAutoencoder(wide.T, torch.zeros(FEATURES), wide, planted.b_dec, k=K)
-    drawn = [control_dictionary("covariance", sample, shape, 1000 * seed + i) for i in range(DICTIONARIES + 1)]
-    rows = drawn[0].W_dec.clone()
-    rows[:PROGRAMS] = normalize((1 - size) * rows[:PROGRAMS] + size * planted.W_dec, dim=1)
-    ours = replace(drawn[0], W_enc=rows.T.contiguous(), W_dec=rows)
+    _, (adata, ours, drawn) = planted_dictionaries(rng, seed, size, DICTIONARIES)
     read = read_dose_cells(MODEL, ours, adata, LAYER, CELLS, [])
     every = [
         _dictionary(read, adata),
-        *(_dictionary(dose_cells_of(read.cache.recoded(d), []), adata) for d in drawn[1:]),
+        *(_dictionary(dose_cells_of(read.cache.recoded(d), []), adata) for d in drawn),
     ]
     one, others = every[0], every[1:]
     rest = [[*others[:i], *others[i + 1 :]] for i in range(len(others))]

@@ -1,6 +1,7 @@
 """Claims that a feature moves its genes, and mirrors, more than control features do."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -65,8 +66,19 @@ def mirror(seed: int, size: float) -> dict[str, str]:
     return {"mirror": _steered(seed, size, True)["mirror"]}
 
 
-def _steered(seed: int, size: float, curved: bool) -> dict[str, str]:
-    rng = np.random.default_rng([seed, 6])
+class Planted(NamedTuple):
+    """Cells along planted programs, and dictionaries that nobody trained, the first one a share of the way to them."""
+
+    adata: AnnData
+    ours: SparseAutoencoder
+    others: list[SparseAutoencoder]
+
+
+def planted_dictionaries(
+    rng: np.random.Generator, seed: int, size: float, others: int, curved: bool = False
+) -> tuple[LinearCell, Planted]:
+    """A linear model, or a curved one, with cells and as many other dictionaries; ``size`` is the share of the
+    programs' own directions in the first."""
     programs = np.zeros((PROGRAMS, GENES))
     for p in range(PROGRAMS):
         programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
@@ -79,11 +91,18 @@ def _steered(seed: int, size: float, curved: bool) -> dict[str, str]:
     planted = linear_sae(model, programs)
     wide = torch.zeros(FEATURES, model.d_model)  # what controls are as wide and as sparse as
     shape = SparseAutoencoder(wide.T, torch.zeros(FEATURES), wide, planted.b_dec, k=4)
-    drawn = [control_dictionary("covariance", sample, shape, 1000 * seed + i) for i in range(DICTIONARIES + 1)]
+    drawn = [control_dictionary("covariance", sample, shape, 1000 * seed + i) for i in range(others + 1)]
     rows = drawn[0].W_dec.clone()
     rows[:PROGRAMS] = normalize((1 - size) * rows[:PROGRAMS] + size * planted.W_dec, dim=1)
     ours = replace(drawn[0], W_enc=rows.T.contiguous(), W_dec=rows)
-    return {**dict.fromkeys(SCORES, UNTOLD), **_verdicts(model, adata, ours, drawn[1:], rng)}
+    return model, Planted(adata, ours, drawn[1:])
+
+
+def _steered(seed: int, size: float, curved: bool) -> dict[str, str]:
+    rng = np.random.default_rng([seed, 6])
+    model, planted = planted_dictionaries(rng, seed, size, DICTIONARIES, curved)
+    found = _verdicts(model, planted.adata, planted.ours, planted.others, rng)
+    return {**dict.fromkeys(SCORES, UNTOLD), **found}
 
 
 def _verdicts(
