@@ -6,24 +6,26 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from cellprism.studies.adds.halves import Halves, halves_of
-from cellprism.studies.adds.measures import Measured, Yardstick
+from cellprism.studies.adds.measures import Measured, Yardstick, protein_levels
 from cellprism.studies.adds.reading import Reading
 
 CELLS, PROGRAMS, LENGTH, FEATURES = 240, 10, 24, 17
 EFFECT = 0.4  # of a program on the log of its genes: modest, else whatever varies finds it by correlation
 NAMES = [f"G{i}" for i in range(PROGRAMS * LENGTH)]
 COLLECTION = {f"program {p}": tuple(NAMES[LENGTH * p : LENGTH * (p + 1)]) for p in range(PROGRAMS)}
+PROTEINS = [f"protein {p}" for p in range(PROGRAMS)]
 OF = np.repeat(np.arange(PROGRAMS), LENGTH)  # program of each gene
 
 
 def world(seed: int = 0, effect: float = EFFECT) -> tuple[AnnData, np.ndarray]:
-    """Cells, each of the type of its strongest program, and the programs' activities."""
+    """Cells, each of the type of its strongest program and with a protein for each, and the programs' activities."""
     rng = np.random.default_rng([seed, 1])
     activity = rng.normal(size=(CELLS, PROGRAMS))
     mean = np.exp(effect * activity[:, OF] + rng.normal(0, 0.7, size=len(NAMES)))
     cells = AnnData(sp.csr_matrix(rng.poisson(2 * mean).astype(np.float32)))
     cells.obs_names, cells.var_names = [f"cell{i}" for i in range(CELLS)], NAMES
     cells.obs["cell_type"] = [f"type {p}" for p in activity.argmax(axis=1)]
+    cells.obs[PROTEINS] = activity + rng.normal(size=activity.shape)
     return cells, activity
 
 
@@ -32,7 +34,7 @@ def halves(cells: AnnData, seed: int = 0) -> Halves:
 
 
 def yardstick(some: Halves) -> Yardstick:
-    return Yardstick(some, tuple(NAMES), COLLECTION, 3, 0.05)
+    return Yardstick(some, tuple(NAMES), COLLECTION, 3, 0.05, proteins=protein_levels(some, PROTEINS))
 
 
 def directions(

@@ -5,11 +5,13 @@ import pytest
 import scipy.sparse as sp
 from scipy.stats import binom
 
+from cellprism.errors import ConfigError
 from cellprism.studies.adds.halves import halves_of
-from cellprism.studies.adds.labels import AGAIN, COHERENCE, RAISES, RECALL, TERMS, TRAINED, TYPES
-from cellprism.studies.adds.measures import COLUMNS, RULES, Mean, ranked_scores
+from cellprism.studies.adds.labels import AGAIN, COHERENCE, PROTEINS, RAISES, RECALL, TERMS, TRAINED, TYPES
+from cellprism.studies.adds.measures import COLUMNS, RULES, Mean, protein_levels, ranked_scores
 from cellprism.studies.adds.work import column
 from studies.adds.planted import CELLS, COLLECTION, NAMES, PROGRAMS, directions, halves, measured, world, yardstick
+from studies.adds.planted import PROTEINS as PROTEIN_COLUMNS
 
 SEEDS = 5
 OF_CELLS = [name for name in COLUMNS if not name.startswith((RAISES, AGAIN))]  # the others need a model
@@ -68,13 +70,17 @@ def test_what_is_chosen_on_one_half_is_scored_on_the_other():
     cells, activity = world(effect=0.0)
     rod = yardstick(halves(cells))
     noise = directions(np.random.default_rng(4), activity, 0.0, 300).cells
-    for scores in (rod.recall(noise), rod.probed(noise)):
-        assert scores[0] == pytest.approx(0.5, abs=0.07)
+    for scores, chance in ((rod.recall(noise), 0.5), (rod.probed(noise), 0.5), (rod.followed(noise), 0.0)):
+        assert scores[0] == pytest.approx(chance, abs=0.07)
     first = np.random.default_rng(5).random((300, PROGRAMS))
     assert ranked_scores(first, first)[0] > 0.95
     found = rod.measure(directions(np.random.default_rng(6), activity, 0.0, 300, genes=False))
     assert abs(found[f"{COHERENCE}, {RULES[1]}"].at(300)) < 0.006
     rod.expression = (rod.expression[0], rod.expression[0])  # the cells that made the lists
+    assert rod.proteins is not None
+    rod.proteins, twice = (rod.proteins[1], rod.proteins[1]), noise.toarray()
+    twice[rod.halves.first] = twice[~rod.halves.first]
+    assert rod.followed(sp.csc_matrix(twice))[0] > 0.15
     broken = rod.measure(directions(np.random.default_rng(6), activity, 0.0, 300, genes=False))
     assert broken[f"{COHERENCE}, {RULES[1]}"].at(300) > 0.012
 
@@ -95,7 +101,33 @@ def test_programs_count_once_and_as_many_lists_match_fewer():
 def test_projections_of_counts_have_lists_by_correlation_alone():
     cells, activity = world()
     found = yardstick(halves(cells)).measure(directions(np.random.default_rng(7), activity, 0.5, genes=False))
-    assert set(found) == {f"{TERMS}, {RULES[1]}", f"{COHERENCE}, {RULES[1]}", RECALL, TYPES}
+    assert set(found) == {f"{TERMS}, {RULES[1]}", f"{COHERENCE}, {RULES[1]}", RECALL, TYPES, PROTEINS}
+
+
+def test_a_feature_that_falls_where_a_protein_rises_tells_it():
+    cells, _ = world()
+    rod = yardstick(halves(cells))
+    levels = cells.obs[PROTEIN_COLUMNS].to_numpy()
+    assert rod.followed(sp.csc_matrix(levels.max() - levels))[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [("protein 11", "did you mean 'protein 1"), ("cell_type", "something else than finite numbers")]
+)
+def test_a_protein_that_is_not_there_or_no_number_is_refused(column, said):
+    cells, _ = world()
+    with pytest.raises(ConfigError, match=said):
+        protein_levels(halves(cells), [column])
+
+
+def test_proteins_that_do_not_vary_take_no_part():
+    cells, _ = world()
+    cells.obs["protein 0"] = 1.0
+    found = protein_levels(halves(cells), PROTEIN_COLUMNS)
+    assert found is not None
+    assert {levels.shape[1] for levels in found} == {PROGRAMS - 1}
+    assert protein_levels(halves(cells), ["protein 0"]) is None
+    assert protein_levels(halves(cells), []) is None
 
 
 @pytest.mark.parametrize("labels", [None, "unlabelled", "one"])

@@ -21,6 +21,7 @@ SHORT_NAMES = {
 }
 """The same in a figure, and in the summary."""
 TERMS, COHERENCE, RAISES, RECALL, TYPES = "terms", "coherence", "raises", "recall", "types"
+PROTEINS = "proteins"
 AGAIN = "again"
 MEASURES = {
     TERMS: ("distinct programs matched", ".1f"),
@@ -28,6 +29,7 @@ MEASURES = {
     RAISES: ("genes of the list that a push raises", ".3f"),
     RECALL: ("programs found again by one feature", ".3f"),
     TYPES: ("cell types told by one feature", ".3f"),
+    PROTEINS: ("proteins told by one feature", ".3f"),
     AGAIN: ("share found again with another seed", ".3f"),
 }
 """Words and number format."""

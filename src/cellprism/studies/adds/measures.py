@@ -1,4 +1,5 @@
-"""What is measured of directions, all in the same way: programs matched, coherence, recall of programs, cell types.
+"""What is measured of directions, all in the same way: programs matched, coherence, recall of programs, cell types,
+proteins.
 
 Notable choices
 
@@ -8,7 +9,7 @@ Notable choices
 - Terms that share more than half of their genes count as one (``enrich.distinct``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,8 +18,10 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.cells.raw import suggestion
 from cellprism.enrich.coherence import coherence
 from cellprism.enrich.column_blocks import column_blocks
 from cellprism.enrich.correlated import gene_correlations
@@ -28,11 +31,12 @@ from cellprism.enrich.membership import Terms, information_in, list_table, term_
 from cellprism.enrich.nulls import matches
 from cellprism.enrich.over_representation import Tails
 from cellprism.equations.ratio import varies
-from cellprism.equations.recovery import auroc, auroc_of_sets
+from cellprism.equations.recovery import auroc, auroc_of_sets, correlations
 from cellprism.equations.subsets import expected_best, expected_distinct
+from cellprism.errors import ConfigError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.adds.halves import Halves
-from cellprism.studies.adds.labels import AGAIN, COHERENCE, RAISES, RECALL, TERMS, TYPES
+from cellprism.studies.adds.labels import AGAIN, COHERENCE, PROTEINS, RAISES, RECALL, TERMS, TYPES
 from cellprism.studies.adds.pushes import agreement
 from cellprism.studies.adds.reading import Reading
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, fixed_lists
@@ -40,7 +44,7 @@ from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, fixe
 SIZE = 20  # genes a list
 RULES = (BY_TOKEN.format(SIZE), BY_CELL.format(SIZE))
 COLUMNS = (
-    *(f"{measure}, {rule}" for measure in (TERMS, COHERENCE, RAISES) for rule in RULES), RECALL, TYPES, AGAIN,
+    *(f"{measure}, {rule}" for measure in (TERMS, COHERENCE, RAISES) for rule in RULES), RECALL, TYPES, PROTEINS, AGAIN,
 )  # fmt: skip
 FEWEST = 5  # cells of a type, and other labelled cells, in each half
 
@@ -86,6 +90,8 @@ class Best:
 
 
 Measured = Distinct | Mean | Best
+Levels = tuple[Float[np.ndarray, "cell protein"], Float[np.ndarray, "cell protein"]]
+"""Of proteins, in both halves."""
 
 
 class Yardstick:
@@ -99,6 +105,7 @@ class Yardstick:
         alpha: a list matches a term at a q-value below this, corrected for all terms.
         response: of the background's genes to pushes, see ``gene_response``; None where the model says nothing of
             genes.
+        proteins: their levels in both halves, see ``protein_levels``; None where none was measured.
 
     Raises:
         ConfigError: no term has enough genes in the background.
@@ -112,6 +119,7 @@ class Yardstick:
         min_term_size: int,
         alpha: float,
         response: Float[np.ndarray, "gene d_model"] | None = None,
+        proteins: Levels | None = None,
     ):
         self.halves, self.alpha, self.response, first = halves, alpha, response, halves.first
         self.terms: Terms = term_table(collection, background, min_term_size)
@@ -124,7 +132,7 @@ class Yardstick:
         expression: Any = log1p_cp10k(halves.cells)[:, halves.cells.var_names.get_indexer(names)]
         self.expression = tuple(sp.csr_matrix(expression[half]) for half in (first, ~first))
         self.level = np.asarray(self.expression[0].mean(axis=0)).ravel()
-        self.types = _types(halves)
+        self.types, self.proteins = _types(halves), proteins
 
     def measure(self, reading: Reading, dictionary: SparseAutoencoder | None = None) -> dict[str, Measured]:
         """Every column in which some directions have a value; ``dictionary`` holds them where they lie in the inner
@@ -142,6 +150,8 @@ class Yardstick:
             found[RECALL] = Best(self.recall(reading.cells[:, live]))
         if live.any() and self.types is not None:
             found[TYPES] = Best(self.probed(reading.cells[:, live]))
+        if live.any() and self.proteins is not None:
+            found[PROTEINS] = Best(self.followed(reading.cells[:, live]))
         return found
 
     def _lists(self, reading: Reading) -> dict[str, Lists]:
@@ -176,6 +186,14 @@ class Yardstick:
         assert self.types is not None, "there are types"
         halves = zip(self._in_halves(activations), self.types, strict=True)
         return ranked_scores(*(_aurocs(sp.csc_matrix(cells[known]), member) for cells, (known, member) in halves))
+
+    def followed(self, activations: sp.csc_matrix) -> Float[np.ndarray, " feature"]:
+        """Rank correlation with each protein over the second half, by rank of its size over the first, which says the
+        sign too."""
+        assert self.proteins is not None, "there are proteins"
+        halves = zip(self._in_halves(activations), self.proteins, strict=True)
+        one, other = (_rank_correlations(cells, levels) for cells, levels in halves)
+        return ranked_scores(np.abs(one), np.sign(one) * other)
 
     def _in_halves(self, activations: sp.csc_matrix) -> tuple[sp.csc_matrix, sp.csc_matrix]:
         rows, first = sp.csr_matrix(activations), self.halves.first
@@ -213,6 +231,32 @@ def _types(halves: Halves) -> tuple[Labels, Labels] | None:
         return None
     one, other = ((k[side], m[:, enough]) for (k, m), side in zip(sides, (halves.first, ~halves.first), strict=True))
     return one, other
+
+
+def protein_levels(halves: Halves, columns: Sequence[str]) -> Levels | None:
+    """Levels in both halves of the proteins, columns of ``obs``, that vary in both; None where none does.
+
+    Raises:
+        ConfigError: a column is not there, or holds something else than finite numbers.
+    """
+    obs = cast(pd.DataFrame, halves.cells.obs)
+    if absent := [name for name in columns if name not in obs]:
+        raise ConfigError(f"adds.proteins names {absent[0]!r}: obs has no such column; {suggestion(absent[0], [*obs])}")
+    levels = obs[list(columns)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    if not np.isfinite(levels).all():
+        odd = columns[int(np.flatnonzero(~np.isfinite(levels).all(axis=0))[0])]
+        raise ConfigError(f"adds.proteins names {odd!r}: this column of obs holds something else than finite numbers")
+    one, other = levels[halves.first], levels[~halves.first]
+    told = varies(one) & varies(other)
+    return (one[:, told], other[:, told]) if told.any() else None
+
+
+def _rank_correlations(
+    activations: sp.csc_matrix, levels: Float[np.ndarray, "cell protein"]
+) -> Float[np.ndarray, "feature protein"]:
+    """Of each feature and protein (Spearman), some features at a time."""
+    ranks, blocks = rankdata(levels, axis=0), column_blocks(*activations.get_shape())
+    return np.concatenate([correlations(rankdata(activations[:, some].toarray(), axis=0), ranks) for some in blocks])
 
 
 def _aurocs(activations: sp.csc_matrix, member: Bool[np.ndarray, "cell type"]) -> Float[np.ndarray, "feature type"]:

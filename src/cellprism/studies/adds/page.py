@@ -101,12 +101,13 @@ def _difference(mean: float, interval: tuple[float, float] | None, column: str) 
 def _caption(found: Adds, context: Context) -> str:
     n, of = len(found.seeds), "donors" if found.by_donor else "cells"
     types = f"{found.types} types" if found.types else "no labels to tell them"
+    others = f" Proteins: {found.proteins}, by rank correlation." if found.proteins else ""
     said = (
         f"Means over {n} autoencoder{'s' if n > 1 else ''}, and in brackets what the trained autoencoder exceeds each "
         "source by, at as many lists or features as both have, with the 95 % t interval; those of the text above are "
         f"wider, since the best source was picked ({PATH}). {found.cells} cells, halves of {of}: whatever is chosen is "
         f"chosen on one half and judged on the other. Programs: {found.terms} of {found.collection}, {found.distinct} "
-        f"when near copies count once. Cell types: {types}. "
+        f"when near copies count once. Cell types: {types}.{others} "
     )
     if any(row.name == COMPONENTS for column in found.columns for row in column.rows):
         said += f"Of {SOURCES[COMPONENTS]}, there are at most {2 * found.width}, and they are the same for all. "

@@ -41,7 +41,7 @@ from cellprism.studies.adds.labels import (
     TOKENS,
     TRAINED,
 )
-from cellprism.studies.adds.measures import COLUMNS, Measured, Yardstick
+from cellprism.studies.adds.measures import COLUMNS, Levels, Measured, Yardstick, protein_levels
 from cellprism.studies.adds.pushes import gene_response
 from cellprism.studies.adds.reading import Reading, read_directions, read_projections
 from cellprism.studies.adds.settings import AddsSettings
@@ -62,13 +62,14 @@ def work(bench: Workbench, settings: AddsSettings) -> Adds:
     """Measure every source beside every autoencoder."""
     tokens, seed = bench.tokens, bench.config.seed
     halves = halves_of(bench.cells, tokens.counts, settings.cells, seed)
+    proteins = protein_levels(halves, settings.proteins)
     if min(halves.first.sum(), (~halves.first).sum()) < FEWEST_CELLS:
         return _found(bench, halves, [seed], None, [])
     saes = [bench.sae, *further_autoencoders(bench, settings.seeds - 1)]
     per_cell = -(-max(ATOMS, 2 * bench.sae.n_features) // len(halves.rows))
     sample = sampled_tokens(tokens, bench.sae, halves.rows, per_cell, seed)
     own = read_directions(tokens, bench.sae, halves)
-    yardstick = _yardstick(bench, halves, own)
+    yardstick = _yardstick(bench, halves, own, proteins)
     measured: dict[str, list[Measures]] = {name: [] for name in SOURCES}
     with bench.bar("directions that nobody trained", len(saes)) as advance:
         for number, sae in enumerate(saes):
@@ -126,15 +127,20 @@ def _relative(row: Excess) -> tuple[float, float]:
     return row.mean / size if size else 0.0, row.mean
 
 
-def _yardstick(bench: Workbench, halves: Halves, own: Reading) -> Yardstick:
+def _yardstick(bench: Workbench, halves: Halves, own: Reading, proteins: Levels | None) -> Yardstick:
     tested = bench.settings("programs")
     assert own.genes is not None, "an autoencoder has a place among genes"
     first = halves.cells[halves.first].copy()
     background = list_background(own.genes, first, tested.gene_filter)
     response = gene_response(bench, halves, background)
     return Yardstick(
-        halves, background, bench.collection(tested.collection), tested.min_term_size, tested.alpha, response
+        halves, background, bench.collection(tested.collection), tested.min_term_size, tested.alpha, response,
+        proteins,
     )  # fmt: skip
+
+
+def _told_proteins(yardstick: Yardstick | None) -> int:
+    return yardstick.proteins[0].shape[1] if yardstick and yardstick.proteins else 0
 
 
 def _found(
@@ -146,5 +152,5 @@ def _found(
         seeds, halves.cells.n_obs, halves.by_donor, bench.sae.n_features, bench.model.d_model,
         collection.name, tested.alpha,
         len(yardstick.terms.names) if yardstick else 0, len(set(yardstick.group)) if yardstick else 0,
-        types[0][1].shape[1] if types else 0, columns, record_of(collection),
+        types[0][1].shape[1] if types else 0, _told_proteins(yardstick), columns, record_of(collection),
     )  # fmt: skip
