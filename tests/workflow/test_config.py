@@ -5,6 +5,7 @@ import time
 import tomllib
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,23 @@ def test_residuals_are_centred_per_gene_unless_asked_otherwise():
     assert made(train={"k": 5}).train == SaeConfig(k=5, centring="group")
     assert made("train.k=5").train.centring == "group"
     assert made(train={"centring": "none"}).train.centring == "none"
+
+
+def test_a_preset_sets_a_whole_run_and_every_key_changes_it(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text('cells = "x.h5ad"\npreset = "yc2026"\n[train]\nk = 7\n[programs]\nalpha = 0.1\n')
+    config: Any = read_config(path, ["layer=2", "programs.family=all-terms"])
+    assert (config.layer, config.train.k, config.train.biases, config.train.batch_cells) == (2, 7, "two", 8)
+    assert (config.programs.collection, config.programs.gene_filter) == ("GO_Biological_Process_2021", "paper")
+    assert (config.programs.family, config.programs.alpha) == ("all-terms", 0.1)
+    as_published: Any = make_config({"cells": "x.h5ad", "preset": "yc2026"})
+    assert (as_published.layer, as_published.train, as_published.programs.family) == (
+        12, SaeConfig.preset("yc2026"), "hit-terms",
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="there is no preset 7: expected one of yc2026"):
+        make_config({"cells": "x.h5ad", "preset": 7})
+    with pytest.raises(ConfigError, match=r"unknown key train\.preset"):
+        make_config({"cells": "x.h5ad", "train": {"preset": "yc2026"}})
 
 
 def test_whole_numbers_do_where_a_number_is_asked_for():

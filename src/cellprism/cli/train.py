@@ -48,7 +48,7 @@ def train(
     seed
         Seed of every random choice.
     preset
-        Settings of published work: ``yc2026``; ``--set`` changes them further.
+        Settings of published work, of all studies too: ``yc2026``; other flags and ``--set`` change them further.
     track
         Send the training's figures to ``wandb`` or ``trackio`` as well.
     set_
@@ -66,7 +66,7 @@ def train(
     if layer is None:
         del asked["layer"]
     if preset:
-        asked["train"] = {"preset": preset}
+        asked["preset"] = preset
     config = make_config(asked, set_ or (), "the command line")
     with started():
         start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline, again=again)

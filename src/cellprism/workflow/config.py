@@ -21,11 +21,11 @@ import tomli_w
 
 from cellprism.errors import ConfigError
 from cellprism.models.registry import tokens_of
-from cellprism.sae.config import preset
 from cellprism.store.place import as_given, beside
 from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
+from cellprism.workflow.published import published
 from cellprism.workflow.sources import moved_names
 
 WHOLE_CELLS: dict[str, Any] = {
@@ -57,8 +57,8 @@ def run_config() -> Any:
 def read_config(path: Path, changes: Changes = ()) -> CommonConfig:
     """Read a configuration and apply ``key=value`` changes such as ``train.k=16``.
 
-    A key ``preset`` in ``[train]`` stands for the settings of that name, which the section's other keys change. Files
-    are looked for beside the configuration; those that changes name, from the working directory.
+    A key ``preset`` stands for the settings of the work of that name, which all other keys change. Files are looked for
+    beside the configuration; those that changes name, from the working directory.
 
     Raises:
         ConfigError: no such file, not TOML, too large, an unknown key, or a value of the wrong type or out of range.
@@ -104,11 +104,10 @@ def make_config(asked: dict[str, Any], changes: Changes = (), source: str = "the
     asked = deepcopy(asked)
     for change in changes:
         _apply(asked, change)
-    train = asked.get("train", {})
-    named = preset(train.pop("preset")) if isinstance(train, dict) and "preset" in train else None
+    named = published(asked.pop("preset")) if "preset" in asked else None
     _check_keys(run_config(), asked, "", source)
     model = asked.get("model", CommonConfig.model)
-    asked = _filled(asked, defaults_of(model if isinstance(model, str) else "", published=named))
+    asked = _filled(asked, defaults_of(model if isinstance(model, str) else "", named))
     return _built(run_config(), asked, source)
 
 
@@ -137,7 +136,7 @@ def _built(kind: Any, asked: dict[str, Any], source: str) -> Any:
         ) from error
 
 
-def defaults_of(model: str, published: dict[str, Any] | None = None) -> dict[str, Any]:
+def defaults_of(model: str, preset: dict[str, Any] | None = None) -> dict[str, Any]:
     """What is set where nothing is said, as far as it differs from the sections' own defaults.
 
     Residuals of genes are centred per gene; a model that reads a cell as a whole has one layer and one token a cell, so
@@ -145,11 +144,11 @@ def defaults_of(model: str, published: dict[str, Any] | None = None) -> dict[str
 
     Args:
         model: the run's model.
-        published: settings of published work for the autoencoder, which replace those made for the kind of model.
+        preset: settings of published work, whose sections replace those made for the kind of model.
     """
     whole = tokens_of(model) == "cells"
     found: dict[str, Any] = WHOLE_CELLS if whole else {"train": {"centring": "group"}}
-    return found if published is None else {**found, "train": published}
+    return {**found, **(preset or {})}
 
 
 def _filled(asked: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
