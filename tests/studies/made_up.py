@@ -32,7 +32,7 @@ from studies.made_up_features import (
     stability,
 )
 from studies.made_up_ladder import ladder
-from studies.made_up_map import feature_map, state
+from studies.made_up_map import feature_map, naming, state
 from studies.made_up_reading import compare, lens
 from studies.made_up_regulation import regulation
 from studies.made_up_screen import screen
@@ -56,7 +56,8 @@ def make_run(folder: Path, seed: int = 3) -> Path:
     run.finish("train", "made up", [folder / "sae" / f"L{LAYER}" / "cfg.json"], layer=LAYER, seed=seed)
     found = {
         "assess": assessment(model()["card"]), "blocks": blocks(), "fit": fit(rng), "programs": programs(labels, rng),
-        "state": state(), "map": feature_map(), "stability": stability(), "adds": adds(), "ladder": ladder(),
+        "naming": naming(), "state": state(), "map": feature_map(), "stability": stability(), "adds": adds(),
+        "ladder": ladder(),
         "lens": lens(np.random.default_rng(7)), "compare": compare(np.random.default_rng(8)),
         "steer": steering(rng), "contrast": contrasts(rng), "screen": screen(), "regulation": regulation(rng),
     }  # fmt: skip

@@ -1,10 +1,12 @@
-"""What the made-up run says of genes, states and the map of its features."""
+"""What the made-up run says of genes, states and the map of its features, and what it calls them."""
 
 import numpy as np
 import pandas as pd
 
 from cellprism.studies.map.tables import COMPONENTS, MODULES, Alike, Graph, Modules, Summary
 from cellprism.studies.map.tables import Found as Mapped
+from cellprism.studies.naming.tables import FEATURE_COLUMNS, KINDS, Labels
+from cellprism.studies.naming.tables import Found as Named
 from cellprism.studies.state.tables import DEPTH, FOLLOWED, MITOCHONDRIAL, Followed, Followers, Found, State
 from studies.made_up_features import DEAD, N_FEATURES, PROGRAMS, TYPES
 
@@ -36,6 +38,27 @@ def state() -> Found:
 
 def _followers(share: float, p: float) -> Followers:
     return Followers(share, 0.05, (0.01, 0.14), p, round(N_FEATURES * share / 2))
+
+
+def naming() -> Named:
+    """Most features have a label that foretells them; one of nothing but a program of nobody's has none."""
+    rng = np.random.default_rng(41)
+    n = np.setdiff1d(np.arange(N_FEATURES), DEAD)
+    kinds, programs = [[*KINDS][i % 3] for i in n], [[*PROGRAMS][i % 9] for i in n]
+    columns = {
+        "feature": n, "label": [TYPES[0] if k == "type" else p for k, p in zip(kinds, programs, strict=True)],
+        "kind": kinds, "sign": ["low" if i % 10 == 0 else "high" for i in n], "chosen": 0.93,
+        "auroc": rng.uniform(0.7, 0.97, len(n)), "chance": 0.61, "others": 0.44, "p": 0.005, "q": 0.006, "shown": True,
+        "own_genes": "LYZ, CD74, NKG7", "own_genes_auroc": rng.uniform(0.7, 0.99, len(n)),
+        "type_label": TYPES[0], "type_auroc": 0.8, "term_label": programs, "term_auroc": 0.85,
+        "genes_label": "LYZ, CD74, NKG7", "genes_auroc": 0.86,
+    }  # fmt: skip
+    table = pd.DataFrame(columns)[FEATURE_COLUMNS]
+    table.loc[table["feature"] == 7, ["auroc", "p", "q", "shown"]] = [0.58, 0.4, 0.4, False]
+    shown = table[table["shown"]]
+    same = {kind: int((shown["kind"] == kind).sum()) for kind in KINDS}
+    medians = (float(table["auroc"].median()), 0.61, 0.44, float(table["own_genes_auroc"].median()))
+    return Named(Labels(150, 149, "cells", "blood", 73, 7, len(n), 21, 199, len(shown), *medians, same), table)
 
 
 def feature_map() -> Mapped:

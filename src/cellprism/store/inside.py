@@ -16,8 +16,8 @@ from typing import TextIO
 from cellprism.errors import RunError
 
 STUDIES = (
-    "assess", "blocks", "fit", "programs", "state", "map", "stability", "adds", "ladder", "lens", "compare", "steer",
-    "screen", "contrast", "regulation",
+    "assess", "blocks", "fit", "programs", "naming", "state", "map", "stability", "adds", "ladder", "lens", "compare",
+    "steer", "screen", "contrast", "regulation",
 )  # fmt: skip
 """The folders of the built-in studies, in the order of a page."""
 FOLDERS = ("sae", "residuals", *STUDIES)

@@ -1,0 +1,130 @@
+"""The part of the page about labels. It claims nothing: a label stands where it foretells its feature."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from cellprism.report import theme
+from cellprism.report.claims import Claim
+from cellprism.report.context import Context
+from cellprism.report.figure import Figure, NumberTable, canvas, listing, plain
+from cellprism.report.frames import numbers, ordered, texts, where
+from cellprism.report.section import Section, Table
+from cellprism.studies.naming.card import label_of
+from cellprism.studies.naming.tables import FEATURES, FILE, KINDS, Found
+
+TITLE, SHORT = "What would one call the features?", "Labels"
+ROWS = 20  # of the table
+DRAWN = (
+    ("chance", "labels like it, at random", theme.CONTROL),
+    ("own_genes_auroc", "its ten genes, used directly", theme.OPPOSITE),
+    ("auroc", "its label", theme.OURS),
+)
+"""Column, name, colour."""
+
+
+def claims(found: Found, context: Context) -> list[Claim]:
+    """None."""
+    return []
+
+
+def section(found: Found | None, claims: Sequence[Claim], context: Context) -> Section:
+    """Labels that foretell, and how well."""
+    if found is None:
+        absent = "Nobody gave the features labels; `cellprism do naming RUN` does."
+        return Section("naming", TITLE, SHORT, "", absent=absent)
+    if not found.labels.labelled:
+        absent = "No feature is active in enough of the cells, and inactive in enough others, to be told by a label."
+        return Section("naming", TITLE, SHORT, "", absent=absent)
+    return Section(
+        "naming", TITLE, SHORT, _lead(found), [(_figure(found),)],
+        [Table(_caption(found), _table(found))] if found.labels.shown else [], summary=_summary(found),
+    )  # fmt: skip
+
+
+def _summary(found: Found) -> str:
+    some = found.labels
+    return f"{some.shown} of {some.labelled} features have a label that foretells them in {_where(found)}."
+
+
+def _where(found: Found) -> str:
+    donors = found.labels.donors
+    return {"cells": "other cells", "donors": "cells of other donors"}.get(donors, f"the cells of {donors}")
+
+
+def _lead(found: Found) -> str:
+    some = found.labels
+    kinds = listing([f"{n} {KINDS[kind]}" for kind, n in some.same_kind.items() if n])
+    start = _summary(found)[:-1]
+    told = f"{start} better than labels like them do ({kinds})" if some.shown else start
+    others = "" if some.others is None else f", that of other features' labels {some.others:.2f}"
+    return (
+        f"{told}. A label is a cell type, a program of {some.collection} or three genes, whichever tells best in "
+        f"which of {some.chosen_on} cells the feature is active; it is judged on {some.judged_on} others. There the "
+        f"median AUROC is {some.auroc:.2f}; that of labels like these, of random genes as frequent or random cells as "
+        f"many, is {some.chance:.2f}{others}. Ten genes of the feature, used directly and with no name, reach "
+        f"{some.own_genes:.2f}. A label that does no better than those like it is not shown."
+    )
+
+
+def _figure(found: Found) -> Figure:
+    table = found.features
+    bins = {"start": 0.0, "end": 1.0001, "size": 0.025}
+    traces = [
+        go.Histogram(
+            x=table[column].dropna().tolist(),
+            name=name,
+            xbins=bins,
+            marker={"color": colour},
+            opacity=0.7,
+            hovertemplate=f"{name}<br>AUROC %{{x}}: %{{y}} features<extra></extra>",
+        )
+        for column, name, colour in DRAWN
+    ]
+    some = found.labels
+    return Figure(
+        "naming-foretell",
+        f"Labels foretell their features with a median AUROC of {some.auroc:.2f} in {plain(_where(found))}",
+        canvas(
+            traces,
+            xaxis={"title": {"text": "AUROC in cells that did not choose"}, "range": [0, 1]},
+            yaxis={"title": {"text": "features"}},
+            barmode="overlay",
+        ),
+        "How well the cells in which a feature is active, the strongest tenth, are told from the others by its label, "
+        "by its own ten genes without any name, and by random labels like it.",
+        f"Histograms of AUROC over {some.labelled} features.",
+        (f"naming/{FEATURES}", f"naming/{FILE}"),
+        height=360,
+        numbers=NumberTable(
+            ("AUROC", "lowest quarter", "median", "highest quarter"),
+            [
+                (name, *(f"{q:.2f}" for q in np.nanquantile(numbers(table, column), [0.25, 0.5, 0.75])))
+                for column, name, _ in DRAWN
+            ],
+        ),
+    )  # fmt: skip
+
+
+def _caption(found: Found) -> str:
+    return (
+        f"The {min(ROWS, found.labels.shown)} features whose labels foretell best, one a label; all are in "
+        f"naming/{FEATURES}. q: over features, against {found.labels.draws} labels like it; unit: cells."
+    )
+
+
+def _table(found: Found) -> NumberTable:
+    shown = ordered(where(found.features, found.features["shown"].astype(bool)), "auroc").iloc[::-1]
+    words = [label_of(row) for _, row in shown.iterrows()]
+    first = [i for i, word in enumerate(words) if word not in words[:i]][:ROWS]
+    some = shown.iloc[first]
+    rows = [
+        (feature, words[i], genes, f"{auroc:.2f}", f"{own:.2f}", f"{chance:.2f}", f"{q:.3f}")
+        for feature, i, genes, auroc, own, chance, q in zip(
+            texts(some, "feature"), first, texts(some, "own_genes"), some["auroc"], some["own_genes_auroc"],
+            some["chance"], some["q"], strict=True,
+        )
+    ]  # fmt: skip
+    names = ("feature", "label", "its genes", "AUROC", "its genes directly", "labels like it", "q")
+    return NumberTable(names, rows)
