@@ -20,7 +20,7 @@ from cellprism.studies.lens.locality import locality, neighbour_graph
 from cellprism.studies.lens.set_high import dictionary_cells, set_high
 from cellprism.studies.lens.settings import LensSettings
 from cellprism.studies.lens.tables import RareCells
-from cellprism.studies.lens.work import candidates, moved_record, rare_record
+from cellprism.studies.lens.work import candidates, drawn_features, moved_record, rare_record
 
 DICTIONARIES = 6
 SETTINGS = LensSettings(high=0.9, draws=99, components=5, neighbours=9, controls=39)
@@ -62,7 +62,7 @@ def moved(seed: int, size: float) -> dict[str, str]:
     _, planted = planted_dictionaries(rng, seed, size, DICTIONARIES)
     adata, drawn = planted.adata, [planted.ours, *planted.others]
     own, *others = (_read(adata, dictionary) for dictionary in drawn)
-    return {"moved": _verdict(adata, drawn, own, others)}
+    return {"moved": _verdict(adata, drawn, own, others, seed)}
 
 
 def _read(adata: AnnData, dictionary: SparseAutoencoder) -> Read:
@@ -70,11 +70,12 @@ def _read(adata: AnnData, dictionary: SparseAutoencoder) -> Read:
     return read_features(log1p_cp10k(adata), NAMES, high_cells(z, SETTINGS), COLLECTION, SETTINGS)
 
 
-def _verdict(adata: AnnData, drawn: list[SparseAutoencoder], own: Read, others: list[Read]) -> str:
-    best = own.best()
-    if not best:
+def _verdict(adata: AnnData, drawn: list[SparseAutoencoder], own: Read, others: list[Read], seed: int) -> str:
+    chosen = drawn_features(own, 1, seed)
+    if not chosen:
         return UNTOLD
-    term, feature = next(iter(best.items()))
+    feature = chosen[0]
+    term = next(term for term, its in own.best().items() if its == feature)
     read = read_dose_cells(MODEL, drawn[0], adata, LAYER, CELLS, [])
     there = dictionary_cells(read, drawn[1:])
     genes = own.lists[feature, "up"]
@@ -99,8 +100,8 @@ WORLDS = [
     World(
         "random dictionary, set high",
         {"moved": "lens: a feature set high raises its genes, against control features"},
-        "The feature is the surest of its term in a dictionary that nobody trained; so are its controls in other such "
-        "dictionaries, for other terms.",
+        "The feature is the best of a term drawn at random, in a dictionary that nobody trained; so are its controls "
+        "in other such dictionaries, for other terms.",
         moved, (0.3, 0.6, 1.0), "share of the programs' own directions in as many features", 1000, 100,
     ),
 ]  # fmt: skip

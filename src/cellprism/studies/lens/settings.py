@@ -40,8 +40,8 @@ class LensSettings:
     draws: int = 999
     """Draws of random cells of the same types, for rare cells."""
     set_high: int = 4
-    """Features that are set high in all cells to see what the model predicts then, those that match terms best; 0 for
-    none."""
+    """Features that are set high in all cells to see what the model predicts then, each the best for a term that is
+    drawn at random; 0 for none."""
     features: tuple[int, ...] = ()
     """Features by number that are set high instead."""
     cells: int = 64

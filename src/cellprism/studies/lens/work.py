@@ -156,7 +156,7 @@ def _moved(
 ) -> tuple[Summary, pd.DataFrame]:  # fmt: skip
     """Set chosen features high; where there are none, say why."""
     best = {f: term for term, f in reversed(own.best().items())}
-    chosen = tuple(dict.fromkeys(settings.features)) or tuple(dict.fromkeys(own.best().values()))[: settings.set_high]
+    chosen = tuple(dict.fromkeys(settings.features)) or drawn_features(own, settings.set_high, bench.config.seed)
     why = cannot_steer(bench) or ("" if chosen else "no feature's differential genes match a term")
     if not settings.features and not settings.set_high:
         why = "none was asked for"
@@ -181,6 +181,13 @@ def _moved(
         summary, moved=records, not_moved=said, set_cells=cells.n_obs, hidden=dose_cells.cache.read == "hidden"
     )
     return summary, moved_table(rows)
+
+
+def drawn_features(own: Read, count: int, seed: int) -> tuple[int, ...]:
+    """Features that are the best for some term, the terms drawn at random: the surest of all would stand beside
+    controls that are the best of any term."""
+    terms = np.random.default_rng([seed, 79]).permutation(sorted(own.best()))
+    return tuple(dict.fromkeys(own.best()[term] for term in terms))[:count]
 
 
 def candidates(others: Sequence[Read], term: str, best: bool = True) -> list[Candidate]:
