@@ -22,8 +22,10 @@ def flags_of(settings: type, keep_defaults: bool = False) -> type:
             inner = flags_of(item.type, keep_defaults)  # pyright: ignore[reportArgumentType]
             parts.append((item.name, inner, field(default_factory=inner)))
         else:
-            kind: Any = list[get_args(item.type)[0]] if get_origin(item.type) is tuple else item.type
-            kind = Annotated[WITHOUT_ROUNDING.get(kind, kind), Parameter(help=help_of.get(item.name, ""))]
+            several = get_origin(item.type) is tuple
+            kind: Any = list[get_args(item.type)[0]] if several else item.type
+            words = help_of.get(item.name, "") + several * " Give the flag once for each."
+            kind = Annotated[WITHOUT_ROUNDING.get(kind, kind), Parameter(help=words)]
             parts.append((item.name, kind, _default(item)) if keep_defaults else (item.name, kind | None, None))
     flags = make_dataclass(settings.__name__, parts, frozen=True)
     flags.__module__ = __name__  # else it passes for a class of the standard library, whose fields are no flags
