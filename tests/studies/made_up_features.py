@@ -75,7 +75,7 @@ def adds() -> Adds:
         named(COHERENCE + lists, [0.05, 0.04, 0.06, 0.05, 0.05], {TOKENS: 0.001, COMPONENTS: 0.002}),
         named(RECALL, [0.74, 0.73, 0.75, 0.74, 0.73], {TOKENS: -0.07, PROJECTIONS: 0.03}),
     ]
-    return Adds([3, 4, 5, 6, 7], 101, False, N_FEATURES, 64, "blood", 0.05, 73, 71, 7, 0, some)
+    return Adds([3, 4, 5, 6, 7], 101, False, N_FEATURES, 64, "blood", 0.05, 73, 71, 7, some)
 
 
 def stability() -> Stability:

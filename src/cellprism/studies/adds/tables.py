@@ -60,12 +60,12 @@ class Adds:
     distinct: int
     types: int
     """Cell types that are told apart; 0 without labels, or where too few cells have one."""
-    proteins: int
-    """Proteins that vary in both halves; 0 where none was named."""
     columns: list[Column]
     """Those in which the trained autoencoders and some other source have a value."""
     gene_sets: dict[str, Any] = field(default_factory=dict)
     """Where the terms come from: name, how they were made, and files with release and checksum."""
+    proteins: int = 0
+    """Proteins that vary in both halves; 0 where none was named."""
 
 
 def write(folder: Path, found: Adds) -> list[Path]:

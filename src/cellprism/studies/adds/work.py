@@ -152,5 +152,5 @@ def _found(
         seeds, halves.cells.n_obs, halves.by_donor, bench.sae.n_features, bench.model.d_model,
         collection.name, tested.alpha,
         len(yardstick.terms.names) if yardstick else 0, len(set(yardstick.group)) if yardstick else 0,
-        types[0][1].shape[1] if types else 0, _told_proteins(yardstick), columns, record_of(collection),
+        types[0][1].shape[1] if types else 0, columns, record_of(collection), _told_proteins(yardstick),
     )  # fmt: skip
