@@ -15,7 +15,7 @@ from cellprism.studies.naming.card import label_of
 from cellprism.studies.naming.tables import FEATURES, FILE, KINDS, Found
 
 TITLE, SHORT = "What would one call the features?", "Labels"
-ROWS = 20  # of the table
+ROWS, BINS = 20, 40  # of the table, of the figure
 DRAWN = (
     ("chance", "labels like it, at random", theme.CONTROL),
     ("own_genes_auroc", "its ten genes, used directly", theme.OPPOSITE),
@@ -70,18 +70,16 @@ def _lead(found: Found) -> str:
 
 def _figure(found: Found) -> Figure:
     table = found.features
-    bins = {"start": 0.0, "end": 1.0001, "size": 0.025}
+    edges = np.linspace(0, 1, BINS + 1)
     traces = [
-        go.Histogram(
-            x=table[column].dropna().tolist(),
-            name=name,
-            xbins=bins,
-            marker={"color": colour},
-            opacity=0.7,
-            hovertemplate=f"{name}<br>AUROC %{{x}}: %{{y}} features<extra></extra>",
+        go.Bar(
+            x=((edges[1:] + edges[:-1]) / 2).tolist(), y=np.histogram(values[np.isfinite(values)], edges)[0].tolist(),
+            name=name, width=1 / BINS, marker={"color": colour}, opacity=0.7,
+            hovertemplate=f"{name}<br>AUROC %{{x:.3f}}: %{{y}} features<extra></extra>",
         )
         for column, name, colour in DRAWN
-    ]
+        if (values := numbers(table, column)).size
+    ]  # fmt: skip
     some = found.labels
     return Figure(
         "naming-foretell",
