@@ -24,6 +24,7 @@ def test_every_figure_of_the_page_is_there(page):
         "screen-agreement",
         "screen-quadrants",
         "screen-ranges",
+        "naming-foretell",
         "gene-or-state",
         "state-followed",
         "map-features",

@@ -101,7 +101,7 @@ def test_features_of_whole_cells_fire_in_cells_and_have_genes_by_association(lat
         assert wrong not in words
     claims = shown(latent).claims
     assert "features for each of its cells explain" in claims["sae-explained-variance"].statement
-    assert "genes that are high where the feature fires" in text_of(latent)
+    assert "genes that are high in the cells in which it fires" in text_of(latent)
 
 
 def test_a_latent_model_stands_beside_its_own_yardsticks(latent):

@@ -115,6 +115,14 @@ def standardised(F: Float[np.ndarray, "feature gene"]) -> Float[np.ndarray, "fea
     return np.where((F > 0) & spread, (F - mean) / scale, 0.0)
 
 
+def own_lists(found: Directions, rule: str, background: tuple[str, ...]) -> Lists:
+    """The list of each direction by one of ``RULES``; shorter where fewer genes have a positive value, and none where
+    no gene has."""
+    by, size = RULES[rule].by, RULES[rule].size
+    lists, ratio = ranked_lists(found, by, background, size or len(background))
+    return {name: genes for name, genes in lists.items() if genes} if size else cut_lists(lists, own_sizes(ratio))
+
+
 def cut_lists(lists: Lists, size: int | dict[str, int]) -> Lists:
     """The first genes of each list, those that have so many; ``size`` is of all or of each by name."""
     sizes = dict.fromkeys(lists, size) if isinstance(size, int) else size

@@ -49,11 +49,11 @@ _TOKENS: dict[str, dict[str, Any]] = {
     "genes": {
         "tokens": "gene tokens",
         "firing": "Fires at",
-        "own": "at which the feature fires",
-        "described": "by the genes at which it fires and by the cells in which it is strong",
+        "own": "in the feature's list",
+        "described": "by the genes of its list and by the cells in which it is strong",
         "built_in": (
-            "A feature fires at its genes, so moving them is partly built in: the program's other genes, at which it "
-            "does not fire, are the stricter test"
+            "A feature's genes go with it over cells, so moving them is partly built in: the program's other genes, "
+            "which are not in its list, are the stricter test"
         ),
         "model": (
             "A neural network that has read the gene counts of many cells and learned to fill in genes that are hidden "
@@ -74,7 +74,7 @@ _TOKENS: dict[str, dict[str, Any]] = {
     "cells": {
         "tokens": "cells",
         "firing": "Fires in",
-        "own": "that are high where the feature fires",
+        "own": "in the feature's list",
         "described": (
             "by the genes that are high in the cells in which it fires, and by the types of these cells. The model "
             "reads a cell as a whole, so no feature fires at a gene: this is what goes together over cells, not what "

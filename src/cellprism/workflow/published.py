@@ -10,7 +10,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "layer": 12,
         "train": preset("yc2026"),
         "programs": {
-            "collection": "GO_Biological_Process_2021", "gene_filter": "paper", "family": "hit-terms", "alpha": 0.05,
+            "collection": "GO_Biological_Process_2021", "gene_filter": "paper", "rule": "participation",
+            "family": "hit-terms", "alpha": 0.05,
         },
     }
 }  # fmt: skip

@@ -5,7 +5,9 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
+from cellprism.cells.genes import GeneTable
 from cellprism.models.aido.model import AidoCell
+from cellprism.models.latent.scvi import ScviModel, ScviSizes
 from cellprism.report.context import read_context
 from cellprism.simulate.null_cells import poisson_cells
 from cellprism.studies.blocks import page as module
@@ -90,6 +92,13 @@ def test_only_tokens_that_every_reading_has_are_compared(cells):
     (one,), (other,) = same_tokens(found)
     assert np.array_equal(np.argwhere(masks[0] & masks[1]), np.column_stack([one.cell, one.gene]))
     np.testing.assert_allclose(one.x, other.x, atol=1e-5)
+
+
+def test_a_model_that_reads_a_cell_as_a_whole_has_a_vector_a_cell_and_no_tokens_of_genes(cells):
+    model = ScviModel.random(ScviSizes(GENES, 13, 7, 1), GeneTable.of(list(cells.var_names)), 3)
+    (found,) = read_blocks(model, cells, [0], np.ones((CELLS, GENES), dtype=bool), 64)
+    assert found.pooled.shape == (CELLS, 7)
+    assert len(found.x) == len(found.value) == 0
 
 
 def test_every_block_of_a_run_is_measured_and_nothing_is_claimed(bench, finished):

@@ -24,7 +24,7 @@ from cellprism.simulate.linear_model import COUNTS_OF_ONE, LEVEL, LinearCell, as
 from cellprism.steering.dose import dose_sweep
 from cellprism.steering.dose_nulls import Beside
 from cellprism.steering.settings import CONTROL, LIST, DoseSettings
-from cellprism.studies.programs.work import firing_lists
+from cellprism.studies.programs.gene_lists import firing_lists
 from cellprism.studies.steer.beside import Described, controls_of
 
 GENES, PROGRAMS, SIZE, FEATURES, CELLS = 91, 13, 5, 41, 151

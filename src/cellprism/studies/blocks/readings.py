@@ -57,6 +57,8 @@ def read_blocks(
 def _values(
     adata: AnnData, model: CellModel, gene: Int[Tensor, " token"], cell: Int[Tensor, " token"]
 ) -> Float[Tensor, " token"]:
+    if not len(gene):  # a model that reads a cell as a whole, or none of the tokens is kept
+        return torch.zeros(0, dtype=torch.float64)
     column = pd.Index(adata.var_names).get_indexer(pd.Index(model.genes))[gene.numpy()]
     row = cell.numpy().copy()  # scipy wants an array of its own
     expression = sp.csr_matrix(log1p_cp10k(adata))

@@ -9,8 +9,9 @@ Notable choices
 """
 
 from cellprism.cells.noise import noise_cells
+from cellprism.enrich.list_rules import Directions, own_lists
 from cellprism.features.collect import feature_statistics
-from cellprism.studies.programs.gene_lists import Lists, firing_lists
+from cellprism.studies.programs.gene_lists import Lists
 from cellprism.studies.programs.seeds import listed
 from cellprism.studies.workbench import Workbench
 
@@ -28,4 +29,5 @@ def noise_lists(bench: Workbench, background: tuple[str, ...]) -> dict[str, List
         )
         fixed = listed({NOISE: found}, {}, cells, background)
     of_one_length = {f"{NOISE}, {rule}": by_name[NOISE] for rule, by_name in fixed.items()}
-    return {NOISE: firing_lists(found.genes, background)} | of_one_length
+    rule = bench.settings("programs").rule
+    return {NOISE: own_lists(Directions(found.genes, found.cells, cells), rule, background)} | of_one_length

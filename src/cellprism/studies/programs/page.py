@@ -18,6 +18,15 @@ RATE, MODULES = "annotated-against-", "correlated-against-coexpression"
 SHORT = {id for id, _ in CONTROLS.values() if id.startswith(RATE)}
 """Claims about the 20 genes at which each feature is strongest."""
 
+LISTS = {
+    "correlation": "the 20 genes that go with it most over cells",
+    "participation": "the genes at which it is strongest, as many as it spreads over",
+    "top20": "the 20 genes at which it is strongest",
+    "top50": "the 50 genes at which it is strongest",
+    "maximum": "the 20 genes at which it was ever strongest",
+    "standardised": "the 20 genes at which it is strongest beside other features",
+}
+"""What a list holds, by rule."""
 NO_EVIDENCE = "so matching a program is by itself no evidence that a feature adds anything"
 
 
@@ -40,7 +49,7 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         "Which gene programs are inside, and would chance give them too?",
         "Features",
         f"The autoencoder splits the model's inner state into features. Each is described {context.words.described}. "
-        "Each list of genes is then compared with known programs, and so are lists that nobody learned.",
+        f"{_list_words(found)} Lists are compared with known programs, and so are lists that nobody learned.",
         rows,
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
         keys=key_numbers(
@@ -52,6 +61,11 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         else [],
         long=[feature_rows(found, context)] if found else [],
     )
+
+
+def _list_words(found: Programs | None) -> str:
+    words = LISTS.get(found.rates.get("rule", "participation")) if found else None
+    return f"Its list is {words}." if words else ""
 
 
 def _summary(claims: Sequence[Claim]) -> str:

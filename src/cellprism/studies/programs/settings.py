@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from cellprism.enrich.gene_sets import FILTERS
+from cellprism.enrich.list_rules import RULES
 from cellprism.enrich.over_representation import FAMILIES
 from cellprism.studies.common import check
 
@@ -16,6 +17,11 @@ class ProgramsSettings:
     ``go-bp`` (the Gene Ontology, once fetched), or the name of a library in CELLPRISM_DATA_DIR."""
     gene_filter: str = "code"
     """Genes that may be in a list, and so the background: ``code``, ``paper`` or ``all``."""
+    rule: str = "correlation"
+    """How a feature becomes a list of genes: ``correlation``, the 20 that go with it most over cells; by mean
+    activation, as many as it spreads over (``participation``, as published), ``top20`` or ``top50``; ``maximum``
+    and ``standardised``, 20 by largest activation, or by activation beside other features. The default finds most of
+    planted programs (``benchmarks/bench_rules.py``)."""
     family: str = "all-terms"
     """Tests corrected together: ``all-terms`` per list, ``all-tests``, or ``hit-terms`` as in public work."""
     min_term_size: int = 3
@@ -34,6 +40,7 @@ class ProgramsSettings:
 
     def __post_init__(self):
         check(self.gene_filter in FILTERS, "gene_filter", self.gene_filter, f"one of {', '.join(FILTERS)}")
+        check(self.rule in RULES, "rule", self.rule, f"one of {', '.join(RULES)}")
         check(self.family in FAMILIES, "family", self.family, f"one of {', '.join(FAMILIES)}")
         check(self.min_term_size >= 1, "min_term_size", self.min_term_size, "a whole number of at least 1")
         check(0 < self.alpha < 1, "alpha", self.alpha, "a number between 0 and 1, such as 0.05")

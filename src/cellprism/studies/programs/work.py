@@ -1,11 +1,11 @@
 """Features to gene programs, beside every null and control that the run can afford.
 
-- Lists: the top round(PR) genes of each feature that fires, from genes that pass the filter and that enough cells
-  express; these genes are the background of every test here.
-- A model that reads a cell as a whole has no token of a gene: its genes are those that are high in the cells in which a
-  feature fires, for features and controls alike.
+- Lists: by one rule (``enrich.list_rules``), from genes that pass the filter and that enough cells express; these genes
+  are the background of every test here.
+- A model that reads a cell as a whole has no token of a gene: activation at a gene is that in the cells in which the
+  gene is high, for features and controls alike.
 - Random lists (uniform, popularity, use of genes, co-expression) have the features' own sizes. An untrained autoencoder
-  and the model's neurons get lists by the same rule from their own tables.
+  and the model's neurons get lists by the same rule from their own tables, where they have what it takes.
 - The rule decides the rate more than what made the features: co-expression modules, which are lists by correlation over
   cells, stand beside features whose lists are made by that rule too.
 - Features on cells of pure noise (``noise``) are shown beside them and are no null.
@@ -23,6 +23,7 @@ from anndata import AnnData
 from cellprism.enrich.dependence import independent_lists, wilson
 from cellprism.enrich.distinct import Coverage, coverage, representatives
 from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
+from cellprism.enrich.list_rules import Directions, own_lists
 from cellprism.enrich.membership import information_in, term_table
 from cellprism.enrich.nulls import NULLS, NullRates, null_rates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
@@ -31,7 +32,7 @@ from cellprism.equations.effects import permutation_p
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
-from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, firing_lists, list_background
+from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, list_background
 from cellprism.studies.programs.noise import noise_lists
 from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
 from cellprism.studies.programs.settings import ProgramsSettings
@@ -57,11 +58,11 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     with bench.bar("collecting features", cells.n_obs) as advance:
         found = feature_statistics(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
-    lists = firing_lists(found.genes, background)
+    lists = own_lists(Directions(found.genes, found.cells, cells), settings.rule, background)
     table = tested(lists, bench, settings, background)
     covered = _covered(table, lists, bench, settings, background)
     rows, nulls, fixed = _rates(bench, settings, found, lists, table, background)
-    rows = compared(rows, by_cell=not tokens.are_genes)
+    rows = compared(rows, by_cell=not tokens.are_genes or settings.rule == "correlation")
     features, specificity, types = feature_table(found.genes, found.cells, cells, lists, table, settings.alpha, seed)
     further, collection = further_autoencoders(bench, settings.seeds - 1), bench.collection(settings.collection)
     every = seed_lists(bench, further, fixed, background)
@@ -77,7 +78,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
         rates={
             "rows": rows, "family": settings.family,
             "alpha": settings.alpha, "collection": collection.name, "n_terms": counted["terms_tested"],
-            "background_size": len(background), "gene_filter": settings.gene_filter,
+            "background_size": len(background), "gene_filter": settings.gene_filter, "rule": settings.rule,
             "outside_background": {k: counted[k] for k in ("list_genes_outside", "term_genes_outside")},
             "residual_variance": found.residual, "coverage": asdict(covered), "gene_sets": counted["gene_sets"],
         },
@@ -119,8 +120,11 @@ def _rates(
             bench.model, untrained_sae(bench.sae, bench.config.seed), cells, bench.config.layer, tokens=tokens
         )
         neurons = _neurons(bench, tokens)
-    for name, control in {"untrained": untrained.genes, **neurons}.items():
-        rows.append(_scored(name, firing_lists(control, background), bench, settings, background))
+    controls = {"untrained": Directions(untrained.genes, untrained.cells, cells)}
+    controls |= {name: Directions(table, None, cells) for name, table in neurons.items()}
+    for name, control in controls.items():
+        if some := own_lists(control, settings.rule, background):
+            rows.append(_scored(name, some, bench, settings, background))
     with bench.bar("drawing random lists of one length", None):
         fixed = listed({"features": found, "untrained": untrained}, neurons, cells, background)
         rows += _fixed_rows(fixed, bench, settings, background)

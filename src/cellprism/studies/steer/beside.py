@@ -20,13 +20,14 @@ import pandas as pd
 from anndata import AnnData
 
 from cellprism.enrich.labels import best_terms
+from cellprism.enrich.list_rules import Directions, own_lists
 from cellprism.enrich.programs import best_features
 from cellprism.enrich.signs import signs
 from cellprism.features.collect import feature_statistics
 from cellprism.features.dictionaries import PursuitAutoencoder, control_dictionary, sampled_tokens, with_centre
 from cellprism.steering.dose_nulls import Beside, Control
 from cellprism.studies.programs.tables import Programs, lists_of
-from cellprism.studies.programs.work import Lists, firing_lists, list_background, tested
+from cellprism.studies.programs.work import Lists, list_background, tested
 from cellprism.studies.workbench import Workbench
 
 DICTIONARIES = 3
@@ -94,7 +95,7 @@ def described_by(bench: Workbench, dictionary: PursuitAutoencoder) -> Described:
     settings, cells = bench.settings("programs"), bench.cells
     found = feature_statistics(bench.model, dictionary, cells, bench.config.layer, tokens=bench.tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
-    lists = firing_lists(found.genes, background)
+    lists = own_lists(Directions(found.genes, found.cells, cells), settings.rule, background)
     sign = signs(found.cells, cells, lists, settings.alpha)["sign"]
     low = frozenset(name for name, side in zip(found.cells.var_names, sign, strict=True) if side == "low")
     return Described(lists, tested(lists, bench, settings, background), found.genes, low)
