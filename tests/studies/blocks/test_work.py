@@ -97,7 +97,7 @@ def test_only_tokens_that_every_reading_has_are_compared(cells):
 def test_a_model_that_reads_a_cell_as_a_whole_has_a_vector_a_cell_and_no_tokens_of_genes(cells):
     model = ScviModel.random(ScviSizes(GENES, 13, 7, 1), GeneTable.of(list(cells.var_names)), 3)
     (found,) = read_blocks(model, cells, [0], np.ones((CELLS, GENES), dtype=bool), 64)
-    assert found.pooled.shape == (CELLS, 7)
+    assert found.pooled.shape == (CELLS, model.d_model)
     assert len(found.x) == len(found.value) == 0
 
 
