@@ -56,7 +56,8 @@ def trained_alike(
     with bench.bar(f"training {len(numbers)} autoencoders of other seeds", None) as advance, alone():
         found = train_saes(
             bench.model, cells, jobs, seed=config.seed, batch_size=bench.cells_a_pass(),
-            progress=lambda done, _: advance(done), cell_tokens=tokens, measured=False,
+            progress=lambda done, _: advance(done), cell_tokens=tokens,
+            measured=settings.architecture != "topk",  # where k is not fixed, controls are as sparse as it was found
         )  # fmt: skip
     return [sae.to(bench.device) for sae in found]
 
