@@ -22,6 +22,7 @@ import numpy as np
 from bench_truth import machine, plain
 from scipy.stats import spearmanr
 
+from cellprism.cells.balanced import balanced
 from cellprism.cells.read import read_cells
 from cellprism.features.train import train_sae
 from cellprism.models.registry import load_model
@@ -29,7 +30,7 @@ from cellprism.sae.config import SaeConfig
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.screen.derivatives import gene_derivatives, scalar_derivatives, ways
 from cellprism.steering.screen.exact import exact_effects, to_check
-from cellprism.steering.screen.scalars import balanced, type_axis
+from cellprism.steering.screen.scalars import type_axis
 
 RESULT, LAYER, CELLS, LEAST = Path(__file__).parent / "results" / "screen.json", 1, 200, 8
 STRENGTHS, SHARE = (0.0, 2.0, 5.0), 0.05

@@ -22,7 +22,7 @@ from cellprism.simulate.linear_model import LAYER, LEVEL, LinearCell, as_counts,
 from cellprism.steering.dose import dose_sweep
 from cellprism.steering.dose_nulls import Beside
 from cellprism.steering.settings import CONTROL, DoseSettings
-from cellprism.studies.programs.work import firing_lists
+from cellprism.studies.programs.gene_lists import firing_lists
 from cellprism.studies.steer.beside import Described, controls_of
 from cellprism.studies.steer.tables import JUDGED, null_of_draws
 from cellprism.types import CellBatch, CellOutput

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from cellprism.cells.balanced import balanced
+from cellprism.enrich.labels import UNLABELLED
 from cellprism.errors import ConfigError
 from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens
@@ -175,6 +177,16 @@ class Workbench:
         rng = np.random.default_rng([self.config.seed, 11])
         rows = np.sort(rng.permutation(self.cells.n_obs)[:count])
         return self.cells[rows].copy()
+
+    def balanced_cells(self, count: int) -> AnnData:
+        """At most ``count`` cells, as many of each type as there are, the same at every call; those without a type are
+        left out, and without any types they are drawn from all."""
+        known = self.cells.obs["cell_type"].astype(str).to_numpy() if "cell_type" in self.cells.obs else None
+        if known is None or not (known != UNLABELLED).any():
+            return self.some_cells(count)
+        labelled = np.flatnonzero(known != UNLABELLED)
+        rows = balanced(known[labelled].tolist(), count, np.random.default_rng([self.config.seed, 51]))
+        return self.cells[labelled[rows]].copy()
 
 
 def device_of(name: str) -> torch.device:

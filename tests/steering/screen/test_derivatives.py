@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from anndata import AnnData
 
+from cellprism.cells.balanced import balanced
 from cellprism.equations.linearised import frozen
 from cellprism.errors import ConfigError
 from cellprism.simulate.linear_model import LAYER, LEVEL, LinearCell, linear_cells, linear_sae
@@ -23,7 +24,7 @@ from cellprism.steering.screen.derivatives import (
     ways,
 )
 from cellprism.steering.screen.exact import exact_effects, to_check
-from cellprism.steering.screen.scalars import balanced, linear_judge, program_score, type_axis
+from cellprism.steering.screen.scalars import linear_judge, program_score, type_axis
 from steering.test_edits import FEATURES, aido, latent, scgpt, some_sae
 
 PROGRAMS = np.random.default_rng(0).normal(size=(5, 29)) * 0.3

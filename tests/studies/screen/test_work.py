@@ -16,7 +16,7 @@ from cellprism.studies.screen.claims import claims
 from cellprism.studies.screen.page import section
 from cellprism.studies.screen.settings import ScreenSettings
 from cellprism.studies.screen.tables import CARD_COLUMNS, EXACT, MATRIX, read, read_matrix
-from cellprism.studies.screen.work import some_cells, work
+from cellprism.studies.screen.work import work
 from cellprism.studies.workbench import Workbench
 from cellprism.workflow.steps import config_of
 
@@ -118,7 +118,7 @@ def test_settings_that_make_no_sense_are_refused(bench):
 
 
 def test_cells_are_as_many_of_each_type_as_there_are(bench):
-    cells = some_cells(bench.cells, 20, 0)
+    cells = bench.balanced_cells(20)
     assert cells.n_obs == 20
     assert cells.obs["cell_type"].value_counts().tolist() == [10, 10]
-    assert some_cells(bench.cells, 20, 0).obs_names.tolist() == cells.obs_names.tolist()
+    assert bench.balanced_cells(20).obs_names.tolist() == cells.obs_names.tolist()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from cellprism.errors import ConfigError
 from cellprism.steering.model_output import expressing_mean
@@ -25,17 +25,6 @@ class Scalar:
     """What a change of it is, in words."""
     weights: Float[np.ndarray, " gene"]
     """Of each gene of the cache."""
-
-
-def balanced(labels: Sequence[str], count: int, rng: np.random.Generator) -> Int[np.ndarray, " some"]:
-    """Rows of at most ``count`` cells, as many of each label as the rarest allow, in ascending order."""
-    kinds, place = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
-    waiting = [list(rng.permutation(np.flatnonzero(place == kind))) for kind in range(len(kinds))]
-    chosen: list[int] = []
-    while len(chosen) < count and any(waiting):
-        for rows in rng.permutation([i for i, rows in enumerate(waiting) if rows])[: count - len(chosen)]:
-            chosen.append(int(waiting[rows].pop()))
-    return np.sort(np.array(chosen, dtype=np.int64))
 
 
 def type_axis(cache: SiteCache, labels: Sequence[str], source: str, target: str) -> Scalar:

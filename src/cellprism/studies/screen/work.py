@@ -21,7 +21,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.screen.derivatives import Ways, gene_derivatives, scalar_derivatives, ways
 from cellprism.steering.screen.exact import exact_effects, to_check
-from cellprism.steering.screen.scalars import Scalar, balanced, linear_judge, program_score, type_axis
+from cellprism.steering.screen.scalars import Scalar, linear_judge, program_score, type_axis
 from cellprism.steering.settings import LEAST_CELLS
 from cellprism.store.run import digest
 from cellprism.store.tables import read_table
@@ -59,7 +59,7 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     if why := cannot_steer(bench):
         bench.say(f"nothing to screen: {why}")
         return Screen(absent=why)
-    cells = some_cells(bench.cells, settings.cells, bench.config.seed)
+    cells = bench.balanced_cells(settings.cells)
     shards, costs = Shards(bench.folder_of("screen"), _identity(bench, settings)), _Costs()
     with bench.bar("reading cells", None), costs.of("reading the cells"):
         dose_cells = read_dose_cells(
@@ -85,14 +85,6 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     summary = _summary(bench, settings, dose_cells, cells, live, found, scalars, scores, passed, cards, ours, others)
     shards.clear()
     return Screen("", replace(summary, costs=costs.rows), cards, _matrices(dose_cells, live, matrix, passed, settings))
-
-
-def some_cells(adata: AnnData, count: int, seed: int) -> AnnData:
-    """At most ``count`` cells, as many of each type as there are."""
-    known = adata.obs["cell_type"] if "cell_type" in adata.obs else pd.Series("", index=adata.obs_names)
-    labelled = np.flatnonzero((known != UNLABELLED).to_numpy())
-    rows = balanced([str(kind) for kind in known.iloc[labelled]], count, np.random.default_rng([seed, 51]))
-    return adata[labelled[rows]].copy()
 
 
 def _identity(bench: Workbench, settings: ScreenSettings) -> str:

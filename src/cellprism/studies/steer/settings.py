@@ -13,7 +13,7 @@ class SteerSettings:
     programs: tuple[str, ...] = ("Interferon", "Cytotoxic", "B cell")
     """Programs looked for in the terms' names; the feature that fits each best is steered."""
     cells: int = 64
-    """Cells steered, drawn at random."""
+    """Cells steered, as many of each cell type as there are, since a feature of rare cells fires in few others."""
     doses: DoseSettings = field(default_factory=DoseSettings)
     """Strengths and controls."""
 

@@ -119,7 +119,7 @@ def _experiment(
     bench: Workbench, settings: SteerSettings, name: str, result: DoseResult, rows: list[dict[str, Any]]
 ) -> Experiment:
     summary = {
-        "n_cells": min(settings.cells, bench.cells.n_obs), "read": result.read, "passes": result.passes,
+        "n_cells": bench.balanced_cells(settings.cells).n_obs, "read": result.read, "passes": result.passes,
         "features": rows,
         "together": together(rows, result.nulls) if name == PROGRAMS else None,
     }  # fmt: skip
@@ -134,7 +134,7 @@ def _sweep(
     bench: Workbench, settings: SteerSettings, programs: Programs, own: dict[int, tuple[str, ...]],
     held_out: dict[int, tuple[str, ...]], terms: dict[int, str], by_program: bool,
 ) -> DoseResult:  # fmt: skip
-    cells = bench.some_cells(settings.cells)
+    cells = bench.balanced_cells(settings.cells)
     sign = programs.features.set_index("feature")["sign"]
     with bench.bar("turning features up and down", None):
         return dose_sweep(
