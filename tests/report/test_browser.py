@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from cellprism.report.theme import IN_THE_DARK, OURS
+from cellprism.store.run import Run
+from cellprism.studies.study import studies
 from cellprism.workflow.publish import write_report
 
 CHROMIUM = "/usr/bin/chromium"
@@ -36,14 +38,18 @@ def browser() -> Iterator:
 @pytest.fixture(scope="module")
 def reports(whole_run, hostile_run, tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("reports")
-    runs = {"whole": whole_run, "hostile": hostile_run}
-    return {name: write_report(Path(shutil.copytree(run, folder / name))) for name, run in runs.items()}
+    runs = {"whole": whole_run, "hostile": hostile_run, "every": whole_run}
+    copies = {name: Path(shutil.copytree(run, folder / name)) for name, run in runs.items()}
+    for name, study in studies().items():
+        if not study.every_run:
+            Run(copies["every"]).forget(name)
+    return {name: write_report(copy) for name, copy in copies.items()}
 
 
 class Opened:
     """A page that has drawn everything, with what it said and asked for on the way."""
 
-    def __init__(self, browser, report: Path, size: tuple[int, int], scheme: str = "light"):
+    def __init__(self, browser, report: Path, size: tuple[int, int], scheme: str = "light", place: str = ""):
         self.page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
         self.said: list[str] = []
         self.asked: list[str] = []
@@ -51,8 +57,16 @@ class Opened:
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(report.as_uri())
+        self.page.goto(report.as_uri() + place)
         self.page.wait_for_selector("body[data-ready]", timeout=60_000)
+
+    def open_all(self):
+        """Open every part of the appendix, and wait for its figures."""
+        self.page.evaluate("document.querySelectorAll('details.part').forEach(part => { part.open = true; })")
+        self.page.wait_for_function(
+            "Array.from(document.querySelectorAll('.plot')).every(plot => plot.dataset.drawn)", timeout=60_000
+        )
+        return self
 
     def rows(self, table: str) -> int:
         return self.page.locator(f"#table-{table} tbody tr:visible").count()
@@ -60,12 +74,12 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def wide(browser, reports) -> Opened:
-    return Opened(browser, reports["whole"], WIDE)
+    return Opened(browser, reports["whole"], WIDE).open_all()
 
 
 @pytest.fixture(scope="module")
 def narrow(browser, reports) -> Opened:
-    return Opened(browser, reports["whole"], NARROW, "dark")
+    return Opened(browser, reports["whole"], NARROW, "dark").open_all()
 
 
 @pytest.mark.parametrize("size", ["wide", "narrow"])
@@ -79,7 +93,7 @@ def test_the_page_says_nothing_and_asks_for_nothing_but_itself(size, request, re
 def test_every_figure_is_drawn(size, request):
     page = request.getfixturevalue(size).page
     plots = page.locator(".plot")
-    assert plots.count() == 51
+    assert plots.count() == 54
     for i in range(plots.count()):
         plot = plots.nth(i)
         assert plot.locator("svg.main-svg").count() > 0, plot.get_attribute("id")
@@ -94,6 +108,76 @@ def test_nothing_sticks_out_at_the_side(size, request):
         "Array.from(document.querySelectorAll('.plot svg.main-svg')).every(s => "
         "s.getBoundingClientRect().right <= innerWidth)"
     )
+
+
+CONTRAST = """() => {
+  const channel = v => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+  const light = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+  const rgb = text => (text.match(/[\\d.]+/g) || []).map(Number);
+  const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] > 0.99) return c; } return [255, 255, 255]; };
+  const found = [], walk = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  for (let n = walk.nextNode(); n; n = walk.nextNode()) {
+    const e = n.parentElement;
+    if (!n.textContent.trim() || e.closest('svg,script,.plot,[hidden]') || !e.getClientRects().length) continue;
+    const [a, b] = [light(rgb(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) found.push(e.className + ': ' + n.textContent.trim().slice(0, 40));
+  }
+  return found; }"""
+"""Texts whose contrast with their ground is less than 4.5 to 1, the limit of WCAG 2, level AA."""
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_text_stands_out_from_its_ground(size, request):
+    assert request.getfixturevalue(size).page.evaluate(CONTRAST) == []
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+def test_only_boxes_of_tables_scroll_sideways_and_the_keyboard_reaches_them(size, request):
+    page = request.getfixturevalue(size).page
+    wide = (
+        "Array.from(document.querySelectorAll('main *')).filter(e => e.scrollWidth > e.clientWidth + 1 && "
+        "['auto', 'scroll'].includes(getComputedStyle(e).overflowX))"
+    )
+    assert page.evaluate(f"{wide}.every(e => e.matches('.scroll, pre') && e.tabIndex === 0)")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("place", ["claim-features-stable", "stability", "gap-latent", "all-feature", "feature-7"])
+def test_a_permalink_opens_its_part_and_lands_in_sight(browser, reports, size, place):
+    opened = Opened(browser, reports["whole"], size, place=f"#{place}")
+    opened.page.wait_for_timeout(300)
+    seen = opened.page.evaluate(
+        "id => { const e = document.getElementById(id), box = e.getBoundingClientRect();"
+        " const hit = document.elementFromPoint(box.left + Math.min(40, box.width / 2), Math.max(box.top, 0) + 12);"
+        " return [box.top >= 0, box.top < innerHeight - 40, e.contains(hit)]; }",
+        place,
+    )
+    assert seen == [True, True, True], seen
+    opened.page.close()
+
+
+def test_the_findings_are_one_screen(browser, reports):
+    opened = Opened(browser, reports["every"], WIDE)
+    end = opened.page.evaluate("document.getElementById('summary').getBoundingClientRect().bottom")
+    assert end <= WIDE[1]
+    assert opened.page.locator(".findings li").count() >= 6
+    opened.page.close()
+
+
+def test_on_paper_every_part_is_open_and_figures_fit(browser, reports):
+    opened = Opened(browser, reports["every"], WIDE)
+    page = opened.page
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 690, "height": 980})
+    assert page.evaluate("Array.from(document.querySelectorAll('details.part')).every(part => part.open !== part.matches('.long'))")
+    assert not page.locator("nav").is_visible()
+    assert page.evaluate(
+        "Array.from(document.querySelectorAll('.plot svg.main-svg')).every(s => "
+        "s.getBoundingClientRect().right <= innerWidth + 1 && s.getBoundingClientRect().height > 50)"
+    )
+    page.close()
 
 
 def test_colours_follow_the_readers_scheme(wide, narrow):
@@ -176,7 +260,7 @@ def test_a_mark_of_the_map_leads_to_its_row(wide):
 
 
 def test_hostile_names_are_shown_and_not_run(browser, reports):
-    opened = Opened(browser, reports["hostile"], WIDE)
+    opened = Opened(browser, reports["hostile"], WIDE).open_all()
     assert opened.said == []
     assert opened.page.locator("img").count() == 0
     assert "<script>alert(" in opened.page.locator("#table-feature tbody tr").first.inner_text()

@@ -12,7 +12,7 @@ import pytest
 
 from cellprism.errors import RunError
 from cellprism.report.claims import read_claims
-from cellprism.report.page import embedded_json, security_policy
+from cellprism.report.page import _with_commands, embedded_json, security_policy
 from cellprism.store.run import Run
 from cellprism.studies.study import studies
 from cellprism.workflow.publish import write_report
@@ -26,11 +26,15 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict]] = []
         self.scripts: list[tuple[dict, str]] = []
         self.words = ""
+        self.first = ""
+        """Those that stand before the appendix."""
+        self.ids: set[str] = set()
         self._inside: str | None = None
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
+        self.ids.add(dict(attrs).get("id", ""))
         self._inside = tag
         if tag == "script":
             self.scripts.append((dict(attrs), ""))
@@ -43,6 +47,8 @@ class Page(HTMLParser):
             self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
         elif self._inside != "style":
             self.words += data
+            if "appendix" not in self.ids:
+                self.first += data
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +114,32 @@ def test_figures_tables_and_fields_have_names_for_those_who_do_not_see_them(read
         if attributes.get("class") == "plot":
             assert attributes["role"] == "img"
             assert len(attributes["aria-label"]) > 30
-        if tag == "table":
-            assert attributes.get("aria-labelledby")
+    tables = [tag for tag, _ in read.tags if tag in ("table", "caption")]
+    assert tables == ["table", "caption"] * (len(tables) // 2)
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in read.tags if tag == "th")
     assert next(a for t, a in read.tags if t == "html")["lang"] == "en"
+
+
+def test_all_that_a_claim_needs_is_in_the_appendix(written, read):
+    for claim in read_claims(written.parent / "claims.json"):
+        for said in (claim.show(claim.value), claim.unit, claim.why, claim.test.test, claim.test.background,
+                     claim.test.correction, claim.test.unit_of_inference, claim.null.name if claim.null else "",
+                     claim.source.field if claim.source else ""):  # fmt: skip
+            assert said in read.words, claim.id
+
+
+def test_every_figure_and_table_of_every_section_is_on_the_page(page, read):
+    ids = {attributes.get("id") for _, attributes in read.tags}
+    assert set(page.figures) <= ids
+    for section in page.sections.values():
+        assert all(table.caption in read.words for table in section.tables)
+        assert section.method in read.words
+        assert section.said in read.first
+
+
+def test_commands_are_set_as_such_and_nothing_else_is(read):
+    assert str(_with_commands("<b> `do x` & y")) == "&lt;b&gt; <code>do x</code> &amp; y"
+    assert "`" not in read.first
 
 
 def test_ids_are_unique_and_links_lead_somewhere(read):

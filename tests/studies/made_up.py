@@ -12,6 +12,7 @@ import pandas as pd
 from cellprism.report.claims import Claim
 from cellprism.report.context import CELLS, MODEL, CellFacts, Context, read_context
 from cellprism.report.figure import Figure
+from cellprism.report.findings import Finding
 from cellprism.report.section import Section
 from cellprism.store.atomic import write_json
 from cellprism.store.run import Run
@@ -76,6 +77,7 @@ class Shown(NamedTuple):
     """By id."""
     sections: dict[str, Section]
     """By id."""
+    findings: list[Finding]
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -86,10 +88,10 @@ class Shown(NamedTuple):
 def shown(folder: Path) -> Shown:
     """What the page of a run folder is made of."""
     run, context = Run(folder), read_context(folder)
-    claims, sections = gathered(run, context)
+    claims, sections, findings = gathered(run, context)
     done = {name.split()[0] for name in run.state["steps"]} - set(BASE)
     found = {name: studies()[name].read(folder / name) for name in sorted(done)}
-    return Shown(context, found, {claim.id: claim for claim in claims}, {s.id: s for s in sections})
+    return Shown(context, found, {claim.id: claim for claim in claims}, {s.id: s for s in sections}, findings)
 
 
 def seal(folder: Path) -> Path:

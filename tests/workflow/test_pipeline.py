@@ -1,12 +1,16 @@
 """A whole run on real cells: every promised file is there, readable, and made without a network."""
 
 import json
+import re
 
 import anndata
 import pandas as pd
 from safetensors.numpy import load_file
 
+from cellprism.store.run import Run
+from cellprism.studies.study import studies
 from cellprism.workflow.pipeline import steps
+from cellprism.workflow.publish import write_report
 from workflow.tiny import N_CELLS, N_FEATURES, N_GENES, SOURCE, TARGET
 
 PROMISED = [
@@ -102,6 +106,16 @@ def test_a_run_makes_at_least_twelve_claims_with_verdict_and_source(finished):
 
 def test_the_page_is_one_file_under_15_mb(finished):
     assert (finished / "report.html").stat().st_size < 15e6
+
+
+def test_what_stands_before_the_appendix_is_read_in_a_quarter_of_an_hour(run):
+    """In words, folded ones too, with every study that a whole run has."""
+    for name, study in studies().items():
+        if not study.every_run:
+            Run(run).forget(name)
+    text = write_report(run).read_text(encoding="utf-8")
+    first = text.partition("<main")[2].partition('<section id="appendix"')[0]
+    assert 500 < len(re.sub(r"<[^>]*>", " ", first).split()) < 3000
 
 
 def test_the_record_of_each_step_holds_versions_seeds_and_hashes(finished):

@@ -14,8 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError, RunError
+from cellprism.report.effect import in_percent
 from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge, judge_draws, judge_units
+from cellprism.report.words import LOG_COUNTS
 from cellprism.store.atomic import read_json, write_json
+
+OF_A_GAP = "of the gap"
+"""Unit of how far something went, 1 being the whole way."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,13 @@ class Claim:
     def show(self, number: float | None) -> str:
         """A number in this claim's format; a dash when there is none."""
         return "–" if number is None else format(number, self.format).replace("-", "−").replace("%", "\u00a0%")
+
+    def plain(self, number: float | None) -> str:
+        """The same for a reader: changes of predicted expression in percent or folds, see ``effect``, parts of a gap in
+        percent."""
+        if number is None or self.unit not in (LOG_COUNTS, OF_A_GAP):
+            return self.show(number)
+        return in_percent(number) if self.unit == LOG_COUNTS else f"{100 * number:.0f}\u00a0%".replace("-", "−")
 
 
 def judged(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.section import Section
 
@@ -17,36 +16,15 @@ class Limits:
 
     can: list[str]
     cannot: list[str]
-    found: list[str]
-    """Some claims that go beyond their control, with both numbers."""
-    failed: list[str]
-    """Some claims whose control does as well."""
 
 
-def limits_of(context: Context, sections: Sequence[Section], claims: Sequence[Claim]) -> Limits:
+def limits_of(context: Context, sections: Sequence[Section]) -> Limits:
     """What these data and this model allow to say."""
     can = [sentence for section in sections for sentence in section.can]
     return Limits(
         can=can or ["Nothing yet: no step of this run has results."],
         cannot=[*_cells(context), *_model(context), *(text for section in sections for text in section.cannot)],
-        found=_examples(claims, ("above chance",)),
-        failed=_examples(claims, ("at chance", "below chance")),
     )
-
-
-def _examples(claims: Sequence[Claim], verdicts: tuple[str, ...], per_section: int = 2) -> list[str]:
-    """The first claims of each section with one of the verdicts, with both numbers, and how many there are
-    in all."""
-    chosen = [c for c in claims if c.verdict in verdicts and c.null is not None]
-    found: dict[str, list[str]] = {}
-    for claim in chosen:
-        control = f"{claim.null.name} {claim.show(claim.null.value)}" if claim.null else ""
-        found.setdefault(claim.section, []).append(
-            f"{claim.statement}: {claim.show(claim.value)} {claim.unit}; {control}."
-        )
-    examples = [text for texts in found.values() for text in texts[:per_section]]
-    more = len(chosen) - len(examples)
-    return [*examples, f"{more} more in the table of claims."] if more else examples
 
 
 def _cells(context: Context) -> list[str]:

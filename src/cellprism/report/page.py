@@ -11,27 +11,34 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
 import jinja2
 import plotly.io
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import Figure
+from cellprism.report.findings import Finding, looked_at, tally
+from cellprism.report.glossary import glossary
 from cellprism.report.limits import limits_of
+from cellprism.report.multiple import sentences
+from cellprism.report.open_questions import SECTION as UNANSWERED
 from cellprism.report.section import Section
-from cellprism.report.summary import summary_sentences
 from cellprism.report.theme import IN_THE_DARK, templates
 from cellprism.report.verdict import VERDICTS
 
 MODEBAR_REMOVED = ["toImage", "select2d", "lasso2d", "autoScale2d", "toggleSpikelines"]
 
 
-def render_page(context: Context, sections: Sequence[Section], claims: Sequence[Claim]) -> str:
+def render_page(
+    context: Context, sections: Sequence[Section], claims: Sequence[Claim], findings: Sequence[Finding]
+) -> str:
     """The page as text."""
     figures = [figure for section in sections for row in section.rows for figure in row]
     plotly_js, page_js = _script_text(get_plotlyjs()), _script_text(_asset("page.js"))
@@ -39,14 +46,17 @@ def render_page(context: Context, sections: Sequence[Section], claims: Sequence[
     return template.render(
         context=context,
         say=context.words,
-        sections=sections,
+        looked_at=looked_at(context),
+        findings=findings,
+        sections=[section for section in sections if not section.empty],
+        missing=[section for section in sections if section.empty],
         claims=claims,
+        unanswered=[claim for claim in claims if claim.section == UNANSWERED],
         verdicts=VERDICTS,
-        banners=[section for section in sections if section.banner],
-        keys=[key for section in sections for key in section.keys],
-        summary=summary_sentences(context, sections, claims),
-        limits=limits_of(context, sections, claims),
-        long_tables=[table for section in sections for table in section.long],
+        tally=tally,
+        errors=sentences(claims),
+        limits=limits_of(context, sections),
+        glossary=glossary(context),
         record=json.dumps(context.record, indent=2, ensure_ascii=False),
         style=_asset("page.css"),
         plotly_js=plotly_js,
@@ -103,10 +113,17 @@ def _asset(name: str) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["commands"] = _with_commands
+    return environment
+
+
+def _with_commands(text: str) -> Markup:
+    """Escaped text in which what stands between backticks is set as a command."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

@@ -1,8 +1,9 @@
-"""A part of the page, as a study hands it over: figures, tables, and what stands at the top and the end of the page."""
+"""A part of the page, as a study hands it over: figures, sentences, and what stands at the top and in the appendix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from cellprism.report.claims import Claim
 from cellprism.report.figure import Figure, NumberTable
 
 
@@ -24,7 +25,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class LongTable:
-    """A table to search and sort, in a section of its own near the end of the page."""
+    """A table to search and sort, in a part of its own of the appendix."""
 
     id: str
     title: str
@@ -38,43 +39,41 @@ class LongTable:
 
 
 @dataclass(frozen=True)
-class KeyNumber:
-    """One large number at the top of the page, with its control and verdict."""
-
-    value: str
-    words: str
-    control: str
-    verdict: str
-    claim: str
-    """Id of the claim."""
-
-
-@dataclass(frozen=True)
 class Section:
-    """A part of the page."""
+    """A part of the page: its first row of figures and a few sentences, and what stands of it in the appendix."""
 
     id: str
     title: str
     """A question."""
     short: str
     """Its name in the table of contents."""
-    lead: str
+    said: str
+    """What was found, in two or three sentences, each number beside its control."""
+    method: str = ""
+    """How it was found, for the appendix."""
     rows: list[tuple[Figure, ...]] = field(default_factory=list)
-    """Figures, those of a row side by side where there is room."""
+    """Figures, those of a row side by side where there is room. The first row stands in the section, the others in the
+    appendix."""
     tables: list[Table] = field(default_factory=list)
+    """For the appendix."""
     absent: str = ""
     """Why it is empty, or not whole."""
     banner: str = ""
     """A warning that stands above everything else on the page: why nothing that follows may be read without it."""
-    keys: list[KeyNumber] = field(default_factory=list)
-    """Its large numbers at the top of the page."""
-    summary: str = ""
-    """What it found, for the top of the page."""
+    told: dict[str, str] = field(default_factory=dict)
+    """Id of a claim -> what was found, in one plain sentence with direction and size, for the top of the page."""
+    claims: Sequence[Claim] = ()
+    """Its claims, which the page's maker fills in."""
     can: list[str] = field(default_factory=list)
     """What the run can show."""
     cannot: list[str] = field(default_factory=list)
     """What it cannot."""
     long: list[LongTable] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing but the reason why it is empty."""
+        return not (self.rows or self.tables or self.said)
 
 
 def folded(rows: Sequence[tuple[Figure, ...]], alike: int) -> list[tuple[Figure, ...]]:

@@ -6,6 +6,9 @@ A logit must not pass for expression, nor a gene that goes with a feature over c
 from dataclasses import dataclass
 from typing import Any
 
+LOG_COUNTS = "log(1 + counts per 10,000)"
+"""Unit of predicted expression, natural logarithm."""
+
 
 @dataclass(frozen=True)
 class Words:
@@ -103,7 +106,7 @@ _TOKENS: dict[str, dict[str, Any]] = {
 }
 _OUTPUT_KINDS: dict[str, dict[str, Any]] = {
     "expression": {
-        "unit": "log(1 + counts per 10,000)",
+        "unit": LOG_COUNTS,
         "alike": "expressed as highly",
         "said": "predicted expression",
         "within": "",

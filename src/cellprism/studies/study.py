@@ -55,6 +55,9 @@ class Study:
     """``module:function`` of (found, context) -> list of claims."""
     section: str
     """``module:function`` of (found or None, claims, context) -> the section of the page."""
+    headline: tuple[str, ...] = ()
+    """Which of its claims stand at the top of a page, named before any run is seen: a pattern of ids for each question,
+    ``steer-*-genes``. Of several that fit one, the hardest fair control decides, see ``report.findings``."""
     open: tuple[Open, ...] = ()
     """What it would answer; said to be unanswered on the page of a run without it."""
     card: str = ""

@@ -1,11 +1,13 @@
 """From a run folder to its claims and its page, without torch: read, claim, draw. Nothing is computed here."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cellprism.errors import DamagedError
 from cellprism.report.claims import Claim, write_claims
 from cellprism.report.context import Context, read_context
+from cellprism.report.findings import Finding, findings_of
 from cellprism.report.multiple import corrected
 from cellprism.report.open_questions import open_claims
 from cellprism.report.page import render_page
@@ -27,9 +29,9 @@ def write_report(folder: Path) -> Path:
     run = Run.existing(folder)
     check_unaltered(run)
     context = read_context(folder)
-    claims, sections = gathered(run, context)
+    claims, sections, findings = gathered(run, context)
     write_claims(folder / CLAIMS, claims)
-    write_text(folder / PAGE, render_page(context, sections, claims))
+    write_text(folder / PAGE, render_page(context, sections, claims, findings))
     return folder / PAGE
 
 
@@ -47,13 +49,18 @@ def check_unaltered(run: Run) -> None:
             )
 
 
-def gathered(run: Run, context: Context) -> tuple[list[Claim], list[Section]]:
-    """Every claim in the order of the page, and the page's sections; a study that was not run claims nothing."""
+def gathered(run: Run, context: Context) -> tuple[list[Claim], list[Section], list[Finding]]:
+    """Every claim in the order of the page, the page's sections, and what stands first; a study that was not run claims
+    nothing."""
     found, said = found_and_said(run, context)
-    sections = [study.drawn(found[name], said.get(name, []), context) for name, study in studies().items()]
+    sections = {name: study.drawn(found[name], said.get(name, []), context) for name, study in studies().items()}
     unanswered = [question for name, study in studies().items() if name not in said for question in study.open]
-    claims = [*(c for some in said.values() for c in some), *open_claims(unanswered, context)]
-    return corrected(claims), sections
+    claims = corrected([*(c for some in said.values() for c in some), *open_claims(unanswered, context)])
+    by_id = {claim.id: claim for claim in claims}
+    for name, some in said.items():
+        sections[name] = replace(sections[name], claims=[by_id[claim.id] for claim in some])
+    findings = [finding for name in said for finding in findings_of(studies()[name].headline, sections[name])]
+    return claims, list(sections.values()), findings
 
 
 def found_and_said(run: Run, context: Context) -> tuple[dict[str, Any], dict[str, list[Claim]]]:

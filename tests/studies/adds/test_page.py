@@ -22,28 +22,30 @@ def context(whole_run):
     return read_context(whole_run)
 
 
-def test_every_measure_has_its_winner_in_the_headline_and_in_the_summary(found, context):
+def test_every_measure_has_its_winner_and_the_page_how_many_each_has(found, context):
     part = section(found, claims(found, context), context)
-    assert part.lead.startswith(
+    assert part.said.startswith(
         "The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1 and 1 is not told apart."
     )
-    assert "by where features fire: the trained autoencoder (40.2) leads, 8.3 [" in part.lead
+    assert "by where features fire: the trained autoencoder (40.2) leads, 8.3 [" in part.method
     few = "ahead of vectors of the inner state as directions (31.9; 41 of each, with all 127 trained ones 40.2)"
-    assert few in part.lead
-    assert "vectors of the inner state as directions (0.808) lead, 0.070 [" in part.lead
-    assert "the trained autoencoder (0.050) is not told apart from" in part.lead
-    assert "distinct programs matched, lists by where features fire +8.3 [" in part.summary
-    assert "], ahead of vectors of the inner state; programs found again" in part.summary
-    assert part.summary.startswith("The trained autoencoder leads in ")
-    assert "coherence" not in part.summary  # not told apart
-    assert part.summary.endswith("], behind vectors of the inner state.")
-    assert len(part.summary.splitlines()) == 1
+    assert few in part.method
+    assert "vectors of the inner state as directions (0.808) lead, 0.070 [" in part.method
+    assert "the trained autoencoder (0.050) is not told apart from" in part.method
+    figure = part.rows[0][0]
+    assert [(trace.name, len(trace.x)) for trace in figure.plot.data] == [
+        ("training leads", 1), ("directions that nobody trained lead", 1), ("not told apart", 1),
+    ]  # fmt: skip
+    assert figure.plot.data[0].x[0] == pytest.approx(8.3 / 31.9, abs=0.01)
+    assert [row[-1] for row in figure.numbers.rows] == [
+        "training leads", "not told apart", "directions that nobody trained lead",
+    ]  # fmt: skip
 
 
 def test_no_verdict_is_spoken_and_nothing_claimed(page: Shown):
     part = page.sections["adds"]
     for word in ("chance", "significant", "outlasts"):
-        assert word not in part.lead + part.summary
+        assert word not in part.method + part.said
     assert not [claim for claim in page.claims.values() if claim.source and claim.source.file.startswith("adds/")]
 
 
@@ -71,10 +73,10 @@ def test_one_autoencoder_tells_nothing_of_others(found, context):
         for column in found.columns
     ]
     part = section(replace(found, seeds=[3], columns=columns), [], context)
-    assert part.lead.startswith("One autoencoder says nothing of another training, so that nothing is told apart here.")
-    assert "difference +8.3" in part.lead
-    assert "[" not in part.lead
-    assert "leads" not in part.lead
+    assert part.said == "One autoencoder says nothing of another training, so that nothing is told apart here."
+    assert "difference +8.3" in part.method
+    assert "[" not in part.method
+    assert "leads" not in part.method
     assert part.rows
 
 
@@ -86,8 +88,8 @@ def test_without_anything_to_compare_there_is_a_page(found, context):
 def test_whole_cells_have_no_genes_to_fire_at(found, context):
     whole = replace(context, model=replace(context.model, tokens="cells"))
     part = section(found, [], whole)
-    assert "lists by the cells in which features fire" in part.lead
-    assert "where features fire" not in part.lead
+    assert "lists by the cells in which features fire" in part.method
+    assert "where features fire" not in part.method
 
 
 def test_the_figure_has_a_panel_a_measure_and_a_line_a_source(found, page):

@@ -48,7 +48,7 @@ def bench(finished) -> Workbench:
 
 
 def lead(found: Adds, bench: Workbench) -> str:
-    return section(found, [], read_context(bench.folder)).lead
+    return section(found, [], read_context(bench.folder)).method
 
 
 def test_every_source_stands_beside_both_autoencoders(finished):

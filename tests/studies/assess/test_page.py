@@ -52,10 +52,14 @@ def test_a_model_of_another_kind_has_no_gains(page):
 
 
 def test_the_first_number_of_the_page_is_measured_on_the_runs_own_cells(page):
-    first = next(key for part in page.sections.values() for key in part.keys)
-    assert first.claim == "model-beats-ridge"
-    assert (first.value, first.words) == ("14.2\u00a0%", "of the error on hidden genes removed, on these cells")
-    assert first.control == "12.9\u00a0%, ridge regression on the other genes"
+    first = page.findings[0]
+    assert first.claim.id == "model-beats-type-mean"  # the harder of both, ridge regression the other
+    assert first.said == (
+        "On these cells the model removes 14.2\u00a0% of the error that gene means make on hidden genes, not told apart "
+        "from mean of the cell's own type."
+    )
+    assert page.sections["model"].said.startswith(first.said.partition(",")[0])
+    assert "ridge regression on the other genes 12.9\u00a0%" in page.sections["model"].said
     assert page.claims["model-beats-ridge"].source.field == "hidden_genes.methods.model.removed"
     assert next(iter(page.claims)) == "model-beats-ridge"
 
@@ -128,9 +132,9 @@ def test_a_latent_model_that_gains_nothing_is_bannered(page):
 def test_the_banners_of_all_sections_stand_above_the_summary_and_are_escaped(page):
     sections = list(page.sections.values())
     marked = [replace(sections[0], banner="<b>one</b>"), *sections[1:-1], replace(sections[-1], banner="two & two")]
-    text = render_page(page.context, marked, list(page.claims.values()))
+    text = render_page(page.context, marked, list(page.claims.values()), page.findings)
     assert text.index("&lt;b&gt;one&lt;/b&gt;") < text.index("two &amp; two") < text.index('<header id="summary">')
-    plain = render_page(page.context, sections, list(page.claims.values()))
+    plain = render_page(page.context, sections, list(page.claims.values()), page.findings)
     assert "Read this first" not in plain
 
 
@@ -138,4 +142,4 @@ def test_what_was_not_measured_is_said_on_the_page(whole_run, page, tmp_path):
     folder = shutil.copytree(whole_run, tmp_path / "run")
     assert "Tell whether the model has seen these cells before" in Page(write_report(folder).read_text("utf-8")).words
     empty = section(Assessment(absent=["No genes.", "No types."]), [], page.context)
-    assert (empty.absent, empty.rows, empty.keys, empty.cannot) == ("No genes. No types.", [], [], [])
+    assert (empty.absent, empty.rows, empty.told, empty.cannot) == ("No genes. No types.", [], {}, [])

@@ -195,8 +195,8 @@ def test_where_predicted_gaps_miss_the_counts_the_page_warns_and_claims_about_ge
         edit_json(run_folder / "contrast" / objective / "summary.json", lambda summary: summary["gaps"].update(gaps))
     found = shown(run_folder)
     section = found.sections["contrast"]
-    assert words in section.absent
-    assert "Claims about genes are left open" in section.absent
+    assert words in section.said
+    assert "Claims about genes are left open" in section.said
     for objective in ("latent", "expression"):
         for name in ("expression-progress", "up-correct", "down-correct", "cd8a"):
             claim = found.claims[f"contrast-{objective}-{name}"]
@@ -204,16 +204,16 @@ def test_where_predicted_gaps_miss_the_counts_the_page_warns_and_claims_about_ge
             assert words in claim.why
     assert "cannot be told here" not in found.claims["contrast-latent-latent-progress"].verdict
     assert found.figures["gap-latent"].title.startswith("Nothing can be told of these genes")
-    assert "CD8A" not in section.summary
+    assert "CD8A" not in section.said
     assert found.claims["contrast-gaps-follow-counts"].verdict != "above chance"
 
 
 def test_where_predicted_gaps_follow_the_counts_nothing_warns(page):
     claim = page.claims["contrast-gaps-follow-counts"]
     assert (claim.verdict, claim.value, claim.interval) == ("above chance", 0.71, (0.6, 0.8))
-    assert page.sections["contrast"].absent == ""
+    assert "left open" not in page.sections["contrast"].said
     assert page.claims["contrast-latent-up-correct"].verdict != "cannot be told here"
-    assert "each time with other genes hidden" in page.sections["contrast"].lead
+    assert "each time with other genes hidden" in page.sections["contrast"].method
 
 
 def test_the_page_says_what_a_share_of_directions_cannot_detect(page):

@@ -49,7 +49,7 @@ def with_numbers(page, found):
     fit = replace(fit, measures=replace(fit.measures, fair=fair, stream=stream))
     said = claims(fit, page.context)
     drawn = section(fit, said, page.context)
-    return said[0], " ".join([drawn.lead, *(table.caption for table in drawn.tables)])
+    return said[0], " ".join([drawn.method, *(table.caption for table in drawn.tables)])
 
 
 @pytest.mark.slow

@@ -43,17 +43,17 @@ def test_unfair_rungs_are_shown_and_never_the_hardest(page: Shown):
 
 def test_what_is_missing_is_said_with_its_reason(context):
     part = section(ladder(), [], context)
-    assert "E5 model with random blocks: 'mini' cannot draw its blocks alone anew" in part.absent
-    assert part.absent.endswith("20 genes, largest activation: features have no such lists.")
+    assert "E5 model with random blocks: 'mini' cannot draw its blocks alone anew" in part.method
+    assert part.method.endswith("20 genes, largest activation: features have no such lists.")
     rows = {row[0]: row for row in part.rows[0][0].numbers.rows}
     assert rows["E6 vectors of genes"][1] == "no such lists"
     assert rows["E3 co-expression modules"][-1].startswith("no: its lists are of genes that vary together over cells")
     assert section(None, [], context).absent.endswith("`cellprism do ladder RUN` does.")
-    assert section(replace(ladder(), absent=[], without=[]), [], context).absent == ""
+    assert "cannot have" not in section(replace(ladder(), absent=[], without=[]), [], context).method
 
 
 def test_the_summary_counts_the_rules(page: Shown):
-    summary = page.sections["ladder"].summary
+    summary = page.sections["ladder"].said
     assert summary.startswith("Features exceed the hardest fair control by 1 of 2 ways of making lists: ")
     assert "20 genes, mean activation, 61\u00a0% beside 77\u00a0% of neurons, their tails apart" in summary
 
@@ -83,7 +83,7 @@ def test_without_a_fair_control_nothing_is_claimed(context):
     assert said == []
     part = section(found, said, context)
     assert "no fair control was measured" in part.rows[0][0].title
-    assert part.summary == ""
+    assert part.said == "No fair control was measured, so that nothing is judged."
     assert len(part.rows) == 1
 
 

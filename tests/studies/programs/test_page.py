@@ -43,8 +43,8 @@ def test_the_heat_map_shows_one_feature_for_each_program(page):
 @pytest.mark.parametrize(
     ("control", "ending"),
     [
-        (0.85, "fewer than the 85\u00a0% of untrained SAE (E4), top 20 genes"),
-        (0.95, "fewer than the 95\u00a0% of untrained SAE (E4), top 20 genes"),
+        (0.85, "fewer than the 85\u00a0% of untrained autoencoders (E4), top 20 genes"),
+        (0.95, "fewer than the 95\u00a0% of untrained autoencoders (E4), top 20 genes"),
         (0.1, "fewer than the 77\u00a0% of raw neurons, tails apart (E8), top 20 genes"),
     ],
 )
@@ -64,8 +64,8 @@ def test_the_title_of_the_rates_follows_the_claims(run_folder, control, ending):
 
 def test_controls_with_lists_of_another_length_are_told_apart(page, programs):
     drawn = {trace.name: len(trace.x) for trace in page.figures["annotated-rate"].plot.data}
-    assert drawn["SAE features"] == 1
-    assert drawn["SAE features, lists of fixed length"] == 2
+    assert drawn["features"] == 1
+    assert drawn["features, lists of fixed length"] == 2
     assert drawn["controls"] == 4
     assert drawn["controls with other lists"] == 6
     (own,) = [row for row in programs.rates["rows"] if row["name"] == "features, 20 genes each"]

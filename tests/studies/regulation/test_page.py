@@ -31,17 +31,17 @@ def facts(found: Regulation, **changes) -> Regulation:
     return replace(found, facts=replace(found.facts, **changes))
 
 
-def test_power_comes_first_and_the_verdict_has_what_co_expression_alone_reaches(found, context):
+def test_the_power_is_told_and_the_verdict_has_what_co_expression_alone_reaches(found, context):
     part = section(found, claims(found, context), context)
-    power, verdict = part.lead.index("would have shown"), part.lead.index("The model has no direction that matters")
-    assert power < verdict
-    assert "7 factors with 77 edges" in part.lead
-    assert "0.510 [0.490, 0.530]" in part.lead
+    assert "would have shown" in part.method
+    assert "7 factors with 77 edges" in part.method
+    assert part.said.startswith("The model has no direction that matters")
+    assert "0.510 [0.490, 0.530]" in part.said
     assert (
         "0.610 of pairs, 0.620 by co-expression alone, 0.600 by ridge; beside genes that are co-expressed alike"
-        in part.summary
+        in part.said
     )
-    assert len(part.summary.split(". ")) == 2
+    assert len(part.said.split(". ")) == 2
 
 
 def test_the_claims_answer_the_two_open_questions(found, context):
@@ -74,7 +74,7 @@ def test_one_factor_is_judged_by_permutation_and_nothing_is_said_over_factors(fo
     assert said[IDS[DIRECTION]].value is None
     assert "--all" in said[IDS[DIRECTION]].why
     part = section(alone, list(said.values()), context)
-    assert "TBX21 1.00 (31 targets, p = 0.002" in part.lead
+    assert "TBX21 1.00 (31 targets, p = 0.002" in part.said
     assert [row[0].id for row in part.rows][:1] == ["regulation-factor-tbx21"]
     assert factor_alone("X", FORWARD, own[:0], matched[:0], 0) is None
 

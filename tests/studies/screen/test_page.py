@@ -28,11 +28,12 @@ def test_figures_say_what_they_show(page: Shown):
 
 def test_the_section_says_how_far_to_believe_it(page: Shown):
     part = page.sections["screen"]
-    assert "5 of 53 features move the genes of their own lists beyond their controls" in part.summary
-    assert "by +0.91 (gradient), +0.94 (with attention and norms held fixed)" in part.summary
-    assert part.keys[0].value.startswith("11.3")
+    assert "5 of 53 features move the genes of their own lists beyond their controls" in part.said
+    assert "by +0.91 (gradient), +0.94 (with attention and norms held fixed)" in part.said
+    (told,) = part.told.values()
+    assert told.startswith("11.3\u00a0% of firing features move the genes of their own lists")
     rows = part.long[0].rows
     assert [row[0].text for row in rows] == [str(i) for i in range(53)]
     assert part.tables[1].numbers.rows[0][2] in ("described", "moves genes")
-    assert "taken was the places of all features" in part.lead
+    assert "taken was the places of all features" in part.method
     assert pytest.approx(1.0) == len(part.cannot)

@@ -8,9 +8,10 @@ import pytest
 
 from cellprism.equations.effects import permutation_p
 from cellprism.report.claims import Null
+from cellprism.report.words import words_for
 from cellprism.steering.settings import CONTROL
 from cellprism.studies.steer.claims import claims as claims_of
-from cellprism.studies.steer.figures import dose_figure, dose_title, steering_table, term_table
+from cellprism.studies.steer.figures import dose_figure, dose_title, overview_figure, steering_table, term_table
 from cellprism.studies.steer.page import section
 from cellprism.studies.steer.tables import Steering
 from cellprism.studies.steer.view import features_of, unjudged_of
@@ -70,7 +71,7 @@ def test_a_feature_that_moves_nothing_says_so_in_its_title_and_claims(run_folder
     for kind in ("genes", "lists", "held-out", "mirror"):
         claim = found.claims[f"steer-programs-40-{kind}"]
         assert (claim.verdict, claim.why) == ("cannot be told here", why)
-    assert "and for 1 no effect is possible." in found.sections["steering"].summary
+    assert "and for 1 no effect is possible." in found.sections["steering"].said
 
 
 def test_where_nothing_moves_the_summary_says_that_no_effect_is_possible(run_folder):
@@ -80,8 +81,9 @@ def test_where_nothing_moves_the_summary_says_that_no_effect_is_possible(run_fol
 
     edit_json(run_folder / "steer/programs/summary.json", still)
     pd.DataFrame().to_parquet(run_folder / "steer/programs/nulls.parquet")
-    said = shown(run_folder).sections["steering"].summary
-    assert said.endswith("moves any gene by as much as counts: no effect possible.")
+    said = shown(run_folder).sections["steering"].said
+    assert "feature 12 (B cell receptor signalling) moves no gene by as much as counts: no effect possible" in said
+    assert said.endswith("None of them moves any gene by as much as counts.")
 
 
 def test_a_feature_that_could_not_be_judged_has_a_claim_with_the_reason(page):
@@ -105,7 +107,27 @@ def test_the_null_band_and_p_are_drawn_from_the_draws_on_disk(page, features, wh
         off = steered.doses.set_index("alpha")["off_target"]
         np.testing.assert_allclose(band.x, [-3.0, 1.0, 5.0, 5.0, 1.0, -3.0])
         edges = [off[-3.0] - low, 0.0, off[5.0] + high, off[5.0] + low, 0.0, off[-3.0] - high]
-        np.testing.assert_allclose(band.y, edges)
+        np.testing.assert_allclose(band.y, np.expm1(edges))
+
+
+def test_the_overview_has_every_steered_feature_in_percent_beside_its_controls(page, features):
+    figure = page.figures["steering-overview"]
+    assert page.sections["steering"].rows[0][0] is figure
+    bars, ours = figure.plot.data
+    assert list(ours.x) == pytest.approx([np.expm1(steered.response.value) for steered in features])
+    assert list(bars.base) == pytest.approx([np.expm1(s.response.controls.interval[0]) for s in features])
+    assert list(ours.text)[0] == "+25\u00a0%"
+    assert figure.title == "1 of 2 steered features move their own genes beyond features that nobody trained"
+    still = [replace(steered, no_effect="no effect possible") for steered in features]
+    assert overview_figure(still, ["", ""], page.context.words, ()) is None
+
+
+def test_logits_stay_what_they_are(page, features):
+    logits = words_for("genes", "token_logit")
+    assert steering_table(features, logits).rows[0][1] == "+0.22"
+    figure = overview_figure(features, ["at chance", "at chance"], logits, ())
+    assert list(figure.plot.data[1].x) == pytest.approx([steered.response.value for steered in features])
+    assert "logit" in figure.plot.layout.xaxis.title.text
 
 
 def test_without_control_features_there_is_no_band(page, features):
@@ -113,7 +135,7 @@ def test_without_control_features_there_is_no_band(page, features):
     bare = replace(strong, response=replace(strong.response, controls=Null("none", None, None)))
     claim = page.claims["steer-programs-12-genes"]
     assert len(dose_figure(bare, claim, 97, page.context.words, ()).plot.data) == 2
-    assert steering_table([bare]).rows[0][3] == "not measured"
+    assert steering_table([bare], page.context.words).rows[0][3] == "not measured"
 
 
 def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(features):
@@ -145,7 +167,7 @@ def test_a_sweep_of_nothing_has_no_tables_to_read(run_folder):
     assert len(unjudged_of(experiment)) == 3
     said = [claim for id, claim in found.claims.items() if id.startswith("steer-")]
     assert [claim.why for claim in said] == 3 * ["no effect possible"]
-    assert found.sections["steering"].summary == ""
+    assert found.sections["steering"].said == ""
 
 
 def test_a_feature_without_genes_to_compare_is_not_judged(run_folder):
@@ -165,12 +187,12 @@ def test_a_step_that_does_not_apply_gives_its_reason_in_place_of_a_verb(page):
 
 
 def test_direct_effects_stand_apart_and_the_page_says_where_genes_are_read(run_folder, page, features):
-    header, first = steering_table(features).header, steering_table(features).rows[0]
-    assert first[header.index("the same, where seen (direct)")] == "−0.22"
+    table = steering_table(features, page.context.words)
+    assert table.rows[0][table.header.index("the same, where seen (direct)")] == "−20\u00a0%"
     section = page.sections["steering"]
-    assert "each cell passes 4 times" in section.lead
+    assert "each cell passes 4 times" in section.method
     assert "the edit never acts on them" in section.tables[0].caption
     edit_json(run_folder / "steer/programs/summary.json", lambda summary: summary.update(read="visible", passes=1))
     seen = shown(run_folder).sections["steering"]
-    assert "passes" not in seen.lead
+    assert "passes" not in seen.method
     assert "partly built in" in seen.tables[0].caption

@@ -32,8 +32,13 @@
     return layout;
   }
 
+  function placeOf(figure) { return document.getElementById("plot-" + figure.id); }
+
+  // Figures in a closed part of the appendix have no width yet; they are drawn when it is opened.
+  function inSight(figure) { return !placeOf(figure).closest("details.part:not([open])"); }
+
   function draw(figure) {
-    const place = document.getElementById("plot-" + figure.id);
+    const place = placeOf(figure);
     const config = {
       responsive: true,
       displaylogo: false,
@@ -47,6 +52,9 @@
     return Plotly.react(place, data, layoutOf(figure), config).then(function () {
       if (!place.dataset.drawn && figure.id === "feature-map") place.on("plotly_click", showFeature);
       legend(figure, data, place);
+      // a box of its own units, so that paper of another width scales it
+      for (const svg of place.querySelectorAll("svg.main-svg"))
+        svg.setAttribute("viewBox", "0 0 " + svg.getAttribute("width") + " " + svg.getAttribute("height"));
       place.dataset.drawn = "yes";
     }).catch(function (error) {
       place.textContent = "This figure could not be drawn: " + error.message;
@@ -129,12 +137,41 @@
 
   // One after the other, with a pause for the reader's own scrolling and typing.
   async function drawAll() {
-    for (const figure of page.figures) {
+    for (const figure of page.figures.filter(inSight)) {
       await draw(figure);
       await new Promise(function (go) { setTimeout(go, 0); });
     }
     document.body.dataset.ready = "yes";
   }
+
+  // A permalink opens what it lies in, and is looked for again once everything above it has its height.
+  function reveal() {
+    const place = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!place) return;
+    for (let part = place.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    const box = place.closest(".tall"), nav = document.querySelector("nav");
+    if (box) { // below the table's own heading, and below the contents where they lie across the top
+      const above = nav.offsetWidth > nav.offsetHeight ? nav.offsetHeight : 0;
+      place.style.scrollMarginTop = box.querySelector("thead").offsetHeight + above + 8 + "px";
+    }
+    place.scrollIntoView({ behavior: "instant" });
+  }
+
+  document.addEventListener("toggle", function (event) {
+    if (!event.target.open || !event.target.matches("details.part")) return;
+    for (const figure of page.figures)
+      if (event.target.contains(placeOf(figure))) draw(figure);
+  }, true);
+  // On paper everything is open but the tables that are there to be searched, a row a feature.
+  window.addEventListener("beforeprint", function () {
+    for (const part of document.querySelectorAll("details.part:not(.long), details.how")) part.open = true;
+    for (const figure of page.figures) if (!placeOf(figure).dataset.drawn) draw(figure);
+  });
+  window.addEventListener("hashchange", reveal);
+  document.addEventListener("click", function (event) {
+    const link = event.target.closest('a[href^="#"]');
+    if (link && link.hash === location.hash) reveal();
+  });
 
   // A mark of the map leads to its row in the table of features.
   function showFeature(event) {
@@ -144,6 +181,7 @@
     const search = document.querySelector('[data-filters="feature"] input[type="search"]');
     search.value = "";
     search.dispatchEvent(new Event("input"));
+    row.closest("details").open = true;
     for (const other of document.querySelectorAll("tr.found")) other.classList.remove("found");
     row.classList.add("found");
     row.scrollIntoView({ block: "center", behavior: "smooth" });
@@ -205,5 +243,6 @@
   for (const controls of document.querySelectorAll("[data-filters]")) filterable(controls);
   dark.addEventListener("change", drawAll);
   narrow.addEventListener("change", drawAll);
-  drawAll();
+  reveal();
+  drawAll().then(reveal);
 })();

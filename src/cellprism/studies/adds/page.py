@@ -7,8 +7,8 @@ from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import NumberTable, listing
 from cellprism.report.section import Section, Table
-from cellprism.studies.adds.figure import excess_figure
-from cellprism.studies.adds.labels import COMPONENTS, SHORT_NAMES, SOURCES, TRAINED, label_of, shown
+from cellprism.studies.adds.figure import excess_figure, rival_figure
+from cellprism.studies.adds.labels import COMPONENTS, SOURCES, TRAINED, label_of, shown
 from cellprism.studies.adds.tables import FILE, Adds, Column
 from cellprism.studies.programs.over_seeds import Excess
 
@@ -33,9 +33,9 @@ def section(found: Adds | None, claims: Sequence[Claim], context: Context) -> Se
         )
         return Section("adds", TITLE, SHORT, "", absent=absent)
     return Section(
-        "adds", TITLE, SHORT, _lead(found, context), [(excess_figure(found, context, (PATH,)),)],
+        "adds", TITLE, SHORT, _said(found), _method(found, context),
+        [(rival_figure(found, context, (PATH,)),), (excess_figure(found, context, (PATH,)),)],
         [Table(_caption(found, context), _table(found, context))],
-        summary=_summary(found, context),
     )  # fmt: skip
 
 
@@ -50,22 +50,19 @@ def tally(found: Adds) -> str:
     return listing(parts)
 
 
-def _lead(found: Adds, context: Context) -> str:
-    n = len(found.seeds)
-    start = tally(found)
-    if n == 1:
-        start = "One autoencoder says nothing of another training, so that nothing is told apart here"
-    said = ". ".join(f"{_capital(label_of(c.name, context))}: {_outcome(c)}" for c in found.columns)
-    return f"{_capital(start)}. {said}."
+def _said(found: Adds) -> str:
+    """Who leads in how many measures; the figure says in which."""
+    if len(found.seeds) == 1:
+        return "One autoencoder says nothing of another training, so that nothing is told apart here."
+    return (
+        f"{_capital(tally(found))}. Each measure compares {found.n_features} trained directions with the best of those "
+        "that nobody trained, over autoencoders of several seeds."
+    )
 
 
-def _summary(found: Adds, context: Context) -> str:
-    """Who leads in how many measures, and in those in which one does by how much over which other."""
-    told = []
-    for c in (c for c in found.columns if c.told):
-        who = f"{'ahead of' if c.told == 1 else 'behind'} {SHORT_NAMES[c.rival]}"
-        told.append(f"{label_of(c.name, context)} {_difference(c.beside.mean, c.interval, c.name)}, {who}")
-    return ": ".join([_capital(tally(found)), *(["; ".join(told)] if told else [])]) + "."
+def _method(found: Adds, context: Context) -> str:
+    """Every measure, with the best source that nobody trained."""
+    return " ".join(f"{_capital(label_of(c.name, context))}: {_outcome(c)}." for c in found.columns)
 
 
 def _outcome(column: Column) -> str:

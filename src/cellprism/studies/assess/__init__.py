@@ -12,4 +12,5 @@ STUDY = Study(
     tables="cellprism.studies.assess.tables",
     claims="cellprism.studies.assess.claims:claims",
     section="cellprism.studies.assess.page:section",
+    headline=("model-beats-*", "model-gains-over-*", "cell-types-against-*"),
 )

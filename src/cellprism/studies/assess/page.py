@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
-from cellprism.report.figure import NumberTable
+from cellprism.report.figure import NumberTable, listing
+from cellprism.report.findings import control_of, than_control
 from cellprism.report.section import Section, Table
-from cellprism.report.summary import key_numbers
 from cellprism.studies.assess.banner import banner
 from cellprism.studies.assess.claims import PATH, error_id, gain_id
 from cellprism.studies.assess.figures import agreement_figure, error_figure, gain_figure, reading_figure
@@ -15,12 +15,12 @@ from cellprism.studies.assess.tables import Assessment, CardScores, Gain, Hidden
 
 NOT_MEASURED = "How good the model is was not measured; `cellprism do assess RUN` does it."
 SEEN = "Tell whether the model has seen these cells before. On cells that it was trained on it looks better than it is"
-KEYS = (
-    ("model-beats-ridge", "of the error on hidden genes removed, on these cells"),
-    ("model-gains-over-", "nats per hidden count gained over the gene means, on these cells"),
-    ("cell-types-against-", "of cell types read from the model's inner state, on these cells"),
-)
-"""What the large number at the top is, for one kind of model after the other."""
+KINDS = {
+    "model-beats-": "On these cells the model removes {} of the error that gene means make on hidden genes",
+    "model-gains-over-": "On these cells the model gains {} nats per hidden count over the gene means",
+    "cell-types-against-": "The type of {} of cells is read rightly from the model's inner state",
+}
+"""Start of the ids of the claims that are told on top -> what was found."""
 
 
 def section(found: Assessment | None, claims: Sequence[Claim], context: Context) -> Section:
@@ -37,20 +37,35 @@ def section(found: Assessment | None, claims: Sequence[Claim], context: Context)
     data = (
         f"; its card says that it was trained on {context.model.data}" if context.model and context.model.data else ""
     )
-    keys = (key_numbers(claims, part, words) for part, words in KEYS)
     return Section(
         "model",
         "Is the model any good on these cells?",
         "The model",
+        _said(claims),
         "Before asking what a model has learned, ask whether it has learned anything that holds for these cells: each "
         "of its scores stands beside the score of something simpler that was fitted on other cells of this run.",
-        [tuple(drawn[i : i + 2]) for i in range(0, len(drawn), 2)],
+        [tuple(drawn[i:end]) for i, end in ((0, 1), (1, 3), (3, 4)) if drawn[i:end]],
         [*_beside_noise(found), *_card(found.card), *_neighbours(found.card)],
         " ".join(found.absent) if measured else NOT_MEASURED,
         banner=banner(found, claims),
-        keys=next((key for key in keys if key), []),
+        told={
+            claim.id: f"{words.format(claim.show(claim.value))}, {than_control(claim)}."
+            for start, words in KINDS.items()
+            for claim in claims
+            if claim.id.startswith(start)
+        },
         cannot=[f"{SEEN}{data}."] if drawn else [],
     )
+
+
+def _said(claims: Sequence[Claim]) -> str:
+    """A sentence for each kind of score, with all of its controls."""
+    said = []
+    for start, words in KINDS.items():
+        if some := [claim for claim in claims if claim.id.startswith(start)]:
+            controls = listing([control_of(claim).replace(": ", " ") for claim in some])
+            said.append(f"{words.format(some[0].show(some[0].value))}; {controls}.")
+    return " ".join(said)
 
 
 def _beside_noise(found: Assessment) -> list[Table]:

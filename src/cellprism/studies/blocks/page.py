@@ -14,6 +14,11 @@ from cellprism.studies.blocks.tables import FILE, Block, Blocks, Dictionary, Dim
 from cellprism.studies.fit.labels import CONTROL_LABELS
 
 PATH = f"blocks/{FILE}"
+METHOD = (
+    "An autoencoder has something to find where an inner state fills many dimensions that recur. Each cell is read "
+    "twice, from halves of its counts, and what the two readings share counts. After every block a dictionary is "
+    "trained for a short time and stands beside the best directions that nobody trained."
+)
 
 
 def claims(found: Blocks, context: Context) -> list[Claim]:
@@ -26,25 +31,25 @@ def section(found: Blocks | None, claims: Sequence[Claim], context: Context) -> 
     if found is None:
         absent = "The blocks were not compared; `cellprism do blocks RUN` does it."
         return Section("blocks", "Which block is worth looking into?", "The blocks", "", absent=absent)
-    rows = [(_dimension_figure(found, context), *_dictionary_figure(found, context))]
+    rows = [(_dimension_figure(found, context),), *((figure,) for figure in _dictionary_figure(found, context))]
     caption = (
         f"Every block, numbered from 0 ({PATH}). Dimensions: participation ratio of the covariance's eigenvalues; in "
         "brackets those of the whole cells, noise included. Shares: of the variance that recurs when each of "
         f"{found.cells} cells is read twice, from either half of its counts."
     )
     return Section(
-        "blocks", "Which block is worth looking into?", "The blocks", _lead(found, context), rows,
+        "blocks", "Which block is worth looking into?", "The blocks", _said(found, context), METHOD, rows,
         [Table(caption, _table(found, context))],
     )  # fmt: skip
 
 
-def _lead(found: Blocks, context: Context) -> str:
+def _said(found: Blocks, context: Context) -> str:
     """What is there to find, and where most."""
     most = max(found.blocks, key=lambda block: block.pooled.recurring or 0.0)
     said = (
-        f"Read twice from halves of their counts, the cells differ along {_number(found.counts.recurring)} dimensions "
-        f"in the counts themselves, and along {_number(most.pooled.recurring)} of {found.width} in the inner state "
-        f"after {_place(most.layer, context)}, where they are most. "
+        f"The cells differ along {_number(found.counts.recurring)} dimensions in their counts, and along "
+        f"{_number(most.pooled.recurring)} of {found.width} in the inner state after {_place(most.layer, context)}, "
+        "where they are most. "
     )
     tried = [block for block in found.blocks if block.dictionary is not None]
     if tried:
@@ -59,7 +64,7 @@ def _lead(found: Blocks, context: Context) -> str:
             else f"A dictionary trained in a short time explains less of the variance of other cells than {beyond}, "
             f"after every block; after {place} it comes nearest, {-adds:.1f} points below."
         )
-    return said + " An autoencoder has something to find where an inner state fills many dimensions that recur."
+    return said.strip()
 
 
 def _dimension_figure(found: Blocks, context: Context) -> Figure:

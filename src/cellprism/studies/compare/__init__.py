@@ -12,5 +12,6 @@ STUDY = Study(
     tables="cellprism.studies.compare.tables",
     claims="cellprism.studies.compare.page:claims",
     section="cellprism.studies.compare.page:section",
+    headline=("compare-features-differ",),
     every_run=False,
 )

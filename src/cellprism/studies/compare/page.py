@@ -9,6 +9,7 @@ from cellprism.report import theme
 from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.context import Context
 from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain, small, small_text, wrapped
+from cellprism.report.findings import than_control
 from cellprism.report.frames import numbers, records
 from cellprism.report.section import Section, Table
 from cellprism.report.verdict import SHARE_MATTERS
@@ -65,9 +66,11 @@ def section(found: Compare | None, claims: Sequence[Claim], context: Context) ->
         return Section(ID, TITLE, SHORT, "", absent=absent)
     s = found.summary
     return Section(
-        ID, TITLE, SHORT, _lead(found), [(_figure(found),)],
+        ID, TITLE, SHORT, _said(found, claims), _method(found), [(_figure(found),)],
         [Table(_caption(found), _table(found)), Table(f"The donors (compare/{DONORS}).", _donors(found))],
-        summary=f"Between {_between(found)}, {s.differ} of {s.features} features differ over donors (q < {s.alpha:g}).",
+        told={
+            c.id: f"{c.show(c.value)} of features differ between {_between(found)}, {than_control(c)}." for c in claims
+        },
         cannot=[] if sum(s.donors) > 8 else ["Say much of donors in general: few were compared."],
     )  # fmt: skip
 
@@ -78,14 +81,26 @@ def _between(found: Compare) -> str:
     return f"{s.case} and {s.control}{inside}"
 
 
-def _lead(found: Compare) -> str:
+def _said(found: Compare, claims: Sequence[Claim]) -> str:
+    """How many features differ, beside dealt-out conditions, and which surest."""
+    s, first = found.summary, next(records(found.features), None)
+    said = f"Between {_between(found)}, {s.differ} of {s.features} features differ over donors (q < {s.alpha:g})."
+    for claim in claims:
+        said += f" By themselves, {claim.show(s.share)} do; by chance {claim.show(s.null)} would."
+    if first is None or not s.differ:
+        return said
+    by = percent(abs(first.difference) / first.level) if first.level > 0 else f"{abs(first.difference):.2g}"
+    way = "higher" if first.difference > 0 else "lower"
+    return f"{said} Surest is feature {first.feature} ({first.term or 'no program'}), {by} {way} in {s.case}."
+
+
+def _method(found: Compare) -> str:
     s = found.summary
     n = f"{s.donors[0]} donors with both" if s.paired else f"{s.donors[0]} and {s.donors[1]} donors"
     said = (
         f"Features between {_between(found)} ({n}; {s.cells[0]:,} and {s.cells[1]:,} cells): the mean of each feature "
         "over a donor's cells, then the difference over donors. A donor counts once, whatever the number of its cells, "
-        f"since cells of one donor are no replicates. {s.differ} of {s.features} features differ at a q below "
-        f"{s.alpha:g}, corrected over all."
+        f"since cells of one donor are no replicates; q is corrected over all features."
     )
     return said + (f" Left out: {'; '.join(s.left_out)}." if s.left_out else "")
 

@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.contrast.tables",
     claims="cellprism.studies.contrast.claims:claims",
     section="cellprism.studies.contrast.page:section",
+    headline=("contrast-latent*-nearer-target", "contrast-expression*-expression-progress"),
     card="cellprism.studies.contrast.card:facts",
     open=(
         Open(

@@ -357,6 +357,6 @@ def _mark(x: float, text: str) -> dict:
         "yref": "paper",
         "yanchor": "top",
         "text": text,
-        "xanchor": "left" if x == 0 else "right",
-        "xshift": 4 if x == 0 else -4,
+        "xanchor": "right" if x == 0 else "left",
+        "xshift": -4 if x == 0 else 4,
     }

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from cellprism.report.claims import Claim
-from cellprism.report.context import Context
+from cellprism.report.context import Context, cells_of
+from cellprism.report.figure import listing, percent
+from cellprism.report.findings import than_control
 from cellprism.report.frames import numbers
 from cellprism.report.section import Section, Table, folded
-from cellprism.report.summary import key_numbers
 from cellprism.steering.settings import BY_CELL
-from cellprism.studies.contrast.claims import score_id
+from cellprism.studies.contrast.claims import OF_GENES, score_id
 from cellprism.studies.contrast.doses import dose_figure
 from cellprism.studies.contrast.figures import axis_figure, gap_figure, marker_words, path_figure
 from cellprism.studies.contrast.scores import progress_figure, score_table
@@ -41,13 +42,13 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         "contrast",
         f"How far can {types}?",
         "Type to type",
+        " ".join(filter(None, [_doubt(contrasts), _said(contrasts)])),
         "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
         f"part that it has never seen. {' '.join(filter(None, said))}",
         folded(_rows(contrasts), len(contrasts)),
         [Table(_caption(c), score_table(c, by_id)) for c in contrasts],
-        " ".join(filter(None, [_banner(contrasts), absent])) or ("" if contrasts else STEPLESS),
-        keys=key_numbers(claims, "contrast-latent-nearer-target", "of steered cells end nearer the target"),
-        summary=_summary(contrasts, by_id),
+        absent or ("" if contrasts else STEPLESS),
+        told={id: said for contrast in contrasts for id, said in _told(contrast, by_id)},
         can=[
             f"Show how far this model's picture of {contrasts[0].source_cells} can be moved towards "
             f"{contrasts[0].target}, on cells that the recipe has not seen."
@@ -66,8 +67,8 @@ def _reading(contrasts: list[Contrast]) -> list[str]:
     return [where_read(contrasts[0].read, contrasts[0].passes), chosen]
 
 
-def _banner(contrasts: list[Contrast]) -> str:
-    """A warning on top where what the model says of the types' genes does not follow the counts."""
+def _doubt(contrasts: list[Contrast]) -> str:
+    """A warning where what the model says of the types' genes does not follow the counts."""
     doubt = contrasts[0].doubt if contrasts else ""
     return f"{doubt[0].upper()}{doubt[1:]}. Claims about genes are left open." if doubt else ""
 
@@ -108,19 +109,45 @@ def _pulls(contrasts: list[Contrast]) -> str:
     return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
-def _summary(contrasts: list[Contrast], by_id: dict[str, Claim]) -> str:
-    """All recipes in one sentence."""
-    if not contrasts:
-        return ""
-    first, parts = contrasts[0], []
-    for contrast in contrasts:
-        claim = by_id.get(score_id(contrast, "nearer_target"))
-        if claim is not None:
-            null = f"{claim.show(claim.null.value)} with {claim.null.name}" if claim.null else "no control"
-            words = f"{claim.show(claim.value)} with the {contrast.objective} recipe"
-            parts.append(f"{words} ({null}: {claim.verdict})")
-    genes = "" if first.doubt else ", ".join(marker_words(named) for named in first.named.values())
-    return (
-        f"Steered towards {first.target}, of {first.n_test} unseen {first.source_cells} end nearer to it than to their "
-        "own in the model's inner state: " + " and ".join(parts) + (f"; {genes}{first.words.within}." if genes else ".")
-    )
+SCALES = {
+    "nearer_target": "{value} of unseen {source} end nearer to {target} than to their own type",
+    "latent_progress": "they go {value} of the way in the model's inner state",
+    "expression_progress": "predicted expression goes {value} of the way",
+    "token_logit_progress": "token logits go {value} of the way",
+}
+"""Scores that are told on top, in words."""
+
+
+def _told(contrast: Contrast, by_id: dict[str, Claim]) -> list[tuple[str, str]]:
+    """Id of a claim -> how far cells go with this recipe."""
+    found = []
+    for name, words in SCALES.items():
+        if (claim := by_id.get(score_id(contrast, name))) and claim.value is not None:
+            said = words.format(
+                value=percent(claim.value), source=contrast.source_cells, target=cells_of(contrast.target)
+            )
+            steered = f"Steered towards {cells_of(contrast.target)} by the {contrast.objective} recipe, "
+            found.append((claim.id, f"{steered}{said}, {than_control(claim)}."))
+    return found
+
+
+def _said(contrasts: list[Contrast]) -> str:
+    """How far each recipe leads on both scales, and what becomes of the named genes, each beside permuted labels."""
+    said = []
+    for name, words in SCALES.items():
+        scored = [c for c in contrasts if name in c.scores and not (name in OF_GENES and c.doubt)]
+        if not scored or (name == "latent_progress" and "nearer_target" in scored[0].scores):
+            continue
+        first, *others = [f"{percent(c.scores[name].value)} by the {c.objective} recipe{_by_chance(c, name)}" for c in scored]
+        value, _, recipe = first.partition(" by ")
+        what = words.format(value=value, source=scored[0].source_cells, target=cells_of(scored[0].target))
+        said.append(f"{what[0].upper()}{what[1:]} by {', '.join([recipe, *others])}.")
+    named = [] if not contrasts or contrasts[0].doubt else list(contrasts[0].named.values())
+    if named:
+        said.append(f"By the {contrasts[0].objective} recipe, {listing([marker_words(gene) for gene in named])}.")
+    return " ".join(said)
+
+
+def _by_chance(contrast: Contrast, name: str) -> str:
+    null = contrast.scores[name].nulls.get("permuted_labels")
+    return "" if null is None or null.value is None else f" (permuted labels {percent(null.value)})"

@@ -12,4 +12,5 @@ STUDY = Study(
     tables="cellprism.studies.fit.tables",
     claims="cellprism.studies.fit.claims:claims",
     section="cellprism.studies.fit.page:section",
+    headline=("sae-explained-variance",),
 )

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from cellprism.report import theme
 from cellprism.report.context import Context
-from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent
+from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent, wrapped
 from cellprism.studies.fit.labels import CONTROL_LABELS
 from cellprism.studies.fit.tables import Fit, Measures
 
@@ -116,14 +116,51 @@ def class_table(measures: Measures) -> NumberTable | None:
     return NumberTable(("genes", "how many", "share of variance", "share of error", "variance explained"), rows)
 
 
-def beside_table(measures: Measures) -> NumberTable | None:
-    """The trained dictionary and fair ones; None where there are none."""
+def beside_figure(measures: Measures, files: tuple[str, ...]) -> Figure | None:
+    """The variance that the trained directions explain, beside directions that nobody trained; None without any."""
     fair = measures.fair
     if fair is None:
         return None
-    rows = [("the trained autoencoder's", f"{measures.n_features}", percent(fair.trained, 1), "–", "–")]
-    for row in sorted(fair.rows, key=lambda row: -row.explained):
+    rows = sorted(fair.rows, key=lambda row: -row.explained)
+    names = [CONTROL_LABELS[row.kind] for row in rows]
+    dots = [
+        go.Scatter(
+            x=[row.explained for row in rows], y=[wrapped(name) for name in names], mode="markers",
+            marker={"color": theme.CONTROL, "symbol": "square", "size": 10},
+            error_x={
+                "type": "data", "symmetric": False, "color": theme.CONTROL, "thickness": 2, "width": 5,
+                "array": [row.interval[1] - row.explained for row in rows],
+                "arrayminus": [row.explained - row.interval[0] for row in rows],
+            },
+            hovertemplate="<b>%{y}</b>: %{x:.1%}<extra></extra>",
+        ),
+        go.Scatter(
+            x=[fair.trained], y=["the trained autoencoder"], mode="markers",
+            marker={"color": theme.OURS, "symbol": "circle", "size": 11}, hovertemplate="%{x:.1%}<extra></extra>",
+        ),
+    ]  # fmt: skip
+    plot = canvas(
+        dots,
+        xaxis={"title": {"text": "variance explained"}, "tickformat": ".0%", "showgrid": True},
+        yaxis={"ticks": "", "showline": False, "type": "category", "autorange": "reversed",
+               "categoryarray": ["the trained autoencoder", *map(wrapped, names)]},
+        showlegend=False,
+    )  # fmt: skip
+    table = [("the trained autoencoder", f"{measures.n_features}", percent(fair.trained, 1), "–", "–")]
+    for name, row in zip(names, rows, strict=True):
         low, high = row.interval
         shown = f"{percent(row.explained, 1)} [{percent(low, 1)}, {percent(high, 1)}]"
-        rows.append((CONTROL_LABELS[row.kind], f"{row.atoms}", shown, f"{row.p:.2g}", f"{row.draws}"))
-    return NumberTable(("directions", "how many", "variance explained", "p", "draws"), rows)
+        table.append((name, f"{row.atoms}", shown, f"{row.p:.2g}", f"{row.draws}"))
+    return Figure(
+        "sae-beside-untrained",
+        f"The trained autoencoder explains {percent(fair.trained, 1)}, {names[0]} {percent(rows[0].explained, 1)}",
+        plot,
+        f"Each of {fair.tokens:,} vectors is rebuilt from {fair.k} directions at a time, by the same matching pursuit. "
+        "Grey: directions that nobody trained, taken from other cells; the bar holds 95 % of their draws. Training is "
+        "worth something where the blue mark lies to the right of all.",
+        "Dot plot of variance explained: " + "; ".join(f"{row[0]} {row[2]}" for row in table),
+        files,
+        height=120 + 50 * len(table),
+        narrow={"yaxis.tickfont.size": 11},
+        numbers=NumberTable(("directions", "how many", "variance explained", "p", "draws"), table),
+    )

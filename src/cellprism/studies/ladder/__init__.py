@@ -12,5 +12,6 @@ STUDY = Study(
     tables="cellprism.studies.ladder.tables",
     claims="cellprism.studies.ladder.claims:claims",
     section="cellprism.studies.ladder.page:section",
+    headline=("ladder-top20",),
     every_run=False,
 )

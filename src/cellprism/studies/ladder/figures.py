@@ -11,9 +11,9 @@ from cellprism.studies.ladder.labels import label_of, words_of
 from cellprism.studies.ladder.tables import Information, Ladder, RuleResult, Rung
 
 ROW = 25  # pixels a rung
-OURS = "SAE features"
+OURS = "features"
 SOURCES = {
-    "features": "SAE features",
+    "features": OURS,
     "untrained": "untrained autoencoder (E4)",
     "tokens": "vectors of the inner state",
     "permuted": "counts permuted (E7)",
@@ -59,11 +59,11 @@ def ladder_figure(found: Ladder, rule: RuleResult, verdict: str, files: tuple[st
         plot,
         f"Lists: {words_of(rule.name)[0]}. Each line is something that could pass for the features; its mark is the "
         "share of its lists that match a known program, its bar where 95 % of random draws or, of what was trained, of "
-        "trainings lie. The blue line is the SAE features, the band its 95 % interval over autoencoders. What lies to "
+        "trainings lie. The blue line is the features, the band its 95 % interval over autoencoders. What lies to "
         "its left matches less often; what lies on it or to its right gives such programs without these features. All "
         "have the same rule, number and size of lists. Hollow marks are no fair comparison, for the reasons in the "
         "table.",
-        f"Dot plot of the share of lists that match a program: SAE features {percent(rule.share)}; "
+        f"Dot plot of the share of lists that match a program: features {percent(rule.share)}; "
         + "; ".join(f"{label} {percent(rung.excess.control)}" for rung, label in zip(rows, labels, strict=True)),
         files,
         height=130 + ROW * (len(rows) + 1),

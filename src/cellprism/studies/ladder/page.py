@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import NumberTable
+from cellprism.report.findings import than_control
 from cellprism.report.section import Section, Table, folded
 from cellprism.studies.ladder.claims import ID
 from cellprism.studies.ladder.figures import information_figure, ladder_figure, ratio_figure
@@ -30,8 +31,9 @@ def section(found: Ladder | None, claims: Sequence[Claim], context: Context) -> 
     informed = information_figure(found.information, PATHS) if found.information else None
     rows += [tuple(figure for figure in (ratios, informed) if figure)] if ratios or informed else []
     return Section(
-        "ladder", TITLE, SHORT, _lead(found), rows, [Table(_caption(found), _table(found, by_id))],
-        absent=_absent(found), summary=_summary(found, by_id),
+        "ladder", TITLE, SHORT, _said(found, by_id), f"{_lead(found)} {_absent(found)}".strip(), rows,
+        [Table(_caption(found), _table(found, by_id))],
+        told={c.id: f"{c.show(c.value)} of features match a known program, {than_control(c)}." for c in claims},
     )  # fmt: skip
 
 
@@ -45,11 +47,11 @@ def _lead(found: Ladder) -> str:
     )
 
 
-def _summary(found: Ladder, claims: dict[str, Claim]) -> str:
+def _said(found: Ladder, claims: dict[str, Claim]) -> str:
     """By how many rules features exceed the hardest fair control, and the rates by two of them."""
     judged = [rule for rule in found.rules if rule.hardest and ID.format(rule.name) in claims]
     if not judged:
-        return ""
+        return "No fair control was measured, so that nothing is judged."
     beyond = [claims[ID.format(rule.name)].verdict for rule in judged].count("above chance")
     start = f"Features exceed the hardest fair control by {beyond} of {len(judged)} ways of making lists"
     shown = [rule for rule in judged if rule.name in SHOWN] or judged[:1]

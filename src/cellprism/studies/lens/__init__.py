@@ -13,5 +13,6 @@ STUDY = Study(
     tables="cellprism.studies.lens.tables",
     claims="cellprism.studies.lens.claims:claims",
     section="cellprism.studies.lens.page:section",
+    headline=("lens-rare-cells",),
     every_run=False,
 )

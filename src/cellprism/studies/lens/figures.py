@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from cellprism.report import theme
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
+from cellprism.report.effect import change_axis, changed, on_axis
 from cellprism.report.figure import Figure, canvas, percent, plain, small, wrapped
 from cellprism.report.frames import flags, numbers, records, where
 from cellprism.studies.lens.tables import SUMMARY, Lens
@@ -68,19 +69,19 @@ def moved_figure(found: Lens, claims: Sequence[Claim], context: Context) -> Figu
     """What setting features high does to their genes, beside the controls of each."""
     rows = found.summary.moved[::-1]
     labels = [wrapped(f"{one.feature}: {one.term or 'no term'}", 30) for one in rows]
-    spans = [one.null_interval or (np.nan, np.nan) for one in rows]
+    unit = context.words.unit
+    spans = [on_axis(one.null_interval or (np.nan, np.nan), unit) for one in rows]
     said = {claim.source.field: claim.verdict for claim in claims if claim.source}
     verdicts = [said.get(f"moved.{len(rows) - 1 - i}.value", "") for i in range(len(rows))]
     bars = go.Bar(
         y=labels, base=[low for low, _ in spans], x=[high - low for low, high in spans], orientation="h", width=0.5,
-        name="95 % of control features", marker={"color": theme.CONTROL_BAND},
-        hovertemplate="95 % of control features<br>%{base:.2g} to %{x:.2g}<extra></extra>",
+        name="95 % of control features", marker={"color": theme.CONTROL_BAND}, hoverinfo="skip",
     )  # fmt: skip
     ours = go.Scatter(
-        x=[one.value for one in rows], y=labels, mode="markers", name="the feature",
+        x=on_axis([one.value for one in rows], unit), y=labels, mode="markers", name="the feature",
         marker={"color": theme.OURS, "symbol": "diamond", "size": 11},
-        text=[f"{one.genes} genes, {verdict}" for one, verdict in zip(rows, verdicts, strict=True)],
-        hovertemplate="<b>%{y}</b><br>%{x:+.2g}<br>%{text}<extra></extra>",
+        text=[f"{changed(one.value, unit)}<br>{one.genes} genes, {v}" for one, v in zip(rows, verdicts, strict=True)],
+        hovertemplate="<b>%{y}</b><br>%{text}<extra></extra>",
     )  # fmt: skip
     above = verdicts.count("above chance")
     return Figure(
@@ -88,7 +89,7 @@ def moved_figure(found: Lens, claims: Sequence[Claim], context: Context) -> Figu
         f"Set high, {above} of {len(rows)} features raise their own genes beyond features of random dictionaries",
         canvas(
             [bars, ours],
-            xaxis={"title": {"text": f"rise of its genes, {context.words.unit}"}, "zeroline": True, "showgrid": True},
+            xaxis={**change_axis("rise of its genes", context.words), "showgrid": True},
             yaxis={"type": "category", "ticks": "", "showline": False},
             barmode="overlay",
         ),
@@ -97,7 +98,7 @@ def moved_figure(found: Lens, claims: Sequence[Claim], context: Context) -> Figu
         "bar holds 95 % of features that nobody trained, found by the same rules, each on its own genes and with an "
         "edit of the same size.",
         "Dot plot of the rise of each feature's genes beside that of control features: "
-        + "; ".join(f"feature {one.feature} {one.value:+.2g}" for one in rows),
+        + "; ".join(f"feature {one.feature} {changed(one.value, unit)}" for one in rows),
         (f"lens/{SUMMARY}", "lens/moved.parquet"),
         height=150 + 62 * len(rows),
     )

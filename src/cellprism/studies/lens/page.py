@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
+from cellprism.report.effect import between
 from cellprism.report.figure import NumberTable, percent, small_text
+from cellprism.report.findings import than_control
 from cellprism.report.frames import ordered, records, where
 from cellprism.report.section import Cell, LongTable, Section, Table
 from cellprism.studies.lens.claims import RARE, id_of
@@ -34,11 +36,15 @@ def section(found: Lens | None, claims: Sequence[Claim], context: Context) -> Se
     if summary.moved:
         tables.append(Table(_moved_caption(found, context), _moved_table(found, by_id)))
     return Section(
-        ID, TITLE, SHORT, _lead(found), rows, tables, summary=_summary(found, by_id), long=[_all(found)],
+        ID, TITLE, SHORT, _said(found, by_id), _method(found), rows, tables, long=[_all(found)],
+        told={
+            RARE: f"{by_id[RARE].show(by_id[RARE].value)} of features are high in cells that lie together, "
+            f"{than_control(by_id[RARE])}."
+        },
     )  # fmt: skip
 
 
-def _lead(found: Lens) -> str:
+def _method(found: Lens) -> str:
     s = found.summary
     low = "all others" if s.against == REST else f"those in which it does not fire, or below its {s.low:.0%} quantile"
     said = (
@@ -51,7 +57,7 @@ def _lead(found: Lens) -> str:
     return said + (f" No feature was set high: {s.not_moved}." if s.not_moved else "")
 
 
-def _summary(found: Lens, by_id: dict[str, Claim]) -> str:
+def _said(found: Lens, by_id: dict[str, Claim]) -> str:
     s, rare = found.summary, found.summary.rare
     assert rare is not None
     said = (
@@ -96,7 +102,7 @@ def _rare_caption(found: Lens) -> str:
     same = " of the same types" if rare.by_type else ""
     return (
         f"The {SHOWN} features whose high cells lie together most, against random cells{same}; q over all features "
-        f"({rare.draws} draws give no p below {2 / (rare.draws + 1):.2g}). The last section lists all."
+        f"({rare.draws} draws give no p below {2 / (rare.draws + 1):.2g}). “Every feature by its high cells” lists all."
     )
 
 
@@ -134,7 +140,7 @@ def _moved_caption(found: Lens, context: Context) -> str:
     read = ", read while they are hidden from the model" if s.hidden else ""
     return (
         f"Features set to their {s.high:.0%} quantile in {s.set_cells} cells: mean change of their differential "
-        f"genes less others {context.words.alike}{read}, {context.words.unit}; beside it 95 % of control features. "
+        f"genes less others {context.words.alike}{read}; beside it 95 % of control features. "
         "Own first: of the genes that rise most, as many as the feature has, those that are its own."
     )
 
@@ -143,9 +149,9 @@ def _moved_table(found: Lens, by_id: dict[str, Claim]) -> NumberTable:
     rows = []
     for one in found.summary.moved:
         claim = by_id[id_of(one)]
-        span = "–" if one.null_interval is None else " to ".join(claim.show(edge) for edge in one.null_interval)
+        span = "–" if one.null_interval is None else between(*one.null_interval, claim.unit)
         rows.append((
-            f"{one.feature}: {one.term or 'no term'}", claim.show(one.value), span, claim.verdict,
+            f"{one.feature}: {one.term or 'no term'}", claim.plain(one.value), span, claim.verdict,
             f"{one.own_moved} of {one.genes}", f"{one.edit_ratio:.2f}", "; ".join(one.terms) or "none",
         ))  # fmt: skip
     header = ("feature", "its genes", "controls", "verdict", "own first", "edit over state", "terms of what rises")

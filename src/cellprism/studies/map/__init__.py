@@ -12,6 +12,7 @@ STUDY = Study(
     tables="cellprism.studies.map.tables",
     claims="cellprism.studies.map.claims:claims",
     section="cellprism.studies.map.page:section",
+    headline=("*-share-meaning",),
     card="cellprism.studies.map.card:facts",
     every_run=False,
 )

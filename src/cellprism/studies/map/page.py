@@ -27,10 +27,37 @@ def section(found: Found | None, claims: Sequence[Claim], context: Context) -> S
     ]
     if figure := meaning_figure(found, [claim.verdict for claim in claims], (f"map/{FILE}",)):
         rows.append((figure,))
-    return Section("map", TITLE, SHORT, _lead(found.summary), rows, absent=_absent(found), long=[_neighbours(found)])
+    return Section(
+        "map", TITLE, SHORT, _said(found.summary, claims), _method(found.summary), rows, absent=_absent(found),
+        long=[_neighbours(found)],
+        told={c.id: _told(c) for c in claims if c.value is not None},
+    )  # fmt: skip
 
 
-def _lead(s: Summary) -> str:
+def _told(claim: Claim) -> str:
+    """Whether features of one group mean the same, and how much more their terms are alike."""
+    beyond = "" if claim.verdict == "above chance" else ", but no more than sharing genes gives"
+    if claim.verdict == "cannot be told here":
+        beyond = ", perhaps"
+    more = "more" if (claim.value or 0.0) > 0 else "less"
+    amount = claim.show(abs(claim.value or 0.0)).removeprefix("+")
+    return f"{claim.statement.split(',')[0]}{beyond}: their terms are {more} alike within groups than between, by {amount}."
+
+
+def _said(s: Summary, claims: Sequence[Claim]) -> str:
+    """How features hang together by genes and by activity, and whether groups mean the same."""
+    graph, m = s.graph, s.modules
+    said = (
+        f"By shared genes, {graph.largest} of {graph.lists} features hang together and {graph.alone} stand alone; of "
+        f"lists that use genes as often, {s.random.largest} and {s.random.alone}. By activity in cells there are "
+        f"{m.count} modules, which two halves of the cells find alike to {m.halves:.2f} (by chance "
+        f"{m.shuffled_halves:.2f}; 1 is equal)."
+    )
+    verdicts = [f"{c.statement.split(',')[0].lower()}: {c.verdict}" for c in claims]
+    return f"{said} Beyond what sharing genes gives, {'; '.join(verdicts)}." if verdicts else said
+
+
+def _method(s: Summary) -> str:
     graph, chance = s.graph, s.random
     said = (
         f"Features whose gene lists overlap by more than {s.overlap:g} are joined. The largest component has "

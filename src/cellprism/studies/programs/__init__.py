@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.programs.tables",
     claims="cellprism.studies.programs.claims:claims",
     section="cellprism.studies.programs.page:section",
+    headline=("annotated-against-*[a-z]",),
     card="cellprism.studies.programs.card:facts",
     open=(
         Open(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import listing
+from cellprism.report.findings import hardest, than_control
 from cellprism.report.section import Section
-from cellprism.report.summary import hardest, key_numbers
 from cellprism.studies.programs.claims import CONTROLS, control_claims
 from cellprism.studies.programs.feature_rows import feature_rows
 from cellprism.studies.programs.figures import feature_map, program_heatmap
@@ -14,6 +14,7 @@ from cellprism.studies.programs.rates import rate_figure
 from cellprism.studies.programs.seed_figure import seed_figure
 from cellprism.studies.programs.tables import FEATURES, RATES, SEEDS, SPECIFICITY, TYPES, Programs
 
+APART = "features-tell-types-apart"
 RATE, MODULES = "annotated-against-", "correlated-against-coexpression"
 SHORT = {id for id, _ in CONTROLS.values() if id.startswith(RATE)}
 """Claims about the 20 genes at which each feature is strongest."""
@@ -37,25 +38,24 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         by_id = {claim.id: claim.verdict for claim in claims}
         verdicts = {name: by_id[id] for name, (id, _) in control_claims().items() if id in by_id}
         files = tuple(f"programs/{name}" for name in (FEATURES, SPECIFICITY))
-        drawn = (
-            feature_map(found, context, files),
+        first = (
             program_heatmap(found, (*files, f"programs/{TYPES}")),
-            rate_figure(found.rates, verdicts, (f"programs/{RATES}",)),
             seed_figure(found.seeds, verdicts, (f"programs/{SEEDS}",)),
         )
-        rows = [(figure,) for figure in drawn if figure]
+        then = (
+            feature_map(found, context, files), rate_figure(found.rates, verdicts, (f"programs/{RATES}",)),
+        )  # fmt: skip
+        rows = [row for row in (tuple(filter(None, first)), *((figure,) for figure in then if figure)) if row]
     return Section(
         "features",
         "Which gene programs are inside, and would chance give them too?",
         "Features",
+        _said(claims),
         f"The autoencoder splits the model's inner state into features. Each is described {context.words.described}. "
         f"{_list_words(found)} Lists are compared with known programs, and so are lists that nobody learned.",
         rows,
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
-        keys=key_numbers(
-            [c for c in claims if c.id in SHORT], RATE, "of features match a known gene program, 20 genes each"
-        ),
-        summary=_summary(claims),
+        told=_told(claims),
         can=["Show which gene programs this model separates on these cells, and in which cell types they are strong."]
         if found
         else [],
@@ -68,7 +68,15 @@ def _list_words(found: Programs | None) -> str:
     return f"Its list is {words}." if words else ""
 
 
-def _summary(claims: Sequence[Claim]) -> str:
+def _told(claims: Sequence[Claim]) -> dict[str, str]:
+    said = dict.fromkeys(SHORT, "match a known gene program by the 20 genes at which each is strongest")
+    said |= {claim.id: "tell cell types apart" for claim in claims if claim.id.startswith(APART)}
+    return {
+        c.id: f"{c.show(c.value)} of features {said[c.id]}, {than_control(c)}." for c in claims if c.id in said
+    }  # fmt: skip
+
+
+def _said(claims: Sequence[Claim]) -> str:
     """The annotated rate against popularity, an untrained autoencoder and the hardest control, all means over
     seeds; then beside co-expression modules, where lists are made by one rule."""
     by_id = {claim.id: claim for claim in claims}

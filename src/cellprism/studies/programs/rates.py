@@ -11,8 +11,8 @@ from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain,
 from cellprism.report.published import NUMBERS
 
 OWN = {
-    "features": "SAE features",
-    "untrained": "untrained SAE (E4)",
+    "features": "features",
+    "untrained": "untrained autoencoders (E4)",
     "neurons": "raw neurons, tails apart (E8)",
     "neurons, gene means removed": "raw neurons, gene means removed (E8)",
     "uniform": "uniform random lists (E0)",
@@ -44,8 +44,8 @@ def rate_figure(rates: dict[str, Any], verdicts: Mapping[str, str], files: tuple
     rows = sorted(rates["rows"], key=lambda row: row["rate"])
     labels = [wrapped(label_of(row)) for row in rows]
     looks = {
-        "ours": ("SAE features", theme.OURS, "circle"),
-        "variant": ("SAE features, lists of fixed length", theme.OURS, "circle-open"),
+        "ours": ("features", theme.OURS, "circle"),
+        "variant": ("features, lists of fixed length", theme.OURS, "circle-open"),
         "control": ("controls", theme.CONTROL, "square"),
         "other size": ("controls with other lists", theme.CONTROL, "square-open"),
     }

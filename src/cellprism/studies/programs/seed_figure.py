@@ -20,7 +20,7 @@ def seed_figure(found: Seeds, verdicts: Mapping[str, str], files: tuple[str, ...
     plot = canvas(
         [_seeds(rows, labels), _means(rows, labels)],
         xaxis={
-            "title": {"text": "features' lists that match a program, minus the control's"},
+            "title": {"text": "lists that match a program,<br>features minus control"},
             "tickformat": ".0%",
             "showgrid": True,
             "zeroline": True,

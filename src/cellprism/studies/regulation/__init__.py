@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.regulation.tables",
     claims="cellprism.studies.regulation.claims:claims",
     section="cellprism.studies.regulation.page:section",
+    headline=("regulator*-direct*",),
     open=(
         Open(
             "regulators-directed",

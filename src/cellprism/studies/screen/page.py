@@ -7,10 +7,11 @@ import pandas as pd
 
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
+from cellprism.report.effect import between, changed
 from cellprism.report.figure import NumberTable, percent
+from cellprism.report.findings import than_control
 from cellprism.report.frames import numbers, records
 from cellprism.report.section import Cell, LongTable, Section, Table
-from cellprism.report.summary import key_numbers
 from cellprism.studies.reading import where_read
 from cellprism.studies.screen.claims import MOVES
 from cellprism.studies.screen.figures import agreement_figure, quadrant_figure, range_figure
@@ -35,17 +36,19 @@ def section(found: Screen | None, claims: Sequence[Claim], context: Context) -> 
         range_figure(cards),
     ) if figure is not None]  # fmt: skip
     return Section(
-        "screen", TITLE, SHORT, _lead(summary, context), [(figure,) for figure in figures],
+        "screen", TITLE, SHORT, _said(summary, claims), _method(summary, context), [(f,) for f in figures],
         [_agreement_table(summary), _apart_table(cards), _cost_table(summary)],
-        keys=key_numbers(claims, MOVES, "of firing features move their own genes"),
-        summary=_summary(summary, claims),
+        told={
+            c.id: f"{c.show(c.value)} of firing features move the genes of their own lists, {than_control(c)}."
+            for c in claims
+        },
         can=[f"Say of each of {summary.live} features what it does to each of {summary.genes:,} genes."],
         cannot=_cannot(summary),
-        long=[_card_table(cards)],
+        long=[_card_table(cards, context.words.unit)],
     )  # fmt: skip
 
 
-def _lead(summary: Summary, context: Context) -> str:
+def _method(summary: Summary, context: Context) -> str:
     words, ways = context.words, sorted(summary.operations.items(), key=lambda item: item[1])
     counted = ", ".join(f"{name} {count:.1e}" for name, count in ways)
     kinds = f"{summary.cells} cells" + (f" of {len(summary.types)} types" if len(summary.types) > 1 else "")
@@ -57,7 +60,7 @@ def _lead(summary: Summary, context: Context) -> str:
     ).strip()
 
 
-def _summary(summary: Summary, claims: Sequence[Claim]) -> str:
+def _said(summary: Summary, claims: Sequence[Claim]) -> str:
     """How many move their genes, and how far derivatives may be believed."""
     said = [f"{summary.own_genes} of {summary.live} features move the genes of their own lists beyond their controls"]
     if moves := next((claim for claim in claims if claim.id == MOVES), None):
@@ -120,17 +123,18 @@ def _cost_table(summary: Summary) -> Table:
     return Table(caption, NumberTable(("part", "seconds", "of the processor", "operations"), rows))
 
 
-def _card_table(cards: pd.DataFrame) -> LongTable:
+def _card_table(cards: pd.DataFrame, unit: str) -> LongTable:
     """A row a feature."""
     header = ("feature", "program", "reach", "own genes' share", "own genes", "controls", "q", "mirror", "plausible")
     rows = []
     for row in records(cards):
-        between = "–" if np.isnan(row.control_low) else f"{_small(row.control_low)} to {_small(row.control_high)}"
+        controls = "–" if np.isnan(row.control_low) else between(row.control_low, row.control_high, unit)
+        own = "–" if np.isnan(row.response) else changed(row.response, unit)
         spread = "–" if np.isnan(row.plausible_low) else f"{row.plausible_low:g} to {row.plausible_high:g}"
         rows.append((
             Cell(f"{row.feature}", float(row.feature)), Cell(str(row.program) or "–"), _number(row.reach, ".0f"),
             Cell("–" if np.isnan(row.specificity) else percent(row.specificity), _sortable(row.specificity)),
-            _number(row.response, "+.2g"), Cell(between, _sortable(row.control)), _number(row.q, ".2g"),
+            Cell(own, _sortable(row.response)), Cell(controls, _sortable(row.control)), _number(row.q, ".2g"),
             _number(row.mirror, "+.2f"), Cell(spread.replace("-", "−"), _sortable(row.plausible_high)),
         ))  # fmt: skip
     lead = (
@@ -152,7 +156,3 @@ def _sortable(value: float) -> float | None:
 
 def _signed(value: float | None) -> str:
     return "–" if value is None else format(value, "+.2f").replace("-", "−")
-
-
-def _small(value: float) -> str:
-    return format(value, "+.2g").replace("-", "−")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
 from cellprism.report.figure import NumberTable, percent
+from cellprism.report.findings import than_control
 from cellprism.report.section import Section, Table
 from cellprism.studies.stability.claims import PATH
 from cellprism.studies.stability.figures import grades_figure, matches_figure
@@ -27,36 +28,36 @@ def section(found: Stability | None, claims: Sequence[Claim], context: Context) 
     if (best := _best(found)).rows:
         tables.append(Table(f"Features with a program that most trainings find again (stability/{FEATURES}).", best))
     return Section(
-        "stability", TITLE, SHORT, _lead(found.agreement, claims),
-        [(grades_figure(found, files), matches_figure(found, files))], tables,
-        summary=_summary(found.agreement, claims),
+        "stability", TITLE, SHORT, _said(found.agreement, claims), _method(found.agreement),
+        [(grades_figure(found, files),), (matches_figure(found, files),)], tables,
+        told={c.id: f"{_again(c)}, {than_control(c)}." for c in claims if c.value is not None},
         cannot=["Name features by their numbers: another training numbers them anew. Refer to them by their genes."],
     )  # fmt: skip
 
 
-def _summary(found: Agreement, claims: Sequence[Claim]) -> str:
-    (claim,) = (claim for claim in claims if claim.id == "features-stable")
+def _again(claim: Claim) -> str:
+    """``43 % of features are found again by another training with another seed``."""
+    return f"{claim.show(claim.value)} of f{claim.statement[1:]}"
+
+
+def _said(found: Agreement, claims: Sequence[Claim]) -> str:
+    grades, again = found.grades, [claim for claim in claims if claim.value is not None]
+    said = [f"{_again(claim)}, {claim.show(claim.null.value)} would be by chance." for claim in again if claim.null]
+    said.append(
+        f"Of {found.firing} features, {grades['A']} are found again by at least half of {len(found.seeds) - 1} other "
+        f"trainings (grade A), {grades['B']} as a mixture of theirs (B), {grades['C']} in neither way (C): name no "
+        "program after these."
+    )
+    return " ".join(said)
+
+
+def _method(found: Agreement) -> str:
+    again = found.again
     return (
-        f"Another training finds {percent(found.again.share)} of the features again, chance "
-        f"{percent(found.again.by_chance)} ({claim.verdict})."
-    )
-
-
-def _lead(found: Agreement, claims: Sequence[Claim]) -> str:
-    n, grades, again = len(found.seeds) - 1, found.grades, found.again
-    said = (
-        f"{_summary(found, claims)} Of {found.firing} features that fire, {grades['A']} are found again by at least "
-        f"half of {n} other trainings (grade A), {grades['B']} only as a mixture of {found.atoms} of their features "
-        f"(grade B), {grades['C']} in neither way (grade C). Decoder rows matched one to one have a mean cosine "
-        f"(PW-MCC) of {again.mean_cosine:.2f}, and of {again.chance_cosine:.2f} in dictionaries that nobody trained; "
-        "language models are said to have .80. "
-    )
-    if found.elsewhere is not None:
-        said += (
-            f"Trainings on {found.other} find {percent(found.elsewhere.share)} again, chance "
-            f"{percent(found.elsewhere.by_chance)}. "
-        )
-    return said + _consensus(found)
+        f"Grade B: only as a mixture of {found.atoms} features of another training. Decoder rows matched one to one "
+        f"have a mean cosine (PW-MCC) of {again.mean_cosine:.2f}, and of {again.chance_cosine:.2f} in dictionaries "
+        f"that nobody trained; language models are said to have .80. {_consensus(found)}"
+    ).strip()
 
 
 def _consensus(found: Agreement) -> str:

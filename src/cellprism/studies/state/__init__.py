@@ -12,5 +12,6 @@ STUDY = Study(
     tables="cellprism.studies.state.tables",
     claims="cellprism.studies.state.claims:claims",
     section="cellprism.studies.state.page:section",
+    headline=("features-follow-depth",),
     card="cellprism.studies.state.card:facts",
 )

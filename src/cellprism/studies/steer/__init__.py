@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.steer.tables",
     claims="cellprism.studies.steer.claims:claims",
     section="cellprism.studies.steer.page:section",
+    headline=("steer-programs-features-beat-controls",),
     card="cellprism.studies.steer.card:facts",
     open=(
         Open(

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 
 from cellprism.report import theme
 from cellprism.report.claims import Claim, Null
-from cellprism.report.figure import Figure, NumberTable, canvas, plain, small_text
+from cellprism.report.effect import between, change_axis, changed, on_axis
+from cellprism.report.figure import Figure, NumberTable, canvas, plain, small_text, wrapped
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
-from cellprism.report.words import Words
+from cellprism.report.words import LOG_COUNTS, Words
 from cellprism.studies.steer.view import SteeredFeature
 
 GENES_SHOWN = 8
@@ -18,13 +19,13 @@ GENES_SHOWN = 8
 
 def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Words, files: tuple[str, ...]) -> Figure:
     """Effect on the feature's genes at each strength, with matched genes and control features beside it."""
-    doses = ordered(steered.doses, "alpha")
-    on = _line(doses, "on_target", "its genes", theme.OURS, "circle", "solid")
-    off = _line(doses, "off_target", f"other genes {words.alike}", theme.OPPOSITE, "square", "dash")
+    doses, unit = ordered(steered.doses, "alpha"), words.unit
+    on = _line(doses, "on_target", "its genes", theme.OURS, "circle", "solid", unit)
+    off = _line(doses, "off_target", f"other genes {words.alike}", theme.OPPOSITE, "square", "dash", unit)
     plot = canvas(
-        [*_null_band(steered), off, on],
+        [*_null_band(steered, unit), off, on],
         xaxis={"title": {"text": "strength (1 = untouched, 0 = removed)"}},
-        yaxis={"title": {"text": f"mean change, {words.unit}"}, "zeroline": True, "exponentformat": "power"},
+        yaxis=change_axis("mean change", words),
         shapes=[
             {
                 "type": "line",
@@ -39,7 +40,8 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         ],
     )
     ends = f"{steered.down:g} and {steered.up:g}".replace("-", "−")
-    rows = [(f"{r.alpha:g}", signed(r.on_target), signed(r.off_target), signed(r.response)) for r in records(doses)]
+    columns = ("on_target", "off_target", "response")
+    rows = [(f"{r.alpha:g}", *(changed(getattr(r, name), unit) for name in columns)) for r in records(doses)]
     return Figure(
         f"dose-{steered.feature}",
         dose_title(steered, claim),
@@ -53,8 +55,8 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         f"{steered.plausible[0]:g} and {steered.plausible[1]:g} (dotted) the cells no longer look like cells to the "
         "model: farther from all real cells than these are from each other, or badly fitted by the autoencoder.",
         f"Dose response of feature {steered.feature}: its genes {'rise' if steered.direction > 0 else 'fall'} by "
-        f"{signed(steered.response.value)} more than matched genes, those of control features, in their direction, by "
-        f"{_range(steered.response.controls)}.",
+        f"{changed(steered.response.value, unit)} more than matched genes, those of control features, in their "
+        f"direction, by {_range(steered.response.controls, unit)}.",
         files,
         height=380,
         numbers=NumberTable(("strength", "its genes", "matched genes", "difference"), rows),
@@ -88,18 +90,18 @@ def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -
     names = [plain(gene) for gene in texts(shown, "gene")]
     on = flags(shown, "on_target")
     mirrored = int((np.sign(opposite) == -np.sign(numbers(shown, "effect"))).sum())
-    risers = genes[::-1][:3]
-    title = f"Turned up, feature {steered.feature} raises {', '.join(risers)} most"
+    top = [f"{r.gene} {changed(r.effect, words.unit)}" for r in records(ranked.iloc[::-1].head(3))]
+    title = f"Turned up, feature {steered.feature} raises most: {', '.join(top)}"
     title += f"; turned down, {mirrored} of the {len(shown)} genes shown move the other way"
     up, down = f"{steered.up:g}", f"{steered.down:g}".replace("-", "−")
     traces = [
-        _bars(where(shown, on), "its genes", theme.OURS, up),
-        _bars(where(shown, ~on), "other genes", theme.CONTROL, up),
-        _rings(names, opposite, down),
+        _bars(where(shown, on), "its genes", theme.OURS, up, words.unit),
+        _bars(where(shown, ~on), "other genes", theme.CONTROL, up, words.unit),
+        _rings(names, on_axis(opposite, words.unit), down, words.unit),
     ]
     plot = canvas(
         traces,
-        xaxis={"title": {"text": f"mean change, {words.unit}"}, "zeroline": True},
+        xaxis=change_axis("mean change", words),
         yaxis={
             "categoryorder": "array",
             "categoryarray": names,
@@ -110,8 +112,8 @@ def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -
         barmode="overlay",
         bargap=0.35,
     )
-    top = [
-        (str(r.gene), signed(r.effect), signed(o), "yes" if r.on_target else "no")
+    table = [
+        (str(r.gene), changed(r.effect, words.unit), changed(o, words.unit), "yes" if r.on_target else "no")
         for r, o in zip(records(shown.iloc[::-1]), opposite[::-1], strict=True)
     ]
     return Figure(
@@ -127,12 +129,63 @@ def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -
         files,
         height=400,
         narrow={"height": 440},
-        numbers=NumberTable(("gene", f"strength {up}", f"strength {down}", "its own"), top),
+        numbers=NumberTable(("gene", f"strength {up}", f"strength {down}", "its own"), table),
     )
 
 
-def steering_table(features: Sequence[SteeredFeature]) -> NumberTable:
-    """Every steered feature with every control; effects in the unit of what the model says of genes."""
+def overview_figure(
+    features: Sequence[SteeredFeature], verdicts: Sequence[str], words: Words, files: tuple[str, ...]
+) -> Figure | None:
+    """Every steered feature's effect on its own genes, beside control features; None without any that has an effect."""
+    shown = [
+        (s, v) for s, v in zip(features, verdicts, strict=True) if s.response.controls.interval and not s.no_effect
+    ]
+    if not shown:
+        return None
+    labels = [wrapped(f"{s.feature}: {s.program}", 30) for s, _ in shown]
+    spans = [on_axis(s.response.controls.interval, words.unit) for s, _ in shown]
+    bars = go.Bar(
+        y=labels, base=[low for low, _ in spans], x=[high - low for low, high in spans], orientation="h", width=0.5,
+        name="95 % of features that nobody trained", marker={"color": theme.CONTROL_BAND}, hoverinfo="skip",
+    )  # fmt: skip
+    ours = go.Scatter(
+        x=on_axis([s.response.value for s, _ in shown], words.unit), y=labels, mode="markers+text", name="the feature",
+        marker={"color": theme.OURS, "symbol": "diamond", "size": 12}, textposition="top center",
+        text=[changed(s.response.value, words.unit) for s, _ in shown], customdata=[verdict for _, verdict in shown],
+        hovertemplate="<b>%{y}</b><br>%{text}<br>%{customdata}<extra></extra>",
+    )  # fmt: skip
+    rows = [
+        (
+            f"{s.feature} ({s.program})", changed(s.response.value, words.unit),
+            _range(s.response.controls, words.unit), verdict,
+        )
+        for s, verdict in shown
+    ]  # fmt: skip
+    beyond = sum(verdict == "above chance" for _, verdict in shown)
+    axis = change_axis("change of its own genes", words)
+    return Figure(
+        "steering-overview",
+        f"{beyond} of {len(shown)} steered features move their own genes beyond features that nobody trained",
+        canvas(
+            [bars, ours],
+            xaxis={**axis, "showgrid": True},
+            yaxis={"type": "category", "ticks": "", "showline": False, "autorange": "reversed"},
+            barmode="overlay",
+        ),
+        "Each line is a feature that was turned up and down. The mark says by how much its own genes follow, less "
+        f"others {words.alike}; a feature named “low” is strong where its genes are low, and to the right means that "
+        "it lowers them. The grey bar holds what 95 % of features that nobody trained do to their own genes, with an "
+        "edit of the same size: inside it, chance does as well.",
+        "Dot plot of steered features beside controls: " + "; ".join(f"{r[0]} {r[1]}, controls {r[2]}" for r in rows),
+        files,
+        height=150 + 66 * len(shown),
+        narrow={"yaxis.tickfont.size": 10.5},
+        numbers=NumberTable(("feature", "its genes", "features that nobody trained", "verdict"), rows),
+    )
+
+
+def steering_table(features: Sequence[SteeredFeature], words: Words) -> NumberTable:
+    """Every steered feature with every control; effects as changes of what the model says of genes."""
     header = (
         "feature",
         "its genes, against matched",
@@ -152,15 +205,15 @@ def steering_table(features: Sequence[SteeredFeature]) -> NumberTable:
         rows.append(
             (
                 f"{s.feature} ({s.program})",
-                signed(own.value),
-                _value(s.direct),
-                _range(own.controls),
-                _range(s.lists),
-                _value(own.competitor),
-                _value(held.value if held else None),
-                _range(held.controls) if held else "–",
-                _value(mirror.value if mirror else None, ".2f"),
-                _range(mirror.controls, ".2f") if mirror else "–",
+                changed(own.value, words.unit),
+                _value(s.direct, words.unit),
+                _range(own.controls, words.unit),
+                _range(s.lists, words.unit),
+                _value(own.competitor, words.unit),
+                _value(held.value if held else None, words.unit),
+                _range(held.controls, words.unit) if held else "–",
+                _value(mirror.value if mirror else None, ""),
+                _range(mirror.controls, "") if mirror else "–",
                 f"{100 * s.edit_ratio:.1f} %",
             )
         )
@@ -181,36 +234,30 @@ def term_table(features: Sequence[SteeredFeature], alpha: float) -> NumberTable:
     return NumberTable(("feature", "strength", "genes that", "how many", "best program", "q"), rows)
 
 
-def signed(effect: float, form: str = ".2g") -> str:
-    """An effect with its sign, typographically."""
-    return f"{effect:+{form}}".replace("e-0", "e-").replace("-", "−")
+def _value(value: float | None, unit: str) -> str:
+    return "–" if value is None else changed(value, unit)
 
 
-def _value(value: float | None, form: str = ".2g") -> str:
-    return "–" if value is None else signed(value, form)
+def _range(null: Null, unit: str) -> str:
+    return "not measured" if null.interval is None else between(*null.interval, unit)
 
 
-def _range(null: Null, form: str = ".2g") -> str:
-    return (
-        "not measured"
-        if null.interval is None
-        else f"{signed(null.interval[0], form)} to {signed(null.interval[1], form)}"
-    )
-
-
-def _line(doses: pd.DataFrame, column: str, name: str, colour: str, symbol: str, dash: str) -> go.Scatter:
+def _line(
+    doses: pd.DataFrame, column: str, name: str, colour: str, symbol: str, dash: str, unit: str
+) -> go.Scatter:  # fmt: skip
     return go.Scatter(
         x=numbers(doses, "alpha"),
-        y=numbers(doses, column),
+        y=on_axis(numbers(doses, column), unit),
+        text=[changed(change, unit) for change in numbers(doses, column)],
         mode="lines+markers",
         name=name,
         line={"color": colour, "width": 2.2, "dash": dash},
         marker={"symbol": symbol, "size": 7},
-        hovertemplate=f"{name}<br>strength %{{x:g}}: %{{y:+.3g}}<extra></extra>",
+        hovertemplate=f"{name}<br>strength %{{x:g}}: %{{text}}<extra></extra>",
     )
 
 
-def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
+def _null_band(steered: SteeredFeature, unit: str) -> list[go.Scatter]:
     """Where its genes would be if it did as control features do: their range around the matched genes, at both ends and
     0 at 1."""
     interval = steered.response.controls.interval
@@ -224,7 +271,7 @@ def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
     return [
         go.Scatter(
             x=x + x[::-1],
-            y=upper + lower[::-1],
+            y=on_axis(upper + lower[::-1], unit),
             name="control features, 95 %",
             fill="toself",
             fillcolor=theme.CONTROL_BAND,
@@ -235,26 +282,29 @@ def _null_band(steered: SteeredFeature) -> list[go.Scatter]:
     ]
 
 
-def _rings(names: list[str], effects: np.ndarray, strength: str) -> go.Scatter:
+def _rings(names: list[str], effects: np.ndarray, strength: str, unit: str) -> go.Scatter:
+    form = ".2%" if unit == LOG_COUNTS else ".2g"
     return go.Scatter(
         x=effects,
         y=names,
         mode="markers",
         name=f"the same at strength {strength}",
         marker={"symbol": "circle-open", "size": 8, "color": theme.OPPOSITE, "line": {"width": 2}},
-        hovertemplate=f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3g}}<extra></extra>",
+        hovertemplate=f"<b>%{{y}}</b> at strength {strength}: %{{x:+{form}}}<extra></extra>",
     )
 
 
-def _bars(rows: pd.DataFrame, name: str, colour: str, strength: str) -> go.Bar:
+def _bars(rows: pd.DataFrame, name: str, colour: str, strength: str, unit: str) -> go.Bar:
     return go.Bar(
-        x=numbers(rows, "effect"),
+        x=on_axis(numbers(rows, "effect"), unit),
         y=[plain(gene) for gene in texts(rows, "gene")],
         orientation="h",
         name=f"{name}, strength {strength}",
         marker={"color": colour},
         customdata=numbers(rows, "baseline"),
+        text=[changed(effect, unit) for effect in numbers(rows, "effect")],
+        textposition="none",
         hovertemplate=(
-            f"<b>%{{y}}</b> at strength {strength}: %{{x:+.3g}}<br>untouched: %{{customdata:.2f}}<extra>{name}</extra>"
+            f"<b>%{{y}}</b> at strength {strength}: %{{text}}<br>untouched: %{{customdata:.2f}}<extra>{name}</extra>"
         ),
     )
