@@ -171,7 +171,9 @@ def test_on_paper_every_part_is_open_and_figures_fit(browser, reports):
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 690, "height": 980})
-    assert page.evaluate("Array.from(document.querySelectorAll('details.part')).every(part => part.open !== part.matches('.long'))")
+    assert page.evaluate(
+        "Array.from(document.querySelectorAll('details.part')).every(part => part.open !== part.matches('.long'))"
+    )
     assert not page.locator("nav").is_visible()
     assert page.evaluate(
         "Array.from(document.querySelectorAll('.plot svg.main-svg')).every(s => "

@@ -113,7 +113,9 @@ def test_the_parts_say_what_was_found_beside_its_control(page):
     assert f"against {features}, tails apart, so matching a program is by itself no evidence" in said["features"]
     assert "88\u00a0% of features do, 66\u00a0% of co-expression modules." in said["features"]
     assert said["stability"].startswith("41\u00a0% of features are found again by another training with another seed")
-    assert said["adds"].startswith("The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1")
+    assert said["adds"].startswith(
+        "The trained autoencoder leads in 1 of 3 measures, directions that nobody trained in 1"
+    )
     assert "and 52 of 103 mark cells that lie together; set high, 1 of 2 raise their own genes" in said["lens"]
     assert said["compare"].startswith("Between treated and untreated, 3 of 124 features differ over donors (q < 0.05).")
     assert said["ladder"].startswith("Features exceed the hardest fair control by 1 of 2 ways of making lists")

@@ -49,8 +49,6 @@ class Section:
     """Its name in the table of contents."""
     said: str
     """What was found, in two or three sentences, each number beside its control."""
-    method: str = ""
-    """How it was found, for the appendix."""
     rows: list[tuple[Figure, ...]] = field(default_factory=list)
     """Figures, those of a row side by side where there is room. The first row stands in the section, the others in the
     appendix."""
@@ -64,6 +62,8 @@ class Section:
     """Id of a claim -> what was found, in one plain sentence with direction and size, for the top of the page."""
     claims: Sequence[Claim] = ()
     """Its claims, which the page's maker fills in."""
+    method: str = ""
+    """How it was found, for the appendix."""
     can: list[str] = field(default_factory=list)
     """What the run can show."""
     cannot: list[str] = field(default_factory=list)

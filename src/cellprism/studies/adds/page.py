@@ -33,9 +33,9 @@ def section(found: Adds | None, claims: Sequence[Claim], context: Context) -> Se
         )
         return Section("adds", TITLE, SHORT, "", absent=absent)
     return Section(
-        "adds", TITLE, SHORT, _said(found), _method(found, context),
+        "adds", TITLE, SHORT, _said(found),
         [(rival_figure(found, context, (PATH,)),), (excess_figure(found, context, (PATH,)),)],
-        [Table(_caption(found, context), _table(found, context))],
+        [Table(_caption(found, context), _table(found, context))], method=_method(found, context),
     )  # fmt: skip
 
 

@@ -38,8 +38,8 @@ def section(found: Blocks | None, claims: Sequence[Claim], context: Context) -> 
         f"{found.cells} cells is read twice, from either half of its counts."
     )
     return Section(
-        "blocks", "Which block is worth looking into?", "The blocks", _said(found, context), METHOD, rows,
-        [Table(caption, _table(found, context))],
+        "blocks", "Which block is worth looking into?", "The blocks", _said(found, context), rows,
+        [Table(caption, _table(found, context))], method=METHOD,
     )  # fmt: skip
 
 

@@ -66,11 +66,12 @@ def section(found: Compare | None, claims: Sequence[Claim], context: Context) ->
         return Section(ID, TITLE, SHORT, "", absent=absent)
     s = found.summary
     return Section(
-        ID, TITLE, SHORT, _said(found, claims), _method(found), [(_figure(found),)],
+        ID, TITLE, SHORT, _said(found, claims), [(_figure(found),)],
         [Table(_caption(found), _table(found)), Table(f"The donors (compare/{DONORS}).", _donors(found))],
         told={
             c.id: f"{c.show(c.value)} of features differ between {_between(found)}, {than_control(c)}." for c in claims
         },
+        method=_method(found),
         cannot=[] if sum(s.donors) > 8 else ["Say much of donors in general: few were compared."],
     )  # fmt: skip
 

@@ -43,11 +43,11 @@ def section(found: Contrasts | None, claims: Sequence[Claim], context: Context) 
         f"How far can {types}?",
         "Type to type",
         " ".join(filter(None, [_doubt(contrasts), _said(contrasts)])),
-        "A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
-        f"part that it has never seen. {' '.join(filter(None, said))}",
         folded(_rows(contrasts), len(contrasts)),
         [Table(_caption(c), score_table(c, by_id)) for c in contrasts],
         absent or ("" if contrasts else STEPLESS),
+        method="A recipe of strengths is fitted on some cells, its size chosen on others, and judged on a third "
+        f"part that it has never seen. {' '.join(filter(None, said))}",
         told={id: said for contrast in contrasts for id, said in _told(contrast, by_id)},
         can=[
             f"Show how far this model's picture of {contrasts[0].source_cells} can be moved towards "
@@ -138,7 +138,9 @@ def _said(contrasts: list[Contrast]) -> str:
         scored = [c for c in contrasts if name in c.scores and not (name in OF_GENES and c.doubt)]
         if not scored or (name == "latent_progress" and "nearer_target" in scored[0].scores):
             continue
-        first, *others = [f"{percent(c.scores[name].value)} by the {c.objective} recipe{_by_chance(c, name)}" for c in scored]
+        first, *others = [
+            f"{percent(c.scores[name].value)} by the {c.objective} recipe{_by_chance(c, name)}" for c in scored
+        ]
         value, _, recipe = first.partition(" by ")
         what = words.format(value=value, source=scored[0].source_cells, target=cells_of(scored[0].target))
         said.append(f"{what[0].upper()}{what[1:]} by {', '.join([recipe, *others])}.")

@@ -35,10 +35,10 @@ def section(found: Fit | None, claims: Sequence[Claim], context: Context) -> Sec
         "Does the autoencoder stand for the model?",
         "The autoencoder",
         _said(found, claims),
-        _method(found, context),
         rows,
         tables,
         "" if found else "The autoencoder was not measured; `cellprism do fit RUN` does it.",
+        method=_method(found, context),
         told={
             c.id: f"{_explained(found.measures, c)}, {than_control(c)}." for c in claims if c.id == VARIANCE and found
         },

@@ -31,8 +31,8 @@ def section(found: Ladder | None, claims: Sequence[Claim], context: Context) -> 
     informed = information_figure(found.information, PATHS) if found.information else None
     rows += [tuple(figure for figure in (ratios, informed) if figure)] if ratios or informed else []
     return Section(
-        "ladder", TITLE, SHORT, _said(found, by_id), f"{_lead(found)} {_absent(found)}".strip(), rows,
-        [Table(_caption(found), _table(found, by_id))],
+        "ladder", TITLE, SHORT, _said(found, by_id), rows,
+        [Table(_caption(found), _table(found, by_id))], method=f"{_lead(found)} {_absent(found)}".strip(),
         told={c.id: f"{c.show(c.value)} of features match a known program, {than_control(c)}." for c in claims},
     )  # fmt: skip
 

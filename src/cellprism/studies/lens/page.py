@@ -36,7 +36,7 @@ def section(found: Lens | None, claims: Sequence[Claim], context: Context) -> Se
     if summary.moved:
         tables.append(Table(_moved_caption(found, context), _moved_table(found, by_id)))
     return Section(
-        ID, TITLE, SHORT, _said(found, by_id), _method(found), rows, tables, long=[_all(found)],
+        ID, TITLE, SHORT, _said(found, by_id), rows, tables, method=_method(found), long=[_all(found)],
         told={
             RARE: f"{by_id[RARE].show(by_id[RARE].value)} of features are high in cells that lie together, "
             f"{than_control(by_id[RARE])}."

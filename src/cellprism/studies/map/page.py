@@ -28,7 +28,7 @@ def section(found: Found | None, claims: Sequence[Claim], context: Context) -> S
     if figure := meaning_figure(found, [claim.verdict for claim in claims], (f"map/{FILE}",)):
         rows.append((figure,))
     return Section(
-        "map", TITLE, SHORT, _said(found.summary, claims), _method(found.summary), rows, absent=_absent(found),
+        "map", TITLE, SHORT, _said(found.summary, claims), rows, method=_method(found.summary), absent=_absent(found),
         long=[_neighbours(found)],
         told={c.id: _told(c) for c in claims if c.value is not None},
     )  # fmt: skip

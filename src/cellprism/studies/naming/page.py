@@ -38,14 +38,9 @@ def section(found: Found | None, claims: Sequence[Claim], context: Context) -> S
         absent = "No feature is active in enough of the cells, and inactive in enough others, to be told by a label."
         return Section("naming", TITLE, SHORT, "", absent=absent)
     return Section(
-        "naming", TITLE, SHORT, _lead(found), [(_figure(found),)],
-        [Table(_caption(found), _table(found))] if found.labels.shown else [], summary=_summary(found),
+        "naming", TITLE, SHORT, _said(found), [(_figure(found),)],
+        [Table(_caption(found), _table(found))] if found.labels.shown else [], method=_method(found),
     )  # fmt: skip
-
-
-def _summary(found: Found) -> str:
-    some = found.labels
-    return f"{some.shown} of {some.labelled} features have a label that foretells them in {_where(found)}."
 
 
 def _where(found: Found) -> str:
@@ -53,18 +48,26 @@ def _where(found: Found) -> str:
     return {"cells": "other cells", "donors": "cells of other donors"}.get(donors, f"the cells of {donors}")
 
 
-def _lead(found: Found) -> str:
+def _said(found: Found) -> str:
+    """How many features have a label that foretells them, and how well, beside labels like them."""
     some = found.labels
     kinds = listing([f"{n} {KINDS[kind]}" for kind, n in some.same_kind.items() if n])
-    start = _summary(found)[:-1]
-    told = f"{start} better than labels like them do ({kinds})" if some.shown else start
-    others = "" if some.others is None else f", that of other features' labels {some.others:.2f}"
+    start = f"{some.shown} of {some.labelled} features have a label that foretells them in {_where(found)}"
     return (
-        f"{told}. A label is a cell type, a program of {some.collection} or three genes, whichever tells best in "
-        f"which of {some.chosen_on} cells the feature is active; it is judged on {some.judged_on} others. There the "
-        f"median AUROC is {some.auroc:.2f}; that of labels like these, of random genes as frequent or random cells as "
-        f"many, is {some.chance:.2f}{others}. Ten genes of the feature, used directly and with no name, reach "
-        f"{some.own_genes:.2f}. A label that does no better than those like it is not shown."
+        f"{start}{f', better than labels like them do ({kinds})' if some.shown else ''}. There the median AUROC is "
+        f"{some.auroc:.2f}; that of random labels like these is {some.chance:.2f}, and ten genes of the feature, with no "
+        f"name, reach {some.own_genes:.2f}."
+    )
+
+
+def _method(found: Found) -> str:
+    some = found.labels
+    others = "" if some.others is None else f" The labels of other features reach an AUROC of {some.others:.2f}."
+    return (
+        f"A label is a cell type, a program of {some.collection} or three genes, whichever tells best in which of "
+        f"{some.chosen_on} cells the feature is active; it is judged on {some.judged_on} others. Labels like it are of "
+        f"random genes as frequent, or of random cells as many.{others} A label that does no better than those like it "
+        "is not shown."
     )
 
 

@@ -51,9 +51,10 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         "Which gene programs are inside, and would chance give them too?",
         "Features",
         _said(claims),
-        f"The autoencoder splits the model's inner state into features. Each is described {context.words.described}. "
-        f"{_list_words(found)} Lists are compared with known programs, and so are lists that nobody learned.",
         rows,
+        method="The autoencoder splits the model's inner state into features. Each is described "
+        f"{context.words.described}. {_list_words(found)} Lists are compared with known programs, and so are lists that "
+        "nobody learned.",
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
         told=_told(claims),
         can=["Show which gene programs this model separates on these cells, and in which cell types they are strong."]

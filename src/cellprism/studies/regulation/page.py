@@ -47,10 +47,10 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
     if facts.measured:
         rows.append((experiment_figure(facts, (PATH,)),))
     return Section(
-        "regulation", TITLE, SHORT, verdict(facts, by_id), _power(facts, design), rows,
+        "regulation", TITLE, SHORT, verdict(facts, by_id), rows,
         [Table(_caption(found), _table(found))],
         told={IDS[DIRECTION]: f"{verdict(facts, by_id).partition('. ')[0]}."} if facts.of(DIRECTION) else {},
-        cannot=_cannot(facts), long=[_long(found.tables["factors"])],
+        method=_power(facts, design), cannot=_cannot(facts), long=[_long(found.tables["factors"])],
     )  # fmt: skip
 
 

@@ -36,12 +36,13 @@ def section(found: Screen | None, claims: Sequence[Claim], context: Context) -> 
         range_figure(cards),
     ) if figure is not None]  # fmt: skip
     return Section(
-        "screen", TITLE, SHORT, _said(summary, claims), _method(summary, context), [(f,) for f in figures],
+        "screen", TITLE, SHORT, _said(summary, claims), [(f,) for f in figures],
         [_agreement_table(summary), _apart_table(cards), _cost_table(summary)],
         told={
             c.id: f"{c.show(c.value)} of firing features move the genes of their own lists, {than_control(c)}."
             for c in claims
         },
+        method=_method(summary, context),
         can=[f"Say of each of {summary.live} features what it does to each of {summary.genes:,} genes."],
         cannot=_cannot(summary),
         long=[_card_table(cards, context.words.unit)],

@@ -28,9 +28,10 @@ def section(found: Stability | None, claims: Sequence[Claim], context: Context) 
     if (best := _best(found)).rows:
         tables.append(Table(f"Features with a program that most trainings find again (stability/{FEATURES}).", best))
     return Section(
-        "stability", TITLE, SHORT, _said(found.agreement, claims), _method(found.agreement),
+        "stability", TITLE, SHORT, _said(found.agreement, claims),
         [(grades_figure(found, files),), (matches_figure(found, files),)], tables,
         told={c.id: f"{_again(c)}, {than_control(c)}." for c in claims if c.value is not None},
+        method=_method(found.agreement),
         cannot=["Name features by their numbers: another training numbers them anew. Refer to them by their genes."],
     )  # fmt: skip
 

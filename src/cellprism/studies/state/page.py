@@ -33,7 +33,7 @@ def section(found: Found | None, claims: Sequence[Claim], context: Context) -> S
     if figure := gene_state_figure(found, (f"state/{FEATURES}",)):
         rows.append((figure,))
     return Section(
-        "state", title, short, _said(found, claims), _method(found), rows,
+        "state", title, short, _said(found, claims), rows, method=_method(found),
         told={c.id: f"{_goes(c)}, {than_control(c)}." for c in claims},
         cannot=[_missing(found)] if found.state.absent else [],
         absent="" if rows else f"No feature differs between the {found.state.cells} cells that were read.",

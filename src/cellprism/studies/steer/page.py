@@ -49,12 +49,12 @@ def section(found: Steering | None, claims: Sequence[Claim], context: Context) -
         "What happens when one feature is turned up or down?",
         "Steering",
         _said(found, words),
-        "Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
-        "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
-        f"makes it five times as strong. {' '.join([*_readings(found), words.note])}".strip(),
         rows,
         tables,
         _absent(found),
+        method="Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
+        "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
+        f"makes it five times as strong. {' '.join([*_readings(found), words.note])}".strip(),
         told={TOGETHER: _told(found, by_id[TOGETHER], words)} if TOGETHER in by_id else {},
         can=[
             "Show what this model predicts when one of its features is made stronger or weaker, and compare "
