@@ -101,8 +101,8 @@ def test_a_study_that_tells_nothing_has_its_claim_told(page):
     section = replace(page.sections["stability"], told={})
     (finding,) = findings_of(("features-stable",), section)
     assert finding.said == (
-        "Features are found again by another training with another seed: 41\u00a0% of the features that fire, mean over "
-        "trainings."
+        "Features are found again by another training with another seed: 41\u00a0% of the features that fire, mean "
+        "over trainings."
     )
 
 

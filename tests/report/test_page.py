@@ -110,7 +110,7 @@ def test_headings_go_down_one_level_at_a_time(read):
 
 
 def test_figures_tables_and_fields_have_names_for_those_who_do_not_see_them(read):
-    for tag, attributes in read.tags:
+    for _, attributes in read.tags:
         if attributes.get("class") == "plot":
             assert attributes["role"] == "img"
             assert len(attributes["aria-label"]) > 30

@@ -55,8 +55,8 @@ def test_the_first_number_of_the_page_is_measured_on_the_runs_own_cells(page):
     first = page.findings[0]
     assert first.claim.id == "model-beats-type-mean"  # the harder of both, ridge regression the other
     assert first.said == (
-        "On these cells the model removes 14.2\u00a0% of the error that gene means make on hidden genes, not told apart "
-        "from mean of the cell's own type."
+        "On these cells the model removes 14.2\u00a0% of the error that gene means make on hidden genes, not told "
+        "apart from mean of the cell's own type."
     )
     assert page.sections["model"].said.startswith(first.said.partition(",")[0])
     assert "ridge regression on the other genes 12.9\u00a0%" in page.sections["model"].said

@@ -116,7 +116,7 @@ def test_the_overview_has_every_steered_feature_in_percent_beside_its_controls(p
     bars, ours = figure.plot.data
     assert list(ours.x) == pytest.approx([np.expm1(steered.response.value) for steered in features])
     assert list(bars.base) == pytest.approx([np.expm1(s.response.controls.interval[0]) for s in features])
-    assert list(ours.text)[0] == "+25\u00a0%"
+    assert next(iter(ours.text)) == "+25\u00a0%"
     assert figure.title == "1 of 2 steered features move their own genes beyond features that nobody trained"
     still = [replace(steered, no_effect="no effect possible") for steered in features]
     assert overview_figure(still, ["", ""], page.context.words, ()) is None

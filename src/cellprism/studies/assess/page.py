@@ -46,8 +46,8 @@ def section(found: Assessment | None, claims: Sequence[Claim], context: Context)
         [*_beside_noise(found), *_card(found.card), *_neighbours(found.card)],
         " ".join(found.absent) if measured else NOT_MEASURED,
         banner=banner(found, claims),
-        method="Before asking what a model has learned, ask whether it has learned anything that holds for these cells: "
-        "each of its scores stands beside that of something simpler that was fitted on other cells of this run.",
+        method="Before asking what a model has learned, ask whether it has learned anything that holds for these "
+        "cells: each of its scores stands beside that of something simpler that was fitted on other cells of this run.",
         told={
             claim.id: f"{words.format(claim.show(claim.value))}, {than_control(claim)}."
             for start, words in KINDS.items()

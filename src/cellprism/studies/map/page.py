@@ -41,7 +41,8 @@ def _told(claim: Claim) -> str:
         beyond = ", perhaps"
     more = "more" if (claim.value or 0.0) > 0 else "less"
     amount = claim.show(abs(claim.value or 0.0)).removeprefix("+")
-    return f"{claim.statement.split(',')[0]}{beyond}: their terms are {more} alike within groups than between, by {amount}."
+    same = claim.statement.split(",")[0]
+    return f"{same}{beyond}: their terms are {more} alike within groups than between, by {amount}."
 
 
 def _said(s: Summary, claims: Sequence[Claim]) -> str:

@@ -55,8 +55,8 @@ def _said(found: Found) -> str:
     start = f"{some.shown} of {some.labelled} features have a label that foretells them in {_where(found)}"
     return (
         f"{start}{f', better than labels like them do ({kinds})' if some.shown else ''}. There the median AUROC is "
-        f"{some.auroc:.2f}; that of random labels like these is {some.chance:.2f}, and ten genes of the feature, with no "
-        f"name, reach {some.own_genes:.2f}."
+        f"{some.auroc:.2f}; that of random labels like these is {some.chance:.2f}, and ten genes of the feature, with "
+        f"no name, reach {some.own_genes:.2f}."
     )
 
 

@@ -53,8 +53,8 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         _said(claims),
         rows,
         method="The autoencoder splits the model's inner state into features. Each is described "
-        f"{context.words.described}. {_list_words(found)} Lists are compared with known programs, and so are lists that "
-        "nobody learned.",
+        f"{context.words.described}. {_list_words(found)} Lists are compared with known programs, and so are lists "
+        "that nobody learned.",
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
         told=_told(claims),
         can=["Show which gene programs this model separates on these cells, and in which cell types they are strong."]
