@@ -82,7 +82,7 @@ def test_a_part_that_does_not_apply_is_named_beside_what_there_is(logits):
     contrast = shown(logits).sections["contrast"]
     assert contrast.rows
     assert contrast.absent == f"Expression: {WHY}."
-    assert contrast.lead.count("The latent recipe pulls the model's inner state towards the target") == 1
+    assert contrast.method.count("The latent recipe pulls the model's inner state towards the target") == 1
     assert WHY in text_of(logits)
 
 

@@ -39,7 +39,7 @@ def cellprism(installed: Path, *words: str) -> subprocess.CompletedProcess:
 
 
 def test_the_study_of_the_guide_shows_its_claim_on_the_page(installed, run):
-    assert len((installed / "cellprism_depth.py").read_text().splitlines()) < 80
+    assert len((installed / "cellprism_depth.py").read_text().splitlines()) <= 80
     done = cellprism(installed, "do", "depth", str(run), "--shuffles", "19")
     assert done.returncode == 0, done.stderr
     assert cellprism(installed, "report", str(run)).returncode == 0
