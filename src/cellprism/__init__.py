@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from cellprism.models.aido.pretrain import pretrain as pretrain
     from cellprism.models.registry import load_model as load_model
     from cellprism.models.registry import save_model as save_model
+    from cellprism.notebook.opened import open_run as open_run
     from cellprism.ontology.gmt import read_gmt as read_gmt
     from cellprism.ontology.read import read_collection as read_collection
+    from cellprism.sae.activations import activations as activations
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
     from cellprism.sae.files import load_sae as load_sae
@@ -46,8 +48,10 @@ _HOME = {
     "pretrain": "models.aido.pretrain",
     "load_model": "models.registry",
     "save_model": "models.registry",
+    "open_run": "notebook.opened",
     "read_gmt": "ontology.gmt",
     "read_collection": "ontology.read",
+    "activations": "sae.activations",
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",
     "load_sae": "sae.files",

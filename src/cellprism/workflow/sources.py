@@ -6,10 +6,10 @@ has an identity of its own, so that its coming is a change; an empty name has an
 
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cellprism import __version__
 from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.made import is_made
 from cellprism.cells.tenx import matrix_files
@@ -28,7 +28,7 @@ def cells_identity(name: str) -> object:
     if not name:
         return ""
     if is_made(name):
-        return {"made": name, "by": __version__}
+        return {"made": name, "by": version("cellprism")}
     try:
         path = dataset_file(DATASETS[name]) if name in DATASETS else Path(name).expanduser()
         if path.is_dir():
