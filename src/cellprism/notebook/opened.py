@@ -74,7 +74,7 @@ class OpenRun(Shown):
     @cached_property
     def features(self) -> pd.DataFrame:
         """One row a feature: what ``programs`` says of it, and the columns that other studies have of every feature."""
-        self._done(PROGRAMS)
+        self.require(PROGRAMS)
         return feature_table(self.tables)
 
     @cached_property
@@ -101,13 +101,13 @@ class OpenRun(Shown):
     @cached_property
     def cell_features(self) -> AnnData:
         """Cells x features: mean activation of every feature in every cell; scanpy's tools work on it as it is."""
-        self._done(PROGRAMS)
+        self.require(PROGRAMS)
         return read_h5ad(self.folder / PROGRAMS / "cells.h5ad")
 
     @cached_property
     def feature_genes(self) -> AnnData:
         """Features x genes: mean activation of every feature at every gene; layers ``max`` and ``frac``."""
-        self._done(PROGRAMS)
+        self.require(PROGRAMS)
         return read_h5ad(self.folder / PROGRAMS / "genes.h5ad")
 
     @cached_property
@@ -160,7 +160,8 @@ class OpenRun(Shown):
         run = Run(self.folder)
         return Workbench(run, config_of(run), _no_bar)
 
-    def _done(self, study: str) -> None:
+    def require(self, study: str) -> None:
+        """Raise ``RunError`` where a study was not done."""
         if study not in self.context.record["steps"]:
             raise RunError(f"{self.folder} has no {study} yet; `cellprism do {study} {self.folder}` makes them")
 
@@ -185,8 +186,15 @@ def open_run(folder: str | Path) -> OpenRun:
         DamagedError: its record is damaged.
 
     >>> import cellprism as cp
-    >>> run = cp.open_run("demo")  # doctest: +SKIP
-    >>> run.features.nlargest(3, "n_terms")[["best_term", "top_cell_type"]]  # doctest: +SKIP
-    >>> run.card(12)  # doctest: +SKIP
+    >>> run = cp.open_run("demo")
+    >>> {"best_term", "top_cell_type", "grade"} <= set(run.features)
+    True
+    >>> run.card(12).feature
+    12
     """
     return OpenRun(Path(folder).expanduser())
+
+
+def as_run(run: OpenRun | str | Path) -> OpenRun:
+    """A run, opened where only its folder is given."""
+    return run if isinstance(run, OpenRun) else open_run(run)

@@ -116,6 +116,13 @@ def fit_saes(
         RunError: the checkpoints are another training's, or another process is using them.
         DamagedError: a checkpoint was truncated or altered.
         KeyboardInterrupt: after Ctrl-C, once the step is finished and kept.
+
+    >>> import torch, cellprism as cp
+    >>> from cellprism.sae.job import Job
+    >>> batches = [torch.randn(64, 8) for _ in range(5)]
+    >>> jobs = [Job(cp.SaeConfig(k=2, n_features=16), 8, seed) for seed in (0, 1)]
+    >>> len(cp.fit_saes(batches, jobs, steps=10))
+    2
     """
     if steps < 1:
         raise ConfigError(f"steps is {steps}: expected at least 1")

@@ -12,7 +12,7 @@ from typing import Any
 
 from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.made import is_made
-from cellprism.cells.tenx import matrix_files
+from cellprism.cells.source import files_of
 from cellprism.errors import InputError
 from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
 from cellprism.models.registry import BUNDLED, model_location, model_path
@@ -32,7 +32,7 @@ def cells_identity(name: str) -> object:
     try:
         path = dataset_file(DATASETS[name]) if name in DATASETS else Path(name).expanduser()
         if path.is_dir():
-            return identity_of_files(matrix_files(path), path)
+            return identity_of_files(files_of(path), path)
     except InputError:
         return {"absent": name}
     return hash_of(path) if path.is_file() else {"absent": name}
