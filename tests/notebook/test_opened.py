@@ -44,6 +44,7 @@ def test_a_table_is_reached_by_whole_name_short_name_and_attribute(whole_run):
         tables["features"]
     with pytest.raises(RunError, match="no table 'enrichmant'; it has"):
         tables["enrichmant"]
+    assert tables.get("enrichmant") is None
     with pytest.raises(AttributeError, match="whole has no table or folder 'nope'; it has adds"):
         tables.nope  # noqa: B018
 

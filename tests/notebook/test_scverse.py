@@ -56,6 +56,13 @@ def test_features_come_into_named_slots_and_nothing_else_changes(mine, opened):
     assert mine.uns["mine"] == "kept"
 
 
+def test_totals_over_all_genes_are_what_a_cell_is_measured_by(mine, opened):
+    mine.obs["n_counts"] = np.asarray(mine.layers["raw"].sum(axis=1)).ravel() * 3
+    cp.tl.features(mine, opened, counts="layers/raw", symbols="symbol", totals="n_counts", key="three")
+    cp.tl.features(mine, opened, counts="layers/raw", symbols="symbol", key="one")
+    assert (mine.obsm["X_three"] != mine.obsm["X_one"]).nnz > 0
+
+
 def test_what_the_run_says_of_these_cells_comes_without_a_model(mine, opened, tmp_path):
     cp.tl.from_run(mine, opened, key="b")
     assert (mine.obsm["X_b"] != opened.cell_features.X[5:17]).nnz == 0

@@ -51,7 +51,7 @@ def embedding(
     drawn = ax.scatter(*place[order, :2].T, c=values[order], s=area, cmap=COLOURS, linewidths=0, rasterized=True)
     ax.figure.colorbar(drawn, ax=ax, label="mean activation")
     ax.set(xticks=[], yticks=[], xlabel=f"{basis} 1", ylabel=f"{basis} 2")
-    ax.set_title(_title(adata.uns.get(f"{key}_features"), feature))
+    _name(ax, adata.uns.get(f"{key}_features"), feature)
     return ax
 
 
@@ -70,7 +70,7 @@ def by_group(adata: AnnData, feature: int, groupby: str, *, ax: Any = None, key:
     ax.boxplot([groups[n] for n in order], orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
     ax.set_yticks(range(1, len(order) + 1), [f"{name} ({len(groups[name]):,})" for name in order])
     ax.set_xlabel("mean activation")
-    ax.set_title(_title(adata.uns.get(f"{key}_features"), feature))
+    _name(ax, adata.uns.get(f"{key}_features"), feature)
     return ax
 
 
@@ -91,7 +91,7 @@ def genes(run: OpenRun | str | Path, feature: int, n: int = 15, *, ax: Any = Non
     colours = [OURS if inside else "none" for inside in table["in_list"]]
     ax.barh(table.index, table["activation"], color=colours, edgecolor=OURS)
     ax.set_xlabel("mean activation at the gene")
-    ax.set_title(_title(run.features, feature))
+    _name(ax, run.features, feature)
     return ax
 
 
@@ -110,7 +110,7 @@ def doses(run: OpenRun | str | Path, feature: int, *, ax: Any = None) -> Any:
     ax.axvline(1, color="0.8", linewidth=1, zorder=0)
     ax.set(xlabel="strength (1: as it is)", ylabel="change of predicted log1p(CP10k)")
     ax.legend(frameon=False)
-    ax.set_title(_title(run.features, feature))
+    _name(ax, run.features, feature)
     return ax
 
 
@@ -129,5 +129,6 @@ def _axes(ax: Any) -> Any:
     return plt.subplots(constrained_layout=True)[1]
 
 
-def _title(features: pd.DataFrame | None, feature: int) -> str:
-    return f"feature {feature}" if features is None else name_of(features, feature)
+def _name(ax: Any, features: pd.DataFrame | None, feature: int) -> None:
+    """Write above the axes which feature it is, in words where they are known."""
+    ax.set_title(f"feature {feature}" if features is None else name_of(features, feature), fontsize="medium")

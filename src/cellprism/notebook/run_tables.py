@@ -21,6 +21,13 @@ OTHERS = ("run.json",)
 LISTED = 12  # names in one line
 
 
+class NoTable(RunError, KeyError):
+    """A run has no table of a name, or several."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class RunTables(Mapping[str, Any], Shown):
     """The tables of a run folder, or of one of its folders.
 
@@ -98,7 +105,7 @@ class RunTables(Mapping[str, Any], Shown):
         """The whole name of a table of which the last part may be enough.
 
         Raises:
-            RunError: there is none, or several.
+            NoTable: there is none, or several.
         """
         if name in self._files:
             return name
@@ -106,8 +113,8 @@ class RunTables(Mapping[str, Any], Shown):
         if len(ends) == 1:
             return ends[0]
         if ends:
-            raise RunError(f"{self._where()} has several tables called {name!r}: {', '.join(ends)}; say which")
-        raise RunError(f"{self._where()} has no table {name!r}; it has {', '.join(self._files)}")
+            raise NoTable(f"{self._where()} has several tables called {name!r}: {', '.join(ends)}; say which")
+        raise NoTable(f"{self._where()} has no table {name!r}; it has {', '.join(self._files)}")
 
 
 def _read(path: Path) -> Any:

@@ -1,10 +1,8 @@
 """Where results lie in a user's AnnData: named slots, beside which nothing is touched.
 
-============================  ==========================================================================
-``obsm["X_cellprism"]``       sparse [cell feature]: mean activation of every feature in every cell
-``uns["cellprism_features"]`` a data frame, one row a feature: what the run says of it
-``uns["cellprism_recipe"]``   how the activations were made
-============================  ==========================================================================
+- ``obsm["X_cellprism"]``, sparse [cell feature]: mean activation of every feature in every cell
+- ``uns["cellprism_features"]``, a data frame with a row a feature: what the run says of it
+- ``uns["cellprism_recipe"]``: how the activations were made
 
 With another ``key`` each name has it in place of ``cellprism``.
 """

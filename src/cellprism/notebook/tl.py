@@ -28,6 +28,7 @@ def features(
     *,
     counts: str | None = None,
     symbols: str | None = None,
+    totals: str | None = None,
     key: str = KEY,
     batch_size: int = 32,
 ) -> None:
@@ -39,6 +40,8 @@ def features(
         run: a run, or its folder.
         counts: which matrix holds raw counts: ``"X"`` (the default), ``"layers/NAME"`` or ``"raw"``.
         symbols: column of ``var`` with gene symbols, where the index holds something else.
+        totals: column of ``obs`` with each cell's count over all genes, where the matrix holds only some of them: a
+            model reads counts per ten thousand of all.
         key: name of the slots.
         batch_size: cells per forward pass.
 
@@ -49,7 +52,7 @@ def features(
     from cellprism.features.collect import cell_features
 
     run = as_run(run)
-    cells = read(adata, run, counts, symbols)
+    cells = read(adata, run, counts, symbols, totals)
     table = cell_features(run.model, run.sae, cells, run.layer, batch_size)
     fill(adata, table.X, run.features, table.uns["cellprism"], key)
 
@@ -81,6 +84,7 @@ def steer(
     *,
     counts: str | None = None,
     symbols: str | None = None,
+    totals: str | None = None,
     key: str = "cellprism_steered",
     batch_size: int = 32,
 ) -> None:
@@ -95,6 +99,8 @@ def steer(
         strengths: what is done to each feature, as in ``cp.steer``: 1 does nothing, 5 makes it five times as strong.
         counts: which matrix holds raw counts.
         symbols: column of ``var`` with gene symbols, where the index holds something else.
+        totals: column of ``obs`` with each cell's count over all genes, where the matrix holds only some of them: a
+            model reads counts per ten thousand of all.
         key: name of the slots.
         batch_size: cells per forward pass.
 
@@ -106,7 +112,7 @@ def steer(
     from cellprism.steering.intervene import steer as steered
 
     run = as_run(run)
-    cells = read(adata, run, counts, symbols)
+    cells = read(adata, run, counts, symbols, totals)
     out = steered(run.model, run.sae, cells, run.layer, strengths, batch_size=batch_size)
     change: Any = out.layers["steered"] - out.layers["baseline"]
     means = pd.Series(np.asarray(change.mean(axis=0)).ravel(), index=cells.var["names_in_data"])
@@ -118,7 +124,7 @@ def steer(
     adata.uns[key] = {"strengths": {str(f): str(s) for f, s in strengths.items()}, "run": run.name}
 
 
-def read(adata: AnnData, run: OpenRun, counts: str | None, symbols: str | None) -> AnnData:
+def read(adata: AnnData, run: OpenRun, counts: str | None, symbols: str | None, totals: str | None) -> AnnData:
     """Your cells as the run's model reads them; yours are left as they are.
 
     Raises:
@@ -131,4 +137,4 @@ def read(adata: AnnData, run: OpenRun, counts: str | None, symbols: str | None) 
             raise CellsError("the AnnData", [f"there is no column {symbols!r} in var; it has {', '.join(adata.var)}"])
         renamed = adata.var[[]].set_axis(pd.Index(adata.var[symbols].astype(str)))
         adata = AnnData(adata.X, obs=adata.obs, var=renamed, layers=dict(adata.layers), obsm=dict(adata.obsm))
-    return read_cells(adata, run.model, counts=counts)
+    return read_cells(adata, run.model, counts=counts, totals=totals)
