@@ -1,4 +1,4 @@
-"""What ``cellprism export --to saelens`` writes of an autoencoder with a mean for each group, SAELens computes exactly."""
+"""What ``cellprism export --to saelens`` writes of an autoencoder with a mean for each group is exact in SAELens."""
 
 from dataclasses import replace
 from pathlib import Path

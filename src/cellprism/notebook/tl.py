@@ -54,7 +54,8 @@ def features(
     run = as_run(run)
     cells = read(adata, run, counts, symbols, totals)
     table = cell_features(run.model, run.sae, cells, run.layer, batch_size)
-    fill(adata, table.X, run.features, table.uns["cellprism"], key)
+    recipe = table.uns["cellprism"] | {"notes": cells.uns["cellprism"]["notes"]}
+    fill(adata, table.X, run.features, recipe, key)
 
 
 def from_run(adata: AnnData, run: OpenRun | str | Path, *, key: str = KEY) -> None:

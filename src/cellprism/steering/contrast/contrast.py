@@ -187,7 +187,7 @@ def contrast(
     >>> cells = cp.read_cells("bundled:pbmc68k", model=model)
     >>> types = cells.obs["cell_type"]
     >>> some = [name for kind in ("CD19+ B", "CD14+ Monocyte") for name in cells.obs_names[types == kind][:17]]
-    >>> cells = cells[some][:, ::15].copy()
+    >>> cells = cells[some].copy()[:, ::15].copy()
     >>> sae = cp.train_sae(model, cells, layer=1, config=cp.SaeConfig(k=4, n_features=64, epochs=1))
     >>> quick = ContrastSettings(penalties=2, iterations=1, train_cells=3, max_cells=17, n_genes=10, null_replicates=2,
     ...                          random_edits=3, resamples=20)
