@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from anndata import AnnData
 
+import cellprism
 from cellprism.cli.app import VERBS, app, call
 from cellprism.studies.study import studies
 from cellprism.workflow.config import read_config
@@ -56,6 +57,15 @@ def test_the_table_of_keys_is_that_of_the_settings():
     spec.loader.exec_module(generate)
     text = generate.PAGE.read_text(encoding="utf-8")
     assert text == generate.page(text), "docs/configuration.md is out of date; run: python docs/generate.py"
+
+
+def test_the_page_of_the_python_interface_is_that_of_the_docstrings(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "docs")
+    from api_page import GROUPS, api_page
+
+    assert sorted(name for names in GROUPS.values() for name in names) == cellprism.__all__
+    text = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
+    assert text == api_page(), "docs/api.md is out of date; run: python docs/generate.py"
 
 
 def keys_of(settings: type, section: str):

@@ -24,7 +24,7 @@ def loaded_after(code: str) -> set[str]:
 @pytest.mark.parametrize("name", cellprism.__all__)
 def test_every_public_name_resolves_and_has_a_docstring(name):
     found = getattr(cellprism, name)
-    assert callable(found)
+    assert callable(found) or set(dir(found)) == set(found.__all__), "a function, a class, or a module of these"
     assert len(found.__doc__.strip()) > 20
     assert not found.__doc__.startswith(f"{name}("), "the docstring that dataclass makes up"
 
@@ -59,3 +59,17 @@ def test_the_report_is_written_without_torch():
 
 def test_the_version_is_that_of_the_installed_package():
     assert cellprism.__version__ == version("cellprism")
+
+
+def test_completion_sees_every_name_and_loads_nothing():
+    code = (
+        "import rlcompleter, cellprism as cp\n"
+        "found = rlcompleter.Completer({'cp': cp}).attr_matches('cp.')\n"
+        "names = {n.removeprefix('cp.').rstrip('()') for n in found}\n"
+        "assert names >= set(cp.__all__), set(cp.__all__) - names"
+    )
+    assert loaded_after(code).isdisjoint((*HEAVY, "numpy"))
+
+
+def test_dir_is_the_public_names():
+    assert set(dir(cellprism)) == {*cellprism.__all__, "__version__"}

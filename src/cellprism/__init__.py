@@ -3,7 +3,9 @@
 The public names are loaded when first used, so that ``import cellprism`` and ``cellprism --help`` stay quick.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
     from cellprism.models.aido.pretrain import pretrain as pretrain
     from cellprism.models.registry import load_model as load_model
     from cellprism.models.registry import save_model as save_model
+    from cellprism.notebook import get as get
+    from cellprism.notebook import pl as pl
+    from cellprism.notebook import tl as tl
+    from cellprism.notebook.exports.export import export as export
+    from cellprism.notebook.opened import open_run as open_run
     from cellprism.ontology.gmt import read_gmt as read_gmt
     from cellprism.ontology.read import read_collection as read_collection
+    from cellprism.sae.activations import activations as activations
     from cellprism.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
     from cellprism.sae.config import SaeConfig as SaeConfig
     from cellprism.sae.files import load_sae as load_sae
@@ -46,8 +54,11 @@ _HOME = {
     "pretrain": "models.aido.pretrain",
     "load_model": "models.registry",
     "save_model": "models.registry",
+    "export": "notebook.exports.export",
+    "open_run": "notebook.opened",
     "read_gmt": "ontology.gmt",
     "read_collection": "ontology.read",
+    "activations": "sae.activations",
     "SparseAutoencoder": "sae.autoencoder",
     "SaeConfig": "sae.config",
     "load_sae": "sae.files",
@@ -63,14 +74,24 @@ _HOME = {
     "feature_card": "workflow.feature_card",
 }
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+_MODULES = {"get": "notebook.get", "pl": "notebook.pl", "tl": "notebook.tl"}
+
+__all__ = sorted([*_HOME, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+def _loaded(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"cellprism.{_MODULES[name]}")
+    return getattr(import_module(f"cellprism.{_HOME[name]}"), name)
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"cellprism.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'cellprism' has no attribute {name!r}")
+class _Package(ModuleType):
+    """The package; each public name is a property of its class, so that completion sees it without loading it."""
+
+    def __dir__(self) -> list[str]:
+        return [*__all__, "__version__"]
+
+
+for _name in __all__:
+    setattr(_Package, _name, property(lambda package, name=_name: _loaded(name)))
+sys.modules[__name__].__class__ = _Package

@@ -13,6 +13,7 @@ from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from cellprism.display import ShowsShapes
 from cellprism.errors import ModelError
 
 TokenKind = Literal["genes", "cells"]
@@ -40,8 +41,8 @@ class Site:
         return f"block {self.layer}, the {place}{ending} of {self.n_layers}"
 
 
-@dataclass(frozen=True)
-class CellBatch:
+@dataclass(frozen=True, repr=False)
+class CellBatch(ShowsShapes):
     """Some cells as a model reads them.
 
     ``values`` are the model's own input, one number a token. ``gene`` holds indices into the model's ``genes``, -1
@@ -76,8 +77,8 @@ class CellBatch:
         return CellBatch(values, gene, present, cell, None if self.inputs is None else self.inputs.to(device))
 
 
-@dataclass(frozen=True)
-class CellOutput:
+@dataclass(frozen=True, repr=False)
+class CellOutput(ShowsShapes):
     """What a model says of some cells.
 
     ``expression``: predicted log1p of counts per ten thousand (natural log), the batch's gene tokens in order, or all
@@ -93,16 +94,21 @@ class CellOutput:
     token_logit: Float[Tensor, "cell token"] | None = None
 
 
-@dataclass(frozen=True)
-class SparseCode:
+@dataclass(frozen=True, repr=False)
+class SparseCode(ShowsShapes):
     """Which features fire at each token, and how strongly: k of ``n_features`` a token, never densified by default.
 
     Tokens at which fewer than k features fire are filled up with value 0.
     """
 
-    values: Float[Tensor, "token k"]
-    features: Int[Tensor, "token k"]
+    values: Float[Tensor, "*token k"]
+    features: Int[Tensor, "*token k"]
     n_features: int
+
+    def dense(self) -> Float[Tensor, "*token feature"]:
+        """Every feature's value at each token, most of them 0; gradients pass through."""
+        zeros = self.values.new_zeros(*self.values.shape[:-1], self.n_features)
+        return zeros.scatter_add(-1, self.features, self.values)
 
 
 @dataclass(frozen=True)

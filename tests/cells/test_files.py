@@ -1,6 +1,7 @@
 """Files as users have them: .h5ad old and new, 10x .h5 and folders of both generations, and broken ones."""
 
 import gzip
+import warnings
 
 import anndata
 import h5py
@@ -312,9 +313,29 @@ def test_an_unknown_kind_of_file_is_told_what_to_do(tmp_path, name, fix):
     assert fix in refused(tmp_path / name)
 
 
-def test_a_zarr_folder_is_told_what_to_do(tmp_path):
+def test_zarr_and_mudata_are_read_as_their_cells(cells, tmp_path):
+    mudata = pytest.importorskip("mudata")
+    pytest.importorskip("zarr")
+    with warnings.catch_warnings(action="ignore"):
+        cells.write_zarr(tmp_path / "a.zarr")
+    protein = anndata.AnnData(np.ones((cells.n_obs, 3), np.float32), obs=cells.obs[[]])
+    protein.var_names = ["CD3 protein", "CD4 protein", "CD8 protein"]
+    with mudata.set_options(pull_on_update=False):
+        both = mudata.MuData({"rna": cells, "prot": protein})
+        both.write(tmp_path / "a.h5mu")
+    expected = read_cells(cells)
+    for source in (tmp_path / "a.zarr", tmp_path / "a.h5mu", both):
+        found = read_cells(source)
+        assert (found.X != expected.X).nnz == 0
+        assert found.var_names.equals(expected.var_names)
+        assert found.obs_names.equals(expected.obs_names)
+    del both.mod["rna"]
+    assert "which of its modalities holds genes cannot be told ('prot')" in refused(both)
+
+
+def test_a_zarr_folder_that_is_none_is_refused(tmp_path):
     (tmp_path / "a.zarr").mkdir()
-    assert "convert it: anndata.io.read_zarr" in refused(tmp_path / "a.zarr")
+    assert "truncated, damaged or not what its name says" in refused(tmp_path / "a.zarr")
 
 
 def test_a_missing_file_names_what_lies_beside_it(h5ad):

@@ -112,6 +112,11 @@ def read_cells(
         DamagedError: a fetched or bundled data set is not the published one.
         ModelError: the model came without a gene list.
         ConfigError: an argument is of another kind, or out of range.
+
+    >>> import cellprism as cp
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=cp.load_model("pbmc2"))
+    >>> cells.shape, cells.obs["cell_type"].nunique()
+    ((700, 765), 10)
     """
     _check_arguments(labels, types, least_overlap, least_umi)
     embedding = model.key if isinstance(model, ReadsEmbedding) else None

@@ -15,6 +15,7 @@ from cellprism.cells.h5ad import from_anndata, read_h5ad_file
 from cellprism.cells.made import is_made, made_cells
 from cellprism.cells.modalities import only_genes
 from cellprism.cells.names import plain_names
+from cellprism.cells.other_files import PACKAGES, genes_of_mudata, is_mudata, read_other
 from cellprism.cells.raw import RawCells, near
 from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
 from cellprism.cells.unpack import TooLarge, refuse_no_file
@@ -25,14 +26,12 @@ IN_ANNDATA = "put a matrix into one: anndata.AnnData(counts, obs=..., var=...)"
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]", re.IGNORECASE)
 FORMATS = "an .h5ad file, a 10x .h5 file or a 10x matrix folder"
 OTHER_KINDS = {
-    ".h5mu": "take its RNA: mudata.read_h5mu(...)['rna'].write_h5ad(...)",
     ".hdf5": "if it is AnnData, rename it to end in .h5ad; if it is 10x output, in .h5",
     ".mtx": "pass the folder that holds matrix.mtx, barcodes.tsv and features.tsv",
     ".loom": "convert it: anndata.io.read_loom(...).write_h5ad(...)",
     ".csv": "convert it: anndata.io.read_csv(...).write_h5ad(...)",
     ".tsv": "convert it: anndata.io.read_text(...).write_h5ad(...)",
     ".txt": "convert it: anndata.io.read_text(...).write_h5ad(...)",
-    ".zarr": "convert it: anndata.io.read_zarr(...).write_h5ad(...)",
     ".rds": "convert the Seurat or SingleCellExperiment object to .h5ad in R, for example with zellkonverter",
     ".gz": "unpack it first",
     ".zip": "unpack it first",
@@ -61,6 +60,8 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
             or embedding.
         DamagedError: a data set of ours has the wrong checksum.
     """
+    if is_mudata(source):
+        source = genes_of_mudata(source, IN_MEMORY)
     if isinstance(source, AnnData):
         return plain_names(only_genes(from_anndata(source, IN_MEMORY, counts, embedding)))
     if not isinstance(source, str | Path):
@@ -108,12 +109,23 @@ def _path(source: str | Path, name: str) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, or of the names and checksums of the three files of a 10x folder."""
+    """SHA-256 of a file, or of the names and checksums of the files of a folder with cells."""
     if path.is_dir():
-        parts = [f"{p.name} {file_sha256(p)}\n" for p in sorted(matrix_files(path))]
+        parts = [f"{p.relative_to(path).as_posix()} {file_sha256(p)}\n" for p in files_of(path)]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that decide what cells are read from a folder: the three of a 10x folder, or all of a zarr store.
+
+    Raises:
+        CellsError: it is neither.
+    """
+    if folder.suffix.lower() == ".zarr":
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(matrix_files(folder))
 
 
 def _read_path(path: Path, name: str, counts: str | None, embedding: str | None) -> RawCells:
@@ -123,12 +135,14 @@ def _read_path(path: Path, name: str, counts: str | None, embedding: str | None)
         raise CellsError(name, ["it is empty (0 bytes); copy it again"])
     if path.suffix.lower() == ".h5ad":
         return read_h5ad_file(path, counts, embedding)
+    if path.suffix.lower() in PACKAGES:
+        return from_anndata(read_other(path, name), name, counts, embedding)
     if counts not in (None, "X"):
         raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])
     if embedding is not None:
         lacks = f"there is no embedding {embedding!r}: such a source holds counts alone"
         raise CellsError(name, [f"{lacks}; use an .h5ad file that has it in obsm"])
-    if path.is_dir() and path.suffix != ".zarr":
+    if path.is_dir():
         return read_10x_folder(path)
     if path.suffix.lower() == ".h5":
         return read_10x_h5(path)

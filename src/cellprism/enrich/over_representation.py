@@ -66,6 +66,13 @@ def over_representation(
 
     Raises:
         ConfigError: unknown family, empty background, or gene names that do not match.
+
+    >>> import cellprism as cp
+    >>> blood = cp.read_gmt("blood")
+    >>> genes = {gene for members in blood.terms.values() for gene in members}
+    >>> terms = cp.over_representation({"mine": ["CD3D", "CD3E", "CD2", "CD79A"]}, blood, background=genes)
+    >>> int(terms["overlap"].max()), bool((terms["padj"] >= terms["pvalue"]).all())
+    (3, True)
     """
     check_family(family)
     terms = term_table(collection, background, min_term_size)

@@ -134,6 +134,15 @@ def feature_genes(
         genes would explain of values dealt to the tokens at random, (genes - 1) / (tokens - 1).
 
     Arguments and errors are those of ``feature_statistics``, which gives both tables in one pass.
+
+    >>> import cellprism as cp
+    >>> model = cp.load_model("pbmc2")
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=model)[:20].copy()
+    >>> config = cp.SaeConfig(k=4, centring="group", epochs=1)
+    >>> sae = cp.train_sae(model, cells, layer=1, config=config)
+    >>> table = cp.feature_genes(model, sae, cells, layer=1)
+    >>> table.shape, sorted(table.layers)
+    ((512, 765), ['frac', 'max'])
     """
     return feature_statistics(model, sae, adata, layer, batch_size, tokens=tokens, force=force).genes
 

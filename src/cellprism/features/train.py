@@ -50,7 +50,12 @@ CHECKPOINT = "checkpoint"
 
 @dataclass(frozen=True)
 class SaeJob:
-    """One autoencoder to train on a cell model."""
+    """One autoencoder to train on a cell model.
+
+    >>> import cellprism as cp
+    >>> cp.SaeJob(1, cp.SaeConfig(k=4), name="narrow").folder
+    'L1-narrow'
+    """
 
     layer: int
     """Block whose output is read, from 0."""
@@ -116,6 +121,14 @@ def train_sae(
         InputError: there are no cells, or the residuals are not finite.
         RunError: ``out`` holds a training or residuals with other settings or cells, or another process uses it.
         DamagedError: a checkpoint or a shard of residuals was altered.
+
+    >>> import cellprism as cp
+    >>> model = cp.load_model("pbmc2")
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=model)[:20].copy()
+    >>> config = cp.SaeConfig(k=4, centring="group", epochs=1)
+    >>> sae = cp.train_sae(model, cells, layer=1, config=config)
+    >>> sae.n_features, len(sae.history)
+    (512, 8)
     """
     job = SaeJob(layer, config or SaeConfig(), seed)
     each = None if progress is None else lambda done, figures: progress(done, figures[0])
@@ -157,6 +170,14 @@ def train_saes(
     Raises:
         ConfigError: the jobs ask for different batches, would be written to one place, or unmeasured.
         InputError, RunError, DamagedError: as ``train_sae``.
+
+    >>> import cellprism as cp
+    >>> model = cp.load_model("pbmc2")
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=model)[:20].copy()
+    >>> config = cp.SaeConfig(k=4, n_features=64, epochs=1)
+    >>> jobs = [cp.SaeJob(layer, config, seed=3) for layer in (0, 1)]
+    >>> [sae.metadata["hook_layer"] for sae in cp.train_saes(model, cells, jobs)]
+    [0, 1]
     """
     check_seed(seed)
     shared = _shared(jobs)

@@ -176,6 +176,10 @@ def load_model(
         ModelError: no such model, no family or several that recognise it, or a library it needs is not installed.
         DamagedError: its files are truncated or altered.
         CellprismError: the hub cannot be reached.
+
+    >>> import cellprism as cp
+    >>> cp.load_model("pbmc2")  # doctest: +ELLIPSIS
+    AidoCell(name pbmc2, revision sha256:..., blocks 3, dimensions 64, genes 3,060, tokens genes, predicts expression)
     """
     if not isinstance(source, str | Path):
         raise ModelError(f"the model is {source!r:.60}, a {type(source).__name__}; expected a name or a path")
@@ -242,6 +246,11 @@ def save_model(model: CellModel, folder: str | Path, card: Mapping[str, Any] | N
 
     Raises:
         ModelError: the model does not say of which family it is, or the family writes no models.
+
+    >>> import cellprism as cp
+    >>> cp.save_model(cp.load_model("mini"), "copy")
+    >>> cp.load_model("copy").name
+    'mini'
     """
     if not isinstance(model, OfFamily):
         raise ModelError(f"{model.name!r} does not say of which family it is (member family): nothing can write it")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from cellprism.display import Shown
 from cellprism.equations.information import information_content
 
 
@@ -31,8 +32,8 @@ class Origin:
     """Checksum of its bytes as they lie on disk."""
 
 
-@dataclass(frozen=True, eq=False)
-class Collection(Mapping[str, tuple[str, ...]]):
+@dataclass(frozen=True, eq=False, repr=False)
+class Collection(Mapping[str, tuple[str, ...]], Shown):
     """Named gene sets. Iterates over terms; ``collection[term]`` is a tuple of genes."""
 
     name: str
@@ -57,6 +58,11 @@ class Collection(Mapping[str, tuple[str, ...]]):
 
     def __len__(self) -> int:
         return len(self.terms)
+
+    def shown(self) -> Mapping[str, Any]:
+        """Facts in words, by name."""
+        genes = {gene for members in self.terms.values() for gene in members}
+        return {"name": self.name, "gene sets": f"{len(self.terms):,}", "genes": f"{len(genes):,}"}
 
     def respelled(self, genes: AnyCollection[str], alias: Mapping[str, str]) -> "Collection":
         """The same terms with genes spelled as in ``genes``.

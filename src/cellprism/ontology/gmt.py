@@ -49,6 +49,11 @@ def read_gmt(source: str | Path) -> Collection:
     Raises:
         ConfigError: no such bundled collection, file or library.
         DamagedError: the file is truncated, no text, or holds lines that are no gene sets.
+
+    >>> import cellprism as cp
+    >>> blood = cp.read_gmt("blood")
+    >>> [name for name, genes in blood.terms.items() if "CD79A" in genes]
+    ['B cell receptor signalling', 'B cell identity', 'B cell precursors']
     """
     path = collection_file(source)
     found = parse_gmt(unpacked(path), stem(path), str(path))

@@ -34,6 +34,10 @@ def read_collection(source: str | Path) -> Collection:
     Raises:
         ConfigError: there is no such collection or file, or it cannot be used as it is, with the reason.
         DamagedError: a file is truncated, no text, or of another kind.
+
+    >>> import cellprism as cp
+    >>> cp.read_collection("blood").name
+    'blood'
     """
     path = collection_file(source)
     if path.suffix != ".toml":

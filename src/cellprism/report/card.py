@@ -30,7 +30,7 @@ class Fact:
     """What stands beside it: its q, its control, its verdict."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FeatureCard:
     """What a run says of one feature; a notebook shows it as tables."""
 
@@ -51,6 +51,10 @@ class FeatureCard:
             if fact.name == name:
                 return fact
         raise KeyError(f"feature {self.feature} has no {name!r} of {study!r} on its card")
+
+    def __repr__(self) -> str:
+        facts = sum(map(len, self.facts.values()))
+        return f"FeatureCard(feature {self.feature} of run {self.run}: {facts} facts of {', '.join(self.facts)})"
 
     def to_json(self, indent: int | None = 2) -> str:
         """The card as JSON."""

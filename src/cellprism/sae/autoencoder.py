@@ -10,6 +10,9 @@ Notable choices
 - ``centre`` holds one vector per group, subtracted before encoding and added back after decoding. For
   residuals of a cell model the groups are genes; this package does not care.
 - A code's features come in no particular order.
+- It never changes once it is made: its weights are shared by everything that computes with it, and kept in the order in
+  which that is quickest. So it is no ``nn.Module``; ``module()`` makes one, with a ``state_dict`` and gradients, and
+  ``SaeModule.autoencoder()`` takes its weights back.
 """
 
 from collections.abc import Mapping
@@ -22,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.display import Shown
 from cellprism.equations.sparse import (
     Pairs,
     above_threshold,
@@ -33,12 +37,13 @@ from cellprism.equations.sparse import (
 )
 from cellprism.errors import ConfigError, InputError
 from cellprism.sae.engine import steps_for
+from cellprism.sae.module import SaeModule
 from cellprism.sae.plain_step import sliced
-from cellprism.types import SparseCode
+from cellprism.types import CellBatch, SparseCode
 
 
-@dataclass(frozen=True, eq=False)
-class SparseAutoencoder:
+@dataclass(frozen=True, eq=False, repr=False)
+class SparseAutoencoder(Shown):
     """h = (x - centre[group] - b_dec) W_enc + b_enc, z = the selected part of h, x_hat = z W_dec + b_dec +
     centre[group].
 
@@ -155,18 +160,45 @@ class SparseAutoencoder:
             )
         return x if self.centre is None else x - centre_of(self.centre, group)
 
-    def encode(self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None = None) -> SparseCode:
+    def encode(
+        self, x: Float[Tensor, "*token d_model"], group: Int[Tensor, "*_"] | CellBatch | None = None
+    ) -> SparseCode:
         """Sparse code of some vectors. Where ``x`` asks for gradients they pass through the values of the features that
         fire; which features these are is held fixed.
 
         Args:
-            x: vectors, such as residuals; other float types are converted.
-            group: the group of each, needed where there is a ``centre`` with several rows.
+            x: vectors, such as residuals, in any number of leading dimensions; other float types are converted.
+            group: the group of each, needed where there is a ``centre`` with several rows; fewer leading dimensions
+                than those of ``x`` are repeated. Or the batch that the vectors [cell token d_model] are residuals of:
+                its genes are the groups, and tokens that are not present have an empty code.
 
         Raises:
             InputError: the vectors have another width, ``group`` is missing, or it names groups that do not
                 exist.
+
+        >>> import torch, cellprism as cp
+        >>> sae = cp.fit_sae(torch.randn(512, 8), cp.SaeConfig(k=2, n_features=16, batch_size=64, epochs=1))
+        >>> sae.encode(torch.randn(3, 5, 8)).dense().shape
+        torch.Size([3, 5, 16])
         """
+        if isinstance(group, CellBatch):
+            return self._encode_batch(x, group)
+        leading = x.shape[:-1]
+        code = self._encode_rows(x.reshape(-1, x.shape[-1]), _rows_of(group, leading))
+        if len(leading) == 1:
+            return code
+        values, features = (t.view(*leading, t.shape[-1]) for t in (code.values, code.features))
+        return SparseCode(values, features, self.n_features)
+
+    def _encode_batch(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> SparseCode:
+        """The code of a batch's residuals, empty at tokens that are not present."""
+        part = self._encode_rows(x[batch.present], batch.gene.expand(batch.present.shape)[batch.present])
+        shape = (*batch.present.shape, part.values.shape[1])
+        values, features = part.values.new_zeros(shape), part.features.new_zeros(shape)
+        values[batch.present], features[batch.present] = part.values, part.features
+        return SparseCode(values, features, self.n_features)
+
+    def _encode_rows(self, x: Float[Tensor, "token d_model"], group: Int[Tensor, " token"] | None) -> SparseCode:
         x = self.centred(x.to(self.W_enc.dtype), group)
         x = x if self.is_transcoder else x - self.b_dec
         if self.k is not None:
@@ -189,16 +221,70 @@ class SparseAutoencoder:
         values = (pairs.values * self.slope[pairs.features] + self.shift[pairs.features]).relu()
         return pairs._replace(values=values)
 
-    def decode(self, code: SparseCode, group: Int[Tensor, " token"] | None = None) -> Float[Tensor, "token d_target"]:
-        """Vectors that a sparse code stands for; ``group`` as in ``encode``."""
-        x_hat = decode(code, self.W_dec, self.b_dec)
+    def decode(
+        self, code: SparseCode, group: Int[Tensor, "*_"] | CellBatch | None = None
+    ) -> Float[Tensor, "*token d_target"]:
+        """Vectors that a sparse code stands for; ``group`` as in ``encode``. Tokens of a batch that are not present get
+        0."""
+        if isinstance(group, CellBatch):
+            present, gene = group.present, group.gene.expand(group.present.shape).clamp(min=0)
+            return self.decode(code, gene if self.centre is not None else None) * present[..., None]
+        leading, k = code.values.shape[:-1], code.values.shape[-1]
+        flat = SparseCode(code.values.reshape(-1, k), code.features.reshape(-1, k), code.n_features)
+        x_hat = decode(flat, self.W_dec, self.b_dec)
         centre = self.target_centre if self.is_transcoder else self.centre
-        return x_hat if centre is None else x_hat + centre_of(centre, group)
+        x_hat = x_hat if centre is None else x_hat + centre_of(centre, _rows_of(group, leading))
+        return x_hat.view(*leading, x_hat.shape[-1])
+
+    def __call__(
+        self, x: Float[Tensor, "*token d_model"], group: Int[Tensor, "*_"] | CellBatch | None = None
+    ) -> Float[Tensor, "*token d_target"]:
+        """What is left of some vectors after encoding and decoding; ``group`` as in ``encode``. Tokens of a batch that
+        are not present stay as they are, those of a transcoder become 0."""
+        x_hat = self.decode(self.encode(x, group), group)
+        if not isinstance(group, CellBatch) or self.is_transcoder:
+            return x_hat
+        return torch.where(group.present[..., None], x_hat, x)
+
+    def module(self) -> SaeModule:
+        """The same function as an ``nn.Module`` whose weights can be saved with ``state_dict`` and learned further."""
+        return SaeModule(self)
+
+    def shown(self) -> Mapping[str, Any]:
+        """Facts in words, by name."""
+        centred = (
+            "none" if self.centre is None else "of all" if len(self.centre) == 1 else f"{len(self.centre):,} groups"
+        )
+        trained = [str(self.metadata[name]) for name in ("model_name", "hook_name") if name in self.metadata]
+        return {
+            "features": f"{self.n_features:,}",
+            "dimensions": f"{self.d_model:,}" if not self.is_transcoder else f"{self.d_model:,} to {len(self.b_dec):,}",
+            "architecture": self.architecture + (", transcoder" if self.is_transcoder else ""),
+            **({"k": self.k} if self.k is not None else {}),
+            "means taken off": centred,
+            **({"trained on": ", ".join(trained)} if trained else {}),
+        }
 
     def to(self, device: torch.device | str) -> "SparseAutoencoder":
         """The same autoencoder on another device."""
         moved = {f.name: t.to(device) for f in fields(self) if isinstance(t := getattr(self, f.name), Tensor)}
         return replace(self, **moved)
+
+
+def _rows_of(group: Int[Tensor, "*_"] | None, leading: torch.Size) -> Int[Tensor, " token"] | None:
+    """The group of each vector in a row; dimensions that are not there are repeated.
+
+    Raises:
+        InputError: the groups do not fit the vectors.
+    """
+    if group is None:
+        return None
+    try:
+        return group.expand(leading).reshape(-1)
+    except RuntimeError as error:
+        raise InputError(
+            f"the vectors lie in {list(leading)} and their groups in {list(group.shape)}; give one group a vector"
+        ) from error
 
 
 def centre_of(

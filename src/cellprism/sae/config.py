@@ -39,7 +39,12 @@ def preset(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SaeConfig:
-    """Settings of a sparse autoencoder and its training; checked when made."""
+    """Settings of a sparse autoencoder and its training; checked when made.
+
+    >>> import cellprism as cp
+    >>> cp.SaeConfig(architecture="batchtopk", k=8).width(64)
+    512
+    """
 
     architecture: Literal["topk", "batchtopk", "matryoshka", "l1", "gated", "jumprelu"] = "topk"
     """How features are selected. ``topk``: the k largest at each token. ``batchtopk``: k a token on average, the

@@ -33,7 +33,15 @@ REMEDY = "restore it or train the autoencoder again"
 
 
 def save_sae(sae: SparseAutoencoder, folder: str | Path) -> None:
-    """Write an autoencoder as SAELens reads it; ``cfg.json`` comes last, so a folder that has it is complete."""
+    """Write an autoencoder as SAELens reads it; ``cfg.json`` comes last, so a folder that has it is complete.
+
+    >>> import torch, cellprism as cp
+    >>> x = torch.randn(512, 8, generator=torch.Generator().manual_seed(0))
+    >>> sae = cp.fit_sae(x, cp.SaeConfig(k=2, n_features=16, batch_size=64, epochs=1))
+    >>> cp.save_sae(sae, "sae")
+    >>> sorted(path.name for path in __import__("pathlib").Path("sae").iterdir())
+    ['cfg.json', 'sae_weights.safetensors']
+    """
     sae, folder = sae.to("cpu"), Path(folder)
     form = Form.of(sae)
     tensors: dict[str, dict[str, Tensor]] = {WEIGHTS: weights_of(sae, form)}
@@ -61,6 +69,13 @@ def load_sae(folder: str | Path) -> SparseAutoencoder:
     Raises:
         InputError: the folder or one of its files is missing, or it holds an autoencoder of another kind.
         DamagedError: a file is truncated or altered; the message names it.
+
+    >>> import torch, cellprism as cp
+    >>> x = torch.randn(512, 8, generator=torch.Generator().manual_seed(0))
+    >>> sae = cp.fit_sae(x, cp.SaeConfig(k=2, n_features=16, batch_size=64, epochs=1))
+    >>> cp.save_sae(sae, "sae")
+    >>> bool((cp.load_sae("sae").W_dec == sae.W_dec).all())
+    True
     """
     folder = Path(folder)
     config = renewed(_config(folder / CONFIG), folder / CONFIG)

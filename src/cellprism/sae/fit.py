@@ -25,6 +25,7 @@ from cellprism.errors import ConfigError, InputError, RunError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.checkpoint import Checkpoints, Interruption, fingerprint
 from cellprism.sae.config import SaeConfig
+from cellprism.sae.data import planned
 from cellprism.sae.distributed import anywhere, gathered, is_first, total
 from cellprism.sae.initial import start
 from cellprism.sae.job import Job
@@ -40,10 +41,10 @@ Batches = Iterable[Batch | Sites] | Stream
 
 
 def fit_sae(
-    batches: Batches,
-    config: SaeConfig,
-    d_model: int,
-    steps: int,
+    batches: Any,
+    config: SaeConfig | None = None,
+    d_model: int | None = None,
+    steps: int | None = None,
     seed: int = 0,
     *,
     centre: Float[Tensor, "group d_model"] | None = None,
@@ -54,16 +55,29 @@ def fit_sae(
     """Fit one sparse autoencoder; see ``fit_saes`` for batches, checkpoints, history and errors.
 
     Args:
-        batches: vectors [token d_model], or pairs of vectors and their groups; one optimiser step each.
-        config: settings; ``batch_size``, ``epochs`` and others that shape the stream matter only to who makes it.
-        d_model: width of the vectors.
-        steps: optimiser steps.
-        seed: seed of the initial directions.
+        batches: all vectors as one tensor or array [token d_model], of which ``config.batch_size`` drawn at random make
+            a step; or batches, one step each: a list, a ``DataLoader``, ``cp.activations(...)``, any iterable of
+            vectors [... d_model] or of pairs of vectors and their groups.
+        config: settings; the defaults where None. Of those that shape the stream only ``batch_size`` and ``epochs``
+            matter, and only where ``steps`` or batches are left to them.
+        d_model: width of the vectors; by default that of the data.
+        steps: optimiser steps; by default ``config.epochs`` passes over data whose length is known.
+        seed: seed of the initial directions, and of the order of a whole array.
         centre: mean vector per group, needed with ``centring="group"``; see ``sae.centre.group_means``.
         metadata: kept with the autoencoder and saved in ``cfg.json``; plain JSON values.
         checkpoints: folder in which training is kept, and from which it goes on.
         progress: called after every step with the number of steps done and the step's figures.
+
+    >>> import torch, cellprism as cp
+    >>> x = torch.randn(1024, 8, generator=torch.Generator().manual_seed(0))
+    >>> sae = cp.fit_sae(x, cp.SaeConfig(k=2, n_features=16, batch_size=64, epochs=2))
+    >>> sae
+    SparseAutoencoder(features 16, dimensions 8, architecture topk, k 2, means taken off none)
+    >>> len(sae.history)
+    32
     """
+    config = config or SaeConfig()
+    batches, d_model, steps = planned(batches, config, d_model, steps, seed)
     job = Job(config, d_model, seed, centre=centre, metadata=metadata or {})
     each = None if progress is None else lambda done, rows: progress(done, rows[0])
     return fit_saes(batches, [job], steps, checkpoints=checkpoints, progress=each)[0]
@@ -102,6 +116,13 @@ def fit_saes(
         RunError: the checkpoints are another training's, or another process is using them.
         DamagedError: a checkpoint was truncated or altered.
         KeyboardInterrupt: after Ctrl-C, once the step is finished and kept.
+
+    >>> import torch, cellprism as cp
+    >>> from cellprism.sae.job import Job
+    >>> batches = [torch.randn(64, 8) for _ in range(5)]
+    >>> jobs = [Job(cp.SaeConfig(k=2, n_features=16), 8, seed) for seed in (0, 1)]
+    >>> len(cp.fit_saes(batches, jobs, steps=10))
+    2
     """
     if steps < 1:
         raise ConfigError(f"steps is {steps}: expected at least 1")

@@ -6,10 +6,14 @@ batches are read and thrown away.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from cellprism.errors import InputError
 
 
 class Vectors(NamedTuple):
@@ -35,6 +39,52 @@ def as_vectors(batch: Batch) -> Vectors:
     return Vectors(*batch) if isinstance(batch, tuple) else Vectors(batch)
 
 
+def as_rows(batch: Any) -> Batch | Sites:
+    """A batch as users have it, with one row a token: an array becomes a tensor, a list of one tensor (as data loaders
+    give) that tensor, a list of two a pair of vectors and groups, and leading dimensions one. ``Sites`` stay as they
+    are.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if isinstance(batch, Mapping):
+        return batch
+    if isinstance(batch, Vectors):
+        x, group, target = batch
+        return Vectors(_rows(x), None if group is None else _tensor(group).reshape(-1), target)
+    if isinstance(batch, list | tuple) and len(batch) == 1:
+        return _rows(batch[0])
+    if isinstance(batch, list | tuple) and len(batch) == 2:
+        return _rows(batch[0]), _tensor(batch[1]).reshape(-1)
+    return _rows(batch)
+
+
+def _rows(x: Any) -> Float[Tensor, "_ d_model"]:
+    x = _tensor(x)
+    if not x.ndim:
+        raise InputError("a batch of vectors is a single number; expected [token d_model]")
+    return x.detach().reshape(-1, x.shape[-1])
+
+
+def _tensor(values: Any) -> Tensor:
+    if isinstance(values, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(values))
+    if not isinstance(values, Tensor):
+        raise InputError(
+            f"a batch of vectors is a {type(values).__name__}; expected a tensor or array [token d_model], or a pair "
+            "of vectors and groups"
+        )
+    return values
+
+
+def length_of(batches: Any) -> int | None:
+    """How many batches there are; None where nobody knows before they are through."""
+    try:
+        return len(batches)
+    except TypeError:
+        return None
+
+
 @runtime_checkable
 class Stream(Protocol):
     """Batches by number; endless, or long enough for the steps asked."""
@@ -45,16 +95,16 @@ class Stream(Protocol):
 
 
 def batches_from(batches: "Iterable[Batch | Sites] | Stream", step: int) -> Iterator[Batch | Sites]:
-    """Batches from number ``step`` on; a collection that can be read again starts anew when it is through."""
+    """Batches from number ``step`` on, as rows; a collection that can be read again starts anew when it is through."""
     if isinstance(batches, Stream):
-        yield from batches.from_step(step)
+        yield from map(as_rows, batches.from_step(step))
         return
     number = 0
     while True:
         before = number
         for batch in batches:
             if number >= step:
-                yield batch
+                yield as_rows(batch)
             number += 1
         if number == before:
             return

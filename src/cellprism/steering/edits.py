@@ -29,21 +29,36 @@ POSITIONS = ("present", "all")
 
 @dataclass(frozen=True)
 class Add:
-    """Raise a feature's value by an amount, in units of its values, wherever it is open."""
+    """Raise a feature's value by an amount, in units of its values, wherever it is open.
+
+    >>> import cellprism as cp
+    >>> cp.Add(2.0)
+    Add(amount=2.0)
+    """
 
     amount: float
 
 
 @dataclass(frozen=True)
 class Clamp:
-    """Set a feature to a value wherever it is open; 0 takes it out."""
+    """Set a feature to a value wherever it is open; 0 takes it out.
+
+    >>> import cellprism as cp
+    >>> {12: cp.Clamp(0.5)}
+    {12: Clamp(value=0.5)}
+    """
 
     value: float
 
 
 @dataclass(frozen=True)
 class Ablate:
-    """Take a feature out: the strength 0."""
+    """Take a feature out: the strength 0.
+
+    >>> import cellprism as cp
+    >>> {12: cp.Ablate(), 7: 5.0}
+    {12: Ablate(), 7: 5.0}
+    """
 
 
 Change = float | Add | Clamp | Ablate

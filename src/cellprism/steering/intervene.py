@@ -145,6 +145,15 @@ def steer(
             transcoder, or the model came without its head, or cannot hide genes.
         ConfigError: a feature or gene does not exist or a strength is not finite, or no token is left to be read.
         CellsError: the cells are no counts any more.
+
+    >>> import cellprism as cp
+    >>> model = cp.load_model("pbmc2")
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=model)[:20].copy()
+    >>> config = cp.SaeConfig(k=4, centring="group", epochs=1)
+    >>> sae = cp.train_sae(model, cells, layer=1, config=config)
+    >>> out = cp.steer(model, sae, cells, layer=1, strengths={3: 5.0})
+    >>> sorted(out.layers)
+    ['baseline', 'steered']
     """
     site = check_steerable(model, sae, layer, force)
     edit = feature_edit(model, sae, strengths, genes=genes, cells=cells, positions=positions)

@@ -53,6 +53,17 @@ def edited(
     Raises:
         ModelError: as ``intervene.check_steerable``.
         ConfigError: as ``edits.feature_edit``.
+
+    >>> import cellprism as cp
+    >>> model = cp.load_model("pbmc2")
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=model)[:20].copy()
+    >>> config = cp.SaeConfig(k=4, centring="group", epochs=1)
+    >>> sae = cp.train_sae(model, cells, layer=1, config=config)
+    >>> batch = next(model.batches(cells, 5))
+    >>> with cp.edited(model, sae, 1, {3: cp.Add(2.0)}):
+    ...     changed = model.residual(batch, 1)
+    >>> bool((changed != model.residual(batch, 1)).any())
+    True
     """
     check_steerable(model, sae, layer, force)
     edit = feature_edit(model, sae, changes, genes=genes, cells=cells, positions=positions)

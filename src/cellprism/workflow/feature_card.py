@@ -70,5 +70,9 @@ def feature_card(run: str | Path, feature: int) -> FeatureCard:
         RunError: no run there, or it has no autoencoder yet.
         ConfigError: there is no such feature.
         DamagedError: a file is missing or unreadable.
+
+    >>> import cellprism as cp
+    >>> cp.feature_card("demo", 12).feature
+    12
     """
     return FeatureCards(run).card(feature)

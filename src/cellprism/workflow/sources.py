@@ -6,13 +6,13 @@ has an identity of its own, so that its coming is a change; an empty name has an
 
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cellprism import __version__
 from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.made import is_made
-from cellprism.cells.tenx import matrix_files
+from cellprism.cells.source import files_of
 from cellprism.errors import InputError
 from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
 from cellprism.models.registry import BUNDLED, model_location, model_path
@@ -28,11 +28,11 @@ def cells_identity(name: str) -> object:
     if not name:
         return ""
     if is_made(name):
-        return {"made": name, "by": __version__}
+        return {"made": name, "by": version("cellprism")}
     try:
         path = dataset_file(DATASETS[name]) if name in DATASETS else Path(name).expanduser()
         if path.is_dir():
-            return identity_of_files(matrix_files(path), path)
+            return identity_of_files(files_of(path), path)
     except InputError:
         return {"absent": name}
     return hash_of(path) if path.is_file() else {"absent": name}

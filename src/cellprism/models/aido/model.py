@@ -33,6 +33,7 @@ from cellprism.models.aido.model_input import DEPTH_TOKENS, model_input
 from cellprism.models.aido.parts import Block, Head, ValueEmbedding, norm
 from cellprism.models.aido.rates import CellFactors, log_rate
 from cellprism.models.aido.settings import AidoConfig
+from cellprism.models.shown import ShownModel
 from cellprism.types import CellBatch, CellOutput, OutputKind, PassPlan, Site, TrainedAt
 
 
@@ -52,7 +53,7 @@ def _pooled(
     return (x * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-class AidoCell(DerivesItsLastBlock, nn.Module):
+class AidoCell(ShownModel, DerivesItsLastBlock, nn.Module):
     """A cell model of the AIDO.Cell family behind the ``CellModel`` protocol.
 
     ``gene_table`` may be missing for weights that come without a gene list; such a model runs on batches made by

@@ -46,7 +46,12 @@ HELD_OUT = {"masked": "held_out_error", "split": "held_out_loss"}
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Settings of a pretraining run; the defaults are those of the shipped model."""
+    """Settings of a pretraining run; the defaults are those of the shipped model.
+
+    >>> import cellprism as cp
+    >>> cp.PretrainConfig(layers=2, steps=100).hidden
+    64
+    """
 
     layers: int = 3
     """Blocks."""
@@ -247,6 +252,15 @@ def pretrain(
         CellsError: a cell has no counts.
         RunError: ``folder`` holds a checkpoint of other settings or other cells.
         DamagedError: the checkpoint cannot be read.
+
+    >>> import cellprism as cp
+    >>> from pathlib import Path
+    >>> from cellprism.cells.genes import GeneTable
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=cp.load_model("pbmc2"))[:40, :50].copy()
+    >>> genes = GeneTable(tuple(cells.var_names), tuple(cells.var["ensembl"]))
+    >>> config = cp.PretrainConfig(layers=2, hidden=8, intermediate=8, steps=2, tokens=200)
+    >>> cp.pretrain(cells, genes, config, Path("mine")).n_layers
+    2
     """
     if tuple(adata.var_names) != genes.symbol:
         raise ConfigError("the columns of the cells are not the genes of the list, in its order; subset them first")

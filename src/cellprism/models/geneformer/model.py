@@ -36,10 +36,11 @@ from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
 from cellprism.models.geneformer.dictionaries import CLS, EOS, MASK, PAD, Dictionary
 from cellprism.models.geneformer.tokens import ranked_columns
+from cellprism.models.shown import ShownModel
 from cellprism.types import CellBatch, CellOutput, Site
 
 
-class Geneformer(Module):
+class Geneformer(ShownModel, Module):
     """A Geneformer, V1 or V2, with the dictionary of its genes.
 
     Of a cell it reads the expressed genes that it has a token for, from the one highest above its usual level down;

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
+from cellprism.models.shown import ShownModel
 from cellprism.types import CellBatch, CellOutput, Site
 
 NOT_MEASURED = -1.0
@@ -52,7 +53,7 @@ def vectors_of(batch: CellBatch, width: int, name: str) -> Float[Tensor, "cell i
     return batch.inputs
 
 
-class CountsModel(nn.Module, ABC):
+class CountsModel(ShownModel, nn.Module, ABC):
     """A model with one vector a cell and a decoder to each gene's share of the cell's counts.
 
     Subclasses build their layers from ``sizes``, and give ``encode`` and ``log_shares``.

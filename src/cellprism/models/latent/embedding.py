@@ -24,6 +24,7 @@ from cellprism.cells.genes import GeneTable
 from cellprism.equations.ratio import varies
 from cellprism.errors import CellsError, ModelError
 from cellprism.models.latent.counts_model import as_one_token, vectors_of
+from cellprism.models.shown import ShownModel
 from cellprism.types import CellBatch, CellOutput, OutputKind, Site
 
 LOOKS_FOR = "nothing on disk: obsm:KEY names an embedding that the cells bring, obsm:KEY+ridge gives it a decoder"
@@ -35,7 +36,7 @@ CHUNK = 1_000  # genes made dense at a time
 Decoder = Callable[[Tensor], Tensor]
 
 
-class EmbeddingModel:
+class EmbeddingModel(ShownModel):
     """The vectors in ``adata.obsm[key]`` behind the ``CellModel`` protocol.
 
     Args:

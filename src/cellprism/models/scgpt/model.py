@@ -29,6 +29,7 @@ from cellprism.cells.columns import columns_of, refuse_empty
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
 from cellprism.models.scgpt.bins import amounts, bin_levels, bin_values
+from cellprism.models.shown import ShownModel
 from cellprism.types import CellBatch, CellOutput, Site
 
 READS = "every gene of the cells, zeros included; the published pretraining showed expressed genes only"
@@ -96,7 +97,7 @@ class Block(nn.Module):
         return self.norm2(x + self.down(F.relu(self.up(x))))
 
 
-class ScGpt(nn.Module):
+class ScGpt(ShownModel, nn.Module):
     """A cell model of the scGPT family behind the ``CellModel`` protocol."""
 
     family = "scgpt"

@@ -29,6 +29,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from cellprism.display import Shown
 from cellprism.equations.ratio import share
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.origin import forced_past
@@ -48,8 +49,8 @@ from cellprism.store.seed import check_seed
 from cellprism.types import CellModel
 
 
-@dataclass(frozen=True)
-class ContrastResult:
+@dataclass(frozen=True, repr=False)
+class ContrastResult(Shown):
     """A recipe and what became of it. The tables are ready for parquet, ``summary`` for JSON."""
 
     strengths: dict[int, float]
@@ -74,6 +75,15 @@ class ContrastResult:
     cell through the model), ``gaps`` and ``gaps_direct`` (see ``agreement.gap_agreement``: where the model is read, and
     where it sees the genes; None where nothing, or nothing else, is said of genes), ``scores`` and ``named``: see
     ``contrast_summary.score_summary`` and ``contrast_summary.named_summary``."""
+
+    def shown(self) -> Mapping[str, Any]:
+        """Facts in words, by name."""
+        made = self.summary
+        steps = [f"feature {feature} x {strength:.2g}" for feature, strength in list(self.strengths.items())[:5]]
+        return {
+            "from": made["source"], "to": made["target"], "objective": made["objective"],
+            "features": f"{len(self.strengths):,}", "strongest": ", ".join(steps) or "none",
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -170,6 +180,20 @@ def contrast(
         ConfigError: source and target are the same, or a setting is out of range.
         ModelError: no such layer, an autoencoder of another width, trained on something else or a transcoder, weights
             that came without their head, or an expression objective for a model that predicts no amounts.
+
+    >>> import cellprism as cp
+    >>> from cellprism.steering.settings import ContrastSettings
+    >>> model = cp.load_model("pbmc2")
+    >>> cells = cp.read_cells("bundled:pbmc68k", model=model)
+    >>> types = cells.obs["cell_type"]
+    >>> some = [name for kind in ("CD19+ B", "CD14+ Monocyte") for name in cells.obs_names[types == kind][:17]]
+    >>> cells = cells[some].copy()[:, ::15].copy()
+    >>> sae = cp.train_sae(model, cells, layer=1, config=cp.SaeConfig(k=4, n_features=64, epochs=1))
+    >>> quick = ContrastSettings(penalties=2, iterations=1, train_cells=3, max_cells=17, n_genes=10, null_replicates=2,
+    ...                          random_edits=3, resamples=20)
+    >>> path = cp.contrast(model, sae, cells, 1, "CD19+ B", "CD14+ Monocyte", settings=quick, named=())
+    >>> sorted(path.path.columns)[:2]
+    ['chosen', 'evaluations']
     """
     _check_objective(objective, model)
     read = read_contrast_cells(
