@@ -15,7 +15,7 @@ COLUMNS: list[str] = [
 def claim_table(claims: Sequence[Claim]) -> pd.DataFrame:
     """One row a claim in the order of the page, named by its id; what a claim does not have is missing."""
     rows = [_row(claim) for claim in claims]
-    return pd.DataFrame(rows, index=pd.Index([claim.id for claim in claims], name="claim"), columns=COLUMNS)
+    return pd.DataFrame(rows, index=pd.Index([claim.id for claim in claims], name="claim"), columns=pd.Index(COLUMNS))
 
 
 def _row(claim: Claim) -> dict[str, object]:

@@ -67,7 +67,7 @@ def genes(run: OpenRun | str | Path, feature: int) -> pd.DataFrame:
     """The genes of one feature, strongest first: mean and largest activation, share of cells in which it fires there,
     and whether the gene is in its list."""
     run = as_run(run)
-    held = run.feature_genes
+    held: Any = run.feature_genes
     row = _row(held.n_obs, feature)
     lists = run.tables["programs/lists"]
     table = pd.DataFrame(
@@ -88,7 +88,7 @@ def terms(run: OpenRun | str | Path, feature: int, *, most: float = 1.0) -> pd.D
 
 def cells(run: OpenRun | str | Path, feature: int, n: int = 20) -> pd.DataFrame:
     """The cells in which a feature is strongest, with what is known of them."""
-    held = as_run(run).cell_features
+    held: Any = as_run(run).cell_features
     values = _dense(held.X[:, _row(held.n_vars, feature)])
     order = np.argsort(-values, kind="stable")[:n]
     return held.obs.iloc[order].assign(activation=values[order])

@@ -63,7 +63,9 @@ def by_group(adata: AnnData, feature: int, groupby: str, *, ax: Any = None, key:
         CellsError: there is no such column.
     """
     if groupby not in adata.obs:
-        raise CellsError("the AnnData", [f"there is no column {groupby!r} in obs; it has {', '.join(adata.obs)}"])
+        raise CellsError(
+            "the AnnData", [f"there is no column {groupby!r} in obs; it has {', '.join(map(str, adata.obs.columns))}"]
+        )
     values = pd.Series(column_of(adata, feature, key), index=adata.obs_names)
     groups = {str(name): part.to_numpy() for name, part in values.groupby(adata.obs[groupby], observed=True)}
     order, ax = sorted(groups, key=lambda name: float(np.median(groups[name]))), _axes(ax)

@@ -29,7 +29,7 @@ def fill(adata: AnnData, activity: Any, features: pd.DataFrame, recipe: dict[str
     said = features[[name for name in SAID if name in features]].copy()
     said.index = said.index.astype(str)
     for name in said.select_dtypes(object):
-        said[name] = said[name].fillna("").astype(str)
+        said[name] = pd.Series(said[name]).fillna("").astype(str)
     adata.obsm[f"X_{key}"] = sp.csr_matrix(activity, dtype=np.float32)
     adata.uns[f"{key}_features"] = said
     adata.uns[f"{key}_recipe"] = recipe

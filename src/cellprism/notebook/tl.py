@@ -5,7 +5,7 @@ What else the AnnData has (embeddings, layers, neighbours) stays as it is. The s
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -135,7 +135,11 @@ def read(adata: AnnData, run: OpenRun, counts: str | None, symbols: str | None, 
 
     if symbols is not None:
         if symbols not in adata.var:
-            raise CellsError("the AnnData", [f"there is no column {symbols!r} in var; it has {', '.join(adata.var)}"])
-        renamed = adata.var[[]].set_axis(pd.Index(adata.var[symbols].astype(str)))
-        adata = AnnData(adata.X, obs=adata.obs, var=renamed, layers=dict(adata.layers), obsm=dict(adata.obsm))
+            raise CellsError(
+                "the AnnData",
+                [f"there is no column {symbols!r} in var; it has {', '.join(map(str, adata.var.columns))}"],
+            )
+        renamed = pd.DataFrame(index=pd.Index(adata.var[symbols].astype(str)))
+        tables: Any = {"layers": dict(adata.layers), "obsm": dict(adata.obsm)}
+        adata = AnnData(adata.X, obs=cast(pd.DataFrame, adata.obs), var=renamed, **tables)
     return read_cells(adata, run.model, counts=counts, totals=totals)

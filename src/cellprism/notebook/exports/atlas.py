@@ -1,7 +1,7 @@
 """A table with a map, as ``embedding-atlas`` reads it: one row a cell or a feature, ``x``, ``y``, and what is known."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from cellprism.errors import ConfigError
 from cellprism.notebook.opened import OpenRun
+from cellprism.report.frames import ordered, texts, where
 from cellprism.store.tables import write_table
 
 PLACE = ["x", "y"]
@@ -37,17 +38,17 @@ def write_parquet(run: OpenRun, out: Path, of: str = "cells") -> list[Path]:
     table = _cells(run) if kind == "cells" else _features(run)
     place, how = _places(run, kind, len(table))
     known = table.drop(columns=[name for name in PLACE if name in table])
-    write_table(out, pd.concat([pd.DataFrame(place, columns=PLACE).assign(map=how), known], axis=1))
+    write_table(out, pd.concat([pd.DataFrame(place, columns=pd.Index(PLACE)).assign(map=how), known], axis=1))
     return [out]
 
 
 def _cells(run: OpenRun) -> pd.DataFrame:
     held = run.cell_features
-    table = held.obs.reset_index(names="cell")
+    table = cast(pd.DataFrame, held.obs).reset_index(names="cell")
     features = run.features
-    named = features[features["best_term"].fillna("") != ""].nlargest(SHOWN, "firing_rate")
+    named = ordered(where(features, features["best_term"].fillna("") != ""), "firing_rate", rising=False).head(SHOWN)
     activity: Any = held.X
-    for feature, term in named["best_term"].items():
+    for feature, term in zip(named.index, texts(named, "best_term"), strict=True):
         column: Any = activity[:, int(str(feature))]
         table[f"{feature} {term}"] = np.asarray(column.toarray() if sp.issparse(column) else column).ravel()
     return table
@@ -56,11 +57,8 @@ def _cells(run: OpenRun) -> pd.DataFrame:
 def _features(run: OpenRun) -> pd.DataFrame:
     table = run.features.reset_index()
     programs = table["best_term"].fillna("").replace("", "no program")
-    table.insert(
-        1,
-        "text",
-        [f"feature {n}, {t}: {g}" for n, t, g in zip(table["feature"], programs, table["top_genes"], strict=True)],
-    )
+    said = [f"feature {n}, {t}: {g}" for n, t, g in zip(table["feature"], programs, table["top_genes"], strict=True)]
+    table.insert(1, "text", pd.Series(said, index=table.index))
     return table
 
 
@@ -68,9 +66,10 @@ def _places(run: OpenRun, kind: str, rows: int) -> tuple[np.ndarray, str]:
     """The places on the map, and how they were made."""
     name = f"map/{kind}"
     mapped = run.tables.get(name)
-    has_places = isinstance(mapped, pd.DataFrame) and set(PLACE) <= set(mapped) and len(mapped) == rows
-    if has_places and np.isfinite(mapped[PLACE].to_numpy(float)).all():
-        return mapped[PLACE].to_numpy(float), "study map"
+    if isinstance(mapped, pd.DataFrame) and set(PLACE) <= set(mapped) and len(mapped) == rows:
+        places = mapped[PLACE].to_numpy(float)
+        if np.isfinite(places).all():
+            return places, "study map"
     held: Any = run.cell_features.X if kind == "cells" else run.feature_genes.X
     values = np.asarray(held.toarray() if sp.issparse(held) else held, dtype=np.float64)
     values = values - values.mean(axis=0)

@@ -3,8 +3,9 @@
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pandas as pd
 from anndata import AnnData
 
 from cellprism.errors import InputError
@@ -69,7 +70,8 @@ def _write_mudata(cells: AnnData, features: AnnData, out: Path) -> None:
     except ModuleNotFoundError as error:
         raise InputError('MuData is not installed: pip install "cellprism[mudata]"') from error
     features.var_names = [f"feature {name}" for name in features.var_names]
-    features.obs = features.obs[[]]
+    var = cast(pd.DataFrame, features.var)
+    features = AnnData(features.X, obs=pd.DataFrame(index=features.obs_names), var=var)
     with replacing(out) as scratch, mudata.set_options(pull_on_update=False):
         held: Any = mudata.MuData({"rna": cells, "features": features})
         held.write(scratch)

@@ -7,7 +7,7 @@ them; nothing is made up where it does not.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from cellprism.notebook import get
 from cellprism.notebook.opened import OpenRun
+from cellprism.report.frames import where
 from cellprism.store.atomic import write_json
 
 BATCH = 128
@@ -77,7 +78,7 @@ def _features(run: OpenRun) -> Iterator[dict[str, Any]]:
             "logits_hist_data_bar_heights": [], "logits_hist_data_bar_values": [],
             "n_prompts_total": held.n_obs, "n_tokens_in_prompt": tokens,
             "dataset": run.context.cells.source if run.context.cells else "",
-            "activations": list(_cells(held.obs, values, profile[feature], genes.var_names)),
+            "activations": list(_cells(cast(pd.DataFrame, held.obs), values, profile[feature], genes.var_names)),
             "decoder_weights_dist": [], "vector": [],
         }  # fmt: skip
 
@@ -121,7 +122,7 @@ def _steered(run: OpenRun) -> dict[int, tuple[pd.Series, pd.Series]]:
             continue
         for feature in run.tables[name]["feature"].unique():
             table = get.doses(run, int(feature))
-            effect = table[table["alpha"] == table["alpha"].max()].set_index("gene")["effect"]
+            effect: Any = where(table, table["alpha"] == table["alpha"].max()).set_index("gene")["effect"]
             found[int(feature)] = (effect[effect > 0].nlargest(SHOWN), effect[effect < 0].nsmallest(SHOWN))
     return found
 
