@@ -8,7 +8,7 @@ const KEPT = 400; // shards in memory
 
 declare global {
   interface Window {
-    cellprism: { shard(name: string, value: unknown): void };
+    cellprism: { shard(name: string, value: unknown): void; maths?: Record<string, unknown> };
   }
 }
 

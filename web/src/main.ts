@@ -1,9 +1,11 @@
 // The atlas of a run: what frames every page, and which page an address means.
 import "./atlas.css";
 import { Atlas } from "./atlas";
+import { chance, difference, seeded, totals } from "./difference";
 import { h, num } from "./dom";
 import { current, to, type Route } from "./state";
 import { isDark } from "./colour";
+import { inside } from "./scatter";
 import { searchField } from "./search";
 import { about } from "./pages/about";
 import { comparePage } from "./pages/compare";
@@ -106,4 +108,6 @@ async function start(): Promise<void> {
   }
 }
 
+// for programs and tests: what chance is computed with
+window.cellprism.maths = { chance, difference, inside, seeded, totals };
 void start();

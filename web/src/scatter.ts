@@ -39,11 +39,11 @@ export class Scatter {
     this.order = Uint32Array.from(x, (_, i) => i);
     this.canvas = h("canvas", { tabindex: 0, role: "img", "aria-label": options.label });
     this.tip = h("div", { class: "tip", hidden: true });
-    this.element = h("div", { class: "scatter" }, this.canvas, this.tip, this.tools());
-    this.element.style.height = `${options.height ?? 460}px`;
+    this.canvas.style.height = `${options.height ?? 460}px`;
+    this.element = h("div", {}, this.tools(), h("div", { class: "scatter" }, this.canvas, this.tip));
     this.buckets = this.bucketed();
     this.listen();
-    new ResizeObserver(() => this.draw()).observe(this.element);
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
   }
 
   /** A colour a point; `order`: the last ones lie on top. */

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def _quantiles(
 ) -> list[dict[str, Any]]:
     """Rows from the strongest cells to the silent ones, each with its most frequent types."""
     n, rows = len(active), []
-    for high, low in zip(EDGES, EDGES[1:], strict=False):
+    for high, low in pairwise(EDGES):
         part = active[round(n * (1 - high)) : round(n * (1 - low))]
         if len(part):
             rows.append(_row(f"{_per_cent(low)} to {_per_cent(high)}", value, part, labels))

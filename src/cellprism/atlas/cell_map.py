@@ -6,6 +6,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,7 +36,7 @@ def cell_map(tables: RunTables, seed: int = 0) -> CellMap:
     assert tables.cells is not None, "asked only where there are cells"
     points = components(tables.activation, seed)
     known, file = _landmarks(tables)
-    if known is None:
+    if not known:
         rng = np.random.default_rng([seed, 101])
         rows = np.sort(rng.permutation(len(points))[:LANDMARKS])
         at, how = _laid_out(points[rows], seed)
@@ -54,7 +55,7 @@ def components(activation: sp.csc_matrix, seed: int) -> Float[np.ndarray, "cell 
     """Principal components of standardised features over cells; without densifying many cells at once."""
     spread = np.sqrt(np.maximum(np.asarray(activation.power(2).mean(axis=0) - np.square(activation.mean(axis=0))), 0))
     scale = np.divide(1, spread.ravel(), out=np.zeros(spread.size), where=spread.ravel() > 1e-12)
-    scaled = sp.csr_matrix(activation @ sp.diags(scale))
+    scaled: Any = sp.csr_matrix(activation @ sp.diags(scale))
     count = min(DIMENSIONS, min(scaled.shape) - 1)
     if count < 1:
         return np.zeros((scaled.shape[0], 1))

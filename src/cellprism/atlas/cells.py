@@ -1,4 +1,4 @@
-"""The cells of an atlas: places, labels and numbers known of them, and a sample of cells x features to ask questions of.
+"""The cells of an atlas: places, labels and numbers known of them, and a sample of cells x features to ask things of.
 
 - Places are whole numbers of 16 bits, other numbers of 8: a map is looked at. Pages say so.
 - The sample holds every feature in at most ``SKETCH`` cells, 8 bits a value, as shares of the feature's largest value.
@@ -40,12 +40,12 @@ def _places(places: Float[np.ndarray, "cell 2"]) -> dict[str, Any]:
 
 
 def known_columns(tables: RunTables) -> list[dict[str, Any]]:
-    """What is known of the cells, the cell type first: levels, or numbers in 255 steps; 255 stands for a missing one."""
+    """What is known of the cells, their type first: levels, or numbers in 255 steps; 255 stands for a missing one."""
     assert tables.cells is not None
     obs = tables.cells.obs
     names = [name for name in obs.columns if name != "cell_type"]
     found = [_column("cell type", tables.types)] if tables.types is not None else []
-    found += [_column(str(name), obs[name]) for name in names]
+    found += [_column(str(name), pd.Series(obs[name])) for name in names]
     return [column for column in found if column is not None][:COLUMNS]
 
 

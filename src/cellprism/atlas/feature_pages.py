@@ -10,9 +10,10 @@ from cellprism.atlas.activity import Labels, activity
 from cellprism.atlas.feature_table import labels_of
 from cellprism.atlas.shards import SiteWriter, packed, plain
 from cellprism.atlas.tables import RunTables
-
+from cellprism.report.frames import ordered, where
 
 GENES, TERMS, MOVED = 60, 40, 15
+TERM_COLUMNS = ("term", "overlap", "set_size", "term_size", "background_size", "pvalue", "padj")
 
 
 class FeaturePages:
@@ -95,14 +96,20 @@ class FeaturePages:
         rows = self.terms.get(str(feature))
         if rows is None:
             return []
-        keep = [name for name in ("term", "overlap", "set_size", "term_size", "background_size", "pvalue", "padj") if name in rows]
+        keep = [
+            name
+            for name in ("term", "overlap", "set_size", "term_size", "background_size", "pvalue", "padj")
+            if name in rows
+        ]
         return [dict(zip(keep, row, strict=True)) for row in rows[keep].head(TERMS).itertuples(index=False)]
 
 
 def _strengths(tables: RunTables) -> dict[str, Any]:
     """Mean activation, share of tokens and largest value [feature gene] by their names; none without the matrix."""
     data = tables.genes
-    return {} if data is None else {"mean": data.X, **{key: data.layers[key] for key in ("frac", "max")}}
+    if data is None:
+        return {}
+    return {"mean": data.X, **{key: data.layers[key] for key in ("frac", "max") if key in data.layers}}
 
 
 def _parted(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -110,7 +117,7 @@ def _parted(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def _doses(tables: RunTables) -> dict[int, list[dict[str, Any]]]:
-    """Of each feature that was steered, an entry an experiment: its summary, doses, control features and genes moved."""
+    """Of each feature that was steered, an entry an experiment: summary, doses, control features, genes moved."""
     found: dict[int, list[dict[str, Any]]] = {}
     steering = tables.found("steer")
     for experiment in steering.experiments if steering is not None else ():
@@ -133,7 +140,7 @@ def _doses(tables: RunTables) -> dict[int, list[dict[str, Any]]]:
 
 
 def _of(table: pd.DataFrame, feature: int) -> pd.DataFrame:
-    return table.loc[table["feature"] == feature]
+    return where(table, table["feature"] == feature)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -144,8 +151,6 @@ def _moved(effects: pd.DataFrame) -> list[dict[str, Any]]:
     """At the largest strength, the genes that it moves most, each way."""
     if effects.empty:
         return []
-    top = effects.loc[effects["alpha"] == effects["alpha"].max()].sort_values("effect")
-    some = pd.concat([top.tail(MOVED)[::-1], top.head(MOVED)]).drop_duplicates("gene")
-    return _records(some[["feature", "alpha", "gene", "effect", "direct", "baseline", "on_target"]])
-
-
+    top = ordered(where(effects, effects["alpha"] == effects["alpha"].max()), "effect")
+    some = pd.concat([top.tail(MOVED)[::-1], top.head(MOVED)]).drop_duplicates(subset=["gene"])
+    return _records(some.filter(["feature", "alpha", "gene", "effect", "direct", "baseline", "on_target"]))

@@ -8,13 +8,14 @@ import pandas as pd
 from cellprism.atlas.shards import packed
 from cellprism.atlas.tables import RunTables
 from cellprism.report.figure import small_text
+from cellprism.report.frames import records, where
 from cellprism.studies.programs.tables import FEATURES, signed_term
 
 
 def labels_of(tables: RunTables) -> list[str]:
     """Each feature's label: its program with its sign, else its strongest genes, else that it is silent."""
     found = []
-    for row in tables.programs.features.itertuples(index=False):
+    for row in records(tables.programs.features):
         term = signed_term(str(row.best_term), str(row.sign))
         genes = ", ".join(str(row.top_genes).split(", ")[:3])
         found.append(term or genes or "silent")
@@ -29,15 +30,15 @@ def feature_table(tables: RunTables) -> list[dict[str, Any]]:
         _text("label", "label", labels_of(tables), at, _lists_by_chance(tables)),
         _text("genes", "strongest genes", [", ".join(g.split(", ")[:8]) for g in frame["top_genes"].astype(str)], at),
         _number("fires", "fires at", frame["firing_rate"], at, "share of tokens at which it fires", form="%"),
-        _number("breadth", "breadth", frame["participation_ratio"], at, "participation ratio: effective number of genes"),
-        _number("padj", "q of its best term", frame["best_padj"], at, "over-representation, corrected within the feature",
+        _number("breadth", "breadth", frame["participation_ratio"], at, "participation ratio: its effective genes"),
+        _number("padj", "q of its best term", frame["best_padj"], at, "over-representation, corrected in the feature",
                 _lists_by_chance(tables), "p"),
         _number("terms", "terms", frame["n_terms"], at, "terms with q below the level", _lists_by_chance(tables), "d"),
         _text("sign", "sign", frame["sign"], at, "",
               "low: strong in cells in which its own genes are low, by correlation over cells"),
         _text("type", "strongest in", frame["top_cell_type"], at),
-        _number("auroc", "AUROC", frame["auroc"] if "auroc" in frame else np.nan, at,
-                "of that type against other cells", "0.5 for a type named beforehand; the best of several lies above it"),
+        _number("auroc", "AUROC", frame.get("auroc", np.nan), at,
+                "of that type against other cells", "0.5 for a type named beforehand, more for the best of several"),
         _number("typed", "between types", frame["type_share"], at, "share of its variance between cell types",
                 _types_by_chance(tables), "%"),
     ]  # fmt: skip
@@ -53,8 +54,8 @@ def _stability(tables: RunTables) -> list[dict[str, Any] | None]:
     chance = f"by chance {again.by_chance:.1%} of features" if again else ""
     frame = found.features
     return [
-        _text("grade", "grade", frame["grade"], at, chance, "A found again by other trainings, B as a mixture, C neither"),
-        _number("again", "found again", frame["found_again"], at, "share of other trainings that find it again", chance, "%"),
+        _text("grade", "grade", frame["grade"], at, chance, "A found again by trainings, B as a mixture, C neither"),
+        _number("again", "found again", frame["found_again"], at, "share of trainings that find it again", chance, "%"),
     ]  # fmt: skip
 
 
@@ -63,7 +64,9 @@ def _state(tables: RunTables) -> list[dict[str, Any] | None]:
     if found is None:
         return []
     frame, columns = found.features, []
-    columns.append(_number("state", "state or gene", frame["score"], at, "1 a state of cells, -1 a gene, 0 noise", "0 for noise"))
+    columns.append(
+        _number("state", "state or gene", frame["score"], at, "1 a state of cells, -1 a gene, 0 noise", "0 for noise")
+    )
     for one in found.state.followed:
         within = one.within_types is not None
         kind = "r_within" if within else "r"
@@ -83,9 +86,9 @@ def _screen(tables: RunTables) -> list[dict[str, Any] | None]:
     frame = found.cards.set_index("feature").reindex(range(tables.n_features))
     control = "features of dictionaries that nobody trained, scaled to its edit; p and q on its page"
     return [
-        _number("effect", "effect", frame["effect"], at, "root mean square change of genes per unit, over the edit's size"),
+        _number("effect", "effect", frame["effect"], at, "root mean square change of genes per unit of edit"),
         _number("reach", "genes moved", frame["reach"], at, "genes that move at strength 5", "", "d"),
-        _number("response", "moves its genes", frame["response"], at, "own genes against others as high, strength 5", control),
+        _number("response", "moves its genes", frame["response"], at, "own genes against others as high", control),
         _number("responseq", "q of that", frame["q"], at, "over all features", control, "p"),
     ]  # fmt: skip
 
@@ -95,9 +98,11 @@ def _map(tables: RunTables) -> list[dict[str, Any] | None]:
     if found is None:
         return []
     frame = found.features
-    control = f"modularity {found.summary.modules.modularity:.2f}, of shuffled features {found.summary.modules.shuffled:.2f}"
+    control = (
+        f"modularity {found.summary.modules.modularity:.2f}, of shuffled features {found.summary.modules.shuffled:.2f}"
+    )
     return [
-        _number("module", "module", frame["module"].where(frame["module"] >= 0), at, "active in the same cells", control, "d"),
+        _number("module", "module", frame["module"].where(frame["module"] >= 0), at, "by activity", control, "d"),
         _number("x", "map x", frame["x"], at, "place on the map of decoder rows"),
         _number("y", "map y", frame["y"], at, "place on the map of decoder rows"),
     ]  # fmt: skip
@@ -106,8 +111,8 @@ def _map(tables: RunTables) -> list[dict[str, Any] | None]:
 def _lists_by_chance(tables: RunTables) -> str:
     """What random lists match, in words."""
     nulls = tables.programs.nulls
-    rows = nulls[nulls["measure"] == "annotated_rate"] if "mean" in nulls else nulls.iloc[:0]
-    parts = [f"{str(row.null).replace('_', ' ')} {row.mean:.1%}" for row in rows.itertuples(index=False)]
+    rows = where(nulls, nulls["measure"] == "annotated_rate") if "mean" in nulls else nulls.iloc[:0]
+    parts = [f"{str(row.null).replace('_', ' ')} {row.mean:.1%}" for row in records(rows)]
     return "lists made by chance that match some term: " + ", ".join(parts) if parts else ""
 
 

@@ -9,19 +9,20 @@ from cellprism.atlas.shards import SiteWriter, plain
 from cellprism.atlas.tables import RunTables
 
 BLOCK = 32  # genes or terms a shard
-FEATURES, MOVERS, MATCHES = 60, 40, 300
+MOST, MOVERS, MATCHES = 60, 40, 300
 
 
 def write_genes(site: SiteWriter, tables: RunTables) -> None:
     """Write the shards ``genes/0``, ``genes/1``, ... of ``BLOCK`` genes each."""
     fires = _firing(tables)
-    movers = {**_screened(tables)}
+    movers = _screened(tables)
     steered = _steered(tables)
     names = tables.gene_names
     for start in range(0, len(names), BLOCK):
         site.shard(f"genes/{start // BLOCK}", plain([
             {
-                "gene": name, "fires": fires(start + i), "moved": movers.get(name, []), "steered": steered.get(name, []),
+                "gene": name, "fires": fires(start + i), "moved": movers.get(name, []),
+                "steered": steered.get(name, []),
             }
             for i, name in enumerate(names[start : start + BLOCK])
         ]))  # fmt: skip
@@ -34,23 +35,22 @@ def _firing(tables: RunTables) -> Any:
         rank.setdefault(str(gene), {})[int(feature)] = int(place)
     names = tables.gene_names
     if tables.genes is None:
-        return lambda place: [[f, None, None, None, r] for f, r in sorted(rank.get(names[place], {}).items())][:FEATURES]
+        return lambda place: [[f, None, None, None, r] for f, r in sorted(rank.get(names[place], {}).items())][:MOST]
     mean: Any = tables.genes.X
-    frac, most = tables.genes.layers["frac"], tables.genes.layers["max"]
+    nothing = np.full(mean.shape, np.nan) if not set(tables.genes.layers) >= {"frac", "max"} else None
+    frac, most = (nothing if nothing is not None else tables.genes.layers[key] for key in ("frac", "max"))
 
     def found(place: int) -> list[list[Any]]:
         column = np.asarray(mean[:, place]).ravel()
-        best = np.argsort(-column, kind="stable")[:FEATURES]
+        best = np.argsort(-column, kind="stable")[:MOST]
         own = rank.get(names[place], {})
-        return [
-            [int(f), column[f], frac[f, place], most[f, place], own.get(int(f))] for f in best if column[f] > 0
-        ]
+        return [[int(f), column[f], frac[f, place], most[f, place], own.get(int(f))] for f in best if column[f] > 0]
 
     return found
 
 
 def _screened(tables: RunTables) -> dict[str, list[list[Any]]]:
-    """By gene, the features that move it most: [feature, change per unit of strength, over the gene's median feature]."""
+    """By gene, the features that move it most: [feature, change per unit of strength, over the median feature's]."""
     if tables.moved is None:
         return {}
     matrix: Any = tables.moved.X

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from jaxtyping import Float, Int
@@ -30,7 +31,7 @@ from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import check_steerable, read_site
 from cellprism.steering.model_output import lacks_genes
-from cellprism.steering.reading import FOLDS, Passes, reads_at
+from cellprism.steering.reading import FOLDS, reads_at
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellBatch
 
@@ -66,10 +67,11 @@ def write_live(site: SiteWriter, bench: Workbench, places: CellMap | None) -> st
     chosen = some_cells(bench.cells)
     reference = bench.some_cells(REFERENCE)
     embedding = embeddings(portable, reference)
-    rows, batch, passes = [], None, None
+    rows, fires, batch = [], [], None
     for i, row in enumerate(chosen.tolist()):
-        batch, passes, shard = cell_shard(portable, bench.cells[[row]].copy())
+        batch, shard, count = cell_shard(portable, bench.cells[[row]].copy())
         site.shard(f"live/cell-{i}", shard)
+        fires.append(count)
         rows.append({"name": str(bench.cells.obs_names[row]), "type": _type(bench.cells, row), "row": row})
     assert batch is not None, "a run has cells"
     at = reference_places(bench.cells, reference, places)
@@ -81,7 +83,8 @@ def write_live(site: SiteWriter, bench: Workbench, places: CellMap | None) -> st
         },
         "weights": weights(portable, batch), "sae": autoencoder(portable.sae, batch), "tokens": batch.values.shape[1],
         "genes": [portable.model.genes[g] for g in batch.gene.tolist() if g >= 0], "read": portable.read,
-        "folds": portable.folds, "precision": "32 bits", "cells": rows, **readout(reference, embedding, at),
+        "folds": portable.folds, "precision": "32 bits", "cells": rows, "fires": packed(np.stack(fires)),
+        **readout(reference, embedding, at),
     })  # fmt: skip
     return ""
 
@@ -132,8 +135,9 @@ def some_cells(cells: AnnData, seed: int = 0) -> Int[np.ndarray, " some"]:
 
 
 @torch.no_grad()
-def cell_shard(portable: Portable, cell: AnnData) -> tuple[CellBatch, Passes, dict[str, Any]]:
-    """State of one cell at the site in every pass, and what the model says of it unsteered."""
+def cell_shard(portable: Portable, cell: AnnData) -> tuple[CellBatch, dict[str, Any], Int[np.ndarray, " feature"]]:
+    """State of one cell at the site in every pass, and what the model says of it unsteered; at how many tokens each
+    feature fires."""
     ((site, passes),) = read_site(portable.model, portable.sae, cell, portable.layer, FOLDS, "present", portable.read)
     said = passes.said(portable.model, portable.model.resume(site.batch, portable.layer, site.x), cell.var_names)
     fold = passes.fold_of(portable.model, _gene_tokens(portable, site.batch))
@@ -143,12 +147,12 @@ def cell_shard(portable: Portable, cell: AnnData) -> tuple[CellBatch, Passes, di
         "expression": packed(_in_token_order(portable, site.batch, cell, said.values)),
         "embedding": packed(_numpy(said.embedding[0])),
     }  # fmt: skip
-    return site.batch, passes, shard
+    firing = site.code.features[site.code.values != 0].cpu().numpy()
+    count = np.bincount(firing, minlength=portable.sae.n_features)
+    return site.batch, shard, np.minimum(count, 65535).astype(np.uint16)
 
 
-def _gene_tokens(portable: Portable, batch: CellBatch) -> Any:
-    import pandas as pd
-
+def _gene_tokens(portable: Portable, batch: CellBatch) -> pd.Index:
     return pd.Index([portable.model.genes[g] for g in batch.gene.tolist() if g >= 0])
 
 
@@ -216,15 +220,15 @@ def _types(cells: AnnData, z: Float[np.ndarray, "cell d_model"]) -> dict[str, An
         return None
     fit = LogisticRegression(C=0.1, max_iter=500)
     folds = StratifiedKFold(FEWEST, shuffle=True, random_state=0)
-    unseen = cross_val_predict(fit, z[kept], kinds[kept], cv=folds)
+    unseen = np.asarray(cross_val_predict(fit, z[kept], kinds[kept], cv=folds))
     fit.fit(z[kept], kinds[kept])
-    coefficient, bias = fit.coef_, fit.intercept_
+    coefficient, bias = np.asarray(fit.coef_), np.asarray(fit.intercept_)
     if len(fit.classes_) == 2:  # scikit-learn keeps one row for two classes
         coefficient, bias = np.concatenate([-coefficient, coefficient]) / 2, np.concatenate([-bias, bias]) / 2
     arrays = {"weight": coefficient.astype(np.float32), "bias": bias.astype(np.float32)}
     return {
         "names": [str(name) for name in fit.classes_], "arrays": {k: packed(v) for k, v in arrays.items()},
-        "accuracy": float((unseen == kinds[kept]).mean()), "largest": float(counts.max() / counts.sum()),
+        "accuracy": float(np.mean(unseen == kinds[kept])), "largest": float(counts.max() / counts.sum()),
         "cells": int(kept.sum()),
     }  # fmt: skip
 

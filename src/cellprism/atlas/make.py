@@ -31,8 +31,8 @@ class Made:
     def words(self) -> str:
         """One line for a person."""
         said = (
-            f"{self.files:,} files, {self.bytes / 1e6:.1f} MB; the first view takes {self.first / 1e6:.2f} MB, a feature at "
-            f"most {self.largest_feature / 1e3:.0f} kB"
+            f"{self.files:,} files, {self.bytes / 1e6:.1f} MB; the first view takes {self.first / 1e6:.2f} MB, a "
+            f"feature at most {self.largest_feature / 1e3:.0f} kB"
         )
         return f"{said}. {self.without_live}" if self.without_live else f"{said}; live steering rides along"
 

@@ -19,7 +19,7 @@ class Files(SimpleHTTPRequestHandler):
         ".css": "text/css; charset=utf-8", ".json": "application/json; charset=utf-8",
     }  # fmt: skip
 
-    def do_GET(self) -> None:  # noqa: N802, D102
+    def do_GET(self) -> None:  # noqa: D102
         if not self._meant_for_here():
             self.send_error(403, "this server answers to its own name alone")
             return

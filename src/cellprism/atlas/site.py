@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cellprism.atlas.cell_map import CellMap
 from cellprism.atlas.cells import write_cells
@@ -18,6 +19,7 @@ from cellprism.atlas.gene_pages import BLOCK, write_genes, write_terms
 from cellprism.atlas.recipes import write_recipes
 from cellprism.atlas.shards import MARK, SiteWriter, packed, packed_text, plain
 from cellprism.atlas.tables import RunTables
+from cellprism.report.frames import records, where
 from cellprism.store.run import Run
 from cellprism.workflow.feature_card import FeatureCards
 from cellprism.workflow.publish import check_unaltered
@@ -57,7 +59,7 @@ def index_of(tables: RunTables, recipes: list[dict[str, str]], cells: bool) -> d
     """What the first view needs: the run in words, the table of features, names of genes, terms and types."""
     context, found = tables.context, tables.programs
     model, types = context.model, found.specificity
-    nulls = found.nulls[found.nulls["measure"] == "annotated_rate"] if "mean" in found.nulls else found.nulls.iloc[:0]
+    nulls = chance_lists(found.nulls)
     return plain({
         "run": context.name, "version": version("cellprism"), "made": time.strftime("%Y-%m-%d"),
         "model": model and {
@@ -70,14 +72,23 @@ def index_of(tables: RunTables, recipes: list[dict[str, str]], cells: bool) -> d
             "cells": context.cells.n_cells if context.cells else 0, "genes": len(tables.gene_names),
             "features": tables.n_features,
         },
-        "types": dict(types.types) if types else {}, "type_names": [str(c) for c in found.types.columns if c != "feature"],
+        "types": dict(types.types) if types else {},
+        "type_names": [str(name) for name in found.types.columns if name != "feature"],
         "alpha": found.rates["alpha"], "collection": found.rates["collection"],
-        "nulls": [[str(r.null), r.mean, r.low, r.high] for r in nulls.itertuples(index=False)],
+        "nulls": [[str(r.null), r.mean, r.low, r.high] for r in records(nulls)],
         "observed": float(nulls["observed"].iloc[0]) if len(nulls) else None,
         "columns": feature_table(tables), "block": BLOCK, "has_cells": cells, "recipes": recipes,
         "genes": packed_text(tables.gene_names), "terms": packed_text(tables.term_names),
         "absent": tables.cards.card(0).absent if tables.n_features else {},
     })  # fmt: skip
+
+
+def chance_lists(nulls: pd.DataFrame) -> pd.DataFrame:
+    """What lists made by chance match: null, mean, low, high, observed; no rows where that was not measured."""
+    columns = ["null", "mean", "low", "high", "observed"]
+    if not {"measure", *columns} <= set(nulls.columns):
+        return pd.DataFrame(columns=pd.Index(columns))
+    return where(nulls, nulls["measure"] == "annotated_rate")
 
 
 def write_types(site: SiteWriter, tables: RunTables) -> None:

@@ -92,7 +92,7 @@ class RunTables:
         """Each cell's type; None without labels or cells."""
         if self.cells is None or "cell_type" not in self.cells.obs:
             return None
-        return self.cells.obs["cell_type"].astype(str)
+        return pd.Series(np.asarray(self.cells.obs["cell_type"].astype(str)), index=self.cells.obs_names)
 
     @cached_property
     def gene_names(self) -> list[str]:

@@ -16,6 +16,8 @@ export interface LiveShard {
   readout: null | { names: string[]; arrays: Record<"weight" | "bias", Packed>; accuracy: number; largest: number; cells: number };
   reference: { arrays: Record<"embedding" | "mean" | "scale" | "x" | "y", Packed>; near: number; cells: number };
   cells: { name: string; type: string; row: number }[];
+  /** [cell feature] tokens at which each feature fires, over all passes. */
+  fires: Packed;
   precision: string;
 }
 
@@ -44,6 +46,7 @@ type Arrays = Record<string, Float32Array>;
 export class Session {
   private fold: Uint8Array | null = null;
   private share = 1;
+  private fires: Uint16Array = new Uint16Array(0);
   /** What Python's own pass gives for the cell as it is. */
   python: { expression: Float32Array; embedding: Float32Array } | null = null;
   private static coming: Promise<Session> | null = null;
@@ -62,7 +65,15 @@ export class Session {
     const workers = Math.max(1, Math.min(shard.folds, navigator.hardwareConcurrency || 2, 4));
     const given = { model: suffix(shard, weights), sae: autoencoder(shard, arrays) };
     await Promise.all(Array.from({ length: workers }, (_, i) => ask("live-model", given, i)));
-    return new Session(shard, await unpacked(shard.reference.arrays), shard.readout && (await unpacked(shard.readout.arrays)), workers);
+    const session = new Session(shard, await unpacked(shard.reference.arrays), shard.readout && (await unpacked(shard.readout.arrays)), workers);
+    session.fires = (await integers(shard.fires)) as Uint16Array;
+    return session;
+  }
+
+  /** Of the cells that are here, the one in which a feature fires at most genes. */
+  bestCell(feature: number): number {
+    const count = (cell: number) => this.fires[cell * this.shard.sae.features + feature]!;
+    return this.shard.cells.reduce((best, _, cell) => (count(cell) > count(best) ? cell : best), 0);
   }
 
   /** Take a cell; returns how often each feature fires in it, and how strongly in all. */

@@ -19,7 +19,7 @@ export async function featurePage(atlas: Atlas, route: Route): Promise<Node> {
   return h("div", {}, head(atlas, shard),
     h("div", { class: "two" },
       genes(atlas, shard), map?.element ?? missing("This run has no matrix of cells."),
-      types(shard), activation(shard),
+      types(atlas, shard), activation(shard),
       terms(atlas, shard), doses(atlas, shard)),
     causes(shard), neighbours(atlas, shard), card(atlas, shard));
 }
@@ -57,12 +57,12 @@ function genes(atlas: Atlas, shard: FeatureShard): HTMLElement {
   }, drawn, how ? small(rows.slice(0, 10).map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), signed(row.effect)]), ["gene", "change per unit of strength (screen/matrix.h5ad)"]) : h("span"));
 }
 
-function types(shard: FeatureShard): HTMLElement {
+function types(atlas: Atlas, shard: FeatureShard): HTMLElement {
   if (!shard.types?.length) return missing("The cells have no types.");
   return figure({
     title: "By cell type", name: `feature-${shard.feature}-types`, file: "programs/cells.h5ad",
     note: "Mean of the type minus mean of all cells, in standard deviations over cells; at the right, the share of the type's cells in which it is active.",
-    control: "0 for a feature that does not know types; how many features do by chance stands on the page of the type",
+    control: `${atlas.shown("typed", shard.feature)} of its variance lies between types; ${atlas.columns.get("typed")?.control ?? ""}`,
     rows: () => ({ header: ["type", "cells", "active", "mean", "standardised"], rows: shard.types ?? [] }),
   }, bars(shard.types.slice(0, 16).map(([name, n, share, , z]) => ({ text: name, value: z, href: to("type", name), right: num(share, "%"), title: `${name}: ${n} cells` })), "by cell type", { left: 140, right: 52 }));
 }

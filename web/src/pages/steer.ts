@@ -33,12 +33,13 @@ class SteerPage {
   private controls: Reading[] = [];
 
   constructor(private readonly atlas: Atlas, private readonly session: Session, route: Route) {
-    const cell = Number(route.query.get("cell") ?? 0);
-    this.cell = session.shard.cells[cell] ? cell : 0;
     for (const [name, value] of route.query) {
       const feature = Number(name.slice(1));
       if (/^f\d+$/.test(name) && feature < atlas.index.n.features && Number.isFinite(Number(value))) this.strengths.set(feature, Number(value));
     }
+    const first = [...this.strengths.keys()][0];
+    const cell = Number(route.query.get("cell") ?? (first === undefined ? 0 : session.bestCell(first)));
+    this.cell = session.shard.cells[cell] ? cell : 0;
     this.element = h("div", {}, this.head(), this.sliders, this.said, this.out);
   }
 

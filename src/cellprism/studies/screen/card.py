@@ -21,7 +21,7 @@ def facts(found: Screen, claims: Sequence[Claim], feature: int) -> list[Fact]:
         return [Fact("screened", False, at, "it fires in too few of the cells that were screened")]
     row = mine.iloc[0]
     said = [
-        Fact("effect", number(row["effect"]), at, "root mean square over genes of the change per unit, over the edit's size"),
+        Fact("effect", number(row["effect"]), at, "root mean square over genes of the change per unit of edit"),
         Fact("genes that move at strength 5", int(row["reach"]), at),
         Fact(
             "change of its own genes against others as high, at strength 5", number(row["response"]), at,
