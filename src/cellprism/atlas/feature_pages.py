@@ -1,6 +1,7 @@
 """One page a feature: its card, and what figures are drawn from; as a shard, and as JSON at a stable path."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,9 @@ class FeaturePages:
         self.strength = _strengths(tables)
         self.column = {name: i for i, name in enumerate(tables.gene_names)}
 
-    def write(self, site: SiteWriter) -> None:
-        """Write every feature."""
-        for feature in range(self.tables.n_features):
+    def write(self, site: SiteWriter, features: Iterable[int]) -> None:
+        """Write the pages of some features."""
+        for feature in features:
             page = self.page(feature)
             site.json(f"features/{feature}", page)
             site.shard(f"features/{feature}", {**page, **self.arrays(feature)})

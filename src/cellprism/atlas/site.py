@@ -49,7 +49,7 @@ def write_shards(site: SiteWriter, tables: RunTables, live: Live) -> None:
     write_genes(site, tables)
     write_terms(site, tables)
     recipes = write_recipes(site, tables)
-    FeaturePages(tables).write(site)
+    FeaturePages(tables).write(site, range(tables.n_features))
     write_types(site, tables)
     site.shard("index", {**index_of(tables, recipes, where is not None), "live": site.without_live})
     write_page(site, tables.context.name)
