@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -154,15 +155,13 @@ def served(site: Path) -> Iterator[str]:
 def test_every_page_is_drawn_and_says_nothing(name, way, size, browser, request):
     site = request.getfixturevalue(name)[0]
     terms = shard(site, "terms/0")
-    names = {
-        "gene": shard(site, "genes/0")[3]["gene"], "term": terms[1]["term"], "type": shard(site, "index")["type_names"][0],
-    }  # fmt: skip
+    found = {"gene": shard(site, "genes/0")[3]["gene"], "term": terms[1]["term"]}
+    found["type"] = shard(site, "index")["type_names"][0]
+    names = {key: quote(value, safe="") for key, value in found.items()}
     with served(site) as http:
         opened = Opened(browser, http if way == "http" else (site / "index.html").as_uri(), size, "dark")
         for where in PAGES:
-            opened.show(
-                where.format(**{key: opened.page.evaluate("encodeURIComponent", v) for key, v in names.items()})
-            )
+            opened.show(where.format(**names))
             assert len(opened.page.locator("main").inner_text()) > 20, where
             opened.quiet()
         assert opened.page.locator("main img, main script").count() == 0

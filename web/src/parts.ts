@@ -39,12 +39,16 @@ export interface CellMapOptions {
 export async function cellMap(atlas: Atlas, options: CellMapOptions): Promise<{ element: HTMLElement; scatter: Scatter; cells: Cells } | null> {
   const cells = await atlas.cells();
   if (!cells) return null;
-  const names = await atlas.cellNames();
+  let names: string[] | null = null; // asked for when one first points at a cell: those of many cells are long
   const first = cells.columns.find((column) => column.levels);
   const scatter = new Scatter(cells.x, cells.y, {
     label: `${options.label}: map of ${num(cells.n, "d")} cells`, name: options.name, height: options.height ?? 440,
     ...(options.onlasso ? { onlasso: options.onlasso } : {}),
-    onhover: (i) => (i === null ? "" : [names[i], first?.levels?.[first.values[i] as number]].filter(Boolean).join(" · ")),
+    onhover: (i) => {
+      if (i === null) return "";
+      if (!names) void atlas.cellNames().then((some) => (names = some));
+      return [names?.[i], first?.levels?.[first.values[i] as number]].filter(Boolean).join(" · ");
+    },
   });
   const legend = h("div", { class: "legend" });
   const file = h("span");

@@ -11,7 +11,7 @@ from cellprism.errors import DamagedError, InputError
 from cellprism.store.run import Run
 
 NOT_ASKED = "This atlas was made without the model (--no-live)."
-FIRST = ("index.html", "assets/atlas.js", "assets/atlas.css", "data/index.js", "data/cells.js", "data/cell-names.js")
+FIRST = ("index.html", "assets/atlas.js", "assets/atlas.css", "data/index.js", "data/cells.js")
 """Files of the first view."""
 
 
