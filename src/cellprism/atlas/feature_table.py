@@ -9,6 +9,7 @@ from cellprism.atlas.shards import packed
 from cellprism.atlas.tables import RunTables
 from cellprism.report.figure import small_text
 from cellprism.report.frames import records, where
+from cellprism.studies.naming.card import label_of
 from cellprism.studies.programs.tables import FEATURES, signed_term
 
 
@@ -42,8 +43,25 @@ def feature_table(tables: RunTables) -> list[dict[str, Any]]:
         _number("typed", "between types", frame["type_share"], at, "share of its variance between cell types",
                 _types_by_chance(tables), "%"),
     ]  # fmt: skip
-    columns += [*_stability(tables), *_state(tables), *_screen(tables), *_map(tables)]
+    columns += [*_naming(tables), *_stability(tables), *_state(tables), *_screen(tables), *_map(tables)]
     return [column for column in columns if column is not None]
+
+
+def _naming(tables: RunTables) -> list[dict[str, Any] | None]:
+    found, at = tables.found("naming"), "naming/features.parquet"
+    if found is None:
+        return []
+    frame = found.features.set_index("feature").reindex(range(tables.n_features))
+    shown = (frame["shown"] == True).to_numpy()  # noqa: E712  (missing ones are not shown)
+    named = [label_of(row) if ok else "" for ok, (_, row) in zip(shown, frame.iterrows(), strict=True)]
+    labels = found.labels
+    control = "" if labels.chance is None else f"median {labels.auroc:.2f}, of labels like theirs {labels.chance:.2f}"
+    return [
+        _text(
+            "named", "label that foretells it", named, at, control, "in cells on which it was not chosen; q below .05"
+        ),
+        _number("foretold", "foretold", frame["auroc"], at, "AUROC of its label in other cells", control),
+    ]
 
 
 def _stability(tables: RunTables) -> list[dict[str, Any] | None]:

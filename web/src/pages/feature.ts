@@ -39,7 +39,7 @@ function head(atlas: Atlas, shard: FeatureShard): HTMLElement {
       atlas.index.live === "" && h("a", { class: "button", href: `${to("steer")}?f${f}=5` }, "steer it"),
       h("a", { class: "button", href: to("compare", f) }, "compare"),
       h("a", { class: "button", href: `features/${f}.json` }, "JSON"), keepButton(f)),
-    h("div", { class: "chips" }, chip("fires at", "fires"), chip("best term, q", "padj"), chip("strongest in", "type"), chip("between types", "typed"), chip("stability", "grade"), chip("found again", "again"), chip("moves its genes", "response"), chip("state or gene", "state")));
+    h("div", { class: "chips" }, chip("fires at", "fires"), chip("best term, q", "padj"), chip("foretold by", "named"), chip("strongest in", "type"), chip("between types", "typed"), chip("stability", "grade"), chip("found again", "again"), chip("moves its genes", "response"), chip("state or gene", "state")));
 }
 
 function genes(atlas: Atlas, shard: FeatureShard): HTMLElement {

@@ -6,7 +6,7 @@ import { note, to, type Route } from "../state";
 import { Table, type TableColumn } from "../table";
 
 const HIDDEN = new Set(["label", "genes", "x", "y"]);
-const WIDTHS: Record<string, number> = { sign: 54, grade: 60, type: 130, terms: 64, fires: 74 };
+const WIDTHS: Record<string, number> = { sign: 54, grade: 60, type: 130, named: 210, terms: 64, fires: 74 };
 
 export function featureColumns(atlas: Atlas): TableColumn[] {
   const shown = [...atlas.columns.values()].filter((column) => !HIDDEN.has(column.key));

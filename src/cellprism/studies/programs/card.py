@@ -20,7 +20,8 @@ def facts(found: Programs, claims: Sequence[Claim], feature: int) -> list[Fact]:
     row = found.features.set_index("feature").loc[feature]
     at = f"programs/{FEATURES}"
     genes = texts(ordered(where(found.lists, found.lists["feature"] == feature), "rank"), "gene")
-    hits = _hits(found).get(str(feature), found.enrichment.iloc[:0])
+    grouped = _hits(found)
+    hits = grouped[str(feature)] if str(feature) in grouped else found.enrichment.head(0)
     types = found.types.set_index("feature").loc[feature] if len(found.types.columns) > 1 else ()
     return [
         Fact("fires at (share of tokens)", float(row["firing_rate"]), at),
