@@ -153,5 +153,6 @@ def _moved(effects: pd.DataFrame) -> list[dict[str, Any]]:
     if effects.empty:
         return []
     top = ordered(where(effects, effects["alpha"] == effects["alpha"].max()), "effect")
-    some = pd.concat([top.tail(MOVED)[::-1], top.head(MOVED)]).drop_duplicates(subset=["gene"])
+    some: Any = pd.concat([top.tail(MOVED)[::-1], top.head(MOVED)])
+    some = some.drop_duplicates("gene")
     return _records(some.filter(["feature", "alpha", "gene", "effect", "direct", "baseline", "on_target"]))

@@ -101,13 +101,13 @@ async function filtered(state: Crossfilter, map: Awaited<ReturnType<typeof cellM
   map.scatter.dim(within.map((v) => 1 - v));
   const sketch = await atlas.sketch();
   if (mine !== state.asked) return;
+  state.totals ??= totals(sketch.values, sketch.features); // once, when the sample comes
   const began = performance.now();
   const rows = Uint32Array.from(sketch.rows.keys()).filter((i) => within[sketch.rows[i] as number] === 1);
   if (rows.length < 5 || rows.length > sketch.rows.length - 5) {
     below.replaceChildren(missing(`The lasso holds ${rows.length} of the ${num(sketch.rows.length, "d")} cells with which it is asked what differs; at least 5 are needed inside and outside.`));
     return;
   }
-  state.totals ??= totals(sketch.values, sketch.features);
   const found = difference(sketch.values, sketch.features, rows, state.totals);
   const total = within.reduce((a, b) => a + b, 0);
   below.replaceChildren(differing(atlas, sketch, found, null, total, rows.length));
