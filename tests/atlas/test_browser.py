@@ -186,7 +186,7 @@ def test_one_finds_by_name_sorts_filters_and_keeps(browser, whole, hostile):
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.move(middle[0] - 150, middle[1] - 150)
     page.mouse.down()
-    for dx, dy in [(0, -150), (150, -150), (160, 0), (150, 150), (0, 160), (-150, 150), (-160, 0), (-150, -140)] * 2:
+    for dx, dy in [(0, -150), (150, -150), (160, 0), (150, 150), (0, 160), (-150, 150), (-160, 0), (-150, -140)]:
         page.mouse.move(middle[0] + dx, middle[1] + dy, steps=4)
     page.mouse.up()
     page.get_by_text("draws of as many cells at random").wait_for(timeout=30_000)
