@@ -19,11 +19,12 @@ class Files(SimpleHTTPRequestHandler):
         ".css": "text/css; charset=utf-8", ".json": "application/json; charset=utf-8",
     }  # fmt: skip
 
-    def do_GET(self) -> None:  # noqa: D102
+    def send_head(self) -> Any:
+        """A file that was asked for by this machine's own name."""
         if not self._meant_for_here():
             self.send_error(403, "this server answers to its own name alone")
-            return
-        super().do_GET()
+            return None
+        return super().send_head()
 
     def list_directory(self, path: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Folders are not listed."""
