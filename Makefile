@@ -12,7 +12,7 @@ TYPED := --jaxtyping-packages=cellprism,beartype.beartype
 LESSER := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 HANGS_ON_IT := tests/sae/kernels tests/models/aido
 
-.PHONY: demo lint test check check-slow interop clean
+.PHONY: demo lint test check check-slow web web-fresh interop clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -32,7 +32,7 @@ check: lint
 	if grep -q avx512 /proc/cpuinfo; then $(LESSER) $(PYTEST) $(FAST) $(HANGS_ON_IT); fi
 
 # what takes too long for every change: the whole suite, typed, as a processor without AVX-512 runs it, then one without AVX
-check-slow: $(VENV)/.dev
+check-slow: $(VENV)/.dev web-fresh
 	$(LESSER) $(PYTEST) $(TYPED)
 	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(PYTEST) $(HANGS_ON_IT)
 
@@ -58,6 +58,16 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(call HALF,0) & first=$$!; $(call HALF,1) && wait $$first
 	$(INSTALL) -e ".[dev]"
 	touch $(VENV)/.core $(VENV)/.test $@
+
+# the atlas's bundle from its TypeScript; `npm ci` takes some 20 s, so only check-slow asks whether the committed one is its own
+WEB := src/cellprism/atlas/assets
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
+
+# without Node, tests/atlas/test_bundle.py compares the hash of the sources
+web-fresh:
+	if command -v npm > /dev/null; then $(MAKE) web && git diff --exit-code --stat -- $(WEB); \
+	else echo "no Node here: whether the atlas's bundle is fresh was not asked"; fi
 
 # the real SAELens, which needs an environment of its own
 interop: $(INTEROP)/.ready

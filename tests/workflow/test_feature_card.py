@@ -19,7 +19,7 @@ STEERED, DEAD = 12, 5
 
 def test_a_card_has_what_every_study_says_of_a_feature(whole_run):
     card = cp.feature_card(whole_run, STEERED)
-    assert list(card.facts) == ["programs", "naming", "state", "map", "steer", "contrast"]
+    assert list(card.facts) == ["programs", "naming", "state", "map", "stability", "steer", "screen", "contrast"]
     assert not card.absent
     assert card.fact("map", "module").value == STEERED % 5
     assert card.fact("steer", card.facts["steer"][0].name).note.startswith("above chance")

@@ -25,6 +25,8 @@ VERBS = {
     "regulation": "Ask whether factors move their targets, beyond co-expression and beyond the way back.",
     "export": "Write a run's results for other programs: AnnData, GMT, Neuronpedia, embedding-atlas, SAELens.",
     "report": "Write a run's claims and its page.",
+    "atlas": "Write a run as a static site to browse: features, genes, cells, and steering in the page.",
+    "view": "Look at a run's atlas in a browser, served to this machine alone.",
     "pretrain": "Train a small cell model on your own counts.",
     "simulate": "Cells whose programs, types and regulation are known, with their answers.",
     "methods": "Print the methods paragraph of a run.",

@@ -29,7 +29,8 @@ class FeatureCards:
         if self.context.layer is None:
             raise RunError(f"{folder} has no autoencoder yet, so no features; `cellprism train` makes one")
         self.count = int(read_json(folder / "sae" / f"L{self.context.layer}" / "cfg.json")["d_sae"])
-        self._found, self._said = found_and_said(Run(folder), self.context)
+        self.found, self.said = found_and_said(Run(folder), self.context)
+        """What each study found, None of one that was not run; and the claims of those that were."""
 
     def __len__(self) -> int:
         return self.count
@@ -47,10 +48,10 @@ class FeatureCards:
         for name, study in studies().items():
             if not study.card:
                 continue
-            if self._found[name] is None:
+            if self.found[name] is None:
                 absent[name] = f"`cellprism do {name} {self.context.name}` does it"
             else:
-                facts[name] = study.facts_of(self._found[name], self._said[name], feature)
+                facts[name] = study.facts_of(self.found[name], self.said[name], feature)
         model = self.context.model
         return FeatureCard(feature, self.context.name, model.name if model else "", self.context.place, facts, absent)
 

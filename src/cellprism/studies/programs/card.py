@@ -1,8 +1,10 @@
 """What the programs say of one feature."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 
 from cellprism.report.card import Fact
 from cellprism.report.claims import Claim
@@ -18,8 +20,8 @@ def facts(found: Programs, claims: Sequence[Claim], feature: int) -> list[Fact]:
     row = found.features.set_index("feature").loc[feature]
     at = f"programs/{FEATURES}"
     genes = texts(ordered(where(found.lists, found.lists["feature"] == feature), "rank"), "gene")
-    own = where(found.enrichment, found.enrichment["feature"].astype(str) == str(feature))
-    hits = ordered(where(own, own["padj"] < found.rates["alpha"]), "padj")
+    grouped = _hits(found)
+    hits = grouped[str(feature)] if str(feature) in grouped else found.enrichment.head(0)
     types = found.types.set_index("feature").loc[feature] if len(found.types.columns) > 1 else ()
     return [
         Fact("fires at (share of tokens)", float(row["firing_rate"]), at),
@@ -42,6 +44,13 @@ def facts(found: Programs, claims: Sequence[Claim], feature: int) -> list[Fact]:
             "standard deviations from the mean cell",
         ),
     ]  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _hits(found: Programs) -> dict[str, pd.DataFrame]:
+    """The terms that each feature matches, best first; grouped once, since cards of all features are asked for."""
+    some = ordered(where(found.enrichment, found.enrichment["padj"] < found.rates["alpha"]), "padj")
+    return {str(feature): rows for feature, rows in some.groupby("feature", sort=False)}
 
 
 def _more(genes: int) -> str:

@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.screen.tables",
     claims="cellprism.studies.screen.claims:claims",
     section="cellprism.studies.screen.page:section",
+    card="cellprism.studies.screen.card:facts",
     headline=("screen-features-move-their-genes",),
     open=(
         Open(

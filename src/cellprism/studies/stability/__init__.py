@@ -14,6 +14,7 @@ STUDY = Study(
     tables="cellprism.studies.stability.tables",
     claims="cellprism.studies.stability.claims:claims",
     section="cellprism.studies.stability.page:section",
+    card="cellprism.studies.stability.card:facts",
     headline=("features-stable",),
     open=(
         Open(
