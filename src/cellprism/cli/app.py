@@ -22,6 +22,7 @@ VERBS = {
     "steer": "Turn features up and down and see which genes follow.",
     "screen": "Screen every feature: what it does to every gene, and whether that is what it says.",
     "contrast": "Find the feature strengths that move one cell type towards another.",
+    "pareto": "Trade the inner state against expression: what one recipe can reach of both.",
     "regulation": "Ask whether factors move their targets, beyond co-expression and beyond the way back.",
     "export": "Write a run's results for other programs: AnnData, GMT, Neuronpedia, embedding-atlas, SAELens.",
     "report": "Write a run's claims and its page.",

@@ -116,3 +116,37 @@ def squared_edit_norm(code: SparseCode, W_dec: Float[Tensor, "feature d_model"])
     total = torch.zeros(code.n_features, dtype=code.values.dtype, device=code.values.device)
     total.index_add_(0, code.features.flatten(), code.values.square().flatten())
     return total * W_dec.square().sum(dim=1)
+
+
+def added_delta(
+    amounts: Float[Tensor, " feature"],
+    units: Float[Tensor, "place feature"],
+    places: Int[Tensor, " token"],
+    W_dec: Float[Tensor, "feature d_model"],
+) -> Float[Tensor, "token d_model"]:
+    """(a u_p) W_dec: what features add to a token at place p, whether they fire there or not.
+
+    Formula: delta_t = sum_f a_f u_pf W_dec[f], with p the place of token t. It is computed once a place.
+
+    Args:
+        amounts: a [feature]; 0 is neutral.
+        units: u, what an amount of 1 adds to each feature's value at each place.
+        places: place of each token.
+        W_dec: decoder rows [feature d_model].
+    """
+    return ((units * amounts) @ W_dec).index_select(0, places)
+
+
+def added_gradient(
+    units: Float[Tensor, "place feature"],
+    places: Int[Tensor, " token"],
+    W_dec: Float[Tensor, "feature d_model"],
+    upstream: Float[Tensor, "token d_model"],
+) -> Float[Tensor, " feature"]:
+    """Gradient of a loss with respect to the amounts of ``added_delta``, from its gradient with respect to the edited
+    residuals.
+
+    Formula: dL/da_f = sum_p u_pf <sum_{t at p} dL/dx'_t, W_dec[f]>, at every a, since the edit is linear in it.
+    """
+    total = upstream.new_zeros(len(units), upstream.shape[1]).index_add_(0, places, upstream)
+    return (units * (total @ W_dec.T)).sum(dim=0)

@@ -23,6 +23,14 @@ DIFFERENCE_PER_GENE = "difference of means per gene"
 DOSES = (0.25, 0.5, 1.0, 2.0)
 """Norms of the recipe and of the difference of means, over that of the recipe."""
 
+MULTIPLY, ADD, CLAMP = "multiply", "add", "clamp"
+EDITS = (MULTIPLY, ADD, CLAMP)
+"""What a recipe does to features, see ``contrast.turning``."""
+
+GAP, FOLD_CHANGE, EQUAL = "gap", "fold change", "equal"
+WEIGHTINGS = (GAP, FOLD_CHANGE, EQUAL)
+"""How much each differential gene counts, see ``pareto.points.weighted``."""
+
 READS = ("", "hidden", "visible")
 """Where genes can be read; empty: where the model was trained."""
 

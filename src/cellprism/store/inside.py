@@ -17,7 +17,7 @@ from cellprism.errors import RunError
 
 STUDIES = (
     "assess", "blocks", "fit", "programs", "naming", "state", "map", "stability", "adds", "ladder", "lens", "compare",
-    "steer", "screen", "contrast", "regulation",
+    "steer", "screen", "contrast", "pareto", "regulation",
 )  # fmt: skip
 """The folders of the built-in studies, in the order of a page."""
 FOLDERS = ("sae", "residuals", *STUDIES)

@@ -10,6 +10,7 @@ import torch
 from cellprism.steering.contrast import recipe_search
 from cellprism.steering.contrast.objective import Aim, ContrastProblem, read_values
 from cellprism.steering.contrast.recipe_search import sampled_tokens
+from cellprism.steering.contrast.turning import turning
 from cellprism.steering.site_cache import read_site_cache
 
 ROWS = np.array([0, 2, 3, 5, 11, 13, 16])
@@ -65,6 +66,29 @@ def test_loss_and_gradient_are_those_of_the_formula(cache, objective):
         way = 1e-5 * torch.randn(41, generator=rng, dtype=torch.float64)
         apart = problem.loss(strengths + way) - problem.loss(strengths - way)
         assert apart / 2 == pytest.approx((gradient @ way).item(), rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("edit", ["add", "clamp"])
+def test_the_gradient_of_edits_that_recruit_is_exact(cache, edit):
+    turn = turning(cache, edit, np.arange(7), np.arange(7, 17))
+    problem = ContrastProblem(cache, ROWS, aim(cache, "expression"), turn)
+    rng = torch.Generator().manual_seed(1)
+    strengths = 1 + 0.3 * torch.randn(41, generator=rng, dtype=torch.float64)
+    _, gradient = problem.loss_and_gradient(strengths)
+    way = 1e-5 * torch.randn(41, generator=rng, dtype=torch.float64)
+    apart = problem.loss(strengths + way) - problem.loss(strengths - way)
+    assert apart / 2 == pytest.approx((gradient @ way).item(), rel=1e-5)
+    (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
+    squares = turn.squared_norm(cache, part)
+    for feature in (0, 7, 40):
+        one = torch.ones(41, dtype=torch.float64)
+        one[feature] = 3
+        change = turn.edited(cache, part, one) - part.x
+        assert change.square().sum().item() == pytest.approx(4 * squares[feature].item(), rel=1e-6)
+        assert not change[~part.batch.present].any()
+        whole = (change @ cache.W_dec[feature]).sum() / cache.W_dec[feature].square().sum()
+        assert whole.item() == pytest.approx(2 * turn.summed(cache, part)[feature].item(), rel=1e-6)
+    assert turn.edited(cache, part, torch.ones(41, dtype=torch.float64)) is part.x
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -6,17 +6,16 @@ Notable choices
 - The loss is divided by its value without steering, so that it starts at 1 and penalties of all objectives are on one
   scale.
 - Gradients run only through the blocks after the site: one automatic derivative with respect to the edited
-  residuals, then one sparse contraction over the features that fire
-  (``equations.steering.strength_gradient``).
+  residuals, then one contraction over features (``turning``).
 - Where genes are read hidden, each cell takes part with one of its passes, dealt in turn: more cells teach more than
   more passes of the same cells.
 - Models that can leave out tokens (``types.ReadsSomeGenes``) answer at the weighted genes alone, and show how far the
   embedding moves at a sample of the tokens of which it is the mean.
-- Only features that fire on the source cells can be learned; the others have no effect there.
+- Only features that an edit can turn on the source cells are learned: those that fire there, where it multiplies.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,8 +24,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from cellprism.equations.objectives import centroid_objective, expression_objective, latent_objective
-from cellprism.equations.steering import squared_edit_norm, strength_gradient
-from cellprism.steering.intervene import SiteCells, edited
+from cellprism.steering.contrast.turning import Multiply, Turning
+from cellprism.steering.intervene import SiteCells
 from cellprism.steering.site_cache import SiteCache
 from cellprism.types import ReadsSomeGenes
 
@@ -56,6 +55,10 @@ class ContrastProblem:
     cells: Int[np.ndarray, " some"]
     """Cells of the cache that are steered."""
     aim: Aim
+    turn: Turning = field(default_factory=Multiply)
+    """What the strengths do to features."""
+    learnable: Bool[Tensor, " feature"] | None = None
+    """Features that may be turned; None: all."""
 
     @cached_property
     def origin(self) -> Float[Tensor, " value"]:
@@ -86,20 +89,21 @@ class ContrastProblem:
                     else self._tangent(values, *mean)
                 )
             (upstream,) = torch.autograd.grad(value, x)
-            gradient += strength_gradient(part.code, self.cache.W_dec, upstream.flatten(0, 1))
+            gradient += self.turn.gradient(self.cache, part, upstream)
             total += value.item()
         return total if mean is None else self._objective(None, mean[0]).item(), gradient
 
     def squared_edit_norm(self) -> Float[Tensor, " feature"]:
-        """Mean squared edit of a pass per unit of strength; 0 for features that never fire here."""
-        parts = [squared_edit_norm(part.code, self.cache.W_dec) for part in self._parts()]
-        return torch.stack(parts).sum(dim=0) / len(self.cells)
+        """Mean squared edit of a pass per unit of strength; 0 for features that cannot be turned here."""
+        parts = [self.turn.squared_norm(self.cache, part) for part in self._parts()]
+        total = torch.stack(parts).sum(dim=0) / len(self.cells)
+        return total if self.learnable is None else total * self.learnable
 
     def _parts(self) -> Iterator[SiteCells]:
         return self.cache.take_rows(self.cache.one_row_each(self.cells))
 
     def _edited(self, part: SiteCells, strengths: Float[Tensor, " feature"]) -> Float[Tensor, "cell token d_model"]:
-        return edited(part.x, part.code, strengths, self.cache.W_dec)
+        return self.turn.edited(self.cache, part, strengths)
 
     def _values(self, part: SiteCells, x: Float[Tensor, "cell token d_model"]) -> Float[Tensor, "cell value"]:
         return read_values(self.cache, part, x, self.aim)

@@ -96,7 +96,7 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     rng = np.random.default_rng(seed)
     learners = np.sort(rng.permutation(parts.train.source)[: settings.train_cells])
     aim, other = (
-        _aim(cache, objective, measure(cache, cells, parts.train, settings.n_genes), rng)
+        aim_of(cache, objective, measure(cache, cells, parts.train, settings.n_genes), rng)
         for cells in (parts.train, parts.validation)
     )
     problem = ContrastProblem(cache, learners, aim)
@@ -113,7 +113,8 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     return Search(objective, points, validation, int(state.free.sum()))
 
 
-def _aim(cache: SiteCache, objective: str, base: BaselineValues, rng: np.random.Generator) -> Aim:
+def aim_of(cache: SiteCache, objective: str, base: BaselineValues, rng: np.random.Generator) -> Aim:
+    """What an objective asks of steered cells, where ``base`` says where the two types are."""
     def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
         return torch.from_numpy(values).to(cache.W_dec)
 

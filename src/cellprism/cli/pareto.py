@@ -1,0 +1,46 @@
+"""``cellprism pareto``: what one recipe can reach of the inner state and of expression."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from cellprism.cli.options import Changes, Device, Offline
+
+
+def pareto(
+    run: Path,
+    *,
+    from_: Annotated[str, Parameter(name="--from")] = "",
+    to: str = "",
+    edit: Literal["", "multiply", "add", "clamp"] = "",
+    judge: str = "",
+    set_: Changes = None,
+    device: Device = "",
+    offline: Offline = False,
+) -> None:
+    """Trade the inner state against expression: what one recipe can reach of both.
+
+    Parameters
+    ----------
+    run
+        A run folder whose features have been turned into programs (``cellprism do programs``).
+    from_
+        Cell type to start from; by default that of the run's contrast.
+    to
+        Cell type to reach.
+    edit
+        What a recipe does to features.
+    judge
+        A linear model of expression made by others, as parquet (docs/configuration.md).
+    set_
+        Change one key, as in ``--set pareto.weights=5``; may be given several times.
+    """
+    from cellprism.cli.talk import bar, say
+    from cellprism.workflow.config import changed
+    from cellprism.workflow.pipeline import continue_run
+
+    named = {"source": from_, "target": to, "edit": edit, "judge": judge}
+    changes = [*(set_ or ()), *((f"pareto.{key}", value) for key, value in named.items() if value)]
+    continue_run(run, "pareto", changed(run, changes), bar, say, device=device, offline=offline)
+    say(f"recipes in {run / 'pareto'}; next: cellprism report {run}")

@@ -1,0 +1,123 @@
+"""The part of the page about trading the inner state against expression."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cellprism.report.claims import Claim
+from cellprism.report.context import Context, cells_of
+from cellprism.report.figure import NumberTable
+from cellprism.report.frames import records
+from cellprism.report.section import Section, Table
+from cellprism.studies.pareto.figures import cosine_figure, front_figure, path_figure, shown
+from cellprism.studies.pareto.tables import Aimed, Condition, Pareto, Spread, Summary
+from cellprism.studies.reading import where_read
+
+TITLE, SHORT = "Can one recipe reach both?", "Both at once"
+EDITS = {
+    "multiply": "A recipe multiplies the values of features: what does not fire in the source cannot be switched on.",
+    "add": "A recipe adds to the values of features at every gene: it can switch on what does not fire in the source.",
+    "clamp": (
+        "A recipe brings features towards the values that the target shows gene by gene: it can switch on what does not "
+        "fire in the source."
+    ),
+}
+
+
+def section(found: Pareto | None, claims: Sequence[Claim], context: Context) -> Section:
+    """What was turned, how far it went in both, and whether both ask for the same."""
+    if found is None or found.summary is None:
+        why = found.absent if found else ""
+        absent = f"Nothing could be traded: {why}." if why else (
+            "The inner state was not traded against expression; `cellprism pareto RUN` does."
+        )  # fmt: skip
+        return Section("pareto", TITLE, SHORT, "", absent=absent)
+    summary, tables = found.summary, found.tables
+    figures = shown([
+        front_figure(summary, tables["front"]), cosine_figure(summary, tables["cosines"]),
+        path_figure(tables["cosines"], tables["front"]),
+    ])  # fmt: skip
+    return Section(
+        "pareto", TITLE, SHORT, _lead(summary, context), figures,
+        [_aimed_table(summary.aimed), _spread_table(summary), _cosine_table(tables["cosines"])],
+        summary=aimed_line(summary.aimed), cannot=_cannot(summary),
+    )  # fmt: skip
+
+
+def aimed_line(aimed: Aimed) -> str:
+    """One line that says reached or not."""
+    missed = [one.words for one in aimed.conditions if one.met is False]
+    unknown = [one.words for one in aimed.conditions if one.met is None]
+    aside = f" (not measured: {', '.join(unknown)})" if unknown else ""
+    others = f"{aimed.others_reach} of {aimed.recipes} recipes of the front would meet all on test cells"
+    if aimed.reached:
+        return f"One small recipe for both was asked for: reached{aside}. {others}."
+    return f"One small recipe for both was asked for: not reached, for want of {'; '.join(missed)}{aside}. {others}."
+
+
+def _lead(summary: Summary, context: Context) -> str:
+    sizes = summary.cells["test"]
+    return (
+        f"{cells_of(summary.source)} are moved towards {summary.target} in the mean of the inner state and in the "
+        f"expression of {summary.genes} differential genes, at every weight of one against the other. "
+        f"{EDITS[summary.edit]} {summary.free} of {summary.features} features can be turned here. Everything is scored "
+        f"on {sizes['source']} test cells; {summary.evaluations:,} gradients of {summary.learners} cells were taken, "
+        f"{summary.operations:.1e} multiplications and additions. {where_read(summary.read, summary.passes)} "
+        f"{aimed_line(summary.aimed)}"
+    )
+
+
+def _aimed_table(aimed: Aimed) -> Table:
+    rows = [(one.words, _shown(one, one.value), _limit(one), _met(one)) for one in aimed.conditions]
+    header = ("asked of the small recipe for both", "on test cells", "needed", "met")
+    return Table(f"The recipe aimed at: {'reached' if aimed.reached else 'not reached'}", NumberTable(header, rows))
+
+
+def _shown(one: Condition, value: float | None) -> str:
+    return "not measured" if value is None else format(value, one.format).replace("-", "−")
+
+
+def _limit(one: Condition) -> str:
+    return f"{'at most' if one.at_most else 'at least'} {_shown(one, one.needed)}"
+
+
+def _met(one: Condition) -> str:
+    return "–" if one.met is None else "yes" if one.met else "no"
+
+
+def _spread_table(summary: Summary) -> Table:
+    """What each autoencoder and donor says."""
+    rows = [(one.words, *(_number(v) for v in one.values), _interval(one)) for one in summary.spreads]
+    header = ("on test cells", *summary.units, "mean [95 % over units]")
+    return Table("The same for each autoencoder and donor", NumberTable(header, rows))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def _interval(one: Spread) -> str:
+    if one.interval is None:
+        return f"{_number(one.mean)} (one unit)" if len(one.values) < 2 else _number(one.mean)
+    return f"{_number(one.mean)} [{_number(one.interval[0])}, {_number(one.interval[1])}]"
+
+
+def _cosine_table(cosines: pd.DataFrame) -> Table:
+    rows = [
+        (r.unit, f"{r.place}, {r.pooling}", r.weighting, r.common, f"{_number(r.cosine)} [{_number(r.low)}, "
+         f"{_number(r.high)}]")
+        for r in records(cosines.loc[cosines["at"] == "neutral"])
+    ]  # fmt: skip
+    header = ("unit", "inner state read at", "genes weighted by", "common mode", "cosine [95 % over cells]")
+    return Table("Cosine of the two gradients where nothing is turned", NumberTable(header, rows))
+
+
+def _cannot(summary: Summary) -> list[str]:
+    said = ["Say of the recipes for both whether chance would do as well: they stand beside other edits, unjudged."]
+    gaps = summary.gaps
+    if gaps is not None and (gaps.low is None or gaps.low <= 0):
+        said.append(
+            f"Believe what is said of genes: the gaps that the model predicts between {summary.source} and "
+            f"{summary.target} do not follow those in the counts (correlation {_number(gaps.correlation)})."
+        )
+    return said

@@ -1,0 +1,151 @@
+"""What the trade found: ``pareto/pareto.json`` with what holds for all, and ``front.parquet``, a row a recipe,
+``cosines.parquet``, a row a pair of gradients."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from cellprism.report.verdict import Interval
+from cellprism.store.tables import write_table
+from cellprism.studies.files import read_columns, read_record, write_record
+
+SUMMARY = "pareto.json"
+FRONT_COLUMNS = [
+    "unit", "autoencoder", "donor", "weight", "lambda", "features", "features_above_0.3", "loss", "evaluations", "norm",
+    "validation_latent_gain", "validation_expression_gain", "latent_gain", "latent_low", "latent_high",
+    "expression_gain", "expression_low", "expression_high", "latent_progress", "drift", "variance_kept", "on_front",
+    "chosen",
+]  # fmt: skip
+"""unit (an autoencoder and a donor); weight of expression; lambda; features that the recipe turns at all, and by more
+than 0.3; loss of the training cells, in units of the neutral loss; evaluations of the gradient so far on this path;
+norm of the edit of the test cells, over that of the difference of means per gene; gains (1 minus the squared distance
+that is left, in units of that without steering) on validation cells, and on test cells with 95 % intervals over cells;
+every score of a contrast on test cells; ``way of GENE``, the share of its predicted gap that a gene goes; on_front: no
+other recipe of the unit is better in both by validation cells; chosen: ``latent``, ``expression``, ``both``."""
+COSINE_COLUMNS = [
+    "unit", "at", "weight", "lambda", "place", "pooling", "weighting", "common", "cosine", "low", "high",
+]  # fmt: skip
+"""at: ``neutral``, or ``path`` with weight and lambda of the recipe; place and pooling of the embedding's objective,
+weighting of expression's, common mode ``left in`` or ``taken out``; cosine of their gradients with the 95 % interval
+over cells."""
+TABLES = {"front": FRONT_COLUMNS, "cosines": COSINE_COLUMNS}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that is asked of the recipe aimed at."""
+
+    words: str
+    value: float | None
+    """None where it could not be measured."""
+    needed: float
+    at_most: bool
+    """Whether ``needed`` is an upper limit."""
+    format: str
+
+    @property
+    def met(self) -> bool | None:
+        """None where it could not be measured."""
+        if self.value is None:
+            return None
+        return self.value <= self.needed if self.at_most else self.value >= self.needed
+
+
+@dataclass(frozen=True)
+class Aimed:
+    """The recipe aimed at: small, half-way in both, no larger than the plain edit."""
+
+    conditions: list[Condition]
+    """Of the recipe for both that was chosen on validation cells, on test cells."""
+    others_reach: int
+    """Recipes of the front that meet every measured condition on test cells, whichever was chosen."""
+    recipes: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether every condition that could be measured is met."""
+        return all(one.met is not False for one in self.conditions)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number of every unit: an autoencoder and a donor."""
+
+    words: str
+    values: list[float | None]
+    mean: float | None
+    interval: Interval | None
+    """95 % t interval over units; null of a single one."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Whether the gaps that the model predicts follow those in the counts, on test cells."""
+
+    correlation: float | None
+    low: float | None
+    high: float | None
+    genes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What holds for all recipes."""
+
+    source: str
+    target: str
+    edit: str
+    weighting: str
+    learnable: str
+    cells: dict[str, dict[str, int]]
+    """Cells of the first unit by part and type."""
+    genes: int
+    """Genes that count in expression."""
+    features: int
+    free: int
+    """Features that a recipe could turn."""
+    read: str
+    passes: int
+    units: list[str]
+    evaluations: int
+    """Gradients computed, each of ``learners`` cells."""
+    learners: int
+    operations: float
+    """Multiplications and additions of these gradients."""
+    aimed: Aimed
+    gaps: Gaps | None
+    spreads: list[Spread]
+
+
+@dataclass(frozen=True, eq=False)
+class Pareto:
+    """The study's results."""
+
+    absent: str = ""
+    """Why nothing could be traded."""
+    summary: Summary | None = None
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """By name, as in ``TABLES``."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    absent: str
+    summary: Summary | None
+
+
+def write(folder: Path, found: Pareto) -> list[Path]:
+    """Write the study's folder."""
+    files = [write_record(folder / SUMMARY, _Kept(found.absent, found.summary))]
+    for name, table in found.tables.items():
+        write_table(folder / f"{name}.parquet", table)
+        files.append(folder / f"{name}.parquet")
+    return files
+
+
+def read(folder: Path) -> Pareto:
+    """Read it. Raises ``DamagedError`` where it is not what ``write`` wrote."""
+    kept = read_record(_Kept, folder / SUMMARY)
+    names = TABLES if kept.summary is not None else {}
+    return Pareto(kept.absent, kept.summary, {n: read_columns(folder / f"{n}.parquet", c) for n, c in names.items()})

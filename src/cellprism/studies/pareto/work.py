@@ -1,0 +1,208 @@
+"""Trading the inner state against expression: a front for every autoencoder and donor, and what it says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from jaxtyping import Int
+from torch.utils.flop_counter import FlopCounterMode
+
+from cellprism.errors import ConfigError
+from cellprism.equations.units import unit_mean
+from cellprism.report.frames import numbers
+from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
+from cellprism.steering.model_output import lacks_expression
+from cellprism.steering.nulls import plain
+from cellprism.steering.pareto.cosines import LEFT_IN, TAKEN_OUT
+from cellprism.steering.pareto.pooled import ALL, FINAL
+from cellprism.store.run import digest
+from cellprism.studies.pareto.aimed import aimed_at
+from cellprism.studies.pareto.cosine_rows import cosine_table, neutral_rows, path_rows
+from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
+from cellprism.studies.pareto.tables import Gaps, Pareto, Spread, Summary
+from cellprism.studies.pareto.unit import Front, Unit, read_unit, unit_front
+from cellprism.studies.programs.seeds import further_autoencoders
+from cellprism.studies.screen.shards import Shards
+from cellprism.studies.steer.work import cannot_steer
+from cellprism.studies.workbench import Workbench
+
+LEAST = 20  # cells of either type that a donor must have: a fifth of them judge
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """An autoencoder and some cells."""
+
+    sae: SparseAutoencoder
+    number: int
+    donor: str
+    cells: AnnData
+
+
+def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
+    """Follow every path; where there is no expression to trade, or no types are named, say so."""
+    source, target = _types(bench, settings)
+    why = cannot_steer(bench) or lacks_expression(bench.model)
+    if not source:
+        why = "no cell types are named; give pareto.source and pareto.target, or those of [contrast]"
+    if why:
+        bench.say(f"nothing to trade: {why}")
+        return Pareto(absent=why)
+    shards = Shards(bench.folder_of("pareto"), _identity(bench, settings))
+    learnable = _learnable(bench, settings)
+    asked = list(_asked(bench, settings, source, target))
+    units, fronts, cosines = [], [], []
+    with bench.bar(f"{source} to {target}, both objectives", len(asked) * settings.weights) as advance:
+        for place, one in enumerate(asked):
+            unit = read_unit(
+                bench, settings, one.cells, one.sae, one.number, one.donor, source, target,
+                learnable if one.number == 0 else None,
+            )  # fmt: skip
+            units.append(unit)
+            fronts.append(unit_front(bench, settings, unit, shards, advance, place * settings.weights))
+    for unit in units:
+        with bench.bar(f"gradients, {unit.name}", len(unit.problem.latent.cells)) as advance:
+            cosines += _kept_rows(shards, f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
+                unit, settings, bench.config.seed, advance
+            ))  # fmt: skip
+    with bench.bar("gradients along the paths", None) as advance:
+        cosines += _kept_rows(shards, "cosines-path", lambda: path_rows(
+            units[0], settings, fronts[0], bench.config.seed, advance
+        ))  # fmt: skip
+    table = pd.concat([front.rows for front in fronts], ignore_index=True)
+    found = {"front": table, "cosines": cosine_table(cosines)}
+    summary = _summary(bench, settings, (source, target), units, fronts, found)
+    shards.clear()
+    return Pareto("", summary, found)
+
+
+def _types(bench: Workbench, settings: ParetoSettings) -> tuple[str, str]:
+    if settings.source:
+        return settings.source, settings.target
+    contrast = bench.settings("contrast")
+    return contrast.source, contrast.target
+
+
+def _identity(bench: Workbench, settings: ParetoSettings) -> str:
+    steps, types = bench.run.state["steps"], _types(bench, settings)
+    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
+    asked = {"settings": repr(settings), "types": repr(types), "seed": bench.config.seed, "layer": bench.config.layer}
+    return digest(asked | built)
+
+
+def _learnable(bench: Workbench, settings: ParetoSettings) -> Int[np.ndarray, " some"] | None:
+    """The features of the run's autoencoder that a recipe may turn; None: all."""
+    n = bench.sae.n_features
+    if settings.learnable == GIVEN:
+        outside = [f for f in settings.features if not 0 <= f < n]
+        if outside:
+            raise ConfigError(f"pareto.features has {outside}; this autoencoder has features 0 to {n - 1}")
+        return np.array(sorted(set(settings.features)), dtype=np.int64)
+    if settings.learnable not in (ANNOTATED, RANDOM):
+        return None
+    features = bench.results("programs").features
+    annotated = features.loc[features["best_padj"] < bench.settings("programs").alpha, "feature"].to_numpy(dtype=int)
+    if settings.learnable == ANNOTATED:
+        return np.sort(annotated)
+    return np.sort(np.random.default_rng([bench.config.seed, 67]).permutation(n)[: len(annotated)])
+
+
+def _asked(bench: Workbench, settings: ParetoSettings, source: str, target: str) -> Iterator[_Asked]:
+    """The run's autoencoder with each donor, then the further ones."""
+    saes = [bench.sae, *further_autoencoders(bench, settings.seeds - 1)]
+    cells = bench.cells
+    donors = {"": np.arange(cells.n_obs)}
+    if settings.donor:
+        if settings.donor not in cells.obs:
+            known = ", ".join(map(str, cells.obs.columns))
+            raise ConfigError(f"pareto.donor is {settings.donor!r}: the cells have no such column; they have {known}")
+        column, kinds = cells.obs[settings.donor].astype(str), cells.obs["cell_type"].astype(str)
+        counts = {
+            donor: min(int(((column == donor) & (kinds == kind)).sum()) for kind in (source, target))
+            for donor in sorted(column.unique())
+        }
+        donors = {d: np.flatnonzero(column == d) for d, n in counts.items() if n >= LEAST}
+        if not donors:
+            raise ConfigError(f"no donor of {settings.donor!r} has {LEAST} cells of either type; found {counts}")
+    for number, sae in enumerate(saes):
+        for donor, rows in donors.items():
+            yield _Asked(sae, number, donor, cells[rows].copy())
+
+
+def _kept_rows(shards: Shards, name: str, make) -> list[dict]:
+    """Rows of plain values, kept as text."""
+    import json
+
+    def arrays() -> dict[str, np.ndarray]:
+        return {"rows": np.frombuffer(json.dumps(make()).encode(), dtype=np.uint8)}
+
+    return json.loads(shards.kept(name, arrays)["rows"].tobytes())
+
+
+def _summary(
+    bench: Workbench, settings: ParetoSettings, types: tuple[str, str], units: list[Unit], fronts: list[Front],
+    found: dict[str, pd.DataFrame],
+) -> Summary:  # fmt: skip
+    unit, front, search = units[0], fronts[0], settings.search
+    last = found["front"].groupby(["unit", "weight"], sort=False)["evaluations"].max()
+    evaluations = int(last.sum())
+    return Summary(
+        *types, settings.edit, settings.weighting, settings.learnable, unit.parts.sizes(),
+        int((unit.judge["test"].base.weight > 0).sum()), unit.cache.n_features, int(unit.free.sum()), unit.cache.read,
+        unit.cache.folds, [u.name for u in units], evaluations, len(unit.problem.latent.cells),
+        _operations(unit) * evaluations, aimed_at(front.rows, front.places, settings), _gaps(unit, search.resamples),
+        _spreads(units, fronts, found["cosines"]),
+    )  # fmt: skip
+
+
+def _operations(unit: Unit) -> float:
+    """Multiplications and additions of one gradient of both objectives: a pass forwards, and twice as many back."""
+    counter, still = FlopCounterMode(display=False), unit.cache.W_dec.new_ones(unit.cache.n_features)
+    with counter:
+        for problem in (unit.problem.latent, unit.problem.expression):
+            problem.loss(still)
+    return 3.0 * counter.get_total_flops()
+
+
+def _gaps(unit: Unit, resamples: int) -> Gaps | None:
+    """Whether predicted gaps follow the counts' on test cells."""
+    used, parts = np.flatnonzero(unit.judge["test"].base.weight), unit.parts.test
+    if not used.size:
+        return None
+    sides = [
+        TypeValues(unit.cache.baseline.values[rows][:, used], unit.cache.observed[rows][:, used].toarray())
+        for rows in (parts.source, parts.target)
+    ]
+    row = gap_agreement(sides[0], sides[1], resamples, 0)
+    return Gaps(row["correlation"], row["low"], row["high"], row["genes"])
+
+
+def _spreads(units: list[Unit], fronts: list[Front], cosines: pd.DataFrame) -> list[Spread]:
+    """What every unit says, and how far units differ."""
+    found = []
+    for words, kind, column in (
+        ("gain in the inner state of the recipe for it alone", "latent", "latent_gain"),
+        ("gain in expression of the recipe for it alone", "expression", "expression_gain"),
+        ("gain in the inner state of the recipe for expression", "expression", "latent_gain"),
+        ("gain in expression of the recipe for the inner state", "latent", "expression_gain"),
+        ("gain in the inner state of the small recipe for both", "both", "latent_gain"),
+        ("gain in expression of the small recipe for both", "both", "expression_gain"),
+    ):
+        found.append(_spread(words, [float(f.rows[column].iloc[f.places[kind]]) for f in fronts]))
+    for common in (LEFT_IN, TAKEN_OUT):
+        rows = cosines.loc[
+            (cosines["at"] == "neutral") & (cosines["place"] == FINAL) & (cosines["pooling"] == ALL)
+            & (cosines["common"] == common)
+        ].drop_duplicates("unit")  # fmt: skip
+        values = numbers(rows, "cosine").tolist()
+        found.append(_spread(f"cosine of the gradients, common mode {common}", values))
+    return found
+
+
+def _spread(words: str, values: list[float]) -> Spread:
+    known = np.array([v for v in values if np.isfinite(v)])
+    mean = unit_mean(known) if known.size else None
+    return Spread(words, [plain(v) for v in values], mean.mean if mean else None, mean.interval if mean else None)
