@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cellprism.equations.steering import squared_edit_norm
 from cellprism.steering.contrast.contrast import ContrastSettings, contrast, contrast_read, read_contrast_cells
-from cellprism.steering.contrast.objective import Aim, ContrastProblem
+from cellprism.steering.contrast.objective import EACH, Aim, ContrastProblem
 from cellprism.steering.dose import DoseSettings, dose_sweep
 from cellprism.steering.dose_cells import _fires, _GeneFirings
 from cellprism.steering.intervene import SiteCells
@@ -88,7 +88,7 @@ def test_sums_over_cells_stay_on_the_device(on_gpu):
 
 
 def test_objectives_are_computed_on_the_device(on_gpu):
-    for aim in (Aim(*(on_gpu(WIDTH) for _ in range(3))), Aim(*(on_gpu(WIDTH) for _ in range(3)), by_cell=True)):
+    for aim in (Aim(*(on_gpu(WIDTH) for _ in range(3))), Aim(*(on_gpu(WIDTH) for _ in range(3)), form=EACH)):
         problem = ContrastProblem(fake_cache(on_gpu), np.arange(CELLS), aim)
         problem.__dict__["origin"] = on_gpu(WIDTH)
         values = on_gpu(CELLS, WIDTH)

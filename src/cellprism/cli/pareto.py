@@ -24,7 +24,7 @@ def pareto(
     Parameters
     ----------
     run
-        A run folder whose features have been turned into programs (``cellprism do programs``).
+        A run folder with a trained autoencoder; its programs name features where they are there.
     from_
         Cell type to start from; by default that of the run's contrast.
     to

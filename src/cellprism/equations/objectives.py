@@ -27,6 +27,34 @@ def latent_objective(embedding: Float[Tensor, "cell d_model"], target: Float[Ten
     return (embedding - target).square().sum(dim=1).mean()
 
 
+def unsquared_objective(
+    embedding: Float[Tensor, "cell d_model"], target: Float[Tensor, " d_model"]
+) -> Float[Tensor, ""]:
+    """Mean over cells of the distance to the target centroid, mean_c |emb_c - mu_target|.
+
+    Source: the public code of Yanovsky and Chernomoretz 2026, whose paper prints the square.
+    """
+    return _lengths(embedding - target).mean()
+
+
+def energy_distance(one: Float[Tensor, "cell value"], other: Float[Tensor, "_ value"]) -> Float[Tensor, ""]:
+    """How far two samples of cells are apart as a whole, not in their means alone: 2 E|X - Y| - E|X - X'| - E|Y - Y'|.
+
+    It is 0 for equal samples and, unlike a distance to a centroid, does not fall when cells shrink onto it.
+    Source: Szekely and Rizzo 2013, Energy statistics.
+    """
+    between, own, others = (
+        _lengths(a[:, None] - b[None]).mean() for a, b in ((one, other), (one, one), (other, other))
+    )
+    return 2 * between - own - others
+
+
+def _lengths(x: Float[Tensor, "*some value"]) -> Float[Tensor, "*some"]:
+    """Euclidean norms, with a gradient of 0 where they are 0."""
+    squares = x.square().sum(dim=-1)
+    return torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
+
+
 def expression_objective(
     expression: Float[Tensor, "cell gene"], target: Float[Tensor, " gene"], weight: Float[Tensor, " gene"]
 ) -> Float[Tensor, ""]:

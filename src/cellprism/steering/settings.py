@@ -7,10 +7,12 @@ import numpy as np
 from cellprism.errors import ConfigError
 
 BY_CELL = "-by-cell"
-OBJECTIVES = ("latent", "expression", "latent" + BY_CELL, "expression" + BY_CELL)
+UNSQUARED_LATENT, ENERGY_LATENT = "latent-unsquared" + BY_CELL, "latent-energy"
+OBJECTIVES = ("latent", "expression", "latent" + BY_CELL, "expression" + BY_CELL, UNSQUARED_LATENT, ENERGY_LATENT)
 """What a recipe can bring close to the target: the mean embedding of the cells, or their mean expression of
 differential genes; as published, every cell's own embedding or expression is brought close to the target's mean, which
-cells can do by shrinking."""
+cells can do by shrinking (the public code leaves out the square); or the embeddings of all cells as a sample, by their
+energy distance, which cells cannot lower by shrinking."""
 
 DIFFERENCE = "difference of means"
 CONTROL, LIST = "control feature", "list of another feature"

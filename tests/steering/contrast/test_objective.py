@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cellprism.steering.contrast import recipe_search
-from cellprism.steering.contrast.objective import Aim, ContrastProblem, read_values
+from cellprism.steering.contrast.objective import EACH, ENERGY, MEAN, UNSQUARED, Aim, ContrastProblem, read_values
 from cellprism.steering.contrast.recipe_search import sampled_tokens
 from cellprism.steering.contrast.turning import turning
 from cellprism.steering.site_cache import read_site_cache
@@ -31,6 +31,7 @@ def dense_codes(cache):
 
 
 OBJECTIVES = ["latent", "latent at some tokens", "expression", "latent-by-cell", "expression-by-cell"]
+OBJECTIVES += ["latent-unsquared-by-cell", "latent-energy"]
 
 
 def aim(cache, objective) -> Aim:
@@ -40,13 +41,22 @@ def aim(cache, objective) -> Aim:
     source, target = torch.randn(2, size, generator=rng, dtype=torch.float64)
     weight = torch.ones(size, dtype=torch.float64) if columns is None else torch.rand(size, generator=rng).double()
     tokens = torch.tensor([1, 4, 5, 9, 20]) if objective.endswith("some tokens") else None
-    return Aim(source, target, weight, columns, tokens, objective.endswith("by-cell"))
+    form = EACH if objective.endswith("by-cell") else MEAN
+    form = {"latent-unsquared-by-cell": UNSQUARED, "latent-energy": ENERGY}.get(objective, form)
+    sample = torch.randn(7, size, generator=rng, dtype=torch.float64) if form == ENERGY else None
+    return Aim(source, target, weight, columns, tokens, form, sample)
 
 
 def by_the_formula(cache, aim, x):
     """The objective of all cells together, from residual streams of single passes."""
     (part,) = replace(cache, batch_size=68).take_rows(cache.one_row_each(ROWS))
     after, before = (read_values(cache, part, y, aim) for y in (x, part.x))
+    if aim.form == ENERGY:
+        pairs = [(after, aim.sample), (after, after), (aim.sample, aim.sample)]
+        between, own, others = ((a[:, None] - b).norm(dim=2).mean() for a, b in pairs)
+        return 2 * between - own - others
+    if aim.form == UNSQUARED:
+        return (after - aim.target).norm(dim=1).mean()
     if aim.by_cell:
         return (((after - aim.target) ** 2) * aim.weight).nansum(dim=1).mean()
     move = (after - before).nanmean(dim=0).nan_to_num(0.0)

@@ -23,11 +23,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from cellprism.equations.objectives import centroid_objective, expression_objective, latent_objective
+from cellprism.equations.objectives import (
+    centroid_objective,
+    energy_distance,
+    expression_objective,
+    latent_objective,
+    unsquared_objective,
+)
 from cellprism.steering.contrast.turning import Multiply, Turning
 from cellprism.steering.intervene import SiteCells
 from cellprism.steering.site_cache import SiteCache
 from cellprism.types import ReadsSomeGenes
+
+MEAN, EACH, UNSQUARED, ENERGY = "mean", "each", "unsquared", "energy"
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,17 @@ class Aim:
     """Genes of the cache that the means speak of; None where they speak of the embedding."""
     tokens: Int[Tensor, " some"] | None = None
     """Where the embedding's move is measured; None: at all tokens."""
-    by_cell: bool = False
-    """Whether each cell is to reach the target's mean, as published; else the cells' mean is to move by the gap."""
+    form: str = MEAN
+    """What is brought close: the cells' mean, which is to move by the gap (``MEAN``); every cell, to the target's mean,
+    as published (``EACH``) or without the square (``UNSQUARED``); or the cells as a sample, to that of the target
+    (``ENERGY``)."""
+    sample: Float[Tensor, "cell value"] | None = None
+    """Cells of the target, for ``ENERGY``."""
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether the objective is a mean over cells."""
+        return self.form in (EACH, UNSQUARED)
 
 
 @dataclass(frozen=True)
@@ -63,35 +80,32 @@ class ContrastProblem:
     @cached_property
     def origin(self) -> Float[Tensor, " value"]:
         """Mean of the cells, unsteered."""
-        return self._mean(self.cache.W_dec.new_ones(self.cache.n_features))[0]
+        return _mean(self._all_values(self.cache.W_dec.new_ones(self.cache.n_features)))
 
     def loss(self, strengths: Float[Tensor, " feature"]) -> float:
         """The objective of the cells, steered."""
-        values = self._all_values(strengths)
-        return self._objective(values, _mean(values)).item()
+        return self._objective(self._all_values(strengths)).item()
 
     def loss_and_gradient(self, strengths: Float[Tensor, " feature"]) -> tuple[float, Float[Tensor, " feature"]]:
         """The objective of the cells and its gradient with respect to the strengths.
 
-        Cost: one pass of each cell, forwards and backwards; two forwards where cells of several batches share a mean.
+        Cost: one pass of each cell, forwards and backwards; two forwards where cells of several batches count together.
         """
-        total, gradient = 0.0, torch.zeros_like(strengths)
         several = len(self.cells) > self.cache.batch_size
-        mean = self._mean(strengths) if several and not self.aim.by_cell else None
+        whole = self._slope(self._all_values(strengths)) if several and not self.aim.by_cell else None
+        total, gradient, done = 0.0, torch.zeros_like(strengths), 0
         for part in self._parts():
             x = self._edited(part, strengths).detach().requires_grad_()
             with torch.enable_grad():
                 values = self._values(part, x)
-                share = len(values) / len(self.cells)
-                value = (
-                    self._objective(values, _mean(values)) * (share if self.aim.by_cell else 1.0)
-                    if mean is None
-                    else self._tangent(values, *mean)
-                )
+                if whole is None:
+                    value = self._objective(values) * (len(values) / len(self.cells))
+                else:
+                    value = (torch.where(values.isnan(), 0.0, values) * whole[1][done : done + len(values)]).sum()
             (upstream,) = torch.autograd.grad(value, x)
             gradient += self.turn.gradient(self.cache, part, upstream)
-            total += value.item()
-        return total if mean is None else self._objective(None, mean[0]).item(), gradient
+            total, done = total + value.item(), done + len(values)
+        return total if whole is None else whole[0], gradient
 
     def squared_edit_norm(self) -> Float[Tensor, " feature"]:
         """Mean squared edit of a pass per unit of strength; 0 for features that cannot be turned here."""
@@ -112,28 +126,25 @@ class ContrastProblem:
     def _all_values(self, strengths: Float[Tensor, " feature"]) -> Float[Tensor, "cell value"]:
         return torch.cat([self._values(part, self._edited(part, strengths)) for part in self._parts()])
 
-    def _mean(self, strengths: Float[Tensor, " feature"]) -> tuple[Float[Tensor, " value"], Int[Tensor, " value"]]:
-        """Mean of each value over the cells that have it, and how many these are."""
-        values = self._all_values(strengths)
-        return _mean(values), (~values.isnan()).sum(dim=0)
-
-    def _objective(
-        self, values: Float[Tensor, "cell value"] | None, mean: Float[Tensor, " value"]
-    ) -> Float[Tensor, ""]:
+    def _objective(self, values: Float[Tensor, "cell value"]) -> Float[Tensor, ""]:
         aim = self.aim
-        if aim.by_cell and values is not None:
-            if aim.columns is None:
-                return latent_objective(values, aim.target)
+        if aim.form == ENERGY:
+            assert aim.sample is not None, "aim_of gives it"
+            return energy_distance(values, aim.sample)
+        if aim.form == UNSQUARED:
+            return unsquared_objective(values, aim.target)
+        if aim.form == EACH and aim.columns is None:
+            return latent_objective(values, aim.target)
+        if aim.form == EACH:
             return expression_objective(values, aim.target, aim.weight)
-        return centroid_objective(mean - self.origin, aim.target - aim.source, aim.weight)
+        return centroid_objective(_mean(values) - self.origin, aim.target - aim.source, aim.weight)
 
-    def _tangent(
-        self, values: Float[Tensor, "cell value"], mean: Float[Tensor, " value"], count: Int[Tensor, " value"]
-    ) -> Float[Tensor, ""]:
-        """What has the gradient of the centroid objective with respect to some of the cells."""
-        left = mean - self.origin - (self.aim.target - self.aim.source)
-        slope = 2 * self.aim.weight * left / count.clamp(min=1)
-        return torch.where(values.isnan(), 0.0, values).matmul(slope).sum()
+    def _slope(self, values: Float[Tensor, "cell value"]) -> tuple[float, Float[Tensor, "cell value"]]:
+        """The objective, and its derivatives with respect to what the model says of each cell."""
+        with torch.enable_grad():
+            given = values.detach().requires_grad_()
+            loss = self._objective(given)
+        return loss.item(), torch.autograd.grad(loss, given)[0]
 
 
 def read_values(

@@ -1,6 +1,6 @@
 """One search for a recipe: target and path from training cells, penalty from validation cells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,15 @@ from torch import Tensor
 
 from cellprism.equations.objectives import gap_weights
 from cellprism.steering.contrast.cell_split import CellSplit, Pair
-from cellprism.steering.contrast.objective import Aim, ContrastProblem
+from cellprism.steering.contrast.objective import EACH, ENERGY, MEAN, UNSQUARED, Aim, ContrastProblem, read_values
 from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver, falling_penalties
 from cellprism.steering.contrast.scores import BaselineValues
 from cellprism.steering.model_output import expressing_mean
-from cellprism.steering.settings import BY_CELL, ContrastSettings
+from cellprism.steering.settings import BY_CELL, ENERGY_LATENT, UNSQUARED_LATENT, ContrastSettings
 from cellprism.steering.site_cache import SiteCache
 
 TOKENS = 512  # at which the move of an embedding is measured while a recipe is searched
+NONE = np.empty(0, dtype=np.int64)
 SIZES = (0.0, 0.1, 0.3, 0.5)
 """Sizes of |alpha - 1| above which a recipe's features are counted."""
 
@@ -96,7 +97,7 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     rng = np.random.default_rng(seed)
     learners = np.sort(rng.permutation(parts.train.source)[: settings.train_cells])
     aim, other = (
-        aim_of(cache, objective, measure(cache, cells, parts.train, settings.n_genes), rng)
+        aim_of(cache, objective, measure(cache, cells, parts.train, settings.n_genes), rng, cells.target)
         for cells in (parts.train, parts.validation)
     )
     problem = ContrastProblem(cache, learners, aim)
@@ -113,20 +114,38 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     return Search(objective, points, validation, int(state.free.sum()))
 
 
-def aim_of(cache: SiteCache, objective: str, base: BaselineValues, rng: np.random.Generator) -> Aim:
-    """What an objective asks of steered cells, where ``base`` says where the two types are."""
+def aim_of(
+    cache: SiteCache,
+    objective: str,
+    base: BaselineValues,
+    rng: np.random.Generator,
+    targets: Int[np.ndarray, " some"] = NONE,
+) -> Aim:
+    """What an objective asks of steered cells, where ``base`` says where the two types are, and ``targets`` are cells
+    of the target for the one that looks at all of them."""
+
     def tensor(values: Float[np.ndarray, " some"]) -> Float[Tensor, " some"]:
         return torch.from_numpy(values).to(cache.W_dec)
 
-    by_cell = objective.endswith(BY_CELL)
-    if objective.removesuffix(BY_CELL) == "latent":
-        tokens = None if by_cell else sampled_tokens(cache, rng)
+    form = EACH if objective.endswith(BY_CELL) else MEAN
+    kind = objective.removesuffix(BY_CELL)
+    if kind in ("latent", UNSQUARED_LATENT, ENERGY_LATENT):
+        form = {UNSQUARED_LATENT: UNSQUARED, ENERGY_LATENT: ENERGY}.get(objective, form)
+        tokens = None if form in (EACH, UNSQUARED) else sampled_tokens(cache, rng)
         one = tensor(np.ones_like(base.target))
-        return Aim(tensor(base.source), tensor(base.target), one, tokens=tokens, by_cell=by_cell)
+        aim = Aim(tensor(base.source), tensor(base.target), one, tokens=tokens, form=form)
+        return replace(aim, sample=_sample(cache, aim, targets)) if form == ENERGY else aim
     used = np.flatnonzero(base.weight)
     columns = torch.from_numpy(used).to(cache.W_dec.device)
     source, target = tensor(base.source_mean[used]), tensor(base.target_mean[used])
-    return Aim(source, target, tensor(base.weight[used]), columns, by_cell=by_cell)
+    return Aim(source, target, tensor(base.weight[used]), columns, form=form)
+
+
+@torch.no_grad()
+def _sample(cache: SiteCache, aim: Aim, cells: Int[np.ndarray, " some"]) -> Float[Tensor, "cell value"]:
+    """Some cells of the target, one pass of each."""
+    parts = cache.take_rows(cache.one_row_each(cells))
+    return torch.cat([read_values(cache, part, part.x, aim) for part in parts])
 
 
 def sampled_tokens(cache: SiteCache, rng: np.random.Generator) -> Int[Tensor, " some"] | None:

@@ -7,9 +7,10 @@ Notable choices
 
 - ``Multiply``: z becomes alpha z. Where a feature does not fire there is nothing to multiply: a program that the source
   never fires cannot be recruited.
-- ``Add``: z becomes z + (alpha - 1) u, at every open token, with u the mean value that the feature has where it fires.
-- ``Clamp``: z becomes z + (alpha - 1) (u_p - z), with u_p the mean value that the feature has at the place p (a gene) in
-  the target's cells, zeros included: at alpha = 2 it is set to what the target shows there.
+- Adding (``Raise``): z becomes z + (alpha - 1) u, at every open token, with u the mean value that the feature has where
+  it fires.
+- Clamping (``Raise`` that fades): z becomes z + (alpha - 1) (u_p - z), with u_p the mean value that the feature has at
+  the place p (a gene) in the target's cells, zeros included: at alpha = 2 it is set to what the target shows there.
 - Only tokens that are present are open. Where nothing changes, the residual stream keeps its bits.
 """
 
@@ -199,8 +200,8 @@ def edit_norm(
 
 
 def natural_amounts(turn: Turning, strengths: Float[Tensor, " feature"]) -> Float[Tensor, " feature"]:
-    """The numbers of a recipe as ``edits`` takes them where they are the same at all places: strengths alpha of
-    ``Multiply``, amounts of ``Add``; shares of the way of ``Clamp``."""
+    """The numbers of a recipe as ``edits`` takes them where they are the same at all places: strengths alpha
+    that multiply, amounts that are added; of clamping, shares of the way."""
     if isinstance(turn, Raise):
         return (strengths - 1) if turn.fades else (strengths - 1) * turn.units[0]
     return strengths

@@ -138,7 +138,9 @@ def front_rows(
         said = judge["validation"].scores(chooses)
         row = {f"validation_{name}": said[name] for name in ("latent_gain", "expression_gain")}
         row |= judge["test"].scores(judges)
-        for name, (low, high) in zip(("latent", "expression"), judge["test"].intervals(judges, draws, seed), strict=True):
+        for name, (low, high) in zip(
+            ("latent", "expression"), judge["test"].intervals(judges, draws, seed), strict=True
+        ):
             row |= {f"{name}_low": low, f"{name}_high": high}
         ways = judge["test"].fractions(judges, named)
         rows.append(row | {f"way of {name}": way for name, way in zip(names, ways.tolist(), strict=True)})

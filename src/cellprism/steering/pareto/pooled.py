@@ -99,9 +99,7 @@ def _pool(
     return (state * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1)
 
 
-def _chosen(
-    cache: SiteCache, part: SiteCells, pooling: str, genes: Int[Tensor, " some"]
-) -> Bool[Tensor, "row token"]:
+def _chosen(cache: SiteCache, part: SiteCells, pooling: str, genes: Int[Tensor, " some"]) -> Bool[Tensor, "row token"]:
     """Tokens of the expressed, or of the differential genes."""
     device = part.x.device
     columns = torch.arange(len(cache.genes), device=device) if pooling == EXPRESSED else genes

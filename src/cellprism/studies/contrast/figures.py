@@ -12,6 +12,8 @@ from cellprism.studies.contrast.view import Contrast, NamedGene
 OBJECTIVE_WORDS = {"latent": "inner state", "expression": "expression"} | {
     "latent-by-cell": "inner state, cell by cell",
     "expression-by-cell": "expression, cell by cell",
+    "latent-unsquared-by-cell": "inner state, cell by cell, not squared",
+    "latent-energy": "inner state, as a sample",
 }
 """What each objective pulls towards the target, in words."""
 

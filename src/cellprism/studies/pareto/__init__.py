@@ -7,7 +7,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="pareto",
     title="Trade the inner state against expression: what one recipe can reach of both.",
-    needs=("cells", "train", "programs"),
+    needs=("cells", "train"),
     Settings=ParetoSettings,
     work="cellprism.studies.pareto.work:work",
     tables="cellprism.studies.pareto.tables",

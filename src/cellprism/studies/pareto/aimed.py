@@ -29,13 +29,19 @@ def _conditions(row: Any, most: Mapping[str, float], settings: ParetoSettings) -
     ]
     for kind, words in (("latent", "the inner state"), ("expression", "expression")):
         gain = row[f"{kind}_gain"] / most[kind] if most[kind] > 0 else np.nan
-        found.append(Condition(f"gain in {words}, over that of a recipe for it alone", _plain(gain), GAIN, False, ".2f"))
+        found.append(
+            Condition(f"gain in {words}, over that of a recipe for it alone", _plain(gain), GAIN, False, ".2f")
+        )
     for gene in settings.named:
         way = row.get(f"way of {gene}", np.nan)
         found.append(Condition(f"way of {gene}", _plain(way), HALF, False, ".2f"))
     found.append(Condition("variance kept", _plain(row["variance_kept"]), VARIANCE, False, ".2f"))
     if settings.judge:
-        found.append(Condition("way of the outside judge", _plain(row.get("way of judge", np.nan)), HALF, False, ".2f"))
+        found.append(
+            Condition(
+                "way of the outside judge", _plain(row.get("way of the outside judge", np.nan)), HALF, False, ".2f"
+            )
+        )
     return found
 
 

@@ -1,5 +1,5 @@
-"""Nothing of this study is judged: it has no control whose calibration is known. Its numbers stand beside those of other
-edits of the same size."""
+"""Nothing of this study is judged: it has no control whose calibration is known. Its numbers stand beside those of
+other edits of the same size."""
 
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context

@@ -37,9 +37,7 @@ def slopes_of(unit: Unit, settings: ParetoSettings, ways: list[Pooled], weightin
     return Slopes.of(unit.cache, train, ways, np.flatnonzero(base.weight), aims)
 
 
-def neutral_rows(
-    unit: Unit, settings: ParetoSettings, seed: int, tick: Callable[[int], None]
-) -> list[dict[str, Any]]:
+def neutral_rows(unit: Unit, settings: ParetoSettings, seed: int, tick: Callable[[int], None]) -> list[dict[str, Any]]:
     """Every pair where nothing is turned."""
     slopes = slopes_of(unit, settings, ways_of(unit.cache), (*WEIGHTINGS, EVERY))
     still = unit.cache.W_dec.new_ones(unit.cache.n_features)

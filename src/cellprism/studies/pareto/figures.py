@@ -113,9 +113,9 @@ def cosine_figure(summary: Summary, cosines: pd.DataFrame) -> Figure | None:
                            "zeroline": True},
             yaxis={"autorange": "reversed", "type": "category", "ticks": ""},
         ),
-        "Each row is one way to read the inner state: after which block, and over which genes it is a mean. The dot says "
-        "whether features that bring it closer to the target also bring expression closer, edits counted at equal size; "
-        "bars are 95 % intervals over cells. An edit that is the same at all genes moves a mean over genes and hardly "
+        "Each row is one way to read the inner state: after which block, and over which genes it is a mean. The dot "
+        "says whether features that bring it closer to the target also bring expression closer, edits counted at equal "
+        "size; bars are 95 % intervals over cells. An edit that is the same at all genes moves a mean over genes and hardly "
         "any gene's expression; orange leaves that common mode out.",
         f"Cosines of {len(first) // 2} ways to read the inner state: {', '.join(said)}.",
         ("pareto/cosines.parquet",), height=140 + 26 * (len(first) // 2),
@@ -139,6 +139,8 @@ def path_figure(cosines: pd.DataFrame, rows: pd.DataFrame) -> Figure | None:
     traces = []
     for weight, dash in zip(sorted(path["weight"].unique()), ("solid", "dash", "dot"), strict=False):
         for common, (name, colour, symbol) in COMMON.items():
+            if weight not in (path["weight"].min(), path["weight"].max()):
+                continue
             some = where(path, (path["weight"] == weight) & (path["common"] == common))
             keys = zip(texts(some, "unit"), numbers(some, "weight"), numbers(some, "lambda"), strict=True)
             x = np.array([norm.get(key, np.nan) for key in keys])
@@ -156,9 +158,9 @@ def path_figure(cosines: pd.DataFrame, rows: pd.DataFrame) -> Figure | None:
             traces, xaxis={"title": {"text": "norm of the edit (1 = difference of means per gene)"}},
             yaxis={"title": {"text": "cosine of the gradients"}, "range": [-1.05, 1.05], "zeroline": True},
         ),
-        "The same cosine at the recipes of three paths: for the inner state alone (weight 0), for both, and for "
-        "expression alone (weight 1). Where a line falls below 0, what would bring one closer drives the other away.",
-        f"Lines of the cosine along three paths, from {ends[0]} to {ends[1]}.", ("pareto/cosines.parquet",), height=400,
+        "The same cosine at the recipes of two paths: for the inner state alone (weight 0), and for expression alone "
+        "(weight 1). Where a line falls below 0, what would bring one closer drives the other away.",
+        f"Lines of the cosine along the paths, from {ends[0]} to {ends[1]}.", ("pareto/cosines.parquet",), height=400,
     )  # fmt: skip
 
 

@@ -7,9 +7,18 @@ import pandas as pd
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context, cells_of
 from cellprism.report.figure import NumberTable
-from cellprism.report.frames import records
+from cellprism.report.frames import records, texts, where
 from cellprism.report.section import Section, Table
-from cellprism.studies.pareto.figures import cosine_figure, front_figure, path_figure, shown
+from cellprism.studies.pareto.beside_figures import (
+    beside_figure,
+    beside_table,
+    curve_figure,
+    gene_figure,
+    judge_tables,
+    recipe_tables,
+)
+from cellprism.studies.pareto.beside_figures import number_text as _number
+from cellprism.studies.pareto.figures import LEFT_IN, TAKEN_OUT, cosine_figure, front_figure, path_figure, shown
 from cellprism.studies.pareto.tables import Aimed, Condition, Pareto, Spread, Summary
 from cellprism.studies.reading import where_read
 
@@ -18,8 +27,8 @@ EDITS = {
     "multiply": "A recipe multiplies the values of features: what does not fire in the source cannot be switched on.",
     "add": "A recipe adds to the values of features at every gene: it can switch on what does not fire in the source.",
     "clamp": (
-        "A recipe brings features towards the values that the target shows gene by gene: it can switch on what does not "
-        "fire in the source."
+        "A recipe brings features towards the values that the target shows gene by gene: it can switch on what does "
+        "not fire in the source."
     ),
 }
 
@@ -35,11 +44,16 @@ def section(found: Pareto | None, claims: Sequence[Claim], context: Context) -> 
     summary, tables = found.summary, found.tables
     figures = shown([
         front_figure(summary, tables["front"]), cosine_figure(summary, tables["cosines"]),
-        path_figure(tables["cosines"], tables["front"]),
+        path_figure(tables["cosines"], tables["front"]), beside_figure(tables["beside"]), gene_figure(tables["genes"]),
+        curve_figure(tables["genes"]),
     ])  # fmt: skip
     return Section(
         "pareto", TITLE, SHORT, _lead(summary, context), figures,
-        [_aimed_table(summary.aimed), _spread_table(summary), _cosine_table(tables["cosines"])],
+        [
+            _aimed_table(summary.aimed), beside_table(tables["beside"], summary),
+            *recipe_tables(summary, tables["recipes"]), *judge_tables(summary), _spread_table(summary),
+            _cosine_table(tables["cosines"]),
+        ],
         summary=aimed_line(summary.aimed), cannot=_cannot(summary),
     )  # fmt: skip
 
@@ -92,10 +106,6 @@ def _spread_table(summary: Summary) -> Table:
     return Table("The same for each autoencoder and donor", NumberTable(header, rows))
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}".replace("-", "−")
-
-
 def _interval(one: Spread) -> str:
     if one.interval is None:
         return f"{_number(one.mean)} (one unit)" if len(one.values) < 2 else _number(one.mean)
@@ -103,13 +113,18 @@ def _interval(one: Spread) -> str:
 
 
 def _cosine_table(cosines: pd.DataFrame) -> Table:
-    rows = [
-        (r.unit, f"{r.place}, {r.pooling}", r.weighting, r.common, f"{_number(r.cosine)} [{_number(r.low)}, "
-         f"{_number(r.high)}]")
-        for r in records(cosines.loc[cosines["at"] == "neutral"])
-    ]  # fmt: skip
-    header = ("unit", "inner state read at", "genes weighted by", "common mode", "cosine [95 % over cells]")
-    return Table("Cosine of the two gradients where nothing is turned", NumberTable(header, rows))
+    """A row a way to read the inner state, a column a weighting, the common mode left in and taken out."""
+    neutral = where(cosines, cosines["at"] == "neutral")
+    weightings, rows = list(dict.fromkeys(texts(neutral, "weighting"))), []
+    for (unit, place, pooling), some in neutral.groupby(["unit", "place", "pooling"], sort=False):
+        values = {(r.weighting, r.common): r.cosine for r in records(some)}
+        pairs = [[values.get((w, common)) for common in (LEFT_IN, TAKEN_OUT)] for w in weightings]
+        rows.append((str(unit), f"{place}, {pooling}", *(" / ".join(map(_number, pair)) for pair in pairs)))
+    header = ("unit", "inner state read at", *(f"genes weighted by {w}" for w in weightings))
+    return Table(
+        "Cosine of the two gradients where nothing is turned: common mode left in / taken out",
+        NumberTable(header, rows),
+    )
 
 
 def _cannot(summary: Summary) -> list[str]:

@@ -9,8 +9,20 @@ ALL, ANNOTATED, GIVEN, RANDOM = "all", "annotated", "given", "random"
 LEARNABLE = (ALL, ANNOTATED, GIVEN, RANDOM)
 
 
-def _search() -> ContrastSettings:
-    return ContrastSettings(penalties=12, iterations=4, max_cells=120, null_replicates=19)
+@dataclass(frozen=True)
+class ParetoSearch(ContrastSettings):
+    """How hard to search along each path, and how much chance to sample."""
+
+    penalties: int = 12
+    """Values of lambda on a path, below the one at which nothing moves."""
+    iterations: int = 4
+    """Most gradients per value of lambda."""
+    max_cells: int = 120
+    """Cells per type that are read at all, drawn evenly from the three parts. Memory and time grow with it."""
+    null_replicates: int = 9
+    """Searches with permuted labels, of the same effort."""
+    random_edits: int = 19
+    """Small recipes on random features of like activity."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class ParetoSettings:
     """How the names of those begin that stand for the source."""
     measured: str = field(default="", metadata={"source": "path"})
     """A measured response, as parquet with a row a gene and columns ``gene`` and ``log2_fold_change``; empty: none."""
-    search: ContrastSettings = field(default_factory=_search)
+    search: ParetoSearch = field(default_factory=ParetoSearch)
     """Effort of the searches and of their controls."""
 
     def __post_init__(self):

@@ -29,7 +29,37 @@ COSINE_COLUMNS = [
 """at: ``neutral``, or ``path`` with weight and lambda of the recipe; place and pooling of the embedding's objective,
 weighting of expression's, common mode ``left in`` or ``taken out``; cosine of their gradients with the 95 % interval
 over cells."""
-TABLES = {"front": FRONT_COLUMNS, "cosines": COSINE_COLUMNS}
+BESIDE_COLUMNS = [
+    "kind", "replicate", "features", "norm", "latent_gain", "expression_gain", "latent_progress", "expression_progress",
+    "balanced_correct", "drift", "variance_kept",
+]  # fmt: skip
+"""An edit a row: kind and replicate; features that it turns, 0 where it is no recipe; norm as above; gains and scores
+on test cells, ``way of GENE`` and ``way of JUDGE``."""
+RECIPE_COLUMNS = [
+    "recipe", "feature", "strength", "program", "firing_rate", "edit_share", "latent_loss", "expression_loss", "rank",
+]  # fmt: skip
+"""A feature of a chosen recipe a row: strength, program by which it is described, share of tokens at which it fires in
+the source, share of the squared edit; what leaving it out costs of either gain on test cells; its place in the greedy
+smallest recipe, -1 where it is not in it."""
+GENE_COLUMNS = ["recipe", "gene", "direction", "observed_gap", "gap", "left", "fraction"]
+"""A gene that counts a row, for the recipes of both objectives: its direction and gap in the counts, the gap that the
+model predicts, what is left of it in test cells, and the share that is closed."""
+TABLES = {
+    "front": FRONT_COLUMNS, "cosines": COSINE_COLUMNS, "beside": BESIDE_COLUMNS, "recipes": RECIPE_COLUMNS,
+    "genes": GENE_COLUMNS,
+}  # fmt: skip
+
+SMALL, OURS = "the small recipe for both", "recipe for both, of any size"
+BY_DIFFERENCE, DENSE, ICA = (
+    "top features by difference",
+    "one free vector, searched",
+    "recipe of independent components",
+)
+EDIT_OF = "recipe that would {}"
+PERMUTED, PERMUTED_SCALED = "permuted labels, as found", "permuted labels"
+OTHER_TYPE, RANDOM_TARGET, HALF = "towards {}", "towards a random centroid as far", "towards other cells of the source"
+RANDOM_RECIPE = "the small recipe on random features"
+"""Kinds of edits beside the recipe; with those of ``steering.pareto.directions`` and of plain means."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +120,70 @@ class Gaps:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """Somebody else's way to tell the two types apart."""
+
+    name: str
+    auroc: float
+    """On the predicted expression of unsteered test cells."""
+    trusted: bool
+    """Whether that is enough for it to judge."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """How a recipe's change of genes goes with a measured one."""
+
+    name: str
+    r: float | None
+    """Rank correlation over genes; null with too few."""
+    low: float | None
+    high: float | None
+    pearson: float | None
+    genes: int
+
+
+@dataclass(frozen=True)
+class Recruited:
+    """How many features it takes to reach as much."""
+
+    objective: str
+    gain: float | None
+    """On validation cells: the most that both paths reach."""
+    features: int | None
+    """Of the path for this objective alone, the fewest that reach it; null where none does."""
+    greedy: int | None
+    """Of the greedy smallest recipe that keeps 90 % of the chosen one's gain."""
+    chosen: int
+    """Of the recipe chosen."""
+    longer: float | None
+    """Gain of a search of three times the effort."""
+    longer_features: int | None
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two recipes are."""
+
+    words: str
+    shared: int
+    either: int
+    cosine: float | None
+    """Of their changes of strengths, in units of the edit that each makes."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A number of a recipe, and the same of recipes on features that fire alike."""
+
+    value: float
+    mean: float
+    low: float
+    high: float
+    draws: int
+
+
+@dataclass(frozen=True)
 class Summary:
     """What holds for all recipes."""
 
@@ -116,6 +210,12 @@ class Summary:
     aimed: Aimed
     gaps: Gaps | None
     spreads: list[Spread]
+    judges: list[Judge]
+    responses: list[Response]
+    recruited: list[Recruited]
+    likeness: list[Likeness]
+    annotated: Drawn | None
+    """Share of the small recipe's features that match a program."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,20 +10,23 @@ from anndata import AnnData
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from cellprism.enrich.labels import UNLABELLED
 from cellprism.equations.fronts import front
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.steering.contrast.contrast import ContrastCells, read_contrast_cells
 from cellprism.steering.contrast.turning import Turning, edit_norm, residuals_of, turning
+from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.nulls import difference_of_means, tokens_at
 from cellprism.steering.pareto.joint import JointProblem, follow, joint_problem, learners
 from cellprism.steering.pareto.points import Judging, balance, best, front_rows, judging_parts
-from cellprism.steering.site_cache import Prediction, SiteCache
+from cellprism.steering.site_cache import Prediction, SiteCache, read_site_cache
 from cellprism.studies.pareto.settings import ParetoSettings
 from cellprism.studies.screen.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 
 PARTS = ("validation", "test")
+OTHERS, FEWEST = 20, 5  # cells of another type that are read, and that there must be
 CHOSEN = ("latent", "expression", "both")
 
 
@@ -42,6 +45,8 @@ class Unit:
     problem: JointProblem
     free: Bool[np.ndarray, " feature"]
     """Features that a recipe could turn here."""
+    others: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Mean embedding and mean predicted expression of the other types."""
     norm: float
     """Norm of the difference of means per gene over the test cells: the edit that needs no search."""
 
@@ -78,7 +83,24 @@ def read_unit(
     )  # fmt: skip
     free = (problem.squared_edit_norm() > 0).cpu().numpy()
     name = " ".join([f"autoencoder {number}", *([donor] if donor else [])])
-    return Unit(name, number, donor, read, turn, judge, problem, free, mean_norm(cache, parts))
+    others = other_means(bench, cache, cells, (source, target)) if not number else {}
+    return Unit(name, number, donor, read, turn, judge, problem, free, others, mean_norm(cache, parts))
+
+
+def other_means(
+    bench: Workbench, cache: SiteCache, cells: AnnData, types: tuple[str, str]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Mean embedding and mean prediction of at most ``OTHERS`` cells of every other type of which there are enough."""
+    kinds = cells.obs["cell_type"].astype(str)
+    found = {}
+    for kind, count in kinds.value_counts().items():
+        if kind in (*types, UNLABELLED) or count < FEWEST:
+            continue
+        some = cells[np.flatnonzero(kinds == kind)[:OTHERS]].copy()
+        read = read_site_cache(bench.model, cache.sae, some, cache.layer, cache.batch_size, read=cache.read)
+        said = pd.Series(expressing_mean(read.baseline.values), read.genes).reindex(cache.genes)
+        found[str(kind)] = (read.baseline.embedding.mean(axis=0), said.to_numpy(dtype=float))
+    return found
 
 
 def mean_norm(cache: SiteCache, parts: CellSplit) -> float:

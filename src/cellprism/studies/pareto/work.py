@@ -1,7 +1,8 @@
 """Trading the inner state against expression: a front for every autoencoder and donor, and what it says."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,26 +10,44 @@ from anndata import AnnData
 from jaxtyping import Int
 from torch.utils.flop_counter import FlopCounterMode
 
-from cellprism.errors import ConfigError
 from cellprism.equations.units import unit_mean
+from cellprism.errors import ConfigError
 from cellprism.report.frames import numbers
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
 from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import plain
 from cellprism.steering.pareto.cosines import LEFT_IN, TAKEN_OUT
+from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
 from cellprism.store.run import digest
+from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
+from cellprism.studies.pareto.beside import beside_rows
 from cellprism.studies.pareto.cosine_rows import cosine_table, neutral_rows, path_rows
+from cellprism.studies.pareto.explained import annotated_share, gene_rows, likeness, recipe_rows, recruited
+from cellprism.studies.pareto.judges import Outside, measured_response, outside_judges
+from cellprism.studies.pareto.kept import kept_rows
 from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
-from cellprism.studies.pareto.tables import Gaps, Pareto, Spread, Summary
+from cellprism.studies.pareto.tables import (
+    GENE_COLUMNS,
+    RECIPE_COLUMNS,
+    Gaps,
+    Likeness,
+    Pareto,
+    Recruited,
+    Response,
+    Spread,
+    Summary,
+)
 from cellprism.studies.pareto.unit import Front, Unit, read_unit, unit_front
 from cellprism.studies.programs.seeds import further_autoencoders
+from cellprism.studies.programs.tables import signed_term
 from cellprism.studies.screen.shards import Shards
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
 
+PROGRAMS = "programs"
 LEAST = 20  # cells of either type that a donor must have: a fifth of them judge
 
 
@@ -65,18 +84,92 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
             fronts.append(unit_front(bench, settings, unit, shards, advance, place * settings.weights))
     for unit in units:
         with bench.bar(f"gradients, {unit.name}", len(unit.problem.latent.cells)) as advance:
-            cosines += _kept_rows(shards, f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
+            cosines += kept_rows(shards, f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
                 unit, settings, bench.config.seed, advance
             ))  # fmt: skip
+    unit, front = units[0], fronts[0]
     with bench.bar("gradients along the paths", None) as advance:
-        cosines += _kept_rows(shards, "cosines-path", lambda: path_rows(
-            units[0], settings, fronts[0], bench.config.seed, advance
+        cosines += kept_rows(shards, "cosines-path", lambda: path_rows(
+            unit, settings, front, bench.config.seed, advance
         ))  # fmt: skip
-    table = pd.concat([front.rows for front in fronts], ignore_index=True)
-    found = {"front": table, "cosines": cosine_table(cosines)}
-    summary = _summary(bench, settings, (source, target), units, fronts, found)
+    outside = _outside(bench, settings, unit, asked[0], (source, target))
+    ways = pd.DataFrame([outside.ways(after) for after in front.after["test"]], index=front.rows.index)
+    fronts[0] = front = replace(front, rows=pd.concat([front.rows, ways], axis=1))
+    with bench.bar("other edits", None) as advance:
+        beside = beside_rows(
+            unit, settings, front, outside, shards, bench.config.seed, lambda name: advance(0, name)
+        )  # fmt: skip
+    programs = _programs(bench)
+    with bench.bar("features left out", None) as advance:
+        recipes = kept_rows(shards, "recipes", lambda: recipe_rows(unit, front, programs, advance))
+    found = {
+        "front": pd.concat([f.rows for f in fronts], ignore_index=True), "cosines": cosine_table(cosines),
+        "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=RECIPE_COLUMNS),
+        "genes": pd.DataFrame(gene_rows(unit, front), columns=GENE_COLUMNS),
+    }  # fmt: skip
+    with bench.bar("longer searches and the way back", None):
+        longer = kept_rows(shards, "longer", lambda: list(map(asdict, recruited(
+            unit, settings, front, found["recipes"]
+        ))))  # fmt: skip
+        alike = kept_rows(shards, "alike", lambda: list(map(asdict, likeness(
+            unit, settings, front, bench.config.seed
+        ))))  # fmt: skip
+        summary = _summary(bench, settings, (source, target), units, fronts, found, outside)
+        summary = replace(
+            summary, recruited=[Recruited(**row) for row in longer], likeness=[Likeness(**row) for row in alike]
+        )  # fmt: skip
     shards.clear()
     return Pareto("", summary, found)
+
+
+def _outside(bench: Workbench, settings: ParetoSettings, unit: Unit, one: _Asked, types: tuple[str, str]) -> Outside:
+    """The judges of the first unit: a linear model, and the cells of the donors that it was not made from."""
+    table, elsewhere = None, None
+    if settings.judge:
+        table = _table(settings.judge, "judge")
+    if settings.donor:
+        rest = (bench.cells.obs[settings.donor].astype(str) != one.donor).to_numpy()
+        kinds = bench.cells.obs["cell_type"].astype(str).to_numpy()
+        enough = all(int((rest & (kinds == kind)).sum()) >= LEAST for kind in types)
+        elsewhere = bench.cells[rest].copy() if enough else None
+    return outside_judges(unit, table, settings.toward, settings.against, settings.named, elsewhere, types)
+
+
+def _table(path: str, key: str) -> pd.DataFrame:
+    """A parquet table with a row a gene, by gene."""
+    if not Path(path).is_file():
+        raise ConfigError(f"pareto.{key} is {path!r}: no such file; give a parquet table, a row a gene")
+    table = read_table(Path(path))
+    table = table.set_index("gene") if "gene" in table.columns else table
+    return table.loc[~table.index.duplicated()]
+
+
+def _responses(settings: ParetoSettings, unit: Unit, front: Front, seed: int) -> list[Response]:
+    """How the changes of genes by the chosen recipes go with a measured response."""
+    if not settings.measured:
+        return []
+    table = _table(settings.measured, "measured")
+    if "log2_fold_change" not in table.columns:
+        raise ConfigError(f"pareto.measured is {settings.measured!r}, which has no column log2_fold_change")
+    before, target = unit.judge["test"].before, unit.judge["test"].target
+    changes = {
+        f"the recipe for {'both' if k == 'both' else k}": front.after["test"][p] for k, p in front.places.items()
+    }
+    changes["the predicted gap between the two types"] = target
+    return [
+        measured_response(response(before, after), unit.cache.genes, table, name, settings.search.resamples, seed)
+        for name, after in changes.items()
+    ]  # fmt: skip
+
+
+def _programs(bench: Workbench) -> dict[int, str]:
+    """The program of each feature that matches one; none where the run has none."""
+    if PROGRAMS not in bench.run.state["steps"]:
+        return {}
+    features = bench.results(PROGRAMS).features
+    matched = features.loc[features["best_padj"] < bench.settings(PROGRAMS).alpha]
+    named = zip(matched["feature"], matched["best_term"], matched["sign"], strict=True)
+    return {int(f): signed_term(str(term), str(sign)) for f, term, sign in named}
 
 
 def _types(bench: Workbench, settings: ParetoSettings) -> tuple[str, str]:
@@ -103,8 +196,13 @@ def _learnable(bench: Workbench, settings: ParetoSettings) -> Int[np.ndarray, " 
         return np.array(sorted(set(settings.features)), dtype=np.int64)
     if settings.learnable not in (ANNOTATED, RANDOM):
         return None
-    features = bench.results("programs").features
-    annotated = features.loc[features["best_padj"] < bench.settings("programs").alpha, "feature"].to_numpy(dtype=int)
+    if PROGRAMS not in bench.run.state["steps"]:
+        raise ConfigError(
+            f"pareto.learnable is {settings.learnable!r}, and this run's features have no programs yet; make them with "
+            f"cellprism do programs {bench.folder}"
+        )
+    features = bench.results(PROGRAMS).features
+    annotated = features.loc[features["best_padj"] < bench.settings(PROGRAMS).alpha, "feature"].to_numpy(dtype=int)
     if settings.learnable == ANNOTATED:
         return np.sort(annotated)
     return np.sort(np.random.default_rng([bench.config.seed, 67]).permutation(n)[: len(annotated)])
@@ -132,19 +230,9 @@ def _asked(bench: Workbench, settings: ParetoSettings, source: str, target: str)
             yield _Asked(sae, number, donor, cells[rows].copy())
 
 
-def _kept_rows(shards: Shards, name: str, make) -> list[dict]:
-    """Rows of plain values, kept as text."""
-    import json
-
-    def arrays() -> dict[str, np.ndarray]:
-        return {"rows": np.frombuffer(json.dumps(make()).encode(), dtype=np.uint8)}
-
-    return json.loads(shards.kept(name, arrays)["rows"].tobytes())
-
-
 def _summary(
     bench: Workbench, settings: ParetoSettings, types: tuple[str, str], units: list[Unit], fronts: list[Front],
-    found: dict[str, pd.DataFrame],
+    found: dict[str, pd.DataFrame], outside: Outside,
 ) -> Summary:  # fmt: skip
     unit, front, search = units[0], fronts[0], settings.search
     last = found["front"].groupby(["unit", "weight"], sort=False)["evaluations"].max()
@@ -154,7 +242,9 @@ def _summary(
         int((unit.judge["test"].base.weight > 0).sum()), unit.cache.n_features, int(unit.free.sum()), unit.cache.read,
         unit.cache.folds, [u.name for u in units], evaluations, len(unit.problem.latent.cells),
         _operations(unit) * evaluations, aimed_at(front.rows, front.places, settings), _gaps(unit, search.resamples),
-        _spreads(units, fronts, found["cosines"]),
+        _spreads(units, fronts, found["cosines"]), outside.judges,
+        _responses(settings, unit, front, bench.config.seed), [], [],
+        annotated_share(unit, front, _programs(bench), bench.config.seed),
     )  # fmt: skip
 
 
