@@ -34,6 +34,7 @@ from studies.made_up_features import (
 )
 from studies.made_up_ladder import ladder
 from studies.made_up_map import feature_map, naming, state
+from studies.made_up_pareto import pareto
 from studies.made_up_reading import compare, lens
 from studies.made_up_regulation import regulation
 from studies.made_up_screen import screen
@@ -61,6 +62,7 @@ def make_run(folder: Path, seed: int = 3) -> Path:
         "ladder": ladder(),
         "lens": lens(np.random.default_rng(7)), "compare": compare(np.random.default_rng(8)),
         "steer": steering(rng), "contrast": contrasts(rng), "screen": screen(), "regulation": regulation(rng),
+        "pareto": pareto(),
     }  # fmt: skip
     for name, study in studies().items():
         run.finish(name, "made up", study.write(folder / name, found[name]))

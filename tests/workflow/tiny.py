@@ -76,6 +76,12 @@ def write_inputs(folder: Path) -> dict[str, Any]:
             "doses": {"controls": 3, "strengths": [-1, 1, 3], "judged_at": 2, "least_effect": 0},
         },
         "screen": {"cells": 20, "dictionaries": 1, "range": [-1, 3], "programs": ["cells"], "batch_size": 32},
+        "pareto": {
+            "weights": 3, "named": [], "search": {
+                "penalties": 2, "iterations": 1, "train_cells": 3, "max_cells": 17, "n_genes": 10, "null_replicates": 1,
+                "random_edits": 1, "resamples": 9,
+            },
+        },
         "regulation": {
             "edges": str(folder / "edges.csv"), "screen": str(folder / "screen.csv"), "cells": 1, "genes": 24,
             "context": 5, "detected": 0, "min_targets": 3, "matches": 1, "committees": 2, "draws": 3,

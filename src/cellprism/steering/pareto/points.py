@@ -8,7 +8,7 @@ Notable choices
 - Intervals resample the steered cells; the two types' means are held fixed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,7 +129,7 @@ def balance(gains: Float[np.ndarray, "point objective"], most: Float[np.ndarray,
 
 
 def front_rows(
-    judge: dict[str, Judging], after: dict[str, Sequence[Prediction]], named: Int[np.ndarray, " some"],
+    judge: dict[str, Judging], after: Mapping[str, Sequence[Prediction]], named: Int[np.ndarray, " some"],
     names: Sequence[str], draws: int, seed: int,
 ) -> pd.DataFrame:  # fmt: skip
     """One row a recipe: gains on validation cells; gains with intervals, scores, and ``way of GENE`` on test cells."""

@@ -115,8 +115,8 @@ def cosine_figure(summary: Summary, cosines: pd.DataFrame) -> Figure | None:
         ),
         "Each row is one way to read the inner state: after which block, and over which genes it is a mean. The dot "
         "says whether features that bring it closer to the target also bring expression closer, edits counted at equal "
-        "size; bars are 95 % intervals over cells. An edit that is the same at all genes moves a mean over genes and hardly "
-        "any gene's expression; orange leaves that common mode out.",
+        "size; bars are 95 % intervals over cells. An edit that is the same at all genes moves a mean over genes and "
+        "hardly any gene's expression; orange leaves that common mode out.",
         f"Cosines of {len(first) // 2} ways to read the inner state: {', '.join(said)}.",
         ("pareto/cosines.parquet",), height=140 + 26 * (len(first) // 2),
     )  # fmt: skip
@@ -135,7 +135,8 @@ def path_figure(cosines: pd.DataFrame, rows: pd.DataFrame) -> Figure | None:
     path = where(cosines, cosines["at"] == "path")
     if not len(path):
         return None
-    norm = {(r.unit, r.weight, r.path): r.norm for r in rows.rename(columns={"lambda": "path"}).itertuples()}
+    named = zip(texts(rows, "unit"), numbers(rows, "weight"), numbers(rows, "lambda"), strict=True)
+    norm = dict(zip(named, numbers(rows, "norm").tolist(), strict=True))
     traces = []
     for weight, dash in zip(sorted(path["weight"].unique()), ("solid", "dash", "dot"), strict=False):
         for common, (name, colour, symbol) in COMMON.items():

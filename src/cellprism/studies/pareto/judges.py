@@ -96,7 +96,7 @@ def linear_score(table: pd.DataFrame, genes: pd.Index, toward: str, against: str
     both = [g for g in genes if g in table.index and g not in set(without)]
     if missing or not both:
         what = " or ".join(missing) or "any gene that the model speaks of"
-        raise ConfigError(f"pareto.judge has no {what}; give a row a gene, with columns mean, scale and one a class")
+        raise ConfigError(f"pareto.judge has not {what}; give a row a gene, with columns mean, scale and one a class")
     rows, columns = table.loc[both], genes.get_indexer(pd.Index(both))
     mean, scale = (rows[name].to_numpy(dtype=float) for name in (MEAN, SCALE))
     slopes = [rows[group].to_numpy(dtype=float) for group in groups]

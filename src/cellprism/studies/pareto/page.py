@@ -48,13 +48,13 @@ def section(found: Pareto | None, claims: Sequence[Claim], context: Context) -> 
         curve_figure(tables["genes"]),
     ])  # fmt: skip
     return Section(
-        "pareto", TITLE, SHORT, _lead(summary, context), figures,
+        "pareto", TITLE, SHORT, aimed_line(summary.aimed), figures,
         [
             _aimed_table(summary.aimed), beside_table(tables["beside"], summary),
             *recipe_tables(summary, tables["recipes"]), *judge_tables(summary), _spread_table(summary),
             _cosine_table(tables["cosines"]),
         ],
-        summary=aimed_line(summary.aimed), cannot=_cannot(summary),
+        method=_method(summary, context), cannot=_cannot(summary),
     )  # fmt: skip
 
 
@@ -69,16 +69,15 @@ def aimed_line(aimed: Aimed) -> str:
     return f"One small recipe for both was asked for: not reached, for want of {'; '.join(missed)}{aside}. {others}."
 
 
-def _lead(summary: Summary, context: Context) -> str:
+def _method(summary: Summary, context: Context) -> str:
     sizes = summary.cells["test"]
     return (
         f"{cells_of(summary.source)} are moved towards {summary.target} in the mean of the inner state and in the "
         f"expression of {summary.genes} differential genes, at every weight of one against the other. "
         f"{EDITS[summary.edit]} {summary.free} of {summary.features} features can be turned here. Everything is scored "
         f"on {sizes['source']} test cells; {summary.evaluations:,} gradients of {summary.learners} cells were taken, "
-        f"{summary.operations:.1e} multiplications and additions. {where_read(summary.read, summary.passes)} "
-        f"{aimed_line(summary.aimed)}"
-    )
+        f"{summary.operations:.1e} multiplications and additions. {where_read(summary.read, summary.passes)}"
+    ).strip()
 
 
 def _aimed_table(aimed: Aimed) -> Table:
