@@ -124,7 +124,7 @@ DECIDES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "other cells": (lambda p: rewrite(p.parent / "other.h5ad", lambda cells: cells[1:]), ["fit"]),
     "gene sets": (
         lambda p: edit(p / "data" / "Library.gmt", "B cell", "B cells"),
-        ["programs", "state", "stability", "adds", "steer"],
+        ["programs", "naming", "state", "stability", "adds", "steer"],
     ),
     "a setting of training": (lambda p: edit(p / "asked.toml", "k = 5", "k = 4"), AFTER_TRAIN),
     "a setting of a study": (lambda p: edit(p / "asked.toml", "\ncells = 5", "\ncells = 6"), ["fit"]),

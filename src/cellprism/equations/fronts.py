@@ -21,11 +21,11 @@ def front(gains: Float[np.ndarray, "point objective"]) -> Bool[np.ndarray, " poi
 
     A point without a gain in some objective (NaN) is not on it.
     """
-    known = np.isfinite(gains).all(axis=1)
+    known = np.asarray(np.isfinite(gains).all(axis=1))
     there = np.where(known[:, None], gains, -np.inf)
     as_good = (there[None] >= there[:, None]).all(axis=2)
     better = (there[None] > there[:, None]).any(axis=2)
-    return known & ~(as_good & better).any(axis=1)
+    return np.asarray(known & ~np.any(as_good & better, axis=1))
 
 
 def edit_cosine(

@@ -50,7 +50,7 @@ def linear_directions(
     found[DISCRIMINANT] = (
         LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(pooled, target).coef_[0].astype(float)
     )
-    method = PCA(min(COMPONENTS, *pooled.shape), svd_solver="full").fit(pooled)
+    method: Any = PCA(min(COMPONENTS, *pooled.shape), svd_solver="full").fit(pooled)
     ranks = rankdata(method.transform(pooled), axis=0)
     parts = ranks[target].mean(axis=0) - ranks[~target].mean(axis=0)
     most = int(np.abs(parts).argmax())

@@ -25,15 +25,18 @@ PUBLISHED = {"place": "final", "pooling": "all genes"}
 
 def front_figure(summary: Summary, rows: pd.DataFrame) -> Figure:
     """Gains of every recipe on test cells, the front of each unit and the recipes chosen."""
-    first = summary.units[0]
+    units = list(dict.fromkeys(rows["unit"]))
+    first = units[0]
     own = where(rows, rows["unit"] == first)
     traces = [_dots(own)]
-    for unit in summary.units:
+    for unit in units:
         some = where(rows, (rows["unit"] == unit) & flags(rows, "on_front"))
         traces.append(_line(ordered(some, "validation_latent_gain"), unit, unit == first))
     said = []
     for kind, (words, colour, symbol) in CHOSEN.items():
-        (row,) = [r for r in own.to_dict("records") if kind in str(r["chosen"]).split(", ")]
+        row = next((r for r in own.to_dict("records") if kind in str(r["chosen"]).split(", ")), None)
+        if row is None:
+            continue
         traces.append(_chosen(row, words, colour, symbol))
         said.append((words, *(f"{row[c]:.2f}".replace("-", "−") for c in ("latent_gain", "expression_gain")),
                      f"{row['features']:.0f}", f"{row['norm']:.2f}", f"{row['weight']:.2f}"))  # fmt: skip

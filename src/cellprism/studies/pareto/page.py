@@ -1,6 +1,7 @@
 """The part of the page about trading the inner state against expression."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pandas as pd
 
@@ -115,10 +116,11 @@ def _cosine_table(cosines: pd.DataFrame) -> Table:
     """A row a way to read the inner state, a column a weighting, the common mode left in and taken out."""
     neutral = where(cosines, cosines["at"] == "neutral")
     weightings, rows = list(dict.fromkeys(texts(neutral, "weighting"))), []
-    for (unit, place, pooling), some in neutral.groupby(["unit", "place", "pooling"], sort=False):
+    for key, some in neutral.groupby(["unit", "place", "pooling"], sort=False):
+        unit, place, pooling = map(str, cast(tuple, key))
         values = {(r.weighting, r.common): r.cosine for r in records(some)}
         pairs = [[values.get((w, common)) for common in (LEFT_IN, TAKEN_OUT)] for w in weightings]
-        rows.append((str(unit), f"{place}, {pooling}", *(" / ".join(map(_number, pair)) for pair in pairs)))
+        rows.append((unit, f"{place}, {pooling}", *(" / ".join(map(_number, pair)) for pair in pairs)))
     header = ("unit", "inner state read at", *(f"genes weighted by {w}" for w in weightings))
     return Table(
         "Cosine of the two gradients where nothing is turned: common mode left in / taken out",

@@ -104,8 +104,8 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         recipes = kept_rows(shards, "recipes", lambda: recipe_rows(unit, front, programs, advance))
     found = {
         "front": pd.concat([f.rows for f in fronts], ignore_index=True), "cosines": cosine_table(cosines),
-        "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=RECIPE_COLUMNS),
-        "genes": pd.DataFrame(gene_rows(unit, front), columns=GENE_COLUMNS),
+        "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=pd.Index(RECIPE_COLUMNS)),
+        "genes": pd.DataFrame(gene_rows(unit, front), columns=pd.Index(GENE_COLUMNS)),
     }  # fmt: skip
     with bench.bar("longer searches and the way back", None):
         longer = kept_rows(shards, "longer", lambda: list(map(asdict, recruited(
