@@ -45,7 +45,7 @@ def in_a_layer(adata):
 def test_blocks_are_the_cells_that_are_read_whole(written, table, tmp_path, change, options):
     stored = written(change, **options)
     ticks = []
-    found = checked_cells(stored, table, None, ticks.append)
+    found = checked_cells(stored, table, tick=ticks.append)
     whole = read_cells(tmp_path / "cells.h5ad", genes=table, **options)
     assert ticks == [5, 10, 15, 17]
     parts = [found.aligned.part(start, min(start + 4, 17)) for start in range(0, 17, 4)]

@@ -77,6 +77,18 @@ def test_a_shared_folder_encodes_to_the_same_bits_wherever_the_cells_come_from(a
     assert "cellprism encode" in (shared / "README.md").read_text()
 
 
+def test_genes_that_the_dictionary_was_not_trained_with_do_not_count(asked, tmp_path):
+    cells = anndata.read_h5ad(asked["cells"])
+    fewer = {**asked, "cells": str(tmp_path / "fewer.h5ad")}
+    cells[:, :40].copy().write_h5ad(fewer["cells"])
+    start_run(config_of(fewer), tmp_path / "run", bar, lambda text: None, ("cells", "train"))
+    wide, narrow = (cp.encode(some, tmp_path / "run") for some in (cells, cells[:, :40].copy()))
+    assert (wide.obs["n_tokens"] == 40).all()
+    assert (wide.obs["total_counts"] > narrow.obs["total_counts"]).any(), "a cell's depth is over all genes"
+    with pytest.raises(CellsError, match="only 10 of the 40 genes that are to be read are measured here"):
+        cp.encode(cells[:, 30:].copy(), tmp_path / "run")
+
+
 def test_the_model_must_be_named_where_it_does_not_come_along_and_another_is_refused(asked, shared, tmp_path):
     with pytest.raises(ModelError, match="reads the model 'tiny'.*say where it is: --model"):
         cp.encode(asked["cells"], shared)

@@ -6,8 +6,8 @@
 - Memory is that of a block of cells, and of what is known of cells and genes apart from counts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -85,6 +85,7 @@ def checked_cells(
     stored: StoredCells,
     table: GeneTable | None,
     totals: str | None = None,
+    genes: Sequence[str] = (),
     tick: Callable[[int], None] = lambda cells: None,
 ) -> CheckedCells:
     """Look at every count once, and align the genes to a model's.
@@ -93,6 +94,7 @@ def checked_cells(
         stored: cells on disk.
         table: the model's genes; None for one that reads an embedding: then all genes are kept.
         totals: column of ``obs`` with each cell's count over all genes, where the matrix holds only some.
+        genes: the model's genes that are read, by symbol; all of them where empty.
         tick: called with the number of cells seen.
 
     Raises:
@@ -101,19 +103,25 @@ def checked_cells(
     """
     head = stored.head
     names = data_genes(head.var, head.typed)
-    mapping = None if table is None else match_genes(names, table)
+    matched = None if table is None else match_genes(names, table)
+    mapping = matched if matched is None or table is None or not genes else _restricted(matched, table, genes)
     seen = _seen(stored, mapping, tick)
     problems = [*repeated_genes(names), *seen.problems(head.obs.index)]
     problems += value_problems(seen.sample, seen.names, head.where)
     declared, wrong = declared_totals(head, totals, seen.sums)
     problems += wrong
     notes = list(head.notes)
-    if mapping is not None and table is not None:
-        share = mapping_record(mapping, names, table, seen.umi)["umi_share_kept"]
-        few = overlap_problems(mapping, names, table, head.obs.index, LEAST_OVERLAP)
+    if matched is not None and mapping is not None and table is not None:
+        share = mapping_record(matched, names, table, seen.umi)["umi_share_kept"]
+        few = overlap_problems(matched, names, table, head.obs.index, LEAST_OVERLAP)
         problems += few or umi_problems(share, LEAST_UMI)
-        problems += contradictions(mapping, names, table, seen.umi)
-        notes += drop_notes(mapping, names, seen.umi)
+        problems += contradictions(matched, names, table, seen.umi)
+        notes += drop_notes(matched, names, seen.umi)
+        measured = f"{mapping.kept.size:,} of the {len(genes):,} genes that are to be read are measured here"
+        if genes and mapping.kept.size < LEAST_OVERLAP * len(genes):
+            few = [f"only {measured} (expected at least {LEAST_OVERLAP:.0%}): take cells in which more of them are"]
+            problems += few
+        notes += [measured] if genes else []
         if not few:
             problems += seen.lost(head.obs.index)
     if problems:
@@ -130,13 +138,19 @@ def checked_cells(
     return CheckedCells(head.source, aligned, obs, var, tuple(notes), seen.values)
 
 
+def _restricted(mapping: GeneMapping, table: GeneTable, genes: Sequence[str]) -> GeneMapping:
+    """A mapping to some of a model's genes."""
+    wanted = [table.by_symbol[gene] for gene in genes if gene in table.by_symbol]
+    return replace(mapping, place=np.where(np.isin(mapping.place, wanted), mapping.place, -1))
+
+
 @dataclass
 class _Seen:
     """What a pass over all counts has found."""
 
     sums: Float[np.ndarray, " cell"]
     kept: Float[np.ndarray, " cell"]
-    """Counts of each cell in the model's genes."""
+    """Counts of each cell in the genes that are read."""
     umi: Float[np.ndarray, " gene"]
     sample: sp.csr_matrix
     names: pd.Index
@@ -153,12 +167,12 @@ class _Seen:
         ]
 
     def lost(self, cells: pd.Index) -> list[str]:
-        """A sentence if cells have counts, but none in the genes of the model."""
+        """A sentence if cells have counts, but none in the genes that are read."""
         lost = np.flatnonzero((self.kept == 0) & (self.sums > 0))
         if not lost.size:
             return []
         return [
-            f"{lost.size:,} of {len(cells):,} cells have no counts in the model's genes, such as "
+            f"{lost.size:,} of {len(cells):,} cells have no counts in the genes that are read, such as "
             f"{str(cells[lost[0]])!r}: empty barcodes, or cells of another kind; drop these cells"
         ]
 

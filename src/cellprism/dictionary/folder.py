@@ -1,4 +1,5 @@
-"""A dictionary as a folder: weights under SAELens' names, ``dictionary.json``, ``features.tsv`` and ``README.md``.
+"""A dictionary as a folder: weights under SAELens' names, ``dictionary.json``, ``features.tsv``, ``genes.tsv`` and
+``README.md``.
 
 A folder may come from anywhere. It is looked through before it is used, nothing in it is a pickle or is run, and it
 names no file and no address that is opened: a model that does not come with cellprism is named by the user.
@@ -17,7 +18,7 @@ from cellprism.sae.files import load_sae, save_sae
 from cellprism.store.atomic import replacing, sha256, write_json, write_text
 from cellprism.store.inside import check_plain, is_inside
 
-CARD, FEATURES, README = "dictionary.json", "features.tsv", "README.md"
+CARD, FEATURES, GENES, README = "dictionary.json", "features.tsv", "genes.tsv", "README.md"
 LARGEST = 1 << 28  # bytes of the table of features
 
 
@@ -29,6 +30,9 @@ class Dictionary:
     card: Card
     features: pd.DataFrame
     """One row a feature: ``feature``, ``firing_rate``, and where known ``label``, ``term``, ``grade``, ``genes``."""
+    genes: tuple[str, ...]
+    """The model's genes that it was trained with, by symbol, in which all cells are read: it knows no others. Empty
+    where tokens are no genes."""
 
 
 def write_dictionary(folder: Path, dictionary: Dictionary) -> Card:
@@ -43,6 +47,7 @@ def write_dictionary(folder: Path, dictionary: Dictionary) -> Card:
     save_sae(dictionary.sae, folder)
     with replacing(folder / FEATURES) as scratch:
         dictionary.features.to_csv(scratch, sep="\t", index=False)
+    write_text(folder / GENES, "".join(f"{gene}\n" for gene in ("symbol", *dictionary.genes)))
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
     card = replace(dictionary.card, sha256={name: sha256(folder / name) for name in files})
     write_text(folder / README, readme(card))
@@ -70,8 +75,8 @@ def read_dictionary(folder: Path) -> Dictionary:
             raise DamagedError(
                 f"{folder / name} is missing, or not the file that {CARD} speaks of; get the folder anew"
             )
-    if FEATURES not in card.sha256:
-        raise DamagedError(f"{folder / CARD} speaks of no {FEATURES}; get the folder anew")
+    if missing := {FEATURES, GENES} - card.sha256.keys():
+        raise DamagedError(f"{folder / CARD} speaks of no {' and no '.join(sorted(missing))}; get the folder anew")
     sae = load_sae(folder)
     features = _features(folder / FEATURES)
     if len(features) != sae.n_features or card.n_features != sae.n_features:
@@ -79,7 +84,8 @@ def read_dictionary(folder: Path) -> Dictionary:
             f"{folder} has {sae.n_features} features in its weights, {len(features)} in {FEATURES} and "
             f"{card.n_features} in {CARD}; get the folder anew"
         )
-    return Dictionary(sae, card, features)
+    genes = tuple((folder / GENES).read_text(encoding="utf-8").splitlines()[1:])
+    return Dictionary(sae, card, features, genes)
 
 
 def _features(path: Path) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Cells in, their features out: any cells through a dictionary, block by block, on one process or many.
 
+- Cells are read in the genes that the dictionary was trained with, as the training cells were: what it says of others
+  is noise, and data sets that measure other genes would not be comparable.
 - Counts stay on disk: memory is that of a forward pass, of one shard, and of what is known of cells apart from counts.
   Cells that cannot be read in blocks (10x files, old or gene-by-gene .h5ad) are read whole once and laid beside the
   result while the work goes on.
@@ -43,7 +45,7 @@ from cellprism.store.h5ad import write_h5ad
 from cellprism.store.identity import hash_of
 from cellprism.store.run import digest
 from cellprism.studies.workbench import CELLS_A_PASS, Bar, Say, device_of
-from cellprism.types import CellModel, PlansPasses
+from cellprism.types import CellModel, FitsToCells, PlansPasses
 from cellprism.workflow.share import Opened, open_dictionary
 
 LAZY = (".h5ad",)
@@ -61,6 +63,16 @@ class Where:
     dashboard: bool = False
     device: str = ""
     offline: bool = False
+
+
+@dataclass(frozen=True)
+class Read:
+    """How cells are read."""
+
+    counts: str | None
+    totals: str | None
+    genes: tuple[str, ...]
+    """Those that are read; all that the model knows where empty."""
 
 
 @contextmanager
@@ -95,7 +107,8 @@ def encode(
         offline: take models of the hub from the cache alone.
 
     Returns:
-        AnnData, cells x features. ``X``: mean activation over the cell's present tokens, sparse. obs: as read, with
+        AnnData, cells x features. ``X``: mean activation over the cell's present tokens, sparse: the genes
+        that the dictionary was trained with and that are measured here. obs: as read, with
         ``total_counts``, ``n_tokens`` and ``explained``, the share of the cell's inner state about the training's mean
         that its features explain. var: what the dictionary knows of its features. ``uns["cellprism"]``: its card.
 
@@ -149,10 +162,12 @@ def encode_to(
     device = device_of(where.device)
     loaded = _model(opened, model, where.offline)
     home = out.parent / f".{out.name}.shards"
-    said, notes = _checked(cells, loaded, counts, totals, home, bar)
+    sae, layer = opened.dictionary.sae.to(device), opened.dictionary.card.layer
+    if not isinstance(loaded, FitsToCells):  # before any cell is read
+        _refuse_others(loaded, sae, layer, opened)
+    said, notes = _checked(cells, loaded, Read(counts, totals, opened.dictionary.genes), home, bar)
     for note in notes:
         say(f"note: {note}")
-    sae, layer = opened.dictionary.sae.to(device), opened.dictionary.card.layer
     first = said[0].aligned.part(0, min(CELLS_A_PASS, len(said[0].obs)))
     fit = fitted(loaded, first, device)
     _refuse_others(fit, sae, layer, opened)
@@ -211,7 +226,7 @@ def _refuse_others(model: CellModel, sae: SparseAutoencoder, layer: int, opened:
 
 
 def _checked(
-    cells: AnnData | str | Path, model: CellModel, counts: str | None, totals: str | None, home: Path, bar: Bar
+    cells: AnnData | str | Path, model: CellModel, wanted: Read, home: Path, bar: Bar
 ) -> tuple[list[CheckedCells], list[str]]:
     """Every file of cells, checked and aligned; and what a person should know of them."""
     path = Path(cells).expanduser() if isinstance(cells, str | Path) else None
@@ -221,26 +236,26 @@ def _checked(
         listed = [(cells, {})]
     found, notes = [], []
     for number, (source, columns) in enumerate(listed):
-        one = _one(source, model, counts, totals, home / f"cells-{number}.h5ad", bar)
+        one = _one(source, model, wanted, home / f"cells-{number}.h5ad", bar)
         found.append(_with_columns(one, columns))
         of = f"{Path(str(source)).name}: " if len(listed) > 1 else ""
         notes += [of + note for note in one.notes]
     return found, notes
 
 
-def _one(source: Any, model: CellModel, counts: str | None, totals: str | None, staged: Path, bar: Bar) -> CheckedCells:
+def _one(source: Any, model: CellModel, wanted: Read, staged: Path, bar: Bar) -> CheckedCells:
     key = model.key if isinstance(model, ReadsEmbedding) else None
     path = Path(source).expanduser() if isinstance(source, str | Path) else None
     lazy = path is not None and path.suffix.lower() in LAZY and path.is_file()
-    stored = stored_cells(path, counts, key) if lazy and path is not None else None
+    stored, totals = stored_cells(path, wanted.counts, key) if lazy and path is not None else None, wanted.totals
     if stored is None:
         with bar("reading cells", None):
             staged.parent.mkdir(parents=True, exist_ok=True)
-            write_h5ad(staged, read_cells(source, model, counts=counts, totals=totals))
+            write_h5ad(staged, read_cells(source, model, counts=wanted.counts, totals=totals))
         stored, totals = stored_cells(staged, None, key), None
         assert stored is not None, "it was just written, cell by cell"
     with bar("checking counts", stored.n_cells) as advance:
-        found = checked_cells(stored, model.gene_table, totals, advance)
+        found = checked_cells(stored, model.gene_table, totals, wanted.genes, advance)
     return replace(found, source=str(path or "an AnnData in memory"))
 
 

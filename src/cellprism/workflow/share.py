@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
+import h5py
 import pandas as pd
+from anndata.io import read_elem
 
 from cellprism import __version__
 from cellprism.dictionary.card import Card, FitCard, LabelCard, ModelCard, StabilityCard
@@ -100,7 +102,14 @@ def run_dictionary(folder: Path) -> Opened:
         stability=_stability_card(found["stability"]), sha256={},
     )  # fmt: skip
     features = _features(sae, found["programs"], found["naming"], found["stability"])
-    return Opened(Dictionary(sae, card, features), place, config.model, config.model_options.given())
+    genes = () if context.tokens == "cells" else _genes(folder / "cells.h5ad")
+    return Opened(Dictionary(sae, card, features, genes), place, config.model, config.model_options.given())
+
+
+def _genes(path: Path) -> tuple[str, ...]:
+    """Names of the genes of a run's cells."""
+    with h5py.File(path, "r") as file:
+        return tuple(map(str, read_elem(file["var"]).index))
 
 
 def _opens_nothing(source: str) -> bool:
