@@ -1,5 +1,8 @@
 """Cells that stay on disk: what is read in blocks is what ``read_cells`` gives, and the same things are refused."""
 
+import json
+
+import anndata
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -54,6 +57,63 @@ def test_blocks_are_the_cells_that_are_read_whole(written, table, tmp_path, chan
     assert found.obs["total_counts"].tolist() == whole.obs["total_counts"].tolist()
     assert found.obs["donor"].tolist() == whole.obs["donor"].tolist()
     assert found.values == (whole.X > 0).sum() if change is not with_antibody else found.values > 0
+
+
+@pytest.fixture
+def store(cells, tmp_path):
+    """The cells as a sharded zarr folder of format 3."""
+    anndata.settings.zarr_write_format = 3
+    try:
+        cells.obs = cells.obs.astype(str)
+        cells.write_zarr(tmp_path / "cells.zarr", chunks=(5, conftest.GENES))
+    finally:
+        anndata.settings.reset("zarr_write_format")
+    return tmp_path / "cells.zarr"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # zarr's, of kinds of text that its format does not fix yet
+def test_a_zarr_folder_is_read_like_a_file(store, cells, table):
+    found = checked_cells(stored_cells(store), table)
+    whole = read_cells(cells, genes=table)
+    parts = [found.aligned.part(start, min(start + 4, 17)).X for start in range(0, 17, 4)]
+    np.testing.assert_array_equal(sp.vstack(parts).toarray(), whole.X.toarray())
+    assert found.obs["louvain"].tolist() == whole.obs["louvain"].tolist()
+
+
+def linked(store):
+    (store / "uns" / "elsewhere").symlink_to("/etc")
+
+
+def of_another_codec(store):
+    (said := json.loads((store / "X" / "data" / "zarr.json").read_text()))["codecs"].append(
+        {"name": "numcodecs.pickle"}
+    )
+    (store / "X" / "data" / "zarr.json").write_text(json.dumps(said))
+
+
+def endless(store):
+    (said := json.loads((store / "X" / "data" / "zarr.json").read_text()))["shape"] = [10**13]
+    (store / "X" / "data" / "zarr.json").write_text(json.dumps(said))
+
+
+def of_an_older_format(store):
+    (store / "zarr.json").unlink()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (linked, "a link to /etc"),
+        (of_another_codec, "packed by numcodecs.pickle"),
+        (endless, "made to exhaust memory"),
+        (of_an_older_format, "expected zarr of format 3"),
+    ],
+)
+def test_a_zarr_folder_of_unknown_origin_is_judged_first(store, change, message):
+    change(store)
+    with pytest.raises(CellsError, match=message):
+        stored_cells(store)
 
 
 def test_declared_totals_go_with_the_cells(written, table):

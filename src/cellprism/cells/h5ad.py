@@ -205,9 +205,10 @@ def matrices_of(file: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     if "X" in file and file["X"].attrs.get("encoding-type") != "null":
         choices["X"] = (file["X"], file["var"])
     raw = file.get("raw")
-    if isinstance(raw, Mapping) and {"X", "var"} <= raw.keys():  # newer files without raw hold an empty one
+    if raw is not None and not is_array(raw) and {"X", "var"} <= set(raw):  # newer files without raw hold an empty one
         choices["raw"] = (raw["X"], raw["var"])
-    return choices | {LAYER + name: (layer, file["var"]) for name, layer in file.get("layers", {}).items()}
+    layers = file.get("layers", {})
+    return choices | {LAYER + name: (layers[name], file["var"]) for name in layers}
 
 
 def table_of(element: Any) -> pd.DataFrame:
@@ -225,16 +226,21 @@ def rows_of(table: Any) -> int:
 
 def _length(column: Any) -> int | None:
     """Entries of a column: plain, categories by their codes, nullable values by their values."""
-    if isinstance(column, h5py.Group):
+    if not is_array(column):
         column = column.get("codes", column.get("values"))
-    return column.shape[0] if isinstance(column, h5py.Dataset) and column.shape else None
+    return column.shape[0] if is_array(column) and column.shape else None
+
+
+def is_array(element: Any) -> bool:
+    """Whether an element of a file, HDF5 or zarr, is an array and no group."""
+    return hasattr(element, "shape")
 
 
 def check_table(table: Any, source: str) -> None:
     """Stop where a column of a table has another length than its index."""
     rows = rows_of(table)
-    for column in table.values():
-        if isinstance(column, h5py.Group) and "codes" not in column and "values" not in column:
+    for column in (table[name] for name in table):
+        if not is_array(column) and "codes" not in column and "values" not in column:
             continue  # the categories of columns, in files of AnnData 0.7
         if (length := _length(column)) is not None and length != rows:
             wrong = f"{column.name} has {length:,} entries, but {table.name} has {rows:,} rows"
@@ -247,9 +253,7 @@ def check_shape(element: Any, expected: tuple[int, int], source: str) -> None:
     Raises:
         CellsError: both shapes.
     """
-    told = (
-        element.attrs.get("shape", element.attrs.get("h5sparse_shape")) if hasattr(element, "keys") else element.shape
-    )
+    told = element.shape if is_array(element) else element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
     shape = tuple(int(n) for n in told) if told is not None else ()
     if shape != expected:
         found = " x ".join(f"{n:,}" for n in shape) or "without a shape"

@@ -6,7 +6,8 @@
   is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from cellprism.cells.h5ad import (
     check_shape,
     check_table,
     choose,
+    is_array,
     is_by_column,
     known_totals,
     matrices_of,
@@ -36,6 +38,7 @@ from cellprism.cells.names import plain_names
 from cellprism.cells.raw import RawCells, suggestion
 from cellprism.cells.source import readable
 from cellprism.cells.unpack import refuse_no_file
+from cellprism.cells.zarr import ROOT, is_zarr, refuse_foreign_zarr, zarr_elements
 from cellprism.errors import CellsError
 
 
@@ -60,7 +63,7 @@ class Rows:
             CellsError: the file has changed, is damaged, or holds no numbers.
         """
         with readable(Path(self.path), self.path), self._opened() as file:
-            element, _ = matrices_of(dict(file.items()))[self.where]
+            element, _ = matrices_of(file)[self.where]
             return _block(element, start, stop, self.width, self.path)
 
     def vectors(self, start: int, stop: int) -> Float[np.ndarray, "cell d_model"]:
@@ -69,10 +72,15 @@ class Rows:
             element: Any = file["obsm"][self.embedding]
             return embedding_values(self.path, self.embedding, element[start:stop], stop - start)
 
-    def _opened(self) -> h5py.File:
+    @contextmanager
+    def _opened(self) -> Iterator[Mapping[str, Any]]:
         if _written(Path(self.path)) != self.written:
             raise CellsError(self.path, ["it was written to while it was read; let that end, and begin again"])
-        return h5py.File(self.path, "r")
+        if is_zarr(Path(self.path)):
+            yield zarr_elements(Path(self.path))
+            return
+        with h5py.File(self.path, "r") as file:
+            yield dict(file.items())
 
 
 @dataclass(frozen=True)
@@ -97,10 +105,11 @@ class StoredCells:
 
 
 def stored_cells(path: Path, counts: str | None = None, embedding: str | None = None) -> StoredCells | None:
-    """Open an .h5ad file without reading its counts; None where they cannot be read a block of cells at a time.
+    """Open an .h5ad file, or a zarr folder of format 3, without reading its counts; None where they cannot be read a
+    block of cells at a time.
 
     Args:
-        path: the file.
+        path: the file or folder.
         counts: which matrix holds raw counts: ``X`` (the default), ``layers/NAME`` or ``raw``.
         embedding: an embedding that is wanted as well: its name in ``obsm``.
 
@@ -109,30 +118,43 @@ def stored_cells(path: Path, counts: str | None = None, embedding: str | None = 
             refers to other files or contradicts itself.
     """
     source = str(path)
+    if is_zarr(path):
+        refuse_foreign_zarr(path, source)
+        with readable(path, source):
+            return _stored(path, source, zarr_elements(path), counts, embedding)
     refuse_no_file(path, source)
     with readable(path, source), h5py.File(path, "r") as opened:
         refuse_foreign(opened, source)
-        file: dict[str, Any] = dict(opened.items())
-        if not {"obs", "var"} <= file.keys() or isinstance(file["obs"], h5py.Dataset):
-            return None  # no AnnData, or an old one: whoever reads it whole says so
-        choices = matrices_of(file)
-        chosen = choose(source, list(choices), counts)
-        element, var = choices[chosen]
+        return _stored(path, source, dict(opened.items()), counts, embedding)
+
+
+def _stored(
+    path: Path, source: str, file: Mapping[str, Any], counts: str | None, embedding: str | None
+) -> StoredCells | None:
+    """What an opened file holds, its sizes compared with each other and with what is stored."""
+    if not {"obs", "var"} <= file.keys() or is_array(file["obs"]):
+        return None  # no AnnData, or an old one: whoever reads it whole says so
+    choices = matrices_of(file)
+    chosen = choose(source, list(choices), counts)
+    element, var = choices[chosen]
+    in_hdf5 = not is_zarr(path)
+    if in_hdf5:
         refuse_bombs([*datasets_of(file["obs"]), *datasets_of(var)], source)
-        check_table(file["obs"], source)
-        check_table(var, source)
-        shape = rows_of(file["obs"]), rows_of(var)
-        check_shape(element, shape, source)
-        if not isinstance(element, h5py.Dataset):
-            if is_by_column(element):
-                return None
-            refuse_contradictions(element, shape, False, source)
+    check_table(file["obs"], source)
+    check_table(var, source)
+    shape = rows_of(file["obs"]), rows_of(var)
+    check_shape(element, shape, source)
+    if not is_array(element):
+        if is_by_column(element):
+            return None
+        refuse_contradictions(element, shape, False, source)
+    if in_hdf5:
         refuse_bombs(datasets_of(element), source, PACKED_DENSE)  # a block at a time: it may exceed the memory
-        _check_embedding(file.get("obsm", {}), embedding, shape[0], source)
-        obs, genes = table_of(file["obs"]), table_of(var)
-        head, kept = _only_genes(source, obs, genes, chosen, known_totals(obs, recorded_totals(file.get("uns", {}))))
-    rows = Rows(str(path.absolute()), chosen, shape[1], embedding or "", _written(path))
-    return StoredCells(head, rows, kept)
+    _check_embedding(file.get("obsm", {}), embedding, shape[0], source)
+    obs, genes = table_of(file["obs"]), table_of(var)
+    totals = known_totals(obs, recorded_totals(file.get("uns", {}))) if in_hdf5 else {}
+    head, kept = _only_genes(source, obs, genes, chosen, totals)
+    return StoredCells(head, Rows(str(path.absolute()), chosen, shape[1], embedding or "", _written(path)), kept)
 
 
 def _only_genes(
@@ -151,17 +173,16 @@ def _check_embedding(held: Mapping[str, Any], key: str | None, n_cells: int, sou
     if key not in held:
         raise CellsError(source, [f"there is no embedding {key!r} in obsm; {suggestion(key, list(held))}"])
     element = held[key]
-    if not isinstance(element, h5py.Dataset) or element.ndim != 2 or element.shape[0] != n_cells:
+    if not is_array(element) or len(element.shape) != 2 or element.shape[0] != n_cells:
         raise CellsError(source, [f"obsm[{key!r}] is no table of numbers with one row a cell; write it as an array"])
-    refuse_bombs([element], source, PACKED_DENSE)
 
 
 def _block(element: Any, start: int, stop: int, width: int, source: str) -> sp.csr_matrix:
     """Rows of a matrix that is stored dense or cell by cell."""
-    if isinstance(element, h5py.Dataset):
+    if is_array(element):
         return sp.csr_matrix(numbers(element[start:stop], source, str(element.name)))
     ends = np.asarray(element["indptr"][start : stop + 1], dtype=np.int64)
-    if len(ends) != stop - start + 1 or (np.diff(ends) < 0).any() or ends[0] < 0:
+    if len(ends) != stop - start + 1 or ends[0] < 0 or not ((d := np.diff(ends)) >= 0).all() or (d > width).any():
         raise CellsError(source, [f"{element.name} contradicts itself in rows {start:,} to {stop:,}: copy it again"])
     data, indices = (
         numbers(element[name][ends[0] : ends[-1]], source, f"{element.name}/{name}") for name in ("data", "indices")
@@ -172,5 +193,5 @@ def _block(element: Any, start: int, stop: int, width: int, source: str) -> sp.c
 
 
 def _written(path: Path) -> tuple[int, int]:
-    seen = path.stat()
+    seen = (path / ROOT).stat() if is_zarr(path) else path.stat()
     return seen.st_size, seen.st_mtime_ns

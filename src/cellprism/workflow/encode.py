@@ -42,13 +42,13 @@ from cellprism.parallel.shards import ShardFolder
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json
 from cellprism.store.h5ad import write_h5ad
-from cellprism.store.identity import hash_of
+from cellprism.store.identity import hash_of, identity_of_path
 from cellprism.store.run import digest
 from cellprism.studies.workbench import CELLS_A_PASS, Bar, Say, device_of
 from cellprism.types import CellModel, FitsToCells, PlansPasses
 from cellprism.workflow.share import Opened, open_dictionary
 
-LAZY = (".h5ad",)
+LAZY = (".h5ad", ".zarr")
 MANIFEST = ".csv"
 EVERY = 60  # seconds between two lines that say how far it is
 VALUE = 8  # bytes of a stored activation and its place
@@ -246,7 +246,7 @@ def _checked(
 def _one(source: Any, model: CellModel, wanted: Read, staged: Path, bar: Bar) -> CheckedCells:
     key = model.key if isinstance(model, ReadsEmbedding) else None
     path = Path(source).expanduser() if isinstance(source, str | Path) else None
-    lazy = path is not None and path.suffix.lower() in LAZY and path.is_file()
+    lazy = path is not None and path.suffix.lower() in LAZY and path.exists()
     stored, totals = stored_cells(path, wanted.counts, key) if lazy and path is not None else None, wanted.totals
     if stored is None:
         with bar("reading cells", None):
@@ -268,7 +268,7 @@ def _with_columns(checked: CheckedCells, columns: dict[str, str]) -> CheckedCell
 def _identity(model: CellModel, opened: Opened, said: list[CheckedCells], layer: int, device: torch.device) -> str:
     """Hash of everything that decides the shards, but for the size of a pass."""
     files = [
-        [hash_of(Path(one.aligned.rows.path)), one.aligned.rows.where, one.aligned.rows.embedding,
+        [identity_of_path(Path(one.aligned.rows.path)), one.aligned.rows.where, one.aligned.rows.embedding,
          one.aligned.totals_from, one.aligned.place.tolist()] for one in said
     ]  # fmt: skip
     weights = {file.name: hash_of(file) for file in sorted(opened.folder.glob("*.safetensors"))}
