@@ -114,7 +114,7 @@ def reckoned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         few, many = some[0], some[-1]
         a_cell = {
             name: (many[name] - few[name]) / (many["cells"] - few["cells"])
-            for name in ("seconds", "processor_seconds", "peak_mib", "result_mb")
+            for name in ("seconds", "processor_seconds", "result_mb")
         }
         whole = {name: round(few[name] + each * (MILLION - few["cells"]), 1) for name, each in a_cell.items()}
         rate = round(1 / a_cell["seconds"], 1) if a_cell["seconds"] > 0 else None

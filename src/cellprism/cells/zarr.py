@@ -33,8 +33,10 @@ def is_zarr(path: Path) -> bool:
 
 def zarr_elements(path: Path) -> dict[str, Any]:
     """The groups and arrays at the top of a store, by name."""
-    import zarr
-
+    try:
+        import zarr
+    except ModuleNotFoundError as error:
+        raise CellsError(str(path), ["zarr folders need zarr, which is not installed: pip install zarr"]) from error
     group = zarr.open_group(str(path), mode="r", zarr_format=3)
     return {name: group[name] for name in group}
 
