@@ -56,7 +56,7 @@ class AlignedRows:
         )
         part = AnnData(
             align(counts, GeneMapping(self.place, np.zeros_like(self.place))),
-            obs=pd.DataFrame({TOTAL: self.totals[start:stop]}, index=[str(i) for i in range(start, stop)]),
+            obs=pd.DataFrame({TOTAL: self.totals[start:stop]}, index=pd.Index([str(i) for i in range(start, stop)])),
             var=pd.DataFrame({"ensembl": list(self.ensembl)}, index=pd.Index(self.names, dtype=str)),
             uns={"cellprism": {"totals": self.totals_from}},
         )
@@ -202,7 +202,7 @@ def _seen(stored: StoredCells, mapping: GeneMapping | None, tick: Callable[[int]
         kept[start:stop] = counts @ known.astype(np.float64)
         umi += np.asarray(counts.sum(axis=0)).ravel()
         sample.append(block[chosen[(chosen >= start) & (chosen < stop)] - start])
-        values += counts.count_nonzero()
+        values += int((counts.data != 0).sum())
         tick(stop)
     together = sp.csr_matrix(sp.vstack(sample, format="csr"))
     some = np.asarray(together.sum(axis=1)).ravel() > 0  # empty cells are named among all

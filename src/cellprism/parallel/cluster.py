@@ -37,7 +37,7 @@ class DaskEngine(Engine):
     def _computed(
         self, work: Work, shards: Sequence[Shard], folder: ShardFolder
     ) -> Iterator[tuple[Shard, BaseException | None]]:
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker, as_completed  # pyright: ignore[reportMissingImports]
 
         futures = {
             self.client.submit(compute, work, shard.task, folder.path(shard.name), pure=False): shard
@@ -71,7 +71,7 @@ def engine_of(cluster: str, dashboard: bool = False) -> Iterator[Engine]:
         return
     kind, size = _parsed(cluster)
     _refuse_without_dask(kind)
-    from distributed import Client
+    from distributed import Client  # pyright: ignore[reportMissingImports]
 
     with _opened(kind, cluster, size, dashboard) as address:
         try:
@@ -101,10 +101,10 @@ def _parsed(cluster: str) -> tuple[str, int]:
 
 def _refuse_without_dask(kind: str) -> None:
     try:
-        import distributed  # noqa: F401
+        import distributed  # noqa: F401 # pyright: ignore[reportMissingImports]
 
         if kind == "slurm":
-            import dask_jobqueue  # noqa: F401
+            import dask_jobqueue  # noqa: F401 # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ConfigError(
             f'--cluster needs {error.name}, which is not installed: pip install "cellprism[cluster]"'
@@ -121,7 +121,7 @@ def _opened(kind: str, cluster: str, size: int, dashboard: bool) -> Iterator[Any
         with slurm_cluster(size, dashboard) as jobs:
             yield jobs
         return
-    from distributed import LocalCluster
+    from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
 
     # memory_limit 0: what is planned is said before; a limit of Dask's would kill workers of large models
     with LocalCluster(
@@ -137,8 +137,8 @@ def slurm_cluster(jobs: int, dashboard: bool = False) -> Any:
     Returns:
         A ``dask_jobqueue.SLURMCluster``; ``job_script()`` is the text that ``sbatch`` is given.
     """
-    import dask
-    from dask_jobqueue import SLURMCluster
+    import dask  # pyright: ignore[reportMissingImports]
+    from dask_jobqueue import SLURMCluster  # pyright: ignore[reportMissingImports]
 
     asked = {key: value for key, value in SLURM.items() if dask.config.get(f"jobqueue.slurm.{key}", None) in SILENT}
     cores = int(asked.get("cores") or dask.config.get("jobqueue.slurm.cores"))

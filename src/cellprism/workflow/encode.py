@@ -33,7 +33,7 @@ from cellprism.cells.streamed import CheckedCells, checked_cells
 from cellprism.dictionary.encode_block import Encoder, fitted
 from cellprism.dictionary.sharded import CELLS_A_SHARD, PLAN, Summary, Task, cut, encode_task, write_plan, written
 from cellprism.errors import ConfigError, ModelError, RunError
-from cellprism.features.origin import check_site, fingerprint, forced_past
+from cellprism.features.origin import check_site, fingerprint, forced_past, reads_with
 from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
 from cellprism.parallel.cluster import engine_of
@@ -272,7 +272,8 @@ def _identity(model: CellModel, opened: Opened, said: list[CheckedCells], layer:
          one.aligned.totals_from, one.aligned.place.tolist()] for one in said
     ]  # fmt: skip
     weights = {file.name: hash_of(file) for file in sorted(opened.folder.glob("*.safetensors"))}
-    return digest([__version__, fingerprint(model), weights, layer, device.type, files, CELLS_A_SHARD])
+    read = [fingerprint(model), reads_with(model), opened.options]
+    return digest([__version__, read, weights, layer, device.type, files, CELLS_A_SHARD])
 
 
 def _cells_a_pass(model: CellModel, folder: ShardFolder, n_genes: int, workers: int, say: Say) -> int:

@@ -109,7 +109,9 @@ def run_dictionary(folder: Path) -> Opened:
 def _genes(path: Path) -> tuple[str, ...]:
     """Names of the genes of a run's cells."""
     with h5py.File(path, "r") as file:
-        return tuple(map(str, read_elem(file["var"]).index))
+        var: Any = file["var"]
+        table: Any = read_elem(var)
+        return tuple(map(str, table.index))
 
 
 def _opens_nothing(source: str) -> bool:
@@ -184,7 +186,8 @@ def _features(
     if sae.firing_rate is not None:
         table["firing_rate"] = sae.firing_rate.cpu().numpy()
     if naming is not None:
-        labels = {int(row["feature"]): label_of(row) for _, row in naming.features.iterrows() if row["shown"]}
+        rows = naming.features.to_dict("records")
+        labels = {int(row["feature"]): label_of(row) for row in rows if row["shown"]}
         table["label"] = [labels.get(feature, "") for feature in table["feature"]]
     if programs is not None:
         known = programs.features.set_index("feature").reindex(table["feature"])
