@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ import torch
 from anndata import AnnData
 from anndata.utils import make_index_unique
 
-from cellprism import __version__
 from cellprism.cells.genes import ReadsEmbedding
 from cellprism.cells.manifest import read_manifest
 from cellprism.cells.read import read_cells
@@ -117,6 +117,11 @@ def encode(
         ModelError: the model is not the one, or its genes are not in the order, that the dictionary was trained on.
         InputError: there is no dictionary.
         DamagedError: one of its files is missing or altered.
+
+    >>> import cellprism as cp
+    >>> features = cp.encode(cp.open_run("demo").cells, "demo")
+    >>> {"explained", "n_tokens", "total_counts"} <= set(features.obs)
+    True
     """
     asked: dict[str, Any] = {"model": model, "counts": counts, "totals": totals}
     asked["where"] = Where(cluster, False, device, offline)
@@ -273,7 +278,7 @@ def _identity(model: CellModel, opened: Opened, said: list[CheckedCells], layer:
     ]  # fmt: skip
     weights = {file.name: hash_of(file) for file in sorted(opened.folder.glob("*.safetensors"))}
     read = [fingerprint(model), reads_with(model), opened.options]
-    return digest([__version__, read, weights, layer, device.type, files, CELLS_A_SHARD])
+    return digest([version("cellprism"), read, weights, layer, device.type, files, CELLS_A_SHARD])
 
 
 def _cells_a_pass(model: CellModel, folder: ShardFolder, n_genes: int, workers: int, say: Say) -> int:
@@ -375,6 +380,6 @@ def _about(opened: Opened, said: list[CheckedCells]) -> dict[str, Any]:
     return {
         "dictionary": card.name, "model": card.model.name, "revision": card.model.revision, "layer": card.layer,
         "site": card.site, "licence": card.model.licence, "model_fingerprint": card.model.fingerprint,
-        "gene_order": card.model.gene_order, "sources": sources, "made_by": f"cellprism {__version__}",
+        "gene_order": card.model.gene_order, "sources": sources, "made_by": f"cellprism {version('cellprism')}",
         "table": "mean activation over present tokens, cells x features",
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """From a run to its dictionary: the autoencoder with a card of what the run measured of it, fit to be passed on."""
 
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -8,7 +9,6 @@ import h5py
 import pandas as pd
 from anndata.io import read_elem
 
-from cellprism import __version__
 from cellprism.dictionary.card import Card, FitCard, LabelCard, ModelCard, StabilityCard
 from cellprism.dictionary.folder import CARD, Dictionary, read_dictionary, write_dictionary
 from cellprism.errors import InputError
@@ -93,7 +93,7 @@ def run_dictionary(folder: Path) -> Opened:
     found = {name: _found(run, name) for name in ("fit", "programs", "naming", "stability")}
     card = Card(
         name=f"{context.model.name if context.model else 'model'}-L{config.layer}-{folder.resolve().name}",
-        made_by=f"cellprism {__version__}",
+        made_by=f"cellprism {version('cellprism')}",
         model=_model_card(config, sae, context.tokens),
         layer=config.layer, site=str(sae.metadata.get("site", context.place)),
         architecture=sae.architecture, n_features=sae.n_features, l0=sae.metadata.get("measures", {}).get("l0"),
