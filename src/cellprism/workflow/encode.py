@@ -119,9 +119,9 @@ def encode(
         DamagedError: one of its files is missing or altered.
 
     >>> import cellprism as cp
-    >>> features = cp.encode(cp.open_run("demo").cells, "demo")
-    >>> {"explained", "n_tokens", "total_counts"} <= set(features.obs)
-    True
+    >>> features = cp.encode("cells.h5ad", "blood-dictionary")
+    Traceback (most recent call last):
+    cellprism.errors.InputError: there is no folder blood-dictionary; give one that `cellprism share` wrote, or a run folder
     """
     asked: dict[str, Any] = {"model": model, "counts": counts, "totals": totals}
     asked["where"] = Where(cluster, False, device, offline)
