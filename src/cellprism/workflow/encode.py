@@ -119,9 +119,9 @@ def encode(
         DamagedError: one of its files is missing or altered.
 
     >>> import cellprism as cp
-    >>> features = cp.encode("cells.h5ad", "blood-dictionary")
+    >>> features = cp.encode("cells.h5ad", "blood")
     Traceback (most recent call last):
-    cellprism.errors.InputError: there is no folder blood-dictionary; give one that `cellprism share` wrote, or a run folder
+    cellprism.errors.InputError: there is no folder blood; give one that `cellprism share` wrote, or a run folder
     """
     asked: dict[str, Any] = {"model": model, "counts": counts, "totals": totals}
     asked["where"] = Where(cluster, False, device, offline)
