@@ -9,7 +9,7 @@ from typing import Any
 import cellprism
 
 GROUPS = {
-    "A finished run": ("open_run", "feature_card", "export", "get", "tl", "pl"),
+    "A finished run": ("open_run", "feature_card", "encode", "export", "get", "tl", "pl"),
     "Cells and models": ("read_cells", "load_model", "save_model", "pretrain", "PretrainConfig"),
     "Autoencoders": (
         "SaeConfig", "train_sae", "train_saes", "SaeJob", "fit_sae", "fit_saes", "activations", "SparseAutoencoder",

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cellprism.steering.edits import Clamp as Clamp
     from cellprism.steering.intervene import steer as steer
     from cellprism.steering.within import edited as edited
+    from cellprism.workflow.encode import encode as encode
     from cellprism.workflow.feature_card import feature_card as feature_card
 
 __version__ = "0.1.0"
@@ -71,6 +72,7 @@ _HOME = {
     "Clamp": "steering.edits",
     "steer": "steering.intervene",
     "edited": "steering.within",
+    "encode": "workflow.encode",
     "feature_card": "workflow.feature_card",
 }
 

@@ -38,6 +38,9 @@ class CellsError(InputError):
         self.problems = list(problems)
         super().__init__("\n".join([f"{source} cannot be used:", *(f"  - {p}" for p in self.problems)]))
 
+    def __reduce__(self):
+        return type(self), (self.source, self.problems)
+
 
 class ModelError(InputError):
     """The cell model is unknown, incomplete or not able to do what was asked."""

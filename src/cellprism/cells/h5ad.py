@@ -66,18 +66,19 @@ def read_h5ad_file(path: Path, counts: str | None, embedding: str | None = None)
         if isinstance(file["obs"], h5py.Dataset):  # an old file: its categories are kept apart from their columns
             refuse_bombs(datasets_of(opened), source)
             return from_anndata(read_old_h5ad(path), source, counts, embedding)
-        choices = _choices(file)
+        choices = matrices_of(file)
         chosen = choose(source, list(choices), counts)
         element, var = choices[chosen]
         refuse_bombs([*datasets_of(file["obs"]), *datasets_of(var)], source)
-        _check_table(file["obs"], source)
-        _check_table(var, source)
-        matrix = _read_matrix(element, (_rows(file["obs"]), _rows(var)), source)
-        obs, genes = _frame(file["obs"]), _frame(var)
+        check_table(file["obs"], source)
+        check_table(var, source)
+        matrix = _read_matrix(element, (rows_of(file["obs"]), rows_of(var)), source)
+        obs, genes = table_of(file["obs"]), table_of(var)
         return RawCells(
             source=source, matrix=matrix, obs=obs, var=genes, where=chosen,
             embedding=_embedding(source, file.get("obsm", {}), embedding, len(obs)),
-            **_others(lambda: _reopened(path), chosen, counts), **_ours(obs, _recorded(file.get("uns", {}))),
+            **_others(lambda: _reopened(path), chosen, counts),
+            **known_totals(obs, recorded_totals(file.get("uns", {}))),
         )  # fmt: skip
 
 
@@ -96,16 +97,16 @@ def from_anndata(adata: anndata.AnnData, source: str, counts: str | None, embedd
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
         kind = f"{chosen} is a {type(values).__name__}"
         raise CellsError(source, [f"{kind}; expected a SciPy sparse matrix or a NumPy array"])
-    matrix = sp.csr_matrix(_known(values, source, chosen))
+    matrix = sp.csr_matrix(numbers(values, source, chosen))
     matrix.check_format(full_check=True)
     readers: Matrices = {
-        name: (lambda other=other, name=name: sp.csr_matrix(_known(other, source, name)), len(genes))
+        name: (lambda other=other, name=name: sp.csr_matrix(numbers(other, source, name)), len(genes))
         for name, (other, genes) in matrices.items()
     }
     return RawCells(
         source=source, matrix=matrix, obs=held.obs.copy(), var=var.copy(), where=chosen,
         embedding=_embedding(source, held.obsm, embedding, held.n_obs),
-        **_others(lambda: readers, chosen, counts), **_ours(held.obs, held.uns.get("cellprism")),
+        **_others(lambda: readers, chosen, counts), **known_totals(held.obs, held.uns.get("cellprism")),
     )  # fmt: skip
 
 
@@ -158,13 +159,13 @@ def _reopened(path: Path) -> Matrices:
     def reader(name: str) -> Callable[[], sp.csr_matrix]:
         def read() -> sp.csr_matrix:
             with h5py.File(path, "r") as opened:
-                element, var = _choices(dict(opened.items()))[name]
-                return _read_matrix(element, (_rows(opened["obs"]), _rows(var)), str(path))
+                element, var = matrices_of(dict(opened.items()))[name]
+                return _read_matrix(element, (rows_of(opened["obs"]), rows_of(var)), str(path))
 
         return read
 
     with h5py.File(path, "r") as opened:
-        return {name: (reader(name), _rows(var)) for name, (_, var) in _choices(dict(opened.items())).items()}
+        return {name: (reader(name), rows_of(var)) for name, (_, var) in matrices_of(dict(opened.items())).items()}
 
 
 def _embedding(
@@ -181,14 +182,15 @@ def _embedding(
     return embedding_values(source, key, values, n_cells)
 
 
-def _ours(obs: pd.DataFrame, record: Any) -> dict[str, Any]:
+def known_totals(obs: pd.DataFrame, record: Any) -> dict[str, Any]:
     """Cells written by cellprism carry totals of the whole matrix, which their own columns no longer tell."""
     if isinstance(record, Mapping) and TOTAL in obs and pd.api.types.is_numeric_dtype(obs[TOTAL].dtype):
         return {"totals": obs[TOTAL].to_numpy(np.float64), "totals_from": str(record.get("totals", ""))}
     return {}
 
 
-def _recorded(uns: Any) -> dict[str, Any] | None:
+def recorded_totals(uns: Any) -> dict[str, Any] | None:
+    """What cells written by cellprism say of their totals; None for others."""
     ours = uns.get("cellprism") if isinstance(uns, Mapping) else None
     if not isinstance(ours, Mapping):
         return None
@@ -197,49 +199,61 @@ def _recorded(uns: Any) -> dict[str, Any] | None:
     return {"totals": said.asstr()[()]} if whole else {}
 
 
-def _choices(file: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def matrices_of(file: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Matrices of a file, each with the table of its genes."""
     choices = {}
     if "X" in file and file["X"].attrs.get("encoding-type") != "null":
         choices["X"] = (file["X"], file["var"])
     raw = file.get("raw")
-    if isinstance(raw, Mapping) and {"X", "var"} <= raw.keys():  # newer files without raw hold an empty one
+    if raw is not None and not is_array(raw) and {"X", "var"} <= set(raw):  # newer files without raw hold an empty one
         choices["raw"] = (raw["X"], raw["var"])
-    return choices | {LAYER + name: (layer, file["var"]) for name, layer in file.get("layers", {}).items()}
+    layers = file.get("layers", {})
+    return choices | {LAYER + name: (layers[name], file["var"]) for name in layers}
 
 
-def _frame(element: Any) -> pd.DataFrame:
+def table_of(element: Any) -> pd.DataFrame:
+    """A table of cells or genes."""
     frame = read_elem(element)
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"{element.name} is no table")
     return frame
 
 
-def _rows(table: Any) -> int:
+def rows_of(table: Any) -> int:
     """Rows of a table, by its index."""
     return _length(table[table.attrs["_index"]]) or 0
 
 
 def _length(column: Any) -> int | None:
     """Entries of a column: plain, categories by their codes, nullable values by their values."""
-    if isinstance(column, h5py.Group):
+    if not is_array(column):
         column = column.get("codes", column.get("values"))
-    return column.shape[0] if isinstance(column, h5py.Dataset) and column.shape else None
+    return column.shape[0] if is_array(column) and column.shape else None
 
 
-def _check_table(table: Any, source: str) -> None:
-    rows = _rows(table)
-    for column in table.values():
-        if isinstance(column, h5py.Group) and "codes" not in column and "values" not in column:
+def is_array(element: Any) -> bool:
+    """Whether an element of a file, HDF5 or zarr, is an array and no group."""
+    return hasattr(element, "shape")
+
+
+def check_table(table: Any, source: str) -> None:
+    """Stop where a column of a table has another length than its index."""
+    rows = rows_of(table)
+    for column in (table[name] for name in table):
+        if not is_array(column) and "codes" not in column and "values" not in column:
             continue  # the categories of columns, in files of AnnData 0.7
         if (length := _length(column)) is not None and length != rows:
             wrong = f"{column.name} has {length:,} entries, but {table.name} has {rows:,} rows"
             raise CellsError(source, [f"{wrong}: it contradicts itself, copy it again"])
 
 
-def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr_matrix:
-    dense = isinstance(element, h5py.Dataset)
-    told = element.shape if dense else element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
+def check_shape(element: Any, expected: tuple[int, int], source: str) -> None:
+    """Stop where a matrix has another shape than the tables of cells and genes say.
+
+    Raises:
+        CellsError: both shapes.
+    """
+    told = element.shape if is_array(element) else element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
     shape = tuple(int(n) for n in told) if told is not None else ()
     if shape != expected:
         found = " x ".join(f"{n:,}" for n in shape) or "without a shape"
@@ -249,24 +263,34 @@ def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr
             [f"{element.name} is {found}, but the file names {expected[0]:,} cells and {expected[1]:,} genes{turned}: "
              "it contradicts itself; write it anew from cells and genes that belong together"],
         )  # fmt: skip
+
+
+def is_by_column(sparse: Any) -> bool:
+    """Whether a sparse matrix is stored gene by gene."""
+    return str(sparse.attrs.get("encoding-type", sparse.attrs.get("h5sparse_format"))).startswith("csc")
+
+
+def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr_matrix:
+    check_shape(element, expected, source)
+    dense, shape = isinstance(element, h5py.Dataset), expected
     if dense:
         refuse_bombs([element], source, PACKED_DENSE)
         n_cells, n_genes = expected
         step = max(1, PIECE // max(1, n_genes * element.dtype.itemsize))
         blocks = [
-            sp.csr_matrix(_known(element[i : i + step], source, str(element.name))) for i in range(0, n_cells, step)
+            sp.csr_matrix(numbers(element[i : i + step], source, str(element.name))) for i in range(0, n_cells, step)
         ]
         return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(shape)
-    by_column = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csc")
+    by_column = is_by_column(element)
     refuse_contradictions(element, expected, by_column, source)
     refuse_bombs([element[name] for name in ("data", "indices", "indptr")], source)
-    parts = tuple(_known(element[name][:], source, f"{element.name}/{name}") for name in ("data", "indices", "indptr"))
+    parts = tuple(numbers(element[name][:], source, f"{element.name}/{name}") for name in ("data", "indices", "indptr"))
     matrix = sp.csc_matrix(parts, shape=shape) if by_column else sp.csr_matrix(parts, shape=shape)
     matrix.check_format(full_check=True)
     return sp.csr_matrix(matrix)
 
 
-def _known(values: Any, source: str, where: str) -> Any:
+def numbers(values: Any, source: str, where: str) -> Any:
     """Values in a type that SciPy's sparse matrices hold: this machine's byte order, no half precision.
 
     Raises:

@@ -114,7 +114,7 @@ def refuse_bombs(parts: Iterable[h5py.Dataset], source: str, packed: int = PACKE
         )
 
 
-def refuse_contradictions(sparse: h5py.Group, shape: tuple[int, int], by_column: bool, source: str) -> None:
+def refuse_contradictions(sparse: Any, shape: tuple[int, int], by_column: bool, source: str) -> None:
     """Stop where the three parts of a sparse matrix cannot belong to a matrix of this shape.
 
     Raises:
@@ -123,7 +123,7 @@ def refuse_contradictions(sparse: h5py.Group, shape: tuple[int, int], by_column:
     lengths = {}
     for name in ("data", "indices", "indptr"):
         part = sparse[name]
-        if not isinstance(part, h5py.Dataset) or part.shape is None or part.ndim != 1:
+        if not hasattr(part, "shape") or part.shape is None or part.ndim != 1:
             raise CellsError(source, [f"{sparse.name}/{name} is no row of values; expected a sparse matrix"])
         lengths[name] = part.shape[0]
     expected = shape[1 if by_column else 0] + 1

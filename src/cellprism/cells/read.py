@@ -165,7 +165,7 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
     countable = not values
     sums = _sums(raw.matrix, 1) if countable else np.zeros(len(raw.obs))
     umi = _sums(raw.matrix, 0) if countable else np.zeros(len(raw.var))
-    problems = [*problems, *values, *_repeated_genes(names)]
+    problems = [*problems, *values, *repeated_genes(names)]
     problems += label_problems(raw.obs, column, wanted.types)
     declared, wrong = declared_totals(raw, wanted.totals, sums)
     problems += wrong
@@ -184,7 +184,7 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
     if problems:
         raise CellsError(raw.source, problems)
     x, var = _columns(raw, names, mapping, wanted.table)
-    obs = _rows(raw.obs, column, sums if declared is None else declared)
+    obs = cell_rows(raw.obs, column, sums if declared is None else declared)
     notes = [
         *raw.notes,
         *_notes(raw, names, column, wanted.table, x),
@@ -216,7 +216,8 @@ def _lost_cells(raw: RawCells, mapping: GeneMapping) -> list[str]:
     ]
 
 
-def _repeated_genes(names: DataGenes) -> list[str]:
+def repeated_genes(names: DataGenes) -> list[str]:
+    """Sentences if genes of the data cannot be told apart."""
     problems = []
     repeated = {key: n for key, n in Counter(names.key).items() if n > 1}
     ids = [key for key in repeated if bare_ensembl(key)]
@@ -237,25 +238,35 @@ def _columns(
     """Counts and what is known of their genes; with a table, the model's genes."""
     stored = raw.matrix
     counts = sp.csr_matrix((np.rint(stored.data).astype(np.float32), stored.indices, stored.indptr), shape=stored.shape)
+    var = gene_rows(raw.var, names, mapping, table)
+    if mapping is not None:
+        return align(counts, mapping), var
+    x = counts.copy()
+    x.sum_duplicates()
+    x.eliminate_zeros()
+    return x, var
+
+
+def gene_rows(
+    var: pd.DataFrame, names: DataGenes, mapping: GeneMapping | None, table: GeneTable | None
+) -> pd.DataFrame:
+    """What is known of the genes that are kept: with a table those of the model that were measured, else all."""
     if mapping is None or table is None:
-        x = counts.copy()
-        x.sum_duplicates()
-        x.eliminate_zeros()
-        var = raw.var.set_axis(make_index_unique(pd.Index(names.shown, dtype=str)))
+        named = var.set_axis(make_index_unique(pd.Index(names.shown, dtype=str)))
         ids = pd.Series(names.ensembl, dtype=str)
-        return x, var.assign(ensembl=ids.mask(ids.duplicated(), "").to_numpy())
+        return named.assign(ensembl=ids.mask(ids.duplicated(), "").to_numpy())
     theirs: dict[int, list[str]] = {}
     for place, name in zip(mapping.place.tolist(), names.shown, strict=True):
         theirs.setdefault(place, []).append(name)
     kept = mapping.kept.tolist()
-    var = pd.DataFrame(
+    return pd.DataFrame(
         {"ensembl": [table.ensembl[i] for i in kept], "names_in_data": ["|".join(theirs[i]) for i in kept]},
         index=pd.Index([table.symbol[i] for i in kept], dtype=str),
     )
-    return align(counts, mapping), var
 
 
-def _rows(obs: pd.DataFrame, column: str | None, totals: Float[np.ndarray, " cell"]) -> pd.DataFrame:
+def cell_rows(obs: pd.DataFrame, column: str | None, totals: Float[np.ndarray, " cell"]) -> pd.DataFrame:
+    """What is known of the cells, with their totals, and their types where a column holds them."""
     rows = obs.set_axis(make_index_unique(obs.index.astype(str)))
     rows[TOTAL] = totals
     if column is not None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from zlib import error as ZlibError
@@ -73,10 +75,21 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     _check_exists(path, name)
     if not path.is_dir():
         refuse_no_file(path, name)
-    try:
+    with readable(path, name):
         raw = plain_names(only_genes(_read_path(path, name, counts, embedding)))
         raw = _known(raw, DATASETS[name]) if name in DATASETS else raw
         return replace(raw, source=name, sha256=file_sha256(path))
+
+
+@contextmanager
+def readable(path: Path, name: str) -> Iterator[None]:
+    """Turn what libraries say of a file that they cannot read into a message.
+
+    Raises:
+        CellsError: what is wrong with the file, and what to do.
+    """
+    try:
+        yield
     except TooLarge as error:
         raise CellsError(name, [str(error)]) from error
     except PermissionError as error:

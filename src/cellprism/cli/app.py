@@ -25,6 +25,8 @@ VERBS = {
     "pareto": "Trade the inner state against expression: what one recipe can reach of both.",
     "regulation": "Ask whether factors move their targets, beyond co-expression and beyond the way back.",
     "export": "Write a run's results for other programs: AnnData, GMT, Neuronpedia, embedding-atlas, SAELens.",
+    "share": "Write a run's dictionary and its card into a folder to pass on.",
+    "encode": "Features of any cells by a dictionary that was trained on others.",
     "report": "Write a run's claims and its page.",
     "atlas": "Write a run as a static site to browse: features, genes, cells, and steering in the page.",
     "view": "Look at a run's atlas in a browser, served to this machine alone.",

@@ -1,9 +1,12 @@
 """AnnData files: written whole or not at all, also where the disk fills up while HDF5 writes."""
 
 import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 from anndata import AnnData
 from anndata.io import write_elem
 
@@ -49,8 +52,51 @@ def write_h5ad(path: Path, data: AnnData) -> None:
         DiskError: the disk is full or read-only, or the path is none.
     """
     data.strings_to_categoricals()
+    with _patient(path) as file:
+        write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
+
+
+@contextmanager
+def _patient(path: Path) -> Iterator[h5py.File]:
+    """A new file that replaces ``path`` when all went well."""
     with replacing(path) as scratch, _Patient(scratch, "w+b") as stream:
         with h5py.File(stream, "w") as file:
-            write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
+            yield file
         if stream.error is not None:
             raise stream.error
+
+
+CHUNK = 1 << 18  # values packed together
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Some rows of a sparse matrix: data, indices, and an indptr that begins with 0."""
+
+
+def write_h5ad_rows(path: Path, data: AnnData, parts: Iterable[Part], n_values: int) -> None:
+    """Write an AnnData whose ``X`` comes some rows at a time, as CSR with 64-bit ends of rows.
+
+    Args:
+        path: the file.
+        data: all but ``X``.
+        parts: the rows, in order.
+        n_values: stored values of all rows.
+
+    Raises:
+        DiskError: the disk is full or read-only, or the path is none.
+    """
+    data.strings_to_categoricals()
+    with _patient(path) as file:
+        write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
+        if "X" in file:  # AnnData without X may write an empty one
+            del file["X"]
+        x = file.create_group("X")
+        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": np.array(data.shape)})
+        packed = {"compression": "gzip", "compression_opts": 1, "chunks": (min(n_values, CHUNK),)} if n_values else {}
+        values = x.create_dataset("data", (n_values,), np.float32, **packed)
+        columns = x.create_dataset("indices", (n_values,), np.int32, **packed)
+        ends = x.create_dataset("indptr", (data.n_obs + 1,), np.int64)
+        row = at = 0
+        for some, where, ends_of in parts:
+            values[at : at + len(some)], columns[at : at + len(some)] = some, where
+            ends[row + 1 : row + len(ends_of)] = at + ends_of[1:]
+            row, at = row + len(ends_of) - 1, at + len(some)
+        assert (row, at) == (data.n_obs, n_values), "the parts are all rows"
