@@ -72,7 +72,7 @@ def _cosines(rng: np.random.Generator) -> pd.DataFrame:
         ("neutral", np.nan, np.nan),
         *(("path", w, 0.1 / s) for w in (0.0, 1.0) for s in (2, 3)),
     ]:
-        for place, pooling in (("final", "all genes"), ("block 1", "gene by gene"))[: 2 if at == "neutral" else 1]:
+        for place, pooling in (("final", "all genes"), ("site", "gene by gene"))[: 2 if at == "neutral" else 1]:
             for common, value in (("left in", 0.5), ("taken out", 0.1)):
                 value += float(rng.normal(0, 0.03))
                 rows.append({

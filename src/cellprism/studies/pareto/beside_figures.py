@@ -121,7 +121,7 @@ def judge_tables(summary: Summary) -> list[Table]:
     found = []
     if summary.judges:
         rows = [(j.name, number_text(j.auroc), "yes" if j.trusted else "no") for j in summary.judges]
-        header = ("judge", "AUROC on predicted expression of unsteered test cells", "may judge")
+        header = ("judge", "AUROC on what is predicted of unsteered test cells", "may judge")
         found.append(Table("Judges from outside, used from an AUROC of 0.80 on", NumberTable(header, rows)))
     if summary.responses:
         rows = [
