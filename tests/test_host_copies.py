@@ -56,6 +56,12 @@ ALLOWED = {
     ("steering/model_output.py", "gene_columns"),
     ("steering/nulls.py", "random_recipe"),
     ("steering/contrast/recipe_search.py", "measure"),
+    # fronts: tables at their end; directions by scikit-learn; names of pooled cells
+    ("steering/pareto/beside.py", "mean_codes"),
+    ("steering/pareto/beside.py", "top_by_difference"),
+    ("steering/pareto/cosines.py", "gradients"),
+    ("steering/pareto/directions.py", "pooled_residuals"),
+    ("steering/pareto/pooled.py", "_chosen"),
 }
 
 

@@ -47,9 +47,10 @@ def test_the_runs_own_experiment_comes_first(run_folder):
 
 def test_an_empty_run_knows_nothing(tmp_path):
     Run(tmp_path).update(steps={})
-    context, found, _, sections = shown(tmp_path)
+    context, found, _, sections, findings = shown(tmp_path)
     assert (context.layer, context.cells, context.model, found) == (None, None, None, {})
     assert not any(section.rows for section in sections.values())
+    assert findings == []
 
 
 @pytest.mark.parametrize("gone", list(studies()))

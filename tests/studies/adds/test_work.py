@@ -48,7 +48,8 @@ def bench(finished) -> Workbench:
 
 
 def lead(found: Adds, bench: Workbench) -> str:
-    return section(found, [], read_context(bench.folder)).method
+    part = section(found, [], read_context(bench.folder))
+    return f"{part.said} {part.method}"
 
 
 def test_every_source_stands_beside_both_autoencoders(finished):

@@ -182,5 +182,5 @@ def _hidden(cache: SiteCache, part: SiteCells, columns: Int[Tensor, " value"]) -
 
 def _mean(values: Float[Tensor, "cell value"]) -> Float[Tensor, " value"]:
     """Over the cells that have a value; 0 where none has."""
-    there = ~values.isnan()
+    there = values.isnan().logical_not()
     return torch.where(there, values, 0.0).sum(dim=0) / there.sum(dim=0).clamp(min=1)
