@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline
 
 
@@ -43,8 +44,8 @@ def contrast(
     from cellprism.workflow.pipeline import continue_run
     from cellprism.workflow.steps import config_of
 
-    given = {"source": from_, "target": to, "objectives": objective, "named": named}
-    changes = [*(set_ or ()), *((f"contrast.{key}", value) for key, value in given.items() if value)]
+    given = {"source": from_ or None, "target": to or None, "objectives": objective or None, "named": named or None}
+    changes = changes_of("contrast", set_, given.items())
     config = changed(run, changes) or config_of(Run.existing(run))
     if not section(config, "contrast").source:
         raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from cellprism.cli.flags import flags_of
+from cellprism.cli.flags import changes_of, flags_of
 from cellprism.cli.flags import given as given_of
 from cellprism.cli.options import Changes, Device, Offline
 from cellprism.studies.study import Study, studies
@@ -30,7 +30,7 @@ def _verb(study: Study) -> Callable[..., None]:
         from cellprism.workflow.config import changed
         from cellprism.workflow.pipeline import continue_run
 
-        changes = [*(set_ or ()), *((f"{study.name}.{key}", value) for key, value in given_of(given))]
+        changes = changes_of(study.name, set_, given_of(given))
         continue_run(run, study.name, changed(run, changes), bar, say, device=device, offline=offline)
         say(f"results in {run / study.name}; next: cellprism report {run}")
 

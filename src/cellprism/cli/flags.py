@@ -1,12 +1,12 @@
 """Settings of the library as flags of a verb: the same names, helped by the text below each field."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, field, fields, is_dataclass, make_dataclass
 from typing import Annotated, Any, get_args, get_origin
 
 from cyclopts import Parameter
 
-from cellprism.cli.options import Whole, Wholes
+from cellprism.cli.options import Changes, Whole, Wholes
 from cellprism.studies.help import field_help
 
 WITHOUT_ROUNDING = {int: Whole, list[int]: Wholes}
@@ -35,6 +35,11 @@ def flags_of(settings: type, keep_defaults: bool = False) -> type:
 def _default(item: Field) -> Any:
     assert item.default is not MISSING, "settings have defaults"
     return item.default
+
+
+def changes_of(study: str, set_: Changes, given: Iterable[tuple[str, Any]]) -> list[str | tuple[str, Any]]:
+    """Changes of keys: those of ``--set``, then of the study's keys that a verb was given; None was not given."""
+    return [*(set_ or ()), *((f"{study}.{key}", value) for key, value in given if value is not None)]
 
 
 def given(flags: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline
 
 
@@ -40,7 +41,7 @@ def pareto(
     from cellprism.workflow.config import changed
     from cellprism.workflow.pipeline import continue_run
 
-    named = {"source": from_, "target": to, "edit": edit, "judge": judge}
-    changes = [*(set_ or ()), *((f"pareto.{key}", value) for key, value in named.items() if value)]
+    given = {"source": from_ or None, "target": to or None, "edit": edit or None, "judge": judge or None}
+    changes = changes_of("pareto", set_, given.items())
     continue_run(run, "pareto", changed(run, changes), bar, say, device=device, offline=offline)
     say(f"recipes in {run / 'pareto'}; next: cellprism report {run}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline, Whole
 
 
@@ -47,6 +48,6 @@ def regulation(
     if bool(tf) == all_:
         raise ConfigError("say which factors to ask about: --tf NAME, once or several times, or --all")
     given = {"factors": tf or [], "edges": str(edges) if edges else None, "types": types, "cells": cells}
-    changes = [*(set_ or ()), *((f"regulation.{key}", value) for key, value in given.items() if value is not None)]
+    changes = changes_of("regulation", set_, given.items())
     continue_run(run, "regulation", changed(run, changes), bar, say, device=device, offline=offline)
     say(f"effects in {run / 'regulation'}; next: cellprism report {run}")

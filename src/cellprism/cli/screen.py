@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline
 
 
@@ -40,7 +41,7 @@ def screen(
     from cellprism.workflow.config import changed
     from cellprism.workflow.pipeline import continue_run
 
-    named = {"source": from_, "target": to, "programs": program, "judge": judge}
-    changes = [*(set_ or ()), *((f"screen.{key}", value) for key, value in named.items() if value)]
+    given = {"source": from_ or None, "target": to or None, "programs": program or None, "judge": judge or None}
+    changes = changes_of("screen", set_, given.items())
     continue_run(run, "screen", changed(run, changes), bar, say, device=device, offline=offline)
     say(f"a card of every feature in {run / 'screen'}; next: cellprism report {run}")

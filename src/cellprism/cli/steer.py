@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline, Whole
 
 
@@ -37,7 +38,7 @@ def steer(
         for line in (line for one in read(run / "steer").experiments if one.name == name for line in too_far(one)):
             say(f"too far: {line}")
 
-    changes = [*(set_ or ()), *([("steer.programs", program)] if program else [])]
+    changes = changes_of("steer", set_, [("programs", program or None)])
     config = changed(run, changes)
     if feature is not None:
         folder = steer_one(run, feature, config, bar, say, device=device, offline=offline)

@@ -62,11 +62,16 @@ def matched_groups(levels: Levels) -> Int[np.ndarray, " gene"]:
 
 def matched_table(lists: GeneTable, group: Int[np.ndarray, " gene"], seed: Seed) -> GeneTable:
     """``lists`` with every gene renamed to one of its group, by one permutation."""
-    rng = np.random.default_rng(seed)
+    permutation = renamed_within(group, np.random.default_rng(seed))
+    return GeneTable(np.where(lists.gene < 0, -1, permutation[lists.gene]), lists.size)
+
+
+def renamed_within(group: Int[np.ndarray, " gene"], rng: np.random.Generator) -> Int[np.ndarray, " gene"]:
+    """The gene that takes each one's place: a random permutation within groups."""
     ranked = np.argsort(group, kind="stable")
     permutation = np.empty_like(ranked)
     permutation[ranked] = np.lexsort((rng.random(len(group)), group))
-    return GeneTable(np.where(lists.gene < 0, -1, permutation[lists.gene]), lists.size)
+    return permutation
 
 
 def matched_lists(

@@ -48,20 +48,20 @@ def auroc(
     group with no members or no others.
     """
     ranks = rankdata(values, axis=0).T @ positive.astype(np.float64)
-    return _from_ranks(ranks, positive.sum(axis=0).astype(np.float64), len(positive))
+    return auroc_of_ranks(ranks, positive.sum(axis=0).astype(np.float64), len(positive))
 
 
 def auroc_of_sets(values: Float[np.ndarray, "feature sample"], member: csr_array) -> Float[np.ndarray, "feature set"]:
     """The same for sets given as a sparse table [set sample], 1 where the sample is in the set: of thousands of sets of
     few samples each."""
     ranks = (member.astype(np.float64) @ rankdata(values, axis=1).T).T
-    return _from_ranks(ranks, np.asarray(member.sum(axis=1), dtype=np.float64).ravel(), values.shape[1])
+    return auroc_of_ranks(ranks, np.asarray(member.sum(axis=1), dtype=np.float64).ravel(), values.shape[1])
 
 
-def _from_ranks(
-    ranks: Float[np.ndarray, "feature group"], members: Float[np.ndarray, " group"], samples: int
-) -> Float[np.ndarray, "feature group"]:
-    """AUROC from summed ranks; NaN for a group with no members or no others."""
+def auroc_of_ranks(
+    ranks: Float[np.ndarray, "*feature group"], members: Float[np.ndarray, " group"], samples: int
+) -> Float[np.ndarray, "*feature group"]:
+    """AUROC from the summed mid-ranks of the members of each group; NaN for a group with no members or no others."""
     pairs = members * (samples - members)
     above = ranks - members * (members + 1) / 2
     return np.divide(above, pairs, out=np.full(above.shape, np.nan), where=pairs > 0)

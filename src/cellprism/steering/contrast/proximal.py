@@ -115,6 +115,15 @@ class ProximalSolver:
             points.append(PathPoint(penalty, state.strengths, state.loss, state.evaluations))
         return points
 
+    def whole_path(self, problem: SmoothProblem, start: SolverState, smallest: float, count: int) -> list[PathPoint]:
+        """The neutral recipe, then solutions at ``count`` penalties down to a share ``smallest`` of the largest; the
+        neutral one alone where nothing can move."""
+        largest = start.largest_penalty
+        points = [PathPoint(largest, start.strengths, 1.0, start.evaluations)]
+        if largest > 0:
+            points += self.path(problem, start, falling_penalties(largest, largest * smallest, count))
+        return points
+
     def _solve(self, problem: SmoothProblem, state: SolverState, penalty: float) -> SolverState:
         recent = [state.objective(penalty)]
         last = state.evaluations + self.iterations

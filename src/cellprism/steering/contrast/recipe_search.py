@@ -11,7 +11,7 @@ from torch import Tensor
 from cellprism.equations.objectives import gap_weights
 from cellprism.steering.contrast.cell_split import CellSplit, Pair
 from cellprism.steering.contrast.objective import EACH, ENERGY, MEAN, UNSQUARED, Aim, ContrastProblem, read_values
-from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver
 from cellprism.steering.contrast.scores import BaselineValues
 from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.settings import BY_CELL, ENERGY_LATENT, UNSQUARED_LATENT, ContrastSettings
@@ -103,11 +103,7 @@ def search(cache: SiteCache, parts: CellSplit, objective: str, settings: Contras
     problem = ContrastProblem(cache, learners, aim)
     solver = ProximalSolver(iterations=settings.iterations, bound=settings.bound)
     state = solver.start(problem)
-    largest = state.largest_penalty
-    points = [PathPoint(largest, state.strengths, 1.0, state.evaluations)]
-    if largest > 0:
-        penalties = falling_penalties(largest, largest * settings.smallest_penalty, settings.penalties)
-        points += solver.path(problem, state, penalties)
+    points = solver.whole_path(problem, state, settings.smallest_penalty, settings.penalties)
     validator = ContrastProblem(cache, parts.validation.source, other)
     neutral = validator.loss(state.strengths)
     validation = [1.0, *(validator.loss(point.strengths) / neutral for point in points[1:])]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.steering.contrast.objective import Aim, ContrastProblem
-from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver, falling_penalties
+from cellprism.steering.contrast.proximal import PathPoint, ProximalSolver
 from cellprism.steering.contrast.recipe_search import aim_of
 from cellprism.steering.contrast.scores import BaselineValues
 from cellprism.steering.contrast.turning import Turning
@@ -114,10 +114,4 @@ def with_demands(cache: SiteCache, base: BaselineValues, must: Sequence[int], mu
 def follow(problem: JointProblem, settings: ContrastSettings) -> list[PathPoint]:
     """Solutions for one weight at falling penalties, the neutral recipe first; that alone where nothing can move."""
     solver = ProximalSolver(iterations=settings.iterations, bound=settings.bound)
-    state = solver.start(problem)
-    largest = state.largest_penalty
-    points = [PathPoint(largest, state.strengths, 1.0, state.evaluations)]
-    if largest > 0:
-        penalties = falling_penalties(largest, largest * settings.smallest_penalty, settings.penalties)
-        points += solver.path(problem, state, penalties)
-    return points
+    return solver.whole_path(problem, solver.start(problem), settings.smallest_penalty, settings.penalties)

@@ -17,7 +17,8 @@ from scipy.stats import rankdata
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.column_blocks import column_blocks
 from cellprism.enrich.correlated import gene_correlations
-from cellprism.equations.recovery import auroc
+from cellprism.enrich.matched_lists import renamed_within
+from cellprism.equations.recovery import auroc, auroc_of_ranks
 
 TENTH = 0.1
 FEWEST = 5  # cells in which a feature is active, and others
@@ -100,15 +101,11 @@ def like_it(
         seed: of the permutations.
     """
     rng = np.random.default_rng(seed)
-    ranked = np.argsort(group, kind="stable")
-    renamed = np.empty_like(ranked)
-    renamed[ranked] = np.lexsort((rng.random(len(group)), group))
-    score = (cells.expression[:, renamed] @ sp.csr_matrix(member).T).toarray()
+    score = (cells.expression[:, renamed_within(group, rng)] @ sp.csr_matrix(member).T).toarray()
     named = types >= 0
     score[:, named] = rng.permutation(cells.types)[:, None] == types[None, named]
     ranks = rankdata(score, axis=0)[:, label]
-    active, n = cells.active.sum(axis=0), len(cells.active)
-    return (np.einsum("cf,cf->f", ranks, cells.active) - active * (active + 1) / 2) / (active * (n - active))
+    return auroc_of_ranks(np.einsum("cf,cf->f", ranks, cells.active), cells.active.sum(axis=0), len(ranks))
 
 
 def _told(score: sp.csr_matrix, active: Bool[np.ndarray, "cell feature"]) -> Float[np.ndarray, "score feature"]:

@@ -44,9 +44,12 @@ def work(bench: Workbench, settings: SteerSettings) -> Steering:
             chosen[int(found.feature)] = found
     others = {f: _others(bench, p, lists) for f, p in chosen.items()}
     terms = {f: found.term or "" for f, found in chosen.items()}
-    result = _sweep(bench, settings, programs, {f: lists[str(f)] for f in chosen}, others, terms, by_program=True)
+    cells = bench.balanced_cells(settings.cells)
+    result = _sweep(
+        bench, settings, cells, programs, {f: lists[str(f)] for f in chosen}, others, terms, by_program=True
+    )
     rows = [_named(programs, row, chosen[row["feature"]]) for row in result.summary]
-    return Steering([_experiment(bench, settings, PROGRAMS, result, rows + missing)])
+    return Steering([_experiment(cells, PROGRAMS, result, rows + missing)])
 
 
 def steer_feature(bench: Workbench, settings: SteerSettings, feature: int) -> Experiment:
@@ -64,12 +67,13 @@ def steer_feature(bench: Workbench, settings: SteerSettings, feature: int) -> Ex
         known = f"features run from 0 to {len(programs.features) - 1}"
         raise ConfigError(f"feature {feature} does not exist or never fires in these cells; {known}")
     term = str(programs.features.set_index("feature").loc[feature, "best_term"])
+    cells = bench.balanced_cells(settings.cells)
     result = _sweep(
-        bench, settings, programs, {feature: lists[str(feature)]}, {}, {feature: term}, by_program=False
+        bench, settings, cells, programs, {feature: lists[str(feature)]}, {}, {feature: term}, by_program=False
     )  # fmt: skip
     program = _signed(programs.features, feature, term) if term else f"feature {feature} (no program)"
     rows = [{**row, "program": program} for row in result.summary]
-    return _experiment(bench, settings, f"feature-{feature}", result, rows)
+    return _experiment(cells, f"feature-{feature}", result, rows)
 
 
 def cannot_steer(bench: Workbench) -> str:
@@ -115,11 +119,9 @@ def _signed(features: pd.DataFrame, feature: int, term: str) -> str:
     return signed_term(term, str(features.set_index("feature").loc[feature, "sign"]))
 
 
-def _experiment(
-    bench: Workbench, settings: SteerSettings, name: str, result: DoseResult, rows: list[dict[str, Any]]
-) -> Experiment:
+def _experiment(cells: AnnData, name: str, result: DoseResult, rows: list[dict[str, Any]]) -> Experiment:
     summary = {
-        "n_cells": bench.balanced_cells(settings.cells).n_obs, "read": result.read, "passes": result.passes,
+        "n_cells": cells.n_obs, "read": result.read, "passes": result.passes,
         "features": rows,
         "together": together(rows, result.nulls) if name == PROGRAMS else None,
     }  # fmt: skip
@@ -131,10 +133,9 @@ def _collection(bench: Workbench) -> Any:
 
 
 def _sweep(
-    bench: Workbench, settings: SteerSettings, programs: Programs, own: dict[int, tuple[str, ...]],
+    bench: Workbench, settings: SteerSettings, cells: AnnData, programs: Programs, own: dict[int, tuple[str, ...]],
     held_out: dict[int, tuple[str, ...]], terms: dict[int, str], by_program: bool,
 ) -> DoseResult:  # fmt: skip
-    cells = bench.balanced_cells(settings.cells)
     sign = programs.features.set_index("feature")["sign"]
     with bench.bar("turning features up and down", None):
         return dose_sweep(
