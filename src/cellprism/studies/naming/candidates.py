@@ -105,7 +105,9 @@ def like_it(
     named = types >= 0
     score[:, named] = rng.permutation(cells.types)[:, None] == types[None, named]
     ranks = rankdata(score, axis=0)[:, label]
-    return auroc_of_ranks(np.einsum("cf,cf->f", ranks, cells.active), cells.active.sum(axis=0), len(ranks))
+    return auroc_of_ranks(
+        np.einsum("cf,cf->f", ranks, cells.active), cells.active.sum(axis=0, dtype=np.float64), len(ranks)
+    )
 
 
 def _told(score: sp.csr_matrix, active: Bool[np.ndarray, "cell feature"]) -> Float[np.ndarray, "score feature"]:
