@@ -27,7 +27,7 @@ from cellprism.studies.fit.tables import (
 )  # fmt: skip
 from cellprism.studies.programs.over_seeds import excess_of
 from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
-from cellprism.studies.programs.tables import Programs, Seeds, TypeExcess
+from cellprism.studies.programs.tables import Programs, Seeds, Sought, TypeExcess
 from cellprism.studies.programs.work import compared, list_table, type_specificity
 from cellprism.studies.stability.tables import FEATURE_COLUMNS, Again, Agreement, Consensus, Stability
 
@@ -54,6 +54,15 @@ EXCESS = TypeExcess(
         excess_of("components", APART, [0.44, 0.43, 0.46, 0.45, 0.44], N_FEATURES),
     ],
 )  # fmt: skip
+
+
+SOUGHT = [
+    Sought(
+        "interferon", 1, "Interferon response, type I", 3, ("ISG15", "MX1", "LY6E"), 20, 41, 2e-6, 3e-5,
+        {"popularity": 0.01, "coexpression": 0.32}, 199,
+    ),
+    Sought("germinal", 0),
+]  # fmt: skip
 
 
 def adds() -> Adds:
@@ -180,7 +189,8 @@ def programs(labels: np.ndarray, rng: np.random.Generator) -> Programs:
         enrichment=table[["feature", "best_term", "best_padj"]].set_axis(["feature", "term", "padj"], axis=1),
         nulls=pd.DataFrame({"null": ["popularity"], "measure": ["annotated_rate"], "mean": [0.41]}),
         types=pd.concat([table[["feature"]], type_contrast(activation, labels)], axis=1),
-        specificity=type_specificity(table, found, types, shuffled), excess=EXCESS, seeds=seeds(), rates=rates(),
+        specificity=type_specificity(table, found, types, shuffled), excess=EXCESS, seeds=seeds(), sought=SOUGHT,
+        rates=rates(),
         sources=dict.fromkeys(PROGRAMS, "made up"), matrices=_matrices(activation, labels, rng),
     )  # fmt: skip
 

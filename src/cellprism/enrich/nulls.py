@@ -100,8 +100,7 @@ def null_rates(
     terms = term_table(collection, background, min_term_size)
     scored = partial(score_of, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
     sets = list_table(lists.values(), terms)
-    observed = scored(sets)
-    draws = _draws([lists], terms, _modules([sets], terms, cells, nulls), cells, nulls)[0]
+    observed, draws = scored(sets), drawers(lists, terms, cells, nulls)
     scores = {
         null: [scored(draw([seed, ALL_NULLS.index(null), i])) for i in range(replicates)]
         for null, draw in draws.items()
@@ -186,6 +185,18 @@ def matches(
     row, term = hits.row[few], hits.term[few]
     significant = adjusted(hits.pvalue[few], row, number_of_tests(hits, table, terms, family), family) < alpha
     return row[significant], term[significant]
+
+
+def drawers(
+    lists: Mapping[Any, Iterable[str]], terms: Terms, cells: AnnData | None, nulls: Sequence[str]
+) -> dict[str, Callable[[Seed], Lists]]:
+    """What draws lists by chance, as many and as long as these, by the name of the null.
+
+    Raises:
+        ConfigError: an unknown null, or no cells for one that needs them.
+    """
+    sets = list_table(lists.values(), terms)
+    return _draws([lists], terms, _modules([sets], terms, cells, nulls), cells, nulls)[0]
 
 
 def _modules(sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: Sequence[str]) -> Modules | None:

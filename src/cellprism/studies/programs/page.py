@@ -4,15 +4,24 @@ from collections.abc import Sequence
 
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
-from cellprism.report.figure import listing
+from cellprism.report.figure import NumberTable, listing, small
 from cellprism.report.findings import hardest, than_control
-from cellprism.report.section import Section
+from cellprism.report.section import Section, Table
 from cellprism.studies.programs.claims import CONTROLS, control_claims
 from cellprism.studies.programs.feature_rows import feature_rows
 from cellprism.studies.programs.figures import feature_map, program_heatmap
 from cellprism.studies.programs.rates import rate_figure
 from cellprism.studies.programs.seed_figure import seed_figure
-from cellprism.studies.programs.tables import FEATURES, RATES, SEEDS, SPECIFICITY, TYPES, Programs
+from cellprism.studies.programs.tables import (
+    FEATURES,
+    RATES,
+    SEEDS,
+    SOUGHT,
+    SOUGHT_NULLS,
+    SPECIFICITY,
+    TYPES,
+    Programs,
+)
 
 APART = "features-tell-types-apart"
 RATE, MODULES = "annotated-against-", "correlated-against-coexpression"
@@ -56,12 +65,37 @@ def section(found: Programs | None, claims: Sequence[Claim], context: Context) -
         f"{context.words.described}. {_list_words(found)} Lists are compared with known programs, and so are lists "
         "that nobody learned.",
         absent="" if found else "This run has no features yet; `cellprism do programs RUN` adds them.",
+        tables=[sought_table(found)] if found and found.sought else [],
         told=_told(claims),
         can=["Show which gene programs this model separates on these cells, and in which cell types they are strong."]
         if found
         else [],
         long=[feature_rows(found, context)] if found else [],
     )
+
+
+def sought_table(found: Programs) -> Table:
+    """The programs looked for by name, found or not."""
+    rows = []
+    for one in found.sought:
+        if one.feature is None:
+            rows.append((one.words, "no term bears it" if not one.terms else "no list shares a gene", *["–"] * 5))
+            continue
+        mark = "" if one.padj < found.rates["alpha"] else " (not significant)"
+        chance = (small(one.chance[null]) if null in one.chance else "–" for null in SOUGHT_NULLS)
+        rows.append((
+            one.words, f"{one.term}{mark}", str(one.feature), f"{len(one.genes)} of {one.term_size}: "
+            f"{listing(list(one.genes[:6]))}", small(one.padj), *chance,
+        ))  # fmt: skip
+    caption = (
+        f"Programs looked for by name (programs/{SOUGHT}; `programs.sought` names others): of all features and all "
+        "terms that bear the name the pair that matches best, with the term's q. Beside it how unusual so good a "
+        f"match is among as many lists made by chance (two-sided p over {found.sought[0].replicates} families, not "
+        "corrected over names): lists of genes as popular, and groups of genes that vary together. Looked at, not "
+        "judged."
+    )
+    header = ("name", "best term", "feature", "genes shared", "q", "p, as popular", "p, co-expressed")
+    return Table(caption, NumberTable(header, rows))
 
 
 def _list_words(found: Programs | None) -> str:

@@ -24,6 +24,9 @@ class ProgramsSettings:
     planted programs (``benchmarks/bench_rules.py``)."""
     family: str = "all-terms"
     """Tests corrected together: ``all-terms`` per list, ``all-tests``, or ``hit-terms`` as in public work."""
+    sought: tuple[str, ...] = ("respirat", "cell cycle", "germinal", "interferon")
+    """Programs to look for by name: words or parts of words of a term, whatever their case. For each the feature that
+    matches best is told, or that none does. Those of the default are the published examples."""
     min_term_size: int = 3
     """Terms with fewer genes in the background are not tested."""
     alpha: float = 0.05
@@ -42,6 +45,7 @@ class ProgramsSettings:
         check(self.gene_filter in FILTERS, "gene_filter", self.gene_filter, f"one of {', '.join(FILTERS)}")
         check(self.rule in RULES, "rule", self.rule, f"one of {', '.join(RULES)}")
         check(self.family in FAMILIES, "family", self.family, f"one of {', '.join(FAMILIES)}")
+        check(all(word.strip() for word in self.sought), "sought", list(self.sought), "words, none of them empty")
         check(self.min_term_size >= 1, "min_term_size", self.min_term_size, "a whole number of at least 1")
         check(0 < self.alpha < 1, "alpha", self.alpha, "a number between 0 and 1, such as 0.05")
         check(self.seeds >= 1, "seeds", self.seeds, "a whole number of at least 1")

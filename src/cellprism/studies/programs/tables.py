@@ -3,7 +3,7 @@
 ``genes.h5ad`` (features x genes) and ``cells.h5ad`` (cells x features) grow with the data; the page reads neither.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ FEATURES, LISTS, ENRICHMENT, NULLS, TYPES = (
     "features.parquet", "lists.parquet", "enrichment.parquet", "nulls.parquet", "types.parquet"
 )  # fmt: skip
 RATES, SPECIFICITY, EXCESS, SOURCES = "rates.json", "types.json", "types_beside.json", "sources.json"
-SEEDS = "seeds.json"
+SEEDS, SOUGHT = "seeds.json", "sought.json"
+SOUGHT_NULLS = ("popularity", "coexpression")
 FEATURE_COLUMNS = [
     "feature", "firing_rate", "participation_ratio", "set_size", "top_genes", "best_term", "best_padj", "n_terms",
     "gene_share", "state_share", "top_cell_type", "type_share", "type_padj", "own_genes_r", "sign", "high_in", "low_in",
@@ -92,6 +93,38 @@ class Seeds:
     """Beside each control, by each rule; named as the control's row of ``rates.json``."""
 
 
+@dataclass(frozen=True)
+class Sought:
+    """A program that was looked for by name, and the feature's list that matches it best."""
+
+    words: str
+    """What was looked for in the names of terms."""
+    terms: int
+    """How many terms have it."""
+    term: str = ""
+    """The one that is matched best, of all features and these terms; empty where no list shares a gene with any."""
+    feature: int | None = None
+    genes: tuple[str, ...] = ()
+    """What the feature's list shares with it."""
+    set_size: int = 0
+    term_size: int = 0
+    pvalue: float = 1.0
+    """Hypergeometric, not corrected."""
+    padj: float = 1.0
+    """Corrected as in ``enrichment.parquet``."""
+    chance: dict[str, float] = field(default_factory=dict)
+    """Null -> p: how often as many lists made by chance have one that matches any of these terms as well."""
+    replicates: int = 0
+    """Families of lists drawn for each."""
+
+
+@dataclass(frozen=True)
+class AllSought:
+    """``sought.json``."""
+
+    programs: list[Sought]
+
+
 @dataclass(frozen=True, eq=False)
 class Programs:
     """The study's results. Tables are as ``work`` says; ``rates`` is what ``rates.json`` holds."""
@@ -111,6 +144,8 @@ class Programs:
     excess: TypeExcess | None
     """None where there are no labels, or too few cells with one."""
     seeds: Seeds
+    sought: list[Sought]
+    """Programs looked for by name; none where nothing was."""
     rates: dict[str, Any]
     """rows [RATE_FIELDS, for random lists excess, excess_interval and p_value (two-sided), for others
     independent_lists], and OTHER_RATES; ``coverage`` (``enrich.distinct``), and in ``gene_sets`` the files of the
@@ -135,6 +170,8 @@ def write(folder: Path, found: Programs) -> list[Path]:
     if found.specificity is not None:
         files.append(write_record(folder / SPECIFICITY, found.specificity))
     files.append(write_record(folder / SEEDS, found.seeds))
+    if found.sought:
+        files.append(write_record(folder / SOUGHT, AllSought(found.sought)))
     if found.excess is not None:
         files.append(write_record(folder / EXCESS, found.excess))
     if found.matrices is not None:
@@ -155,7 +192,7 @@ def read(folder: Path) -> Programs:
         raise DamagedError(
             f"{folder / TYPES} has {len(types)} features, {FEATURES} {len(features)}; rerun the step that wrote them"
         )
-    specificity, excess = folder / SPECIFICITY, folder / EXCESS
+    specificity, excess, sought = folder / SPECIFICITY, folder / EXCESS, folder / SOUGHT
     return Programs(
         features=features,
         lists=read_columns(folder / LISTS, ["feature", "rank", "gene"]),
@@ -165,6 +202,7 @@ def read(folder: Path) -> Programs:
         specificity=read_record(TypeSpecificity, specificity) if specificity.is_file() else None,
         excess=read_record(TypeExcess, excess) if excess.is_file() else None,
         seeds=read_record(Seeds, folder / SEEDS),
+        sought=read_record(AllSought, sought).programs if sought.is_file() else [],
         rates=rates,
         sources=read_object(folder / SOURCES, ()),
     )

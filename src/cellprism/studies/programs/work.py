@@ -36,6 +36,7 @@ from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, list
 from cellprism.studies.programs.noise import noise_lists
 from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
 from cellprism.studies.programs.settings import ProgramsSettings
+from cellprism.studies.programs.sought import sought
 from cellprism.studies.programs.specificity import (
     PERMUTATIONS,
     Specificity,
@@ -61,20 +62,22 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     lists = own_lists(Directions(found.genes, found.cells, cells), settings.rule, background)
     table = tested(lists, bench, settings, background)
     covered = _covered(table, lists, bench, settings, background)
+    with bench.bar("programs looked for by name", None):
+        by_name = sought(lists, table, bench.collection(settings.collection), background, cells, settings, seed)
     rows, nulls, fixed = _rates(bench, settings, found, lists, table, background)
     rows = compared(rows, by_cell=not tokens.are_genes or settings.rule == "correlation")
     features, specificity, types = feature_table(found.genes, found.cells, cells, lists, table, settings.alpha, seed)
     further, collection = further_autoencoders(bench, settings.seeds - 1), bench.collection(settings.collection)
     every = seed_lists(bench, further, fixed, background)
     with bench.bar("drawing random lists for other seeds", None):
-        by_name = {row["name"]: row for row in rows}
-        excesses = seed_excesses(every, by_name, collection, background, cells, settings, seed)
+        rate_of = {row["name"]: row for row in rows}
+        excesses = seed_excesses(every, rate_of, collection, background, cells, settings, seed)
     with bench.bar("directions that nobody trained, between types", None):
         apart = types_beside(tokens, [bench.sae, *further], cells, settings.draws, seed)
     counted = table.attrs["cellprism"]
     return Programs(
         features, list_table(lists), table, nulls.summary, types, specificity, apart,
-        seeds=Seeds([seed + i for i in range(settings.seeds)], excesses),
+        seeds=Seeds([seed + i for i in range(settings.seeds)], excesses), sought=by_name,
         rates={
             "rows": rows, "family": settings.family,
             "alpha": settings.alpha, "collection": collection.name, "n_terms": counted["terms_tested"],

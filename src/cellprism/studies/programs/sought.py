@@ -1,0 +1,97 @@
+"""Programs looked for by name: the feature that matches each best, and whether lists made by chance match as well.
+
+- Several terms may bear a name, and the best pair of a feature and a term is told: lists made by chance are as many, as
+  long, and choose their best pair in the same way.
+- What is not found is told too: a name that no term bears, and one that no list shares a gene with.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellprism.enrich.membership import Lists as Sets
+from cellprism.enrich.membership import Terms, list_table, term_table
+from cellprism.enrich.nulls import drawers
+from cellprism.enrich.over_representation import Tails, find_hits
+from cellprism.equations.effects import permutation_p
+from cellprism.report.frames import ordered, records, texts, where
+from cellprism.studies.programs.gene_lists import Lists
+from cellprism.studies.programs.settings import ProgramsSettings
+from cellprism.studies.programs.tables import SOUGHT_NULLS, Sought
+
+
+def sought(
+    lists: Lists,
+    table: pd.DataFrame,
+    collection: Mapping[str, Iterable[str]],
+    background: tuple[str, ...],
+    cells: AnnData,
+    settings: ProgramsSettings,
+    seed: int,
+) -> list[Sought]:
+    """What each of ``settings.sought`` finds.
+
+    Args:
+        lists: the features' lists.
+        table: what they match (``over_representation``).
+        collection: term -> genes.
+        background: genes that may be in a list.
+        cells: their counts.
+        settings: which names, and how many families of lists are drawn for each null.
+        seed: of the draws.
+    """
+    terms = term_table(collection, background, settings.min_term_size)
+    borne = {words: named(words, terms) for words in settings.sought}
+    wanted = {words: columns for words, columns in borne.items() if len(columns)}
+    ours = best_of(list_table(lists.values(), terms), terms, wanted) if lists else {}
+    drawn = _drawn(lists, terms, wanted, cells, settings.replicates, seed) if wanted and lists else {}
+    found = []
+    for words, columns in borne.items():
+        row = _best_row(table, {terms.names[i] for i in columns})
+        if row is None:
+            found.append(Sought(words, len(columns)))
+            continue
+        members = set(collection[row.term])
+        found.append(Sought(
+            words, len(columns), row.term, int(row.feature), tuple(g for g in lists[row.feature] if g in members),
+            int(row.set_size), int(row.term_size), float(row.pvalue), float(row.padj),
+            {null: permutation_p(ours[words], values[words]) for null, values in drawn.items()}, settings.replicates,
+        ))  # fmt: skip
+    return found
+
+
+def named(words: str, terms: Terms) -> np.ndarray:
+    """Places of the terms whose name holds the words."""
+    return np.flatnonzero([words.strip().casefold() in name.casefold() for name in terms.names])
+
+
+def best_of(lists: Sets, terms: Terms, wanted: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """-log10 of the least p-value of any list with any of the terms, by what is wanted."""
+    columns = np.unique(np.concatenate(list(wanted.values()))) if wanted else np.array([], dtype=int)
+    some = terms._replace(
+        names=tuple(terms.names[i] for i in columns), member=terms.member[columns], size=terms.size[columns]
+    )
+    hits = find_hits(lists, some, Tails(terms.background_size))
+    least = np.ones(len(columns))
+    np.minimum.at(least, hits.term, hits.pvalue)
+    return {words: float(-np.log10(least[np.searchsorted(columns, at)].min())) for words, at in wanted.items()}
+
+
+def _drawn(
+    lists: Lists, terms: Terms, wanted: Mapping[str, np.ndarray], cells: AnnData, replicates: int, seed: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """Null -> what is wanted -> the best of every family of lists."""
+    found = {}
+    for number, (null, draw) in enumerate(drawers(lists, terms, cells, SOUGHT_NULLS).items()):
+        many = [best_of(draw([seed, 83, number, i]), terms, wanted) for i in range(replicates)]
+        found[null] = {words: np.array([one[words] for one in many]) for words in wanted}
+    return found
+
+
+def _best_row(table: pd.DataFrame, names: set[str]) -> Any:
+    """The row of the least p-value of a term of these names, or None."""
+    rows = where(table, np.isin(texts(table, "term"), list(names)))
+    return next(records(ordered(rows, "pvalue")), None)
