@@ -52,7 +52,7 @@ def test_a_planted_program_is_found_with_its_feature_and_genes_and_a_name_withou
     one = found(lists, collection, cells)
     assert (one["cycle"].terms, one["cycle"].term, one["cycle"].feature) == (2, "cell cycle, late", 7)
     assert set(one["cycle"].genes) == set(lists["7"])
-    assert one["cycle"].chance == pytest.approx({"popularity": 0.05, "coexpression": 0.05})
+    assert one["cycle"].chance == pytest.approx({"popularity": 1 / 40, "coexpression": 1 / 40})
     assert one["cycle"].padj < 0.05
     assert (one["nothing such"].terms, one["nothing such"].feature) == (0, None)
 

@@ -89,9 +89,9 @@ def sought_table(found: Programs) -> Table:
         ))  # fmt: skip
     caption = (
         f"Programs looked for by name (programs/{SOUGHT}; `programs.sought` names others): of all features and all "
-        "terms that bear the name the pair that matches best, with the term's q. Beside it how unusual so good a "
-        f"match is among as many lists made by chance (two-sided p over {found.sought[0].replicates} families, not "
-        "corrected over names): lists of genes as popular, and groups of genes that vary together. Looked at, not "
+        "terms that bear the name the pair that matches best, with the term's q. Beside it how often one of as many "
+        f"lists made by chance matches such a term as well (one-sided p over {found.sought[0].replicates} families, "
+        "not corrected over names): lists of genes as popular, and groups of genes that vary together. Looked at, not "
         "judged."
     )
     header = ("name", "best term", "feature", "genes shared", "q", "p, as popular", "p, co-expressed")

@@ -113,7 +113,7 @@ class Sought:
     padj: float = 1.0
     """Corrected as in ``enrichment.parquet``."""
     chance: dict[str, float] = field(default_factory=dict)
-    """Null -> p: how often as many lists made by chance have one that matches any of these terms as well."""
+    """Null -> one-sided p-value: how often one of as many lists made by chance matches one of these terms as well."""
     replicates: int = 0
     """Families of lists drawn for each."""
 
