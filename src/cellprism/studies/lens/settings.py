@@ -1,6 +1,6 @@
 """Settings of the study: the section ``[lens]``."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cellprism.enrich.term_tests import TERM_TESTS
 from cellprism.studies.common import check
@@ -27,8 +27,6 @@ class LensSettings:
     """Genes, terms and rare cells count at a corrected p-value below this."""
     genes: int = 100
     """Most differential genes of a feature in each direction, those with the smallest p first."""
-    collection: str = field(default="blood", metadata={"source": "collection"})
-    """Gene sets: ``blood`` (shipped), a GMT file, or the name of a library in CELLPRISM_DATA_DIR."""
     terms: str = "hypergeometric"
     """Test of terms, corrected over all terms and features: ``hypergeometric``, ``binomial`` or ``rank``."""
     term_sizes: tuple[int, ...] = (3, 500)

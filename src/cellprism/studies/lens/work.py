@@ -23,6 +23,7 @@ from cellprism.enrich.term_tests import DOWN, UP, sized
 from cellprism.equations.effects import permutation_p
 from cellprism.errors import ConfigError
 from cellprism.features.collect import feature_statistics
+from cellprism.ontology.collection import Collection
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import read_dose_cells
 from cellprism.steering.response import top_moved
@@ -86,7 +87,7 @@ def work(bench: Workbench, settings: LensSettings) -> Lens:
     fires = int((sp.csc_matrix(z.X).getnnz(axis=0) > 0).sum())
     summary = Summary(
         cells.n_obs, len(world.names), fires, len(own.cells.features), settings.high, settings.low, settings.against,
-        settings.fewest, settings.test, settings.terms, bench.collection(settings.collection).name, len(world.terms),
+        settings.fewest, settings.test, settings.terms, collection_of(bench).name, len(world.terms),
         settings.alpha, own.share, [one.share for one in others],
         None if rare is None else rare_record(rare, len(set(world.kinds)) > 1, settings.alpha, beyond),
     )  # fmt: skip
@@ -100,11 +101,15 @@ def _check_features(features: Sequence[int], n: int) -> None:
         raise ConfigError(f"lens.features names {wrong[0]}: this autoencoder has features 0 to {n - 1}")
 
 
+def collection_of(bench: Workbench) -> Collection:
+    """The gene sets of the programs, which terms of high cells come from too."""
+    return bench.collection(bench.settings("programs").collection)
+
+
 def _world(bench: Workbench, settings: LensSettings) -> World:
     cells = bench.cells
     names = background_genes(cells, bench.settings("programs").gene_filter)
-    collection = bench.collection(settings.collection)
-    terms = sized(collection, names, *settings.term_sizes)
+    terms = sized(collection_of(bench), names, *settings.term_sizes)
     expression = log1p_cp10k(cells)[:, cells.var_names.get_indexer(pd.Index(names))]
     labelled = "cell_type" in cells.obs
     kinds = cells.obs["cell_type"].astype(str).to_numpy() if labelled else np.full(cells.n_obs, "")
