@@ -6,7 +6,7 @@ import pytest
 
 from cellprism.report.context import read_context
 from cellprism.studies.ladder.claims import claims
-from cellprism.studies.ladder.labels import RULES, RUNGS, label_of, named, unfair
+from cellprism.studies.ladder.labels import RULES, RUNGS, few, label_of, named, unfair
 from cellprism.studies.ladder.page import section
 from studies.made_up import Shown
 from studies.made_up_ladder import ladder
@@ -99,3 +99,8 @@ def test_groups_of_genes_that_vary_together_are_fair_where_features_lists_are_ma
         together = rung in ("coexpression", "nmf") and rule != "correlation"
         assert bool(unfair(rung, rule, False)) == (together or rung == "uniform"), rung
         assert bool(unfair(rung, rule, True)) == (rung == "uniform"), rung
+
+
+def test_a_control_that_has_few_lists_by_a_rule_is_not_judged_by_those():
+    assert few(15, 283) == "only 15 of its 283 directions have lists by this rule"
+    assert few(95, 283) == few(2, 2) == ""

@@ -85,6 +85,20 @@ def label_of(rung: str, brought: str = "") -> str:
     return f"{name.level} {name.short}".strip()
 
 
+SELECTED = 1 / 3  # of a rung's directions: where fewer have lists by a rule, these are not what the rung is
+
+
+def few(lists: int, most: int) -> str:
+    """Why a rung is not judged under a rule by which few of its directions have lists, those that spread over many
+    genes; empty where enough have.
+
+    Args:
+        lists: that the rung has by the rule.
+        most: that it has by any rule.
+    """
+    return f"only {lists} of its {most} directions have lists by this rule" if lists < SELECTED * most else ""
+
+
 def unfair(rung: str, rule: str, by_cell: bool) -> str:
     """Why a rung is shown and not judged under a rule; empty where it is fair.
 

@@ -22,7 +22,7 @@ from cellprism.features.dictionaries import sampled_tokens
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.studies.ladder.compare import Draws, made_rung, paired, result_of
 from cellprism.studies.ladder.information import PLAIN, information
-from cellprism.studies.ladder.labels import DRAWN, OWN, RUNGS, unfair
+from cellprism.studies.ladder.labels import DRAWN, OWN, RUNGS, few, unfair
 from cellprism.studies.ladder.lists import ListsByRule, lists_by_rule, sizes_of
 from cellprism.studies.ladder.ratios import BESIDE, EDGES, ratios, token_directions
 from cellprism.studies.ladder.rungs import Site, rung_directions
@@ -136,14 +136,15 @@ class Climb:
             return
         if len(lists) == 1:  # the same directions for all, of the sizes that each autoencoder's lists have
             lists += [self._lists(last[0], i) for i in range(1, len(self.ours))]
+        most = max(len(some) for some in lists[0].values())
         for rule in self.rungs:
-            self._add(rung, rule, [one[rule] for one in lists])
+            self._add(rung, rule, [one[rule] for one in lists], few(len(lists[0][rule]), most))
 
     def _lists(self, found: Directions, number: int) -> ListsByRule:
         """Lists beside the autoencoder of this number."""
         return lists_by_rule(found, list(self.rungs), self.features.background, self.features.sizes(number))
 
-    def _add(self, rung: str, rule: str, theirs: Sequence[Lists]) -> None:
+    def _add(self, rung: str, rule: str, theirs: Sequence[Lists], why: str) -> None:
         ours = [one[rule] for one in self.features.lists]
         if not all(theirs):
             self.missing[rule].append(rung)
@@ -151,7 +152,7 @@ class Climb:
         pairs = paired(self.scorer, ours, theirs, self.bench.config.seed)
         if rule == PLAIN:
             self.best[rung] = [b for _, b in pairs]
-        self.rungs[rule].append(made_rung(rung, pairs, unfair(rung, rule, self.by_cell)))
+        self.rungs[rule].append(made_rung(rung, pairs, unfair(rung, rule, self.by_cell) or why))
 
     def drawn(self, rung: str) -> None:
         """A rung whose lists are drawn for each autoencoder's."""
