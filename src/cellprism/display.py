@@ -1,9 +1,10 @@
-"""How an object shows itself: one line of text at the prompt, a small table in a notebook.
+"""How an object shows itself: one line of text at the prompt, a small table in a notebook; and how a command is named.
 
 No tensor is printed: of each only its shape is said. What a table holds is escaped.
 """
 
 import html
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -14,6 +15,15 @@ STYLE = (
     "text-align:left;padding:2px 0",
 )
 """Of the table, of a name, of a value: a notebook's own colours stay."""
+
+
+def command(*parts: object) -> str:
+    """A command of cellprism as a message names it: it can be pasted into a shell, whatever its paths hold.
+
+    >>> command("report", "my runs/a")
+    "cellprism report 'my runs/a'"
+    """
+    return shlex.join(["cellprism", *map(str, parts)])
 
 
 class Shown:

@@ -29,10 +29,10 @@ class Site:
     n_layers: int
 
     def __post_init__(self):
-        if not 0 <= self.layer < self.n_layers:
+        if not hasattr(self.layer, "__index__") or not 0 <= self.layer < self.n_layers:
             last = self.n_layers - 1
             raise ModelError(
-                f"layer {self.layer} does not exist: this model has layers 0 to {last}; choose one of them"
+                f"layer {self.layer!r} does not exist: this model has layers 0 to {last}; choose one of them"
             )
 
     def __str__(self) -> str:

@@ -176,6 +176,8 @@ def test_an_untrained_transcoder_has_directions_of_its_own_to_write(sae):
 
 def test_a_transcoder_is_measured_on_the_layer_that_it_writes_to(cells, sae):
     model = make_model(True)
+    with pytest.raises(ModelError, match="does not say after which block the vectors lie that it reconstructs"):
+        evaluate_at(model, replace(sae, is_transcoder=True, metadata={}), cells, LAYER)
     transcoder = replace(sae, is_transcoder=True, metadata={"target_layer": 2})
     found = evaluate_at(model, transcoder, cells, LAYER, batch_size=5)
     batch = next(model.batches(cells, CELLS))

@@ -109,10 +109,16 @@ def test_data_frames_of_activations_genes_terms_cells_and_features(mine, opened)
     assert named["padj"].is_monotonic_increasing
     cells = cp.get.cells(opened, feature, 4)
     assert cells["activation"].max() == opened.cell_features.X[:, feature].max()
-    with pytest.raises(ConfigError, match="no feature 41: they are numbered from 0 to 40"):
+    with pytest.raises(ConfigError, match="feature 41 does not exist: features are whole numbers from 0 to 40"):
         cp.get.activations(mine, [41])
-    with pytest.raises(ConfigError, match="no feature 41"):
-        cp.get.genes(opened, 41)
+    for wrong in (41, -1, "3", 1.0, True):
+        with pytest.raises(ConfigError, match="feature .* does not exist"):
+            cp.get.activations(mine, [wrong])
+        for of_one in (cp.get.genes, cp.get.terms, cp.get.cells, cp.feature_card):
+            with pytest.raises(ConfigError, match="feature .* does not exist"):
+                of_one(opened.folder, wrong)
+    with pytest.raises(RunError, match=r"did not steer feature 40; `cellprism steer .* --feature 40` does"):
+        cp.get.doses(opened, 40)
 
 
 def test_plots_are_drawn_on_the_axes_given_and_return_them(mine, opened, drawn):

@@ -51,6 +51,15 @@ def test_the_verdict_follows_from_the_numbers():
     )
 
 
+@pytest.mark.parametrize(("draws", "verdict"), [(38, "cannot be told here"), (39, "at chance")])
+def test_units_beside_too_few_draws_of_chance_allow_no_verdict(draws, verdict):
+    words = {"unit": "", "format": ".2f", "test": Test("t", matters=0.1), "source": Source("f", "x")}
+    null = Null("n", 0.5, (0.5, 0.5), 1.0, draws, 5)
+    made = judged("a", "A", "B", 0.5, interval=(0.48, 0.52), null=null, **words)
+    assert made.verdict == verdict
+    assert made.why == ("" if draws == 39 else "chance was drawn 38 times; reaching p = .05 takes at least 39")
+
+
 def test_an_unfair_control_allows_no_verdict():
     words = {"unit": "", "format": ".2f", "test": Test("t"), "source": Source("f", "x")}
     made = judged("a", "A", "B", 0.5, null=Null("n", 0.0, (0.0, 0.1)), barred="unlike lists", **words)

@@ -281,6 +281,8 @@ def _without_hashes(folder, **changes):
         ({"k": None}, DamagedError, "cfg.json lacks k"),
         ({"architecture": "topk_transcoder"}, DamagedError, "cfg.json lacks d_out"),
         ({"d_sae": 40}, DamagedError, r"W_enc has shape \(13, 41\) but cfg.json asks for \(13, 40\)"),
+        *(({"k": k}, DamagedError, r"says k = .*, expected a whole number of at least 1") for k in (0, 5.0, "5", [5])),
+        ({"d_sae": True}, DamagedError, "says d_sae = True, expected a whole number of at least 1"),
         ({"architecture": "jumprelu"}, DamagedError, "lacks threshold; found W_dec, W_enc, b_dec, b_enc"),
     ],
 )
@@ -313,4 +315,19 @@ def test_settings_that_are_no_object_are_damaged(saved):
     _, folder = saved
     (folder / "cfg.json").write_text("[1]")
     with pytest.raises(DamagedError, match="holds no settings"):
+        load_sae(folder)
+
+
+@pytest.mark.parametrize("place", ["metadata", "cellprism", "cellprism.sha256", "metadata.config", "metadata.measures"])
+@pytest.mark.parametrize("value", [None, 7, "text", ["a"]])
+def test_something_else_where_settings_hold_an_object_is_named(saved, place, value):
+    _, folder = saved
+    config = json.loads((folder / "cfg.json").read_text())
+    first, _, last = place.partition(".")
+    if last:
+        config[first][last] = value
+    else:
+        config[first] = value
+    (folder / "cfg.json").write_text(json.dumps(config))
+    with pytest.raises(DamagedError, match=f"{place} is .*, expected a JSON object"):
         load_sae(folder)

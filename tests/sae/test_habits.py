@@ -55,6 +55,14 @@ def test_the_genes_of_a_batch_are_its_groups_and_other_tokens_stay(grouped, batc
         grouped.encode(x, torch.zeros(4, dtype=torch.long))
 
 
+def test_what_are_no_residuals_of_the_batch_and_no_tensor_are_refused(grouped, batch):
+    for shape in ((3, 7, D_MODEL), (D_MODEL,), (3, D_MODEL)):
+        with pytest.raises(InputError, match=r"no residuals of this batch; expected \[3 cells, 11 tokens, 13\]"):
+            grouped.encode(torch.zeros(shape), batch)
+    with pytest.raises(InputError, match=r"vectors to encode are a ndarray; give a tensor, such as torch.from_numpy"):
+        grouped.encode(torch.zeros(3, D_MODEL).numpy(), batch)
+
+
 @pytest.mark.parametrize("kind", ["topk", "threshold", "gated"])
 def test_gradients_pass_through_codes(sae, kind):
     if kind != "topk":

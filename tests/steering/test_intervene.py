@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from cellprism.errors import ConfigError, ModelError
+from cellprism.errors import ConfigError, InputError, ModelError
 from cellprism.models.aido.files import load
 from cellprism.models.aido.model import AidoCell
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -174,14 +174,32 @@ def test_a_centred_autoencoder_reads_each_gene_against_its_own_centre(real_model
 @pytest.mark.parametrize(
     ("strengths", "message"),
     [
-        ({41: 2.0}, "feature 41 does not exist: this autoencoder has features 0 to 40"),
+        ({41: 2.0}, "feature 41 does not exist: features are whole numbers from 0 to 40"),
         ({-1: 2.0}, "feature -1 does not exist"),
+        ({"3": 2.0}, "feature '3' does not exist"),
+        ({3.5: 2.0}, "feature 3.5 does not exist"),
         ({3: float("nan")}, "feature 3 has strength nan; give a finite number, 1 for no change"),
+        ({3: "2"}, "feature 3 has strength '2'; give a finite number"),
+        ([3], "changes are a list; give what is done to each feature"),
     ],
 )
 def test_impossible_strengths_are_refused(real_model, real_sae, cells, strengths, message):
     with pytest.raises(ConfigError, match=message):
         steer(real_model, real_sae, cells, 1, strengths)
+
+
+def test_no_cells_and_passes_of_no_cells_are_refused(real_model, real_sae, cells):
+    with pytest.raises(InputError, match="there are no cells to steer"):
+        steer(real_model, real_sae, cells[:0], 1, {3: 2.0})
+    for size in (0, 1.5, "4"):
+        with pytest.raises(ConfigError, match="batch_size is .*: expected a whole number of at least 1"):
+            steer(real_model, real_sae, cells, 1, {3: 2.0}, batch_size=size)
+
+
+@pytest.mark.parametrize("layer", ["1", 1.0, None])
+def test_a_layer_that_is_no_number_is_refused(real_model, real_sae, cells, layer):
+    with pytest.raises(ModelError, match="layer .* does not exist: this model has layers 0 to 2"):
+        steer(real_model, real_sae, cells, layer, {3: 2.0})
 
 
 def test_unknown_positions_are_refused(real_model, real_sae, cells):

@@ -109,8 +109,8 @@ def test_file_dates_decide_nothing(run):
 
 def test_a_missing_step_names_the_verb_that_makes_it(run):
     run.require("train", "train")
-    with pytest.raises(RunError, match=r"no finished step 'features'; make it first with: cellprism interpret"):
-        run.require("features", "interpret")
+    with pytest.raises(RunError, match=r"no finished step 'features'; make it first with: cellprism do programs"):
+        run.require("features", "do", "programs")
 
 
 def test_steps_and_fields_are_added_to_what_is_there(run):

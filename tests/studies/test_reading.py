@@ -102,7 +102,7 @@ def test_a_missing_column_is_named_with_its_file(run_folder, file, column):
         ("programs/rates.json", lambda m: m.pop("background_size"), "rates.json lacks background_size"),
         ("programs/types.json", lambda m: m.pop("null_interval"), r"types.json .*null_interval"),
         ("contrast/latent/summary.json", lambda m: m.pop("lambda"), "summary.json lacks lambda"),
-        ("contrast/latent/summary.json", lambda m: m["scores"]["drift"].pop("low"), "drift lacks low"),
+        ("contrast/latent/summary.json", lambda m: m["scores"]["drift"].pop("low"), "row 'drift' lacks low"),
     ],
 )
 def test_a_missing_field_is_named_with_its_file(run_folder, file, change, message):
@@ -184,3 +184,18 @@ def test_reading_changes_nothing(whole_run):
     before = {p: p.stat().st_mtime_ns for p in whole_run.rglob("*") if p.is_file()}
     shown(whole_run)
     assert before == {p: p.stat().st_mtime_ns for p in whole_run.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("file", "field"),
+    [
+        ("programs/rates.json", "rows"),
+        ("steer/programs/summary.json", "features"),
+        ("contrast/latent/summary.json", "scores"),
+    ],
+)
+@pytest.mark.parametrize("value", [None, 3, "text", [None], {"a": 1}])
+def test_what_holds_no_objects_is_damaged(run_folder, file, field, value):
+    edit_json(run_folder / file, lambda record: record.update({field: value}))
+    with pytest.raises(DamagedError, match=f"{field} holds .*, expected JSON objects"):
+        read_study(run_folder, file)

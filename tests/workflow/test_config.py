@@ -234,3 +234,15 @@ def test_values_that_cannot_be_are_refused_when_they_are_read(tmp_path, text, sa
 def test_the_mark_at_the_beginning_of_a_file_is_no_key(tmp_path):
     (tmp_path / "run.toml").write_bytes(b"\xef\xbb\xbf" + b'cells = "a"\r\nseed = 3\r\n')
     assert read_config(tmp_path / "run.toml").seed == 3
+
+
+@pytest.mark.parametrize(
+    ("pool", "said"),
+    [
+        ({"T": ["CD4", "CD8"], "helper": ["CD4"]}, "pool names 'CD4' more than once"),
+        ({"T": []}, r"pool.T is \[\]: expected the labels that it stands for"),
+    ],
+)
+def test_a_label_is_pooled_once_and_a_pool_has_labels(pool, said):
+    with pytest.raises(ConfigError, match=said):
+        made(pool=pool)

@@ -195,8 +195,10 @@ def test_a_received_folder_opens_no_file_and_no_address_of_its_own(shared, tmp_p
     shutil.copytree(shared, folder)
     card = json.loads((folder / "dictionary.json").read_text())
     card["model"]["source"] = source
+    card["model"]["options"] = {"genes": "/etc/passwd", "offline": True, "gene_subset": True}
     (folder / "dictionary.json").write_text(json.dumps(card))
-    assert open_dictionary(folder).model == ""
+    opened = open_dictionary(folder)
+    assert (opened.model, opened.options) == ("", {"gene_subset": True})
 
 
 def test_a_folder_that_is_none_says_what_to_give(asked, tmp_path):

@@ -70,7 +70,7 @@ def test_a_real_run_has_a_card_for_every_feature(finished):
 
 
 def test_what_is_no_feature_or_no_run_is_refused(whole_run, tmp_path):
-    with pytest.raises(ConfigError, match="there is no feature 127: this run's are numbered from 0 to 126"):
+    with pytest.raises(ConfigError, match="feature 127 does not exist: features are whole numbers from 0 to 126"):
         cp.feature_card(whole_run, 127)
     with pytest.raises(RunError):
         cp.feature_card(tmp_path, 0)

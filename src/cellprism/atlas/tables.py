@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from cellprism.display import command
 from cellprism.errors import RunError
 from cellprism.report.context import Context
 from cellprism.studies.files import read_h5ad
@@ -33,7 +34,7 @@ class RunTables:
         if self.cards.found.get("programs") is None:
             raise RunError(
                 f"{self.folder} has features but no programs, so there is nothing to browse; make them first with: "
-                f"cellprism do programs {self.folder}"
+                f"{command('do', 'programs', self.folder)}"
             )
 
     @property

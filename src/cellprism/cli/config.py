@@ -21,10 +21,11 @@ def init(cells: str, *, model: str = "pbmc2", out: Path | None = None) -> None:
         The file to write; by default it is printed.
     """
     from cellprism.cli.talk import say
+    from cellprism.display import command
     from cellprism.workflow.first_config import first_config, written
 
     if out is None:
         print(first_config(cells, model), end="")
         return
     written(cells, model, out)
-    say(f"wrote {out}; next: cellprism run {out} --out runs/a")
+    say(f"wrote {out}; next: {command('run', out, '--out', 'runs/a')}")

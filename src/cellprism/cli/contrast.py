@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline
+from cellprism.display import command
 
 
 def contrast(
@@ -48,6 +49,7 @@ def contrast(
     changes = changes_of("contrast", set_, given.items())
     config = changed(run, changes) or config_of(Run.existing(run))
     if not section(config, "contrast").source:
-        raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")
+        asked = command("contrast", run, "--from", "TYPE", "--to", "TYPE")
+        raise ConfigError(f"this run names no cell types; say which: {asked}")
     continue_run(run, "contrast", config, bar, say, device=device, offline=offline)
-    say(f"recipes in {run / 'contrast'}; next: cellprism report {run}")
+    say(f"recipes in {run / 'contrast'}; next: {command('report', run)}")

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from cellprism.cli.flags import changes_of, flags_of
 from cellprism.cli.flags import given as given_of
 from cellprism.cli.options import Changes, Device, Offline
+from cellprism.display import command
 from cellprism.studies.study import Study, studies
 
 do = App(name="do", help="Do one study of a run, with its settings as flags.")
@@ -32,7 +33,7 @@ def _verb(study: Study) -> Callable[..., None]:
 
         changes = changes_of(study.name, set_, given_of(given))
         continue_run(run, study.name, changed(run, changes), bar, say, device=device, offline=offline)
-        say(f"results in {run / study.name}; next: cellprism report {run}")
+        say(f"results in {run / study.name}; next: {command('report', run)}")
 
     verb.__doc__ = f"""{study.title}
 

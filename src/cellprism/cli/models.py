@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from cellprism.cli.options import Device
 from cellprism.cli.talk import download_bars, say
+from cellprism.display import command
 
 if TYPE_CHECKING:
     from cellprism.models.hub import HubFacts
@@ -51,7 +52,7 @@ def info(model: str = "pbmc2", *, offline: bool = False) -> None:
         try:
             print(f"in the cache: {hub.fetch(source, offline=True)}")
         except ModelError:
-            say(f"not fetched yet; next: cellprism models fetch {model}")
+            say(f"not fetched yet; next: {command('models', 'fetch', model)}")
             return
     _print_facts(load_model(model, offline=True))
 
@@ -79,7 +80,8 @@ def fetch(model: str, *, offline: bool = False) -> None:
     with download_bars() as told:
         folder = fetch_model(model, offline=offline, progress=told)
     print(folder)
-    say(f"next: cellprism models check {model}, or cellprism train CELLS --model {model} --out RUN")
+    check, train = command("models", "check", model), command("train", "CELLS", "--model", model, "--out", "RUN")
+    say(f"next: {check}, or {train}")
 
 
 @models.command

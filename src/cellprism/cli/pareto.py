@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline
+from cellprism.display import command
 
 
 def pareto(
@@ -44,4 +45,4 @@ def pareto(
     given = {"source": from_ or None, "target": to or None, "edit": edit or None, "judge": judge or None}
     changes = changes_of("pareto", set_, given.items())
     continue_run(run, "pareto", changed(run, changes), bar, say, device=device, offline=offline)
-    say(f"recipes in {run / 'pareto'}; next: cellprism report {run}")
+    say(f"recipes in {run / 'pareto'}; next: {command('report', run)}")

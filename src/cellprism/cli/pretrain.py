@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cellprism.cli.flags import flags_of, given
 from cellprism.cli.options import Device
+from cellprism.display import command
 from cellprism.errors import ConfigError
 from cellprism.models.aido.pretrain import PretrainConfig
 from cellprism.models.latent.dgd_train import DgdTraining
@@ -73,7 +74,8 @@ def pretrain(
             progress=lambda step, figures: advance(step, "  ".join(f"{k} {v:.4f}" for k, v in figures.items())),
         )  # fmt: skip
     say(card_table(card))
-    say(f"model in {out}; look into it with: cellprism run --help, or cellprism train CELLS --model {out} --out RUN")
+    train = command("train", "CELLS", "--model", out, "--out", "RUN")
+    say(f"model in {out}; look into it with: cellprism run --help, or {train}")
 
 
 def card_table(card: dict) -> str:

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline, Whole
+from cellprism.display import command
 
 
 def regulation(
@@ -50,4 +51,4 @@ def regulation(
     given = {"factors": tf or [], "edges": str(edges) if edges else None, "types": types, "cells": cells}
     changes = changes_of("regulation", set_, given.items())
     continue_run(run, "regulation", changed(run, changes), bar, say, device=device, offline=offline)
-    say(f"effects in {run / 'regulation'}; next: cellprism report {run}")
+    say(f"effects in {run / 'regulation'}; next: {command('report', run)}")

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline
+from cellprism.display import command
 
 
 def screen(
@@ -44,4 +45,4 @@ def screen(
     given = {"source": from_ or None, "target": to or None, "programs": program or None, "judge": judge or None}
     changes = changes_of("screen", set_, given.items())
     continue_run(run, "screen", changed(run, changes), bar, say, device=device, offline=offline)
-    say(f"a card of every feature in {run / 'screen'}; next: cellprism report {run}")
+    say(f"a card of every feature in {run / 'screen'}; next: {command('report', run)}")

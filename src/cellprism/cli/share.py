@@ -16,8 +16,10 @@ def share(run: Path, *, out: Path) -> None:
         A folder that is not there or empty.
     """
     from cellprism.cli.talk import say
+    from cellprism.display import command
     from cellprism.workflow.share import share as written
 
     card = written(run, out)
     print(out)
-    say(f"{card.n_features:,} features of {card.model.name}; next: cellprism encode CELLS --with {out} --out FILE.h5ad")
+    encode = command("encode", "CELLS", "--with", out, "--out", "FILE.h5ad")
+    say(f"{card.n_features:,} features of {card.model.name}; next: {encode}")

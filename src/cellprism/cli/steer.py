@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cellprism.cli.flags import changes_of
 from cellprism.cli.options import Changes, Device, Offline, Whole
+from cellprism.display import command
 
 
 def steer(
@@ -43,8 +44,9 @@ def steer(
     if feature is not None:
         folder = steer_one(run, feature, config, bar, say, device=device, offline=offline)
         warn(folder.name)
-        say(f"doses of feature {feature} in {folder}; next: cellprism report {run}")
+        say(f"doses of feature {feature} in {folder}; next: {command('report', run)}")
         return
     continue_run(run, "steer", config, bar, say, device=device, offline=offline)
     warn(PROGRAMS)
-    say(f"doses in {run / 'steer'}; next: cellprism contrast {run} --from TYPE --to TYPE, or cellprism report {run}")
+    contrast = command("contrast", run, "--from", "TYPE", "--to", "TYPE")
+    say(f"doses in {run / 'steer'}; next: {contrast}, or {command('report', run)}")

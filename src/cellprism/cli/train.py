@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cellprism.cli.options import Again, Changes, Device, Offline, Only, Whole, only_of
+from cellprism.display import command
 
 
 def train(
@@ -71,4 +72,4 @@ def train(
     with started():
         start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline, again=again)
         if is_first():
-            say(f"autoencoder in {out}; next: cellprism do fit {out}, or cellprism do programs {out}")
+            say(f"autoencoder in {out}; next: {command('do', 'fit', out)}, or {command('do', 'programs', out)}")

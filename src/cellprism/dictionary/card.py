@@ -106,7 +106,7 @@ def read_card(path: Path) -> Card:
     found = read_json(path)
     try:
         card = dacite.from_dict(Card, found, dacite.Config(cast=[tuple], type_hooks={float: _number}))
-    except (dacite.DaciteError, TypeError, AttributeError) as error:
+    except (dacite.DaciteError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{path} is not the card of a dictionary ({error}); get the folder anew") from error
     if card.format != FORMAT:
         raise DamagedError(f"{path} has format {card.format}, expected {FORMAT}; update cellprism")

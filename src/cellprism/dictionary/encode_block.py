@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.equations.ratio import share
+from cellprism.features.origin import target_layer
 from cellprism.features.tables import CellSums
 from cellprism.features.tokens.residuals import present_tokens
 from cellprism.sae.autoencoder import SparseAutoencoder, centre_of
@@ -42,7 +43,7 @@ class Encoder:
         model = fitted(self.model, cells, self.device)
         sums = CellSums(cells.n_obs, self.sae.n_features)
         error, about, size = torch.zeros(3, cells.n_obs, dtype=torch.float64, device=self.device)
-        layers = [self.layer, *([int(self.sae.metadata["target_layer"])] if self.sae.is_transcoder else [])]
+        layers = [self.layer, *([target_layer(self.sae)] if self.sae.is_transcoder else [])]
         for x, gene, cell in present_tokens(model, cells, layers, self.cells_a_pass):
             gene, cell = gene.to(self.device), cell.to(self.device)
             goal = x[-1].to(self.device).to(self.sae.W_dec.dtype)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from anndata import AnnData
 
-from cellprism.features.origin import check_site, forced_past
+from cellprism.features.origin import check_site, forced_past, target_layer
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.evaluate import SaeMeasures, evaluate
@@ -47,7 +47,7 @@ def _vectors(
 ) -> Iterator[Vectors]:
     layers = [layer]
     if sae.is_transcoder:
-        layers.append(Site(int(sae.metadata["target_layer"]), model.n_layers).layer)
+        layers.append(Site(target_layer(sae), model.n_layers).layer)
     for held in tokens_at(model, adata, layers, batch_size, tokens):
         x = [part.to(sae.W_dec.device) for part in held.x]
         gene = None if sae.centre is None else held.gene.long().to(sae.W_dec.device)

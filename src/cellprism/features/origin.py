@@ -92,6 +92,21 @@ def check_site(model: CellModel, sae: SparseAutoencoder, layer: int, force: bool
     return site
 
 
+def target_layer(sae: SparseAutoencoder) -> int:
+    """The block after which a transcoder's targets lie.
+
+    Raises:
+        ModelError: it does not say which, as one from elsewhere may not.
+    """
+    found = sae.metadata.get("target_layer")
+    if not isinstance(found, int):
+        raise ModelError(
+            "this transcoder does not say after which block the vectors lie that it reconstructs; name it: "
+            "dataclasses.replace(sae, metadata={**sae.metadata, 'target_layer': 2})"
+        )
+    return found
+
+
 def forced_past(model: CellModel, sae: SparseAutoencoder, layer: int) -> str:
     """What the autoencoder was trained on that is not at hand, in words, for the record of what is made with it all the
     same; empty where it is used where it was trained."""

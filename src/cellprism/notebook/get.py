@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellprism.errors import ConfigError, RunError
+from cellprism.display import command
+from cellprism.errors import RunError
 from cellprism.notebook.opened import OpenRun, as_run
 from cellprism.notebook.slots import KEY, activity_of
+from cellprism.store.whole_number import feature_number
 
 __all__ = ["activations", "cells", "doses", "features", "genes", "terms"]
 
@@ -32,9 +34,8 @@ def activations(adata: AnnData, features: Sequence[int] | None = None, *, key: s
         ConfigError: there is no such feature.
     """
     activity: Any = activity_of(adata, key)
-    chosen = list(range(activity.shape[1])) if features is None else list(features)
-    if wrong := [f for f in chosen if not 0 <= f < activity.shape[1]]:
-        raise ConfigError(f"there is no feature {wrong[0]}: they are numbered from 0 to {activity.shape[1] - 1}")
+    every = activity.shape[1]
+    chosen = list(range(every)) if features is None else [feature_number(f, every) for f in features]
     columns = pd.Index(chosen, name="feature")
     return pd.DataFrame(activity[:, chosen].toarray(), index=adata.obs_names, columns=columns)
 
@@ -68,7 +69,7 @@ def genes(run: OpenRun | str | Path, feature: int) -> pd.DataFrame:
     and whether the gene is in its list."""
     run = as_run(run)
     held: Any = run.feature_genes
-    row = _row(held.n_obs, feature)
+    row = feature_number(feature, held.n_obs)
     lists = run.tables["programs/lists"]
     table = pd.DataFrame(
         {"activation": np.asarray(held.X[row]).ravel(), "largest": _dense(held.layers["max"][row]),
@@ -80,8 +81,14 @@ def genes(run: OpenRun | str | Path, feature: int) -> pd.DataFrame:
 
 
 def terms(run: OpenRun | str | Path, feature: int, *, most: float = 1.0) -> pd.DataFrame:
-    """The gene sets that the list of one feature overlaps, smallest q first; only those with q up to ``most``."""
-    found = as_run(run).tables["programs/enrichment"]
+    """The gene sets that the list of one feature overlaps, smallest q first; only those with q up to ``most``.
+
+    Raises:
+        ConfigError: there is no such feature.
+    """
+    run = as_run(run)
+    feature = feature_number(feature, len(run.features))
+    found = run.tables["programs/enrichment"]
     found = found[(found["feature"].astype(int) == feature) & (found["padj"] <= most)]
     return found.sort_values(["padj", "pvalue"], kind="stable").drop(columns="feature").set_index("term")
 
@@ -89,7 +96,7 @@ def terms(run: OpenRun | str | Path, feature: int, *, most: float = 1.0) -> pd.D
 def cells(run: OpenRun | str | Path, feature: int, n: int = 20) -> pd.DataFrame:
     """The cells in which a feature is strongest, with what is known of them."""
     held: Any = as_run(run).cell_features
-    values = _dense(held.X[:, _row(held.n_vars, feature)])
+    values = _dense(held.X[:, feature_number(feature, held.n_vars)])
     order = np.argsort(-values, kind="stable")[:n]
     return held.obs.iloc[order].assign(activation=values[order])
 
@@ -105,16 +112,9 @@ def doses(run: OpenRun | str | Path, feature: int) -> pd.DataFrame:
     mine = [table[table["feature"] == feature] for table in found if "feature" in table]
     mine = [table for table in mine if len(table)]
     if not mine:
-        raise RunError(
-            f"run {run.name!r} did not steer feature {feature}; `cellprism steer {run.folder} {feature}` does"
-        )
+        steer = command("steer", run.folder, "--feature", feature)
+        raise RunError(f"run {run.name!r} did not steer feature {feature}; `{steer}` does")
     return mine[0].drop(columns="feature").reset_index(drop=True)
-
-
-def _row(count: int, feature: int) -> int:
-    if not 0 <= feature < count:
-        raise ConfigError(f"there is no feature {feature}: they are numbered from 0 to {count - 1}")
-    return feature
 
 
 def _dense(values: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from anndata import AnnData
 
-from cellprism.display import Shown
+from cellprism.display import Shown, command
 from cellprism.errors import RunError
 from cellprism.notebook.claim_table import claim_table
 from cellprism.notebook.feature_table import feature_table
@@ -90,7 +90,7 @@ class OpenRun(Shown):
             RunError: the run's claims were not written yet.
         """
         if not (self.folder / CLAIMS).is_file():
-            raise RunError(f"{self.folder} has no {CLAIMS} yet; `cellprism report {self.folder}` writes it")
+            raise RunError(f"{self.folder} has no {CLAIMS} yet; `{command('report', self.folder)}` writes it")
         return read_claims(self.folder / CLAIMS)
 
     @cached_property
@@ -163,7 +163,7 @@ class OpenRun(Shown):
     def require(self, study: str) -> None:
         """Raise ``RunError`` where a study was not done."""
         if study not in self.context.record["steps"]:
-            raise RunError(f"{self.folder} has no {study} yet; `cellprism do {study} {self.folder}` makes them")
+            raise RunError(f"{self.folder} has no {study} yet; `{command('do', study, self.folder)}` makes them")
 
 
 @contextmanager

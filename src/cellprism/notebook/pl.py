@@ -46,6 +46,8 @@ def embedding(
             "the AnnData", [f"there is no map {basis!r} in obsm; it has {', '.join(adata.obsm) or 'none'}"]
         )
     values, place = column_of(adata, feature, key), np.asarray(adata.obsm[name])
+    if place.ndim != 2 or place.shape[1] < 2:
+        raise CellsError("the AnnData", [f"obsm[{name!r}] has shape {place.shape}; a map has at least two columns"])
     order, ax = np.argsort(values, kind="stable"), _axes(ax)
     area = size if size is not None else float(np.clip(40_000 / max(adata.n_obs, 1), 1, 40))
     drawn = ax.scatter(*place[order, :2].T, c=values[order], s=area, cmap=COLOURS, linewidths=0, rasterized=True)

@@ -14,7 +14,8 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from cellprism.errors import CellsError, ConfigError
+from cellprism.errors import CellsError
+from cellprism.store.whole_number import feature_number
 
 KEY = "cellprism"
 SAID = (
@@ -56,9 +57,7 @@ def column_of(adata: AnnData, feature: int, key: str = KEY) -> np.ndarray:
         ConfigError: there is no such feature.
     """
     activity: Any = activity_of(adata, key)
-    if not 0 <= feature < activity.shape[1]:
-        raise ConfigError(f"there is no feature {feature}: they are numbered from 0 to {activity.shape[1] - 1}")
-    return activity[:, feature].toarray().ravel()
+    return activity[:, feature_number(feature, activity.shape[1])].toarray().ravel()
 
 
 def name_of(features: pd.DataFrame, feature: int) -> str:

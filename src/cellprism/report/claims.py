@@ -15,7 +15,16 @@ from typing import Any
 
 from cellprism.errors import DamagedError, RunError
 from cellprism.report.effect import in_percent
-from cellprism.report.verdict import VERDICTS, Interval, Judgement, judge, judge_draws, judge_units
+from cellprism.report.verdict import (
+    FEWEST_DRAWS,
+    VERDICTS,
+    Interval,
+    Judgement,
+    few_draws,
+    judge,
+    judge_draws,
+    judge_units,
+)
 from cellprism.report.words import LOG_COUNTS
 from cellprism.store.atomic import read_json, write_json
 
@@ -187,6 +196,8 @@ def judgement(
 ) -> Judgement:
     """What the numbers of a claim say."""
     if null is not None and null.value is not None and null.units is not None:
+        if null.draws is not None and null.draws < FEWEST_DRAWS:
+            return few_draws(null.draws)
         return judge_units(value, interval, null.value, null.p, null.units, form, matters)
     if null is not None and null.p is not None and null.draws is not None:
         return judge_draws(value, null.p, null.draws, null.interval, form, matters)
@@ -267,7 +278,7 @@ def _problems_of_numbers(claim: Claim) -> list[str]:
         problems.append(f"value {claim.value} is not finite; use None for unknown")
     for name, interval in (
         ("interval", claim.interval),
-        ("null interval", claim.null and claim.null.interval),
+        ("null interval", claim.null.interval if claim.null else None),
     ):
         if interval is None:
             continue

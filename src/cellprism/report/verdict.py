@@ -108,10 +108,7 @@ def judge_draws(
     if value is None or not math.isfinite(value) or null_interval is None:
         return judge(value, None, null_interval, form, matters)
     if draws < FEWEST_DRAWS:
-        return Judgement(
-            "cannot be told here",
-            f"chance was drawn {draws} times; reaching p = .05 takes at least {FEWEST_DRAWS}",
-        )
+        return few_draws(draws)
     low, high = null_interval
     if p <= LEVEL:
         return Judgement("above chance" if value > (low + high) / 2 else "below chance")
@@ -119,6 +116,13 @@ def judge_draws(
     if found.verdict in ("above chance", "below chance"):
         return Judgement("cannot be told here", f"at the edge of what chance gives: p = {p:.2g} among {draws} draws")
     return found
+
+
+def few_draws(draws: int) -> Judgement:
+    """What can be said beside fewer than ``FEWEST_DRAWS`` draws of chance: nothing."""
+    return Judgement(
+        "cannot be told here", f"chance was drawn {draws} times; reaching p = .05 takes at least {FEWEST_DRAWS}"
+    )
 
 
 def judge_units(

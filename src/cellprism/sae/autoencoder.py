@@ -181,6 +181,8 @@ class SparseAutoencoder(Shown):
         >>> sae.encode(torch.randn(3, 5, 8)).dense().shape
         torch.Size([3, 5, 16])
         """
+        if not isinstance(x, Tensor):
+            raise InputError(f"vectors to encode are a {type(x).__name__}; give a tensor, such as torch.from_numpy(x)")
         if isinstance(group, CellBatch):
             return self._encode_batch(x, group)
         leading = x.shape[:-1]
@@ -192,6 +194,12 @@ class SparseAutoencoder(Shown):
 
     def _encode_batch(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> SparseCode:
         """The code of a batch's residuals, empty at tokens that are not present."""
+        if x.shape[:-1] != batch.present.shape:
+            cells, tokens = batch.present.shape
+            raise InputError(
+                f"vectors of shape {tuple(x.shape)} are no residuals of this batch; expected [{cells} cells, {tokens} "
+                f"tokens, {self.d_model}], as model.residual(batch, layer) gives them"
+            )
         part = self._encode_rows(x[batch.present], batch.gene.expand(batch.present.shape)[batch.present])
         shape = (*batch.present.shape, part.values.shape[1])
         values, features = part.values.new_zeros(shape), part.features.new_zeros(shape)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
 from cellprism.errors import ConfigError
+from cellprism.store.whole_number import whole_number
 
 PRESETS: dict[str, dict[str, Any]] = {
     "yc2026": {
@@ -120,8 +121,8 @@ class SaeConfig:
                 raise ConfigError(f"{f.name} is {value!r}: expected one of {', '.join(map(repr, choices))}")
         for name in ("k", "expansion", "batch_size", "batch_cells", "epochs", "memory", "dead_after"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}: expected a whole number of at least 1")
+            if value is not None:
+                whole_number(value, name)
         for name in ("learning_rate", "start_scale"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: expected a positive number, such as 1e-3")

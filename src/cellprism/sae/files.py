@@ -28,6 +28,8 @@ from cellprism.store.tensors import weights_problem
 CONFIG, WEIGHTS, SPARSITY = "cfg.json", "sae_weights.safetensors", "sparsity.safetensors"
 CENTRES = {"centre": "centre.safetensors", "target_centre": "target_centre.safetensors"}
 SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
+OBJECTS = ("config", "measures", "cells", "tokens", "model_reads_with")
+"""What an autoencoder that was trained on cells keeps of its training, a JSON object each."""
 NEVER = 1e-10  # stands for a firing rate of zero, whose logarithm no file can hold
 REMEDY = "restore it or train the autoencoder again"
 
@@ -112,7 +114,25 @@ def _config(path: Path) -> dict[str, Any]:
     config = read_json(path)
     if not isinstance(config, dict):
         raise DamagedError(f"{path} holds no settings; {REMEDY}")
+    _check_objects(config, path)
     return config
+
+
+def _check_objects(config: dict[str, Any], path: Path) -> None:
+    """Refuse settings that hold something else where a JSON object is read.
+
+    Raises:
+        DamagedError: names the key.
+    """
+    metadata, ours = config.get("metadata", {}), config.get("cellprism", {})
+    parts = {"metadata": metadata, "cellprism": ours}
+    if isinstance(ours, dict):
+        parts["cellprism.sha256"] = ours.get("sha256", {})
+    if ours and isinstance(metadata, dict):  # what others keep under these names is theirs
+        parts |= {f"metadata.{name}": metadata.get(name, {}) for name in OBJECTS}
+    for name, value in parts.items():
+        if not isinstance(value, dict):
+            raise DamagedError(f"{path}: {name} is {value!r}, expected a JSON object; {REMEDY}")
 
 
 def _normaliser(folder: Path, form: Form) -> Normaliser | None:

@@ -92,7 +92,7 @@ class Form:
 
         Raises:
             InputError: it describes something that cannot be had here; the message names the setting.
-            DamagedError: a setting is missing.
+            DamagedError: a setting is missing, or a size is none.
         """
         name = str(config.get("architecture", ""))
         is_transcoder = name.endswith("transcoder")
@@ -109,9 +109,15 @@ class Form:
             )
         if missing:
             raise DamagedError(f"{path} lacks {', '.join(missing)}; restore it or train the autoencoder again")
+        sizes = {key: config[key] for key in ("d_in", "d_sae", *["k"] * has_k, *["d_out"] * is_transcoder)}
+        if wrong := [key for key, value in sizes.items() if type(value) is not int or value < 1]:
+            raise DamagedError(
+                f"{path} says {wrong[0]} = {sizes[wrong[0]]!r}, expected a whole number of at least 1; restore it or "
+                "train the autoencoder again"
+            )
         return cls(
             selection, config["d_in"], config["d_out"] if is_transcoder else config["d_in"], config["d_sae"],
-            int(config["k"]) if has_k else None, is_transcoder,
+            config["k"] if has_k else None, is_transcoder,
             subtracts_b_dec=not is_transcoder and config.get("apply_b_dec_to_input", True),
             by_decoder_norm=config.get("rescale_acts_by_decoder_norm", False),
             normalisation=_normalisation(config, path),

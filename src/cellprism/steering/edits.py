@@ -22,6 +22,7 @@ from cellprism.errors import ConfigError
 from cellprism.features.collect import centring_of
 from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.store.whole_number import feature_number
 from cellprism.types import CellBatch, CellModel, SparseCode
 
 POSITIONS = ("present", "all")
@@ -150,6 +151,8 @@ def feature_edit(
     """
     if positions not in POSITIONS:
         raise ConfigError(f"positions is {positions!r}; expected one of {list(POSITIONS)}")
+    if not isinstance(changes, Mapping):
+        raise ConfigError(f"changes are a {type(changes).__name__}; give what is done to each feature, as {{12: 5.0}}")
     strengths: dict[int, float] = {}
     amounts: dict[int, float] = {}
     clamps: dict[int, float] = {}
@@ -183,16 +186,12 @@ def strength_vector(
     """
     vector = torch.full((sae.n_features,), neutral, dtype=sae.W_dec.dtype, device=sae.W_dec.device)
     for feature, strength in strengths.items():
-        if not 0 <= feature < sae.n_features:
+        number = feature_number(feature, sae.n_features)
+        if isinstance(strength, str) or not np.isfinite(strength):
             raise ConfigError(
-                f"feature {feature} does not exist: this autoencoder has features 0 to {sae.n_features - 1}; "
-                "choose one of them"
+                f"feature {feature} has {what} {strength!r}; give a finite number, {neutral:g} for no change"
             )
-        if not np.isfinite(strength):
-            raise ConfigError(
-                f"feature {feature} has {what} {strength}; give a finite number, {neutral:g} for no change"
-            )
-        vector[feature] = strength
+        vector[number] = strength
     return vector
 
 

@@ -25,12 +25,13 @@ from torch import Tensor
 from cellprism.cells.values import refuse_changed
 from cellprism.equations.ratio import share
 from cellprism.equations.steering import steered
-from cellprism.errors import ConfigError, ModelError
+from cellprism.errors import ConfigError, InputError, ModelError
 from cellprism.features.origin import check_site, forced_past
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.edits import Ablate, Add, Change, Clamp, FeatureEdit, encode_site, feature_edit, open_tokens
 from cellprism.steering.model_output import EXPRESSION, NOTHING
 from cellprism.steering.reading import FOLDS, Passes, passes_of, reads_at
+from cellprism.store.whole_number import whole_number
 from cellprism.types import CellBatch, CellModel, Site, SparseCode
 
 
@@ -86,8 +87,15 @@ def read_site(
     """Run all passes of the cells up to the site, batch by batch, and encode them there.
 
     ``where``: from ``reading.reads_at``. Each row's ``batch.cell`` is that of the cells, whose passes are rows.
+
+    Raises:
+        InputError: there are no cells.
+        ConfigError: ``batch_size`` is no whole number of at least 1.
     """
-    cells = batch_size if where == "visible" else max(1, batch_size // FOLDS)
+    if not adata.n_obs:
+        raise InputError("there are no cells to steer; the AnnData has 0 rows")
+    whole = whole_number(batch_size, "batch_size")
+    cells = whole if where == "visible" else max(1, whole // FOLDS)
     for batch in model.batches(adata, cells):
         passes = passes_of(model, batch, where)
         rows = replace(passes.batch, cell=batch.cell.repeat_interleave(passes.folds))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cellprism.display import command
 from cellprism.errors import DamagedError, RunError
 from cellprism.store.atomic import clear_scratch, read_json, sha256, write_json
 from cellprism.store.disk import writing
@@ -45,9 +46,8 @@ class Run:
         """Open a run; raises ``RunError`` where there is none, or where it holds things that are no files."""
         check_plain(folder)
         if not (folder / STATE).is_file():
-            raise RunError(
-                f"{folder} is not a run folder (it has no {STATE}); make one with: cellprism train --out {folder}"
-            )
+            train = command("train", "CELLS", "--out", folder)
+            raise RunError(f"{folder} is not a run folder (it has no {STATE}); make one with: {train}")
         return cls(folder)
 
     @property
@@ -91,16 +91,18 @@ class Run:
             f for f, digest in files.items() if not is_plain(self.folder, p := self.folder / f) or sha256(p) != digest
         ]
 
-    def require(self, step: str, verb: str) -> None:
-        """Raise ``RunError`` if ``step`` is missing, ``DamagedError`` if its files were altered; ``verb`` makes it."""
+    def require(self, step: str, *verb: object) -> None:
+        """Raise ``RunError`` if ``step`` is missing, ``DamagedError`` if its files were altered.
+
+        Args:
+            step: its name.
+            verb: parts of the command that makes it, without the run folder, which comes last.
+        """
+        made = command(*verb, self.folder)
         if step not in self.state["steps"]:
-            raise RunError(
-                f"{self.folder} has no finished step {step!r}; make it first with: cellprism {verb} {self.folder}"
-            )
+            raise RunError(f"{self.folder} has no finished step {step!r}; make it first with: {made}")
         if bad := self.altered(step):
-            raise DamagedError(
-                f"{self.folder / bad[0]} is missing or altered; make it again with: cellprism {verb} {self.folder}"
-            )
+            raise DamagedError(f"{self.folder / bad[0]} is missing or altered; make it again with: {made}")
 
     def finish(self, step: str, identity: str, files: Iterable[Path], **facts: Any) -> None:
         """Record a finished step with the hashes of its files (paths inside the run folder).

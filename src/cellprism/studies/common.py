@@ -56,6 +56,11 @@ class CommonConfig:
             check(bool(text.strip()) and "\0" not in text, name, text, "a path or a name")
         check(self.layer >= 0, "layer", self.layer, "the number of a block, from 0")
         check_seed(self.seed)
+        pooled = [label for labels in self.pool.values() for label in labels]
+        for name, labels in self.pool.items():
+            check(bool(labels), f"pool.{name}", list(labels), "the labels that it stands for")
+        if twice := sorted({label for label in pooled if pooled.count(label) > 1}):
+            raise ConfigError(f"pool names {twice[0]!r} more than once: a cell has one type; take it out of the others")
 
 
 def check(holds: bool, key: str, value: Any, expected: str) -> None:

@@ -29,7 +29,7 @@ def read_record(kind: type[Record], path: Path) -> Record:
     found = read_object(path, ())
     try:
         return dacite.from_dict(kind, found, dacite.Config(cast=[tuple], type_hooks={float: _number}))  # pyright: ignore[reportArgumentType]
-    except dacite.DaciteError as error:
+    except (dacite.DaciteError, TypeError, ValueError) as error:
         raise DamagedError(f"{path} is not what its step writes ({error}); make the run again") from error
 
 
@@ -51,6 +51,21 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     table = read_table(path)
     require(table.columns, columns, str(path))
     return table
+
+
+def objects_of(value: dict[str, Any], field: str, needed: Sequence[str], path: Path) -> list[dict[str, Any]]:
+    """The JSON objects that a field of an object holds, in a list or by name, each with the needed fields.
+
+    Raises:
+        DamagedError: the field holds something else, or one of them lacks a field.
+    """
+    held = value[field]
+    rows = held if isinstance(held, dict) else dict(enumerate(held)) if isinstance(held, list) else {"": held}
+    for name, row in rows.items():
+        if not isinstance(row, dict):
+            raise DamagedError(f"{path}: {field} holds {row!r}, expected JSON objects; rerun the step that wrote it")
+        require(row, needed, f"{path}, {field}, row {row.get('name', name)!r}")
+    return list(rows.values())
 
 
 def require(present: Any, needed: Sequence[str], place: str) -> None:

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from cellprism.errors import ConfigError, RunError
+from cellprism.display import command
+from cellprism.errors import RunError
 from cellprism.report.card import FeatureCard
 from cellprism.report.context import read_context
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
+from cellprism.store.whole_number import feature_number
 from cellprism.studies.study import studies
 from cellprism.workflow.publish import found_and_said
 
@@ -41,15 +43,14 @@ class FeatureCards:
         Raises:
             ConfigError: there is no such feature.
         """
-        if not 0 <= feature < self.count:
-            raise ConfigError(f"there is no feature {feature}: this run's are numbered from 0 to {self.count - 1}")
+        feature = feature_number(feature, self.count)
         facts: dict[str, Any] = {}
         absent: dict[str, str] = {}
         for name, study in studies().items():
             if not study.card:
                 continue
             if self.found[name] is None:
-                absent[name] = f"`cellprism do {name} {self.context.name}` does it"
+                absent[name] = f"`{command('do', name, self.context.name)}` does it"
             else:
                 facts[name] = study.facts_of(self.found[name], self.said[name], feature)
         model = self.context.model

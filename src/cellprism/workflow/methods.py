@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.cells.datasets import DATASETS
+from cellprism.enrich.labels import UNLABELLED
 from cellprism.errors import RunError
 from cellprism.report.context import Context, read_context
 from cellprism.store.run import Run
@@ -25,8 +26,7 @@ CENTRINGS = {
 
 def methods_text(folder: str | Path) -> str:
     """What was done in a run, in paragraphs: data and model, autoencoder, studies with their settings, versions,
-    licences
-    and references.
+    licences and references.
 
     Args:
         folder: the run folder.
@@ -58,7 +58,8 @@ def _data(context: Context, config: CommonConfig) -> str:
     known = DATASETS.get(cells.source)
     where = f"{cells.source} ({known.origin})" if known else cells.source
     only = "; ".join(f"{column}: {', '.join(values)}" for column, values in config.only.items())
-    types = f", of {len(cells.types)} types" if len(cells.types) > 1 else ""
+    named = [name for name in cells.types if name != UNLABELLED]
+    types = f", of {len(named)} types" if len(named) > 1 else ""
     trained = f" It was trained on {model.data}." if model.data else ""
     return (
         f"We analysed {cells.n_cells:,} cells{types}, from {where}{f' ({only})' if only else ''}. Raw counts were "
@@ -77,8 +78,8 @@ def _autoencoder(context: Context, config: CommonConfig) -> str:
     return (
         f"A {ARCHITECTURES[train.architecture]} {what} of {width:,} features, {train.k} of which fire at a token, was "
         f"trained on the {'residual stream after ' if model.tokens == 'genes' else ''}{context.place} for "
-        f"{train.epochs} epochs in batches of {batch} ({train.tokens} tokens), with Adam at a peak learning rate of "
-        f"{train.learning_rate:g} and "
+        f"{train.epochs} epoch{'s' * (train.epochs > 1)} in batches of {batch} ({train.tokens} tokens), with Adam "
+        f"at a peak learning rate of {train.learning_rate:g} and "
         f"seed {config.seed}.{CENTRINGS[train.centring]}{control}"
     )
 

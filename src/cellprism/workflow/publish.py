@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cellprism.display import command
 from cellprism.errors import DamagedError
 from cellprism.report.claims import Claim, write_claims
 from cellprism.report.context import Context, read_context
@@ -13,7 +14,7 @@ from cellprism.report.open_questions import open_claims
 from cellprism.report.page import render_page
 from cellprism.report.section import Section
 from cellprism.store.atomic import write_text
-from cellprism.store.run import Run
+from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.study import Study, studies
 
 CLAIMS, PAGE = "claims.json", "report.html"
@@ -45,7 +46,7 @@ def check_unaltered(run: Run) -> None:
         if bad := run.altered(step):
             raise DamagedError(
                 f"{run.folder / bad[0]} is missing or is no longer what step {step!r} wrote; make it again with: "
-                f"cellprism run {run.folder / 'run.toml'} --out {run.folder}"
+                f"{command('run', run.folder / SETTINGS, '--out', run.folder)}"
             )
 
 

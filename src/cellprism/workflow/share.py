@@ -1,6 +1,6 @@
 """From a run to its dictionary: the autoencoder with a card of what the run measured of it, fit to be passed on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,7 +18,7 @@ from cellprism.report.context import read_context
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.files import load_sae
 from cellprism.store.run import STATE, Run
-from cellprism.studies.common import CommonConfig
+from cellprism.studies.common import CommonConfig, ModelOptions
 from cellprism.studies.fit.tables import Fit
 from cellprism.studies.naming.card import label_of
 from cellprism.studies.naming.tables import Found as Naming
@@ -26,6 +26,9 @@ from cellprism.studies.programs.tables import Programs, signed_term
 from cellprism.studies.stability.tables import Stability
 from cellprism.studies.study import studies
 from cellprism.workflow.steps import config_of
+
+SWITCHES = tuple(item.name for item in fields(ModelOptions) if item.type is bool)
+"""Options of a model that a card passes on: those that name no file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,8 @@ def open_dictionary(path: str | Path) -> Opened:
     found = read_dictionary(folder)
     # of what others wrote, only names that stand for something here are followed
     model = found.card.model.source if _opens_nothing(found.card.model.source) else ""
-    return Opened(found, folder, model, found.card.model.options)
+    options = {name: on for name, on in found.card.model.options.items() if name in SWITCHES and isinstance(on, bool)}
+    return Opened(found, folder, model, options)
 
 
 def run_dictionary(folder: Path) -> Opened:
@@ -85,7 +89,7 @@ def run_dictionary(folder: Path) -> Opened:
         DamagedError: a file of the run is missing or altered.
     """
     run = Run.existing(folder)
-    run.require("train", "train CELLS --out")
+    run.require("train", "train", "CELLS", "--out")
     config = config_of(run)
     place = folder / "sae" / f"L{config.layer}"
     sae = load_sae(place)
@@ -123,14 +127,14 @@ def _found(run: Run, study: str) -> Any:
     """What a study found in a run, its files unaltered; None where it was not done."""
     if study not in run.state["steps"]:
         return None
-    run.require(study, f"do {study}")
+    run.require(study, "do", study)
     return studies()[study].read(run.folder / study)
 
 
 def _model_card(config: CommonConfig, sae: SparseAutoencoder, tokens: str) -> ModelCard:
     kept = sae.metadata
     named = config.model.startswith(hub.SCHEME) or _opens_nothing(config.model)
-    options = {name: value for name, value in config.model_options.given().items() if isinstance(value, bool)}
+    options = {name: value for name, value in config.model_options.given().items() if name in SWITCHES}
     return ModelCard(
         name=str(kept.get("model_name", "")), revision=str(kept.get("model_revision", "")),
         source=config.model if named else "", licence=str(kept.get("model_licence", "unknown")),

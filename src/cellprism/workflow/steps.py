@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cellprism.display import command
 from cellprism.errors import RunError
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run, digest
@@ -122,9 +123,9 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
     """
     folder = bench.folder
     for need in step.needs:
-        verb = f"run {folder / SETTINGS} --out" if need in BASE else f"do {need}"
-        bench.run.require(need, verb)
-        again = f"run {folder / SETTINGS} --again --out" if need in BASE else verb
+        verb = ("run", folder / SETTINGS, "--out") if need in BASE else ("do", need)
+        bench.run.require(need, *verb)
+        again = ("run", folder / SETTINGS, "--again", "--out") if need in BASE else verb
         record = bench.run.state["steps"][need]
         if record["identity"] != identity_of(steps[need], bench.config, steps):
             if missing := _missing(steps[need].settings(bench.config), record.get("settings")):
@@ -136,7 +137,7 @@ def check_needs(step: Step, bench: Workbench, steps: dict[str, Step]) -> None:
                 )
             raise RunError(
                 f"step {need!r} of {folder} was made with other settings, other input files or another version of "
-                f"cellprism; make it again, with the same --set if any: cellprism {again} {folder}"
+                f"cellprism; make it again, with the same --set if any: {command(*again, folder)}"
             )
 
 
@@ -175,7 +176,8 @@ def config_of(run: Run) -> CommonConfig:
     """
     path = run.folder / SETTINGS
     if not path.is_file():
-        raise RunError(f"{run.folder} has no {SETTINGS}; start it again with: cellprism train --out {run.folder}")
+        again = command("train", "CELLS", "--out", run.folder)
+        raise RunError(f"{run.folder} has no {SETTINGS}; start it again with: {again}")
     return read_config(path)
 
 

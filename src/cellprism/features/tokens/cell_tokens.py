@@ -38,6 +38,7 @@ from cellprism.features.origin import reads_with, weights_hash
 from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
 from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
+from cellprism.store.whole_number import whole_number
 from cellprism.types import CellBatch, CellModel, Site
 
 CELLS = 1024  # cells taken from the AnnData at once
@@ -209,7 +210,7 @@ class CellTokens(TokenSource):
         if not adata.n_obs:
             raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
         refuse_changed(adata)
-        self.model, self.adata, self.batch_size = model, adata, batch_size
+        self.model, self.adata, self.batch_size = model, adata, whole_number(batch_size, "batch_size")
         self.policy = TokenPolicy(policy, model, adata)
         self.bytes_per_token = 4 * model.d_model * len(self.layers) + BESIDES + 4 * (policy == "weighted")
         self.counts = np.zeros(adata.n_obs, dtype=np.int64)

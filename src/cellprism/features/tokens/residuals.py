@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cellprism.cells.values import refuse_changed
 from cellprism.errors import InputError
+from cellprism.store.whole_number import whole_number
 from cellprism.types import CellBatch, CellModel, ReadsSeveralLayers, Site
 
 
@@ -55,7 +56,7 @@ def present_tokens(
     if not adata.n_obs:
         raise InputError("there are no cells to read residuals from; the AnnData has 0 rows")
     refuse_changed(adata)
-    for batch in model.batches(adata, batch_size):
+    for batch in model.batches(adata, whole_number(batch_size, "batch_size")):
         x = tuple(x[batch.present] for x in residuals_at(model, batch, sites))
         yield x, genes_of(batch)[batch.present], cells_of(batch)[batch.present]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from cellprism.steering.settings import OBJECTIVES
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
-from cellprism.studies.files import read_columns, read_object, require, subfolders
+from cellprism.studies.files import objects_of, read_columns, read_object, subfolders
 
 ABSENT, SUMMARY = "absent.json", "summary.json"
 FIELDS = [
@@ -80,6 +80,5 @@ def read(folder: Path) -> Contrasts:
 
 def _recipe(folder: Path) -> Recipe:
     summary = read_object(folder / SUMMARY, FIELDS)
-    for name, row in summary["scores"].items():
-        require(row, ["value", "low", "high"], f"{folder / SUMMARY}, {name}")
+    objects_of(summary, "scores", ["value", "low", "high"], folder / SUMMARY)
     return Recipe(summary, **{name: read_columns(folder / f"{name}.parquet", cols) for name, cols in COLUMNS.items()})

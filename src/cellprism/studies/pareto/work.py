@@ -10,6 +10,7 @@ from anndata import AnnData
 from jaxtyping import Int
 from torch.utils.flop_counter import FlopCounterMode
 
+from cellprism.display import command
 from cellprism.equations.units import unit_mean
 from cellprism.errors import ConfigError
 from cellprism.report.frames import numbers
@@ -199,7 +200,7 @@ def _learnable(bench: Workbench, settings: ParetoSettings) -> Int[np.ndarray, " 
     if PROGRAMS not in bench.run.state["steps"]:
         raise ConfigError(
             f"pareto.learnable is {settings.learnable!r}, and this run's features have no programs yet; make them with "
-            f"cellprism do programs {bench.folder}"
+            f"{command('do', 'programs', bench.folder)}"
         )
     features = bench.results(PROGRAMS).features
     annotated = features.loc[features["best_padj"] < bench.settings(PROGRAMS).alpha, "feature"].to_numpy(dtype=int)

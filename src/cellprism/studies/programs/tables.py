@@ -16,11 +16,11 @@ from cellprism.store.atomic import write_json
 from cellprism.store.h5ad import write_h5ad
 from cellprism.store.tables import write_table
 from cellprism.studies.files import (
+    objects_of,
     read_columns,
     read_h5ad,
     read_object,
     read_record,
-    require,
     write_record,
 )
 from cellprism.studies.programs.over_seeds import Excess
@@ -185,8 +185,7 @@ def read(folder: Path) -> Programs:
     """Read it, but for the matrices. Raises ``DamagedError`` where it is not what ``write`` wrote."""
     features = read_columns(folder / FEATURES, FEATURE_COLUMNS)
     rates = read_object(folder / RATES, OTHER_RATES)
-    for row in rates["rows"]:
-        require(row, RATE_FIELDS, f"{folder / RATES}, row {row.get('name')!r}")
+    objects_of(rates, "rows", RATE_FIELDS, folder / RATES)
     types = read_columns(folder / TYPES, ["feature"])
     if len(types) != len(features):
         raise DamagedError(

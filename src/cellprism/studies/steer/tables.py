@@ -14,7 +14,7 @@ from cellprism.equations.effects import permutation_p
 from cellprism.report.claims import Null
 from cellprism.store.atomic import write_json
 from cellprism.store.tables import write_table
-from cellprism.studies.files import read_columns, read_object, require, subfolders
+from cellprism.studies.files import objects_of, read_columns, read_object, require, subfolders
 
 ABSENT, SUMMARY, PROGRAMS = "absent.json", "summary.json", "programs"
 JUDGED = "judged"
@@ -77,8 +77,7 @@ def read(folder: Path) -> Steering:
 def _experiment(folder: Path) -> Experiment:
     path = folder / SUMMARY
     summary = read_object(path, ["n_cells", "read", "passes", "features", "together"])
-    for row in summary["features"]:
-        require(row, ["feature", "program", "status"], f"{path}, features")
+    for row in objects_of(summary, "features", ["feature", "program", "status"], path):
         require(row, ["response", "no_effect"] if row["status"] == JUDGED else [], f"{path}, feature {row['feature']}")
     judged = [row for row in summary["features"] if row["status"] == JUDGED]
     wanted = {name: columns if judged else [] for name, columns in COLUMNS.items()}
