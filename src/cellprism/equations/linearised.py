@@ -11,7 +11,7 @@ Notable choices
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -65,6 +65,43 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, d
 _REPLACED: dict[Any, Callable[..., Any]] = {
     F.scaled_dot_product_attention: _attention, F.layer_norm: _layer_norm, F.rms_norm: _rms_norm
 }  # fmt: skip
+
+
+class NormOutput(NamedTuple):
+    """What a norm of the stream gave, as the start of a derivative of its own."""
+
+    out: Tensor
+    again: Callable[[Tensor], Tensor]
+    """The norm, of another stream."""
+
+
+@contextmanager
+def norms_apart(x: Tensor) -> Iterator[list[NormOutput]]:
+    """Within this block every norm of ``x`` itself is a constant of ``x``: its output is a leaf, and is noted.
+
+    So a derivative by ``x`` leaves out the way through these norms, and one by an output is that of all behind it.
+    """
+    mode = _NormsApart(x)
+    with mode:
+        yield mode.found
+
+
+class _NormsApart(TorchFunctionMode):
+    """Cuts the norms of one tensor off it."""
+
+    def __init__(self, x: Tensor):
+        super().__init__()
+        self.x = x
+        self.found: list[NormOutput] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in (F.layer_norm, F.rms_norm) or not args or args[0] is not self.x:
+            return func(*args, **kwargs)
+        rest = args[1:]
+        out = func(self.x.detach(), *rest, **kwargs).requires_grad_()
+        self.found.append(NormOutput(out, lambda z: func(z, *rest, **kwargs)))
+        return out
 
 
 def norm_derivative(

@@ -21,6 +21,7 @@ from cellprism.steering.screen.derivatives import (
     PLACES,
     gene_derivatives,
     scalar_derivatives,
+    scalar_secants,
     ways,
 )
 from cellprism.steering.screen.exact import exact_effects, to_check
@@ -89,6 +90,29 @@ def test_where_the_model_bends_derivatives_are_wrong_and_exact_passes_show_it():
     assert LEVEL > CAP
 
 
+class Normed(LinearCell):
+    """The same behind a norm, which lets through the direction of the stream and not its length."""
+
+    def resume(self, batch, layer, x):
+        y = torch.nn.functional.layer_norm(x, x.shape[-1:])[:, 0]
+        return replace(super().resume(batch, layer, x), expression=y @ self.rows.T.to(y))
+
+
+def test_behind_a_norm_secants_are_the_exact_effects_and_derivatives_are_not():
+    model, cells = Normed(), linear_cells(PROGRAMS, {1: 2.0})
+    dose_cells = read_dose_cells(model, linear_sae(model, PROGRAMS), cells, LAYER, 31, [])
+    weights = np.random.default_rng(0).standard_normal((2, 29))
+    slope = scalar_derivatives(dose_cells.cache, weights)
+    for strength in (0.0, 5.0):
+        exact = np.array([exact_effects(dose_cells, f, (strength,))[0] @ weights.T for f in range(5)]).T
+        secant = (strength - 1) * scalar_secants(dose_cells.cache, weights, strength)
+        size = np.abs(exact).max()
+        np.testing.assert_allclose(secant, exact, atol=1e-3 * size)
+        assert np.abs((strength - 1) * slope - exact).max() > 0.05 * size
+    near = scalar_secants(dose_cells.cache, weights, 1.01)
+    np.testing.assert_allclose(near, slope, atol=2e-2 * np.abs(slope).max())
+
+
 @pytest.mark.parametrize(
     ("family", "read"),
     [(aido, "hidden"), (aido, "visible"), (scgpt, "hidden"), (latent, "visible")],
@@ -111,6 +135,8 @@ def test_every_way_gives_the_same_matrix_and_a_number_is_a_sum_over_it(family, r
     weights = np.random.default_rng(1).standard_normal((2, len(dose_cells.cache.genes)))
     scores = scalar_derivatives(dose_cells.cache, weights)[:, features]
     np.testing.assert_allclose(scores, weights @ matrices[FORWARD].T, atol=1e-4 * np.abs(scores).max())
+    near = scalar_secants(dose_cells.cache, weights, 1.01)[:, features]
+    np.testing.assert_allclose(near, scores, atol=3e-2 * np.abs(scores).max())
     near = exact_effects(dose_cells, features[0], (1.02, 0.98))
     np.testing.assert_allclose((near[0] - near[1]) / 0.04, matrices[FORWARD][0], atol=2e-2 * size)
 

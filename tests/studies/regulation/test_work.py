@@ -15,9 +15,9 @@ from cellprism.studies.regulation.effects import measured_effects, shards_of
 from cellprism.studies.regulation.experiments import read_signature
 from cellprism.studies.regulation.plan import chosen_cells, planned
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.shards import Shards
 from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY
 from cellprism.studies.regulation.work import work
+from cellprism.studies.shards import Shards
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
 from cellprism.workflow.steps import config_of
@@ -52,7 +52,7 @@ def test_every_probe_is_told_of_every_factor_in_every_type(finished):
         "co-expression",
         "ridge regression",
     }
-    assert not list((finished / "regulation").glob("shards*"))
+    assert not list((finished / "regulation").glob(".shards*"))
 
 
 def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):

@@ -26,7 +26,6 @@ from cellprism.steering.pareto.directions import directions, independent_diction
 from cellprism.steering.settings import EDITS
 from cellprism.steering.site_cache import Prediction
 from cellprism.studies.pareto.judges import Outside
-from cellprism.studies.pareto.kept import kept_rows
 from cellprism.studies.pareto.settings import ParetoSettings
 from cellprism.studies.pareto.tables import (
     BY_DIFFERENCE,
@@ -43,7 +42,7 @@ from cellprism.studies.pareto.tables import (
     SMALL,
 )
 from cellprism.studies.pareto.unit import Front, Unit, columns_of
-from cellprism.studies.screen.shards import Shards
+from cellprism.studies.shards import Shards
 
 RANDOM_TARGETS = 5
 LONGER = 3  # times the effort of the recipe's own
@@ -80,8 +79,8 @@ def beside_rows(
     rows: list[dict[str, Any]] = []
     for name, make in _tasks(unit, settings, small, seed):
         advance(name)
-        rows += kept_rows(
-            shards, f"beside-{name}", lambda make=make: [_row(unit, settings, outside, one, norm) for one in make()]
+        rows += shards.rows(
+            f"beside-{name}", lambda make=make: [_row(unit, settings, outside, one, norm) for one in make()]
         )
     return rows
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,14 +21,12 @@ from cellprism.steering.nulls import plain
 from cellprism.steering.pareto.cosines import LEFT_IN, TAKEN_OUT
 from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
-from cellprism.store.run import digest
 from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
 from cellprism.studies.pareto.beside import beside_rows
 from cellprism.studies.pareto.cosine_rows import cosine_table, neutral_rows, path_rows
 from cellprism.studies.pareto.explained import annotated_share, gene_rows, likeness, recipe_rows, recruited
 from cellprism.studies.pareto.judges import Outside, measured_response, outside_judges
-from cellprism.studies.pareto.kept import kept_rows
 from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
 from cellprism.studies.pareto.tables import (
     GENE_COLUMNS,
@@ -43,7 +42,7 @@ from cellprism.studies.pareto.tables import (
 from cellprism.studies.pareto.unit import Front, Unit, read_unit, unit_front
 from cellprism.studies.programs.seeds import further_autoencoders
 from cellprism.studies.programs.tables import signed_term
-from cellprism.studies.screen.shards import Shards
+from cellprism.studies.shards import Shards
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
 
@@ -84,12 +83,12 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
             fronts.append(unit_front(bench, settings, unit, shards, advance, place * settings.weights))
     for unit in units:
         with bench.bar(f"gradients, {unit.name}", len(unit.problem.latent.cells)) as advance:
-            cosines += kept_rows(shards, f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
+            cosines += shards.rows(f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
                 unit, settings, bench.config.seed, advance
             ))  # fmt: skip
     unit, front = units[0], fronts[0]
     with bench.bar("gradients along the paths", None) as advance:
-        cosines += kept_rows(shards, "cosines-path", lambda: path_rows(
+        cosines += shards.rows("cosines-path", lambda: path_rows(
             unit, settings, front, bench.config.seed, advance
         ))  # fmt: skip
     outside = _outside(bench, settings, unit, asked[0], (source, target))
@@ -101,17 +100,17 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         )  # fmt: skip
     programs = _programs(bench)
     with bench.bar("features left out", None) as advance:
-        recipes = kept_rows(shards, "recipes", lambda: recipe_rows(unit, front, programs, advance))
+        recipes = shards.rows("recipes", lambda: recipe_rows(unit, front, programs, advance))
     found = {
         "front": pd.concat([f.rows for f in fronts], ignore_index=True), "cosines": cosine_table(cosines),
         "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=pd.Index(RECIPE_COLUMNS)),
         "genes": pd.DataFrame(gene_rows(unit, front), columns=pd.Index(GENE_COLUMNS)),
     }  # fmt: skip
     with bench.bar("longer searches and the way back", None):
-        longer = kept_rows(shards, "longer", lambda: list(map(asdict, recruited(
+        longer = shards.rows("longer", lambda: list(map(asdict, recruited(
             unit, settings, front, found["recipes"]
         ))))  # fmt: skip
-        alike = kept_rows(shards, "alike", lambda: list(map(asdict, likeness(
+        alike = shards.rows("alike", lambda: list(map(asdict, likeness(
             unit, settings, front, bench.config.seed
         ))))  # fmt: skip
         summary = _summary(bench, settings, (source, target), units, fronts, found, outside)
@@ -179,11 +178,11 @@ def _types(bench: Workbench, settings: ParetoSettings) -> tuple[str, str]:
     return contrast.source, contrast.target
 
 
-def _identity(bench: Workbench, settings: ParetoSettings) -> str:
+def _identity(bench: Workbench, settings: ParetoSettings) -> dict[str, Any]:
     steps, types = bench.run.state["steps"], _types(bench, settings)
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
     asked = {"settings": repr(settings), "types": repr(types), "seed": bench.config.seed, "layer": bench.config.layer}
-    return digest(asked | built)
+    return asked | built
 
 
 def _learnable(bench: Workbench, settings: ParetoSettings) -> Int[np.ndarray, " some"] | None:

@@ -23,15 +23,14 @@ from cellprism.steering.screen.derivatives import Ways, gene_derivatives, scalar
 from cellprism.steering.screen.exact import exact_effects, to_check
 from cellprism.steering.screen.scalars import Scalar, linear_judge, program_score, type_axis
 from cellprism.steering.settings import LEAST_CELLS
-from cellprism.store.run import digest
 from cellprism.store.tables import read_table
 from cellprism.studies.programs.tables import Programs, lists_of
 from cellprism.studies.screen.cards import card_table
 from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary_of, share_beyond, standing
 from cellprism.studies.screen.settings import ScreenSettings
-from cellprism.studies.screen.shards import Arrays, Shards
 from cellprism.studies.screen.summary import Passed, agreement, bootstrap_rank
 from cellprism.studies.screen.tables import Cost, Others, Screen, Summary
+from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.steer.beside import ATOMS, GIVING, described_by
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
@@ -87,10 +86,10 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     return Screen("", replace(summary, costs=costs.rows), cards, _matrices(dose_cells, live, matrix, passed, settings))
 
 
-def _identity(bench: Workbench, settings: ScreenSettings) -> str:
+def _identity(bench: Workbench, settings: ScreenSettings) -> dict[str, Any]:
     steps = bench.run.state["steps"]
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
-    return digest({"settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer, **built})
+    return {"settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer, **built}
 
 
 def _scalars(bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, cells: AnnData) -> list[Scalar]:
