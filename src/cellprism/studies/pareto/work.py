@@ -11,6 +11,7 @@ from anndata import AnnData
 from jaxtyping import Int
 from torch.utils.flop_counter import FlopCounterMode
 
+from cellprism.cells.read import read_cells
 from cellprism.equations.units import unit_mean
 from cellprism.errors import ConfigError
 from cellprism.report.frames import numbers
@@ -23,10 +24,11 @@ from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
 from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
-from cellprism.studies.pareto.beside import beside_rows
+from cellprism.studies.pareto.beside import beside_rows, beyond_permuted
 from cellprism.studies.pareto.cosine_rows import cosine_table, neutral_rows, path_rows
 from cellprism.studies.pareto.explained import annotated_share, gene_rows, likeness, recipe_rows, recruited
 from cellprism.studies.pareto.judges import Outside, measured_response, outside_judges
+from cellprism.studies.pareto.plane import plane_rows
 from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
 from cellprism.studies.pareto.tables import (
     GENE_COLUMNS,
@@ -105,6 +107,7 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         "front": pd.concat([f.rows for f in fronts], ignore_index=True), "cosines": cosine_table(cosines),
         "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=pd.Index(RECIPE_COLUMNS)),
         "genes": pd.DataFrame(gene_rows(unit, front), columns=pd.Index(GENE_COLUMNS)),
+        "plane": plane_rows(unit, front, bench.config.seed),
     }  # fmt: skip
     with bench.bar("longer searches and the way back", None):
         longer = shards.rows("longer", lambda: list(map(asdict, recruited(
@@ -122,15 +125,15 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
 
 
 def _outside(bench: Workbench, settings: ParetoSettings, unit: Unit, one: _Asked, types: tuple[str, str]) -> Outside:
-    """The judges of the first unit: a linear model, and the cells of the donors that it was not made from."""
-    table, elsewhere = None, None
-    if settings.judge:
-        table = _table(settings.judge, "judge")
+    """The judges of the first unit: a linear model, cells of the donors that it was not made from, and gated cells."""
+    table, elsewhere = _table(settings.judge, "judge") if settings.judge else None, {}
     if settings.donor:
         rest = (bench.cells.obs[settings.donor].astype(str) != one.donor).to_numpy()
         kinds = bench.cells.obs["cell_type"].astype(str).to_numpy()
-        enough = all(int((rest & (kinds == kind)).sum()) >= LEAST for kind in types)
-        elsewhere = bench.cells[rest].copy() if enough else None
+        if all(int((rest & (kinds == kind)).sum()) >= LEAST for kind in types):
+            elsewhere["other donors"] = bench.cells[rest].copy()
+    if settings.gated:
+        elsewhere["gated cells"] = read_cells(settings.gated, model=bench.model, labels="cell_type")
     return outside_judges(unit, table, settings.toward, settings.against, settings.named, elsewhere, types)
 
 
@@ -234,13 +237,15 @@ def _summary(
     found: dict[str, pd.DataFrame], outside: Outside,
 ) -> Summary:  # fmt: skip
     unit, front, search = units[0], fronts[0], settings.search
+    beside: list[Any] = found["beside"].to_dict("records")
     last = found["front"].groupby(["unit", "weight"], sort=False)["evaluations"].max()
     evaluations = int(last.sum())
     return Summary(
         *types, settings.edit, settings.weighting, settings.learnable, unit.parts.sizes(),
         int((unit.judge["test"].base.weight > 0).sum()), unit.cache.n_features, int(unit.free.sum()), unit.cache.read,
         unit.cache.folds, [u.name for u in units], evaluations, len(unit.problem.latent.cells),
-        _operations(unit) * evaluations, aimed_at(front.rows, front.places, settings), _gaps(unit, search.resamples),
+        _operations(unit) * evaluations, aimed_at(front.rows, front.places, settings),
+        beyond_permuted(beside), predicted_gaps(unit, search.resamples),
         _spreads(units, fronts, found["cosines"]), outside.judges,
         _responses(settings, unit, front, bench.config.seed), [], [],
         annotated_share(unit, front, _programs(bench), bench.config.seed),
@@ -256,7 +261,7 @@ def _operations(unit: Unit) -> float:
     return 3.0 * counter.get_total_flops()
 
 
-def _gaps(unit: Unit, resamples: int) -> Gaps | None:
+def predicted_gaps(unit: Unit, resamples: int) -> Gaps | None:
     """Whether predicted gaps follow the counts' on test cells."""
     used, parts = np.flatnonzero(unit.judge["test"].base.weight), unit.parts.test
     if not used.size:
