@@ -1,4 +1,4 @@
-"""What screening every feature costs, and how well derivatives and secants rank features that were passed exactly.
+"""What screening every feature costs, and how well each coefficient ranks features that were passed exactly.
 
     python benchmarks/bench_screen.py DATA FOLDER [--model mini pbmc2] [--cells 200] [--least 0] [--out FILE]
 
@@ -29,8 +29,9 @@ from cellprism.models.registry import load_model
 from cellprism.sae.config import SaeConfig
 from cellprism.sae.files import load_sae, save_sae
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
-from cellprism.steering.screen.derivatives import gene_derivatives, scalar_derivatives, scalar_secants, ways
+from cellprism.steering.screen.derivatives import gene_derivatives, scalar_derivatives, ways
 from cellprism.steering.screen.exact import exact_effects, to_check
+from cellprism.steering.screen.own_tokens import scalar_secants
 from cellprism.steering.screen.scalars import linear_judge, type_axis
 from cellprism.store.tables import read_table
 from cellprism.studies.screen.summary import bootstrap_rank
@@ -43,7 +44,7 @@ SOURCE, TARGET = "CD4 T cells", "CD8 T cells"
 KINDS: dict[str, Callable[..., np.ndarray]] = {
     "gradient": lambda cache, weights, strength: scalar_derivatives(cache, weights),
     "frozen": lambda cache, weights, strength: scalar_derivatives(cache, weights, True),
-    "secant": scalar_secants,
+    "own tokens exact": scalar_secants,
 }
 
 
@@ -86,7 +87,7 @@ class Bench:
                 f"two numbers, {kind} at {strength:g}",
                 lambda make=make, strength=strength: make(dose_cells.cache, weights, strength),
             )
-            for kind, make in KINDS.items() for strength in (STRENGTHS if kind == "secant" else STRENGTHS[-1:])
+            for kind, make in KINDS.items() for strength in (STRENGTHS if make is scalar_secants else STRENGTHS[-1:])
         }  # fmt: skip
         found = ways(dose_cells, live)
         self.row |= {"operations": found.operations, "way": found.cheapest}

@@ -6,12 +6,14 @@ Notable choices
   gradients then say what a change would do if it moved neither, which holds over longer distances than the gradient:
   norms undo small changes of length, and attention saturates.
 - It works on whatever calls torch's own attention and norms, so that no model has to know of it.
+- With the keys and values of attention held, tokens no longer see each other change: one pass then says what any number
+  of changes, one at each token, do to their own tokens.
 - A vector that is added at one token reaches another through attention alone, so its effect there has a closed form.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -67,41 +69,39 @@ _REPLACED: dict[Any, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-class NormOutput(NamedTuple):
-    """What a norm of the stream gave, as the start of a derivative of its own."""
-
-    out: Tensor
-    again: Callable[[Tensor], Tensor]
-    """The norm, of another stream."""
+@contextmanager
+def attention_noted() -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Within this block the keys and values that attention is called with are noted, call by call."""
+    mode = _Attention(None)
+    with mode:
+        yield mode.noted
 
 
 @contextmanager
-def norms_apart(x: Tensor) -> Iterator[list[NormOutput]]:
-    """Within this block every norm of ``x`` itself is a constant of ``x``: its output is a leaf, and is noted.
-
-    So a derivative by ``x`` leaves out the way through these norms, and one by an output is that of all behind it.
-    """
-    mode = _NormsApart(x)
-    with mode:
-        yield mode.found
+def attention_held(noted: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Within this block attention is called with these keys and values, call by call, whatever it is given: a token
+    sees the others as they were noted, so that what is done to it reaches itself alone."""
+    with _Attention(noted):
+        yield
 
 
-class _NormsApart(TorchFunctionMode):
-    """Cuts the norms of one tensor off it."""
+class _Attention(TorchFunctionMode):
+    """Notes keys and values, or puts noted ones in their place."""
 
-    def __init__(self, x: Tensor):
+    def __init__(self, held: Sequence[tuple[Tensor, Tensor]] | None):
         super().__init__()
-        self.x = x
-        self.found: list[NormOutput] = []
+        self.noted: list[tuple[Tensor, Tensor]] = []
+        self.left = None if held is None else iter(held)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func not in (F.layer_norm, F.rms_norm) or not args or args[0] is not self.x:
-            return func(*args, **kwargs)
-        rest = args[1:]
-        out = func(self.x.detach(), *rest, **kwargs).requires_grad_()
-        self.found.append(NormOutput(out, lambda z: func(z, *rest, **kwargs)))
-        return out
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        query, key, value, *rest = args
+        if self.left is None:
+            self.noted.append((key.detach(), value.detach()))
+        else:
+            key, value = next(self.left)
+        return func(query, key, value, *rest, **(kwargs or {}))
 
 
 def norm_derivative(

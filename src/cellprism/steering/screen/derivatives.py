@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cellprism.equations.linearised import frozen, norms_apart
+from cellprism.equations.linearised import frozen
 from cellprism.equations.steering import feature_values, strength_gradient
 from cellprism.steering.dose_cells import DoseCells
 from cellprism.steering.reading import rows_of
@@ -71,52 +71,6 @@ def scalar_derivatives(
         for number, total in enumerate(totals):
             (slope,) = torch.autograd.grad(total, x, retain_graph=number + 1 < len(totals))
             found[number] += strength_gradient(part.code, cache.W_dec, slope.flatten(0, 1))
-        tick(len(part.cells) * len(part.genes) / len(cache.genes))
-    return found.cpu().numpy()
-
-
-def scalar_secants(
-    cache: SiteCache,
-    weights: Float[np.ndarray, "scalar gene"],
-    strength: float,
-    tick: Tick = lambda cells: None,
-) -> Float[np.ndarray, "scalar feature"]:
-    """Change of weighted sums of the genes' mean values per unit of every feature's strength, from 1 to ``strength``,
-    where all behind the first norm is a straight line and that norm is not.
-
-    A feature is a large part of the stream at its own token, and the norm that the next block starts with lets through
-    its direction but not its length. That norm is taken at both strengths, place by place; the rest is the derivative
-    behind it. Where a model has no such norm this is the derivative.
-
-    Formula: sum over places (t, f) of <G_t, N(x_t + s z w_f) - N(x_t)> / s + <g_t, z w_f>, with s = strength - 1, G the
-    derivative by the norm's output and g that by the stream past it.
-
-    Args:
-        cache: the cells.
-        weights: of each gene, a row a number.
-        strength: the other end; not 1.
-        tick: told of cells that are done.
-    """
-    device = cache.W_dec.device
-    shares, wanted = (torch.from_numpy(t).to(device) for t in (gene_shares(cache), weights))
-    found = torch.zeros(len(weights), cache.n_features, dtype=torch.float64, device=device)
-    for part in parts_of(cache, np.arange(cache.n_cells)):
-        x = part.x.detach().requires_grad_()
-        with norms_apart(x) as norms:
-            values = part.read(x).nan_to_num().double() * shares[part.cells][:, part.genes]
-        totals = values.sum(dim=0) @ wanted[:, part.genes].T
-        leaves = [x, *(norm.out for norm in norms)]
-        slopes = [
-            torch.autograd.grad(total, leaves, retain_graph=number + 1 < len(totals), materialize_grads=True)
-            for number, total in enumerate(totals)
-        ]
-        for place in range(part.code.values.shape[1]):
-            own = part.code.features[:, place]
-            step = (strength - 1) * part.code.values[:, place : place + 1] * cache.W_dec.index_select(0, own)
-            moves = [step.view_as(x), *(n.again(part.x + step.view_as(x)) - n.out.detach() for n in norms)]
-            for number, of_leaves in enumerate(slopes):
-                change = torch.stack([(s * m).sum(dim=-1) for s, m in zip(of_leaves, moves, strict=True)]).sum(dim=0)
-                found[number].index_add_(0, own, change.flatten().double() / (strength - 1))
         tick(len(part.cells) * len(part.genes) / len(cache.genes))
     return found.cpu().numpy()
 

@@ -57,7 +57,7 @@ def section(found: Pareto | None, claims: Sequence[Claim], context: Context) -> 
             _cosine_table(tables["cosines"]),
         ],
         told={
-            c.id: f"One recipe gains {c.show(c.value)} between {summary.source} and {summary.target} in the inner state "
+            c.id: f"One recipe gains {c.show(c.value)} from {summary.source} to {summary.target} in the inner state "
             f"and in expression at once, {than_control(c)}."
             for c in claims if c.value is not None
         },
