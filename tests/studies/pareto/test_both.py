@@ -11,6 +11,7 @@ from cellprism.simulate.linear_model import LAYER, LinearCell, linear_cells, lin
 from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.studies.pareto.beside import beyond_permuted, for_both, gains, permuted_for_both
 from cellprism.studies.pareto.judges import classifier_score, outside_judges
+from cellprism.studies.pareto.plane import placed
 from cellprism.studies.pareto.settings import ParetoSearch, ParetoSettings
 from cellprism.studies.pareto.tables import AS_FOUND, PERMUTED
 from cellprism.studies.pareto.unit import Unit, read_unit
@@ -91,3 +92,15 @@ def test_a_gain_that_no_recipe_has_is_not_reached(apart):
     found = aimed_at(rows, {"latent": 6, "both": 13, "expression": 20}, replace(SETTINGS, named=()))
     gain = next(one for one in found.conditions if "inner state" in one.words)
     assert (gain.value, gain.met, found.reached) == (0.0, False, False)
+
+
+def test_steered_cells_are_placed_where_the_unsteered_ones_are_that_they_resemble():
+    rng = np.random.default_rng(0)
+    still = np.concatenate([rng.normal(0, 1, (40, 7)), rng.normal(9, 1, (40, 7))])
+    places, target = np.repeat([[0.0, 0.0], [5.0, 1.0]], 40, axis=0), np.arange(80) >= 40
+    where, among = placed(
+        still, places, target, np.stack([still[3], still[50], still[0] + 9, (still[3] + still[50]) / 2])
+    )
+    np.testing.assert_allclose(where[:3], [[0, 0], [5, 1], [5, 1]], atol=1e-6)
+    assert among[:3].tolist() == [0, 1, 1]
+    assert 0 < where[3, 0] < 5

@@ -9,7 +9,7 @@ Notable choices
   among the nearest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def _site(unit: Unit, residuals: Residuals) -> Float[np.ndarray, "cell d_model"]
 
 def _space(
     space: str, still: Float[np.ndarray, "cell d"], target: np.ndarray, steered: dict[str, np.ndarray], seed: int
-) -> Iterable[tuple]:
+) -> Iterator[tuple]:
     """Rows of one space."""
     places = plane(still, seed)
     kinds = np.where(target, "target", "source")

@@ -126,7 +126,8 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
 
 def _outside(bench: Workbench, settings: ParetoSettings, unit: Unit, one: _Asked, types: tuple[str, str]) -> Outside:
     """The judges of the first unit: a linear model, cells of the donors that it was not made from, and gated cells."""
-    table, elsewhere = _table(settings.judge, "judge") if settings.judge else None, {}
+    table = _table(settings.judge, "judge") if settings.judge else None
+    elsewhere: dict[str, AnnData] = {}
     if settings.donor:
         rest = (bench.cells.obs[settings.donor].astype(str) != one.donor).to_numpy()
         kinds = bench.cells.obs["cell_type"].astype(str).to_numpy()

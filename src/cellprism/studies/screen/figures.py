@@ -12,7 +12,8 @@ from cellprism.studies.screen.tables import CARDS, FROZEN, GRADIENT, KINDS, OWN_
 
 FILES = (f"screen/{CARDS}", f"screen/{SUMMARY}")
 STYLES = {
-    GRADIENT: (theme.CONTROL, "circle-open"), FROZEN: (theme.OPPOSITE, "diamond-open"), OWN_TOKENS: (theme.OURS, "circle")
+    GRADIENT: (theme.CONTROL, "circle-open"), FROZEN: (theme.OPPOSITE, "diamond-open"),
+    OWN_TOKENS: (theme.OURS, "circle"),
 }  # fmt: skip
 FAR = 5.0
 
