@@ -17,7 +17,6 @@ from cellprism.studies.regulation.plan import chosen_cells, planned
 from cellprism.studies.regulation.settings import RegulationSettings
 from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY
 from cellprism.studies.regulation.work import work
-from cellprism.studies.shards import Shards
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
 from cellprism.workflow.steps import config_of
@@ -70,19 +69,6 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
     assert other.identity != shards.identity
     shards.clear()
     assert not shards.folder.exists()
-
-
-def test_parts_are_made_once(tmp_path):
-    made = []
-
-    def make() -> dict[str, np.ndarray]:
-        made.append(1)
-        return {"x": np.arange(3.0)}
-
-    for _ in range(2):
-        assert Shards(tmp_path / "s", {"a": 1}).done("one", make)["x"].tolist() == [0, 1, 2]
-    Shards(tmp_path / "s", {"a": 2}).done("one", make)
-    assert len(made) == 2
 
 
 def test_without_edges_there_is_nothing_to_ask(bench, settings):
