@@ -91,7 +91,8 @@ class Effect:
     @classmethod
     def still(cls, n_genes: int, n_types: int) -> "Effect":
         """That of no edit."""
-        return cls(*np.zeros((6, n_genes)), np.zeros((n_types, n_genes)))
+        zero = np.zeros(n_genes)
+        return cls(zero, zero, zero, zero, zero, zero, np.zeros((n_types, n_genes)))
 
 
 @dataclass(frozen=True)

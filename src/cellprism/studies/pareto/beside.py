@@ -215,7 +215,9 @@ def beyond_permuted(rows: Sequence[Mapping[str, Any]]) -> Both | None:
     if not lesser[AS_FOUND]:
         return None
     (value,) = lesser[AS_FOUND]
-    return Both(plain(value), **drawn_summary(value, np.array(lesser[PERMUTED])))
+    drawn = np.array(lesser[PERMUTED])
+    said = drawn_summary(value, drawn)
+    return Both(plain(value), said["mean"], said["low"], said["high"], said["p"], len(drawn))
 
 
 def _lesser(row: Mapping[str, Any]) -> float:
