@@ -26,6 +26,7 @@ from calibration import (
     fit,
     ladder,
     lens,
+    pareto,
     programs,
     regulation,
     screen,
@@ -56,7 +57,8 @@ def main() -> None:
 def worlds() -> list[World]:
     """Cheap ones first."""
     kinds = (
-        programs, compare, state, feature_map, ladder, fit, lens, stability, steer, screen, contrast, regulation,
+        programs, compare, state, feature_map, ladder, fit, lens, stability, steer, screen, contrast, pareto,
+        regulation,
     )  # fmt: skip
     return [world for kind in kinds for world in kind.WORLDS]
 

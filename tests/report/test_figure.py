@@ -30,6 +30,11 @@ def test_every_figure_of_the_page_is_there(page):
         "pareto-beside",
         "pareto-genes",
         "pareto-curve",
+        "pareto-plane-final",
+        "pareto-plane-site",
+        "contrast-fractions",
+        "contrast-curve",
+        "steering-expression",
         "naming-foretell",
         "adds-best-rival",
         "steering-overview",
@@ -84,7 +89,8 @@ def test_every_figure_says_its_finding_how_to_read_it_what_it_shows_and_where_it
 def test_every_axis_with_numbers_has_a_title(page):
     for figure in page.figures.values():
         layout = figure.plot.to_plotly_json()["layout"]
-        if figure.id not in ("program-heatmap", "map-features", "map-cells"):  # of a map, near is all that is said
+        of_places = ("map-features", "map-cells", "pareto-plane-final", "pareto-plane-site")
+        if figure.id not in ("program-heatmap", *of_places):  # of a map, near is all that is said
             assert layout["xaxis"]["title"]["text"], figure.id
         numeric = {"sae-training", "feature-map", "dose-12", "gap-latent", "both-scales", "recipe-path"}
         if figure.id in numeric:

@@ -1,6 +1,7 @@
 """Dose sweeps on a model whose effects are known, and on one with random weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import scipy.sparse as sp
 from cellprism.errors import ConfigError
 from cellprism.steering.dose import dose_sweep
 from cellprism.steering.dose_cells import read_dose_cells
+from cellprism.steering.response import Effect, moves_surely
 from cellprism.steering.settings import LEAST_CELLS, DoseSettings
 from cellprism.store.tables import read_table, write_table
 from steering.planted import planted_cells, values_of
@@ -95,9 +97,62 @@ def test_terms_of_genes_moved_are_split_by_sign_and_lists_may_be_short(swept):
     assert set(seven["term"]) == {"seven"}
 
 
+def test_of_each_gene_it_is_said_in_which_cells_it_moves_and_how_far_in_every_type(swept):
+    """Turned to 5 the known gene rises by four times its value in every cell; others stay."""
+    adata, result = swept
+    values, kinds = values_of(adata).numpy()[:, 7], adata.obs["cell_type"].to_numpy()
+    seven = result.effects[(result.effects["feature"] == 7) & (result.effects["gene"] == "G7")].set_index("alpha")
+    assert tuple(seven.loc[5.0, ["rises", "falls"]]) == (1.0, 0.0)
+    assert tuple(seven.loc[-3.0, ["rises", "falls"]]) == (0.0, 1.0)
+    assert tuple(seven.loc[1.0, ["rises", "falls"]]) == (0.0, 0.0)
+    others = result.effects[(result.effects["feature"] == 7) & (result.effects["gene"] != "G7")]
+    assert others[["rises", "falls"]].to_numpy().mean() < 0.01
+    types = result.types[result.types["feature"] == 7].set_index(["alpha", "cell_type"])
+    assert len(types) == len(STRENGTHS) * len(set(kinds))
+    for kind in set(kinds):
+        assert types.loc[(5.0, kind), "on_target"] == pytest.approx(4 * values[kinds == kind].mean(), rel=1e-3)
+        assert types.loc[(5.0, kind), "cells"] == (kinds == kind).sum()
+    genes = result.genes.set_index("gene")
+    assert genes.loc["G7", "read"] == genes.loc["G7", "seen"] == pytest.approx(values.mean(), rel=1e-3)
+    assert genes["counts"].corr(genes["read"], method="spearman") > 0.9
+
+
+def test_lists_hold_genes_of_the_background_that_move_surely_or_differ_between_types(planted):
+    model, sae = planted
+    adata = planted_cells({5: 0.2})
+    group = (adata.obs["cell_type"] == "helper").to_numpy()
+
+    def listed(feature: int, background=None, **asked) -> set[tuple[str, int]]:
+        settings = DoseSettings(matched_genes=2, **asked)
+        found = dose_sweep(
+            model, sae, adata, 1, {feature: [f"G{feature}"]}, groups={feature: group}, background=background,
+            collection={"all": adata.var_names}, settings=settings,
+        )  # fmt: skip
+        return set(zip(found.terms["direction"], found.terms["background_size"], strict=True))
+
+    assert listed(7) == {("up", 29), ("down", 29)}
+    assert listed(7, background=["G7", "G8"]) == {("up", 2), ("down", 2)}
+    assert listed(7, background=["G8"]) == set()
+    assert listed(7, lists="bonferroni") == listed(5, differential=True) == {("up", 29), ("down", 29)}
+    assert listed(7, differential=True) == set(), "only the fifth gene differs"
+
+
+def test_genes_that_move_surely_are_found_and_chance_alone_gives_any_in_a_twentieth_of_worlds():
+    rng, called = np.random.default_rng(0), 0
+    for _ in range(300):
+        change = rng.normal(size=(40, 29))
+        one = np.zeros((3, 29))
+        effect = Effect(change.mean(0), one[0], change.std(0, ddof=1), one[0] + 40, one[1], one[2], one[:1])
+        called += moves_surely(effect, 0.05).any()
+    assert 0.01 < called / 300 < 0.09
+    moved = replace(effect, read=effect.read + np.where(np.arange(29) == 3, 2.0, 0.0))
+    assert moves_surely(moved, 0.05)[3]
+    assert not moves_surely(Effect.still(29, 1), 0.05).any()
+
+
 def test_tables_go_to_parquet_and_the_summary_to_json(swept, tmp_path):
     _, result = swept
-    for name in ("effects", "doses", "nulls", "terms"):
+    for name in ("effects", "doses", "types", "genes", "nulls", "terms"):
         table = getattr(result, name)
         write_table(tmp_path / f"{name}.parquet", table)
         assert read_table(tmp_path / f"{name}.parquet").equals(table)

@@ -7,9 +7,11 @@ from cellprism.studies.pareto.tables import (
     GENE_COLUMNS,
     OURS,
     PERMUTED_SCALED,
+    PLANE_COLUMNS,
     RECIPE_COLUMNS,
     SMALL,
     Aimed,
+    Both,
     Condition,
     Drawn,
     Gaps,
@@ -34,7 +36,7 @@ def pareto() -> Pareto:
                   Condition("way of CD8B", None, 0.5, False, ".2f")]  # fmt: skip
     summary = Summary(
         "CD4 T cells", "CD8 T cells", "multiply", "gap", "all", SIZES, 97, 103, 53, "hidden", 4, UNITS, 141, 8, 3.1e11,
-        Aimed(conditions, 0, 42), Gaps(0.61, 0.4, 0.7, 97),
+        Aimed(conditions, 0, 42), Both(0.62, 0.05, -0.3, 0.31, 0.05, 39), Gaps(0.61, 0.4, 0.7, 97),
         [Spread("gain in the inner state of the recipe for it alone", [0.7, 0.6], 0.65, (0.1, 1.2)),
          Spread("cosine of the gradients, common mode left in", [0.5, 0.4], 0.45, (-0.2, 1.1))],
         [Judge("the outside judge", 0.93, True), Judge("a classifier of other donors", 0.71, False)],
@@ -43,7 +45,7 @@ def pareto() -> Pareto:
         [Likeness("for both, and the way back", 13, 47, -0.6)], Drawn(0.55, 0.43, 0.3, 0.6, 99),
     )  # fmt: skip
     tables = {"front": _front(rng), "cosines": _cosines(rng), "beside": _beside(rng), "recipes": _recipes(rng),
-              "genes": _genes(rng)}  # fmt: skip
+              "genes": _genes(rng), "plane": _plane(rng)}  # fmt: skip
     return Pareto("", summary, tables)
 
 
@@ -118,3 +120,13 @@ def _genes(rng: np.random.Generator) -> pd.DataFrame:
             )
             rows.append(dict(zip(GENE_COLUMNS, row, strict=True)))
     return pd.DataFrame(rows)
+
+
+def _plane(rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame([
+        (space, kind, x, y, share)
+        for space in ("final", "site")
+        for kind, at, share in (("source", 0, np.nan), ("target", 5, np.nan), ("latent", 4, 0.75), ("both", 3, 0.5),
+                                ("expression", 1, 0.25))
+        for x, y in rng.normal(at, 1, (7, 2))
+    ], columns=pd.Index(PLANE_COLUMNS))  # fmt: skip

@@ -5,7 +5,18 @@ import pandas as pd
 
 from cellprism.steering.screen.derivatives import BACKWARD, FORWARD, PLACES
 from cellprism.studies.screen.summary import apart, quadrants
-from cellprism.studies.screen.tables import Agreement, Cost, Others, Screen, Standing, Summary
+from cellprism.studies.screen.tables import (
+    FROZEN,
+    GRADIENT,
+    OWN_TOKENS,
+    Agreement,
+    Cost,
+    Others,
+    Screen,
+    Standing,
+    Summary,
+    score_of,
+)
 from studies.made_up_features import N_FEATURES, N_GENES, PROGRAMS
 
 AXIS = "CD4 T cells to CD8 T cells"
@@ -24,7 +35,7 @@ def screen() -> Screen:
     ]
     agreement = [
         Agreement(AXIS, kind, features, n, strength, r, (r - 0.1, min(1.0, r + 0.05)))
-        for kind, r in (("gradient", 0.91), ("frozen", 0.94))
+        for kind, r in ((GRADIENT, 0.91), (FROZEN, 0.94), (OWN_TOKENS, 0.97))
         for features, n in (("random", 3), ("top and random", 6))
         for strength in (0.0, 5.0)
     ]
@@ -61,6 +72,7 @@ def _cards(rng: np.random.Generator) -> pd.DataFrame:
         "mirror": where_passed(0.9), "linear_genes": where_passed(0.97), "plausible_low": where_passed(-3.0),
         "plausible_high": where_passed(rng.choice([3.0, 5.0, 10.0], LIVE)), "percentile_at_5": where_passed(0.8),
         "misfit_at_5": where_passed(0.6), "quadrant": quadrants(described, effect), "apart": apart(described, effect),
-        f"gradient: {AXIS}": slope, f"frozen: {AXIS}": slope * 1.1,
+        f"gradient: {AXIS}": slope, f"frozen: {AXIS}": slope * 1.1, f"{score_of(OWN_TOKENS, 0)}: {AXIS}": slope,
+        f"{score_of(OWN_TOKENS, 5)}: {AXIS}": slope,
         f"exact 0: {AXIS}": where_passed(-slope), f"exact 5: {AXIS}": where_passed(4.2 * slope),
     })  # fmt: skip

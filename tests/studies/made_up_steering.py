@@ -42,7 +42,8 @@ def experiment(name: str, rng: np.random.Generator) -> Experiment:
     nulls = drawn(rows[:2])
     return Experiment(
         name, {"n_cells": 97, "read": "hidden", "passes": 4, "features": rows, "together": together(rows, nulls)},
-        pd.concat(effects, ignore_index=True), pd.DataFrame(doses), nulls, pd.DataFrame(terms),
+        pd.concat(effects, ignore_index=True), pd.DataFrame(doses), _by_type(doses), _said(rng), nulls,
+        pd.DataFrame(terms),
     )  # fmt: skip
 
 
@@ -65,16 +66,33 @@ def _effects(feature: int, own: np.ndarray, strength: float, rng: np.random.Gene
     slope = np.where(own, strength, 0) * rng.uniform(0.6, 1.4, n) + rng.normal(0, 0.003, n)
     parts = [
         {"feature": feature, "alpha": alpha, "gene": gene_names(), "baseline": baseline, "on_target": own,
-         "effect": (alpha - 1) * slope * (1.03 - 0.03 * alpha), "direct": -(alpha - 1) * slope}
+         "effect": (alpha - 1) * slope * (1.03 - 0.03 * alpha), "direct": -(alpha - 1) * slope, "rises": 0.75,
+         "falls": 0.125}
         for alpha in STRENGTHS
     ]  # fmt: skip
     return pd.concat([pd.DataFrame(part) for part in parts], ignore_index=True)
+
+
+def _by_type(doses: list[dict[str, Any]]) -> pd.DataFrame:
+    """Two types, in one of which genes move twice as far."""
+    return pd.concat([
+        pd.DataFrame(doses).assign(cell_type=kind, cells=cells, response=lambda d, by=by: by * d["response"])
+        for kind, cells, by in (("B cells", 41, 1.0), ("NK cells", 56, 2.0))
+    ], ignore_index=True)  # fmt: skip
+
+
+def _said(rng: np.random.Generator) -> pd.DataFrame:
+    """Hidden genes go with their counts, visible ones against them."""
+    counts = rng.gamma(1.5, 0.5, len(gene_names()))
+    return pd.DataFrame({"gene": gene_names(), "cells": 97, "counts": counts, "read": 0.8 * counts + 0.1,
+                         "seen": 0.2 - counts})  # fmt: skip
 
 
 def _judged(feature: int, term: str, value: float) -> dict[str, Any]:
     return {
         "feature": feature, "program": term, "status": "judged", "no_effect": "", "direction": 1, "judged_at": 4.0,
         "edit_ratio": 0.083, "plausible": [-1.0, 3.0], "direct": -value,
+        "effect_edited": 0.02, "effect_elsewhere": 0.005,
         "response": {"value": value, "difference_of_means": 0.12},
         "held_out": {"value": value / 4, "difference_of_means": 0.12},
         "antisymmetry": {"value": 0.91, "difference_of_means": None},

@@ -6,6 +6,8 @@ Notable choices
   gradients then say what a change would do if it moved neither, which holds over longer distances than the gradient:
   norms undo small changes of length, and attention saturates.
 - It works on whatever calls torch's own attention and norms, so that no model has to know of it.
+- With the keys and values of attention held, tokens no longer see each other change: one pass then says what any number
+  of changes, one at each token, do to their own tokens.
 - A vector that is added at one token reaches another through attention alone, so its effect there has a closed form.
 """
 
@@ -65,6 +67,41 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, d
 _REPLACED: dict[Any, Callable[..., Any]] = {
     F.scaled_dot_product_attention: _attention, F.layer_norm: _layer_norm, F.rms_norm: _rms_norm
 }  # fmt: skip
+
+
+@contextmanager
+def attention_noted() -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Within this block the keys and values that attention is called with are noted, call by call."""
+    mode = _Attention(None)
+    with mode:
+        yield mode.noted
+
+
+@contextmanager
+def attention_held(noted: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Within this block attention is called with these keys and values, call by call, whatever it is given: a token
+    sees the others as they were noted, so that what is done to it reaches itself alone."""
+    with _Attention(noted):
+        yield
+
+
+class _Attention(TorchFunctionMode):
+    """Notes keys and values, or puts noted ones in their place."""
+
+    def __init__(self, held: Sequence[tuple[Tensor, Tensor]] | None):
+        super().__init__()
+        self.noted: list[tuple[Tensor, Tensor]] = []
+        self.left = None if held is None else iter(held)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not F.scaled_dot_product_attention:
+            return func(*args, **(kwargs or {}))
+        query, key, value, *rest = args
+        if self.left is None:
+            self.noted.append((key.detach(), value.detach()))
+        else:
+            key, value = next(self.left)
+        return func(query, key, value, *rest, **(kwargs or {}))
 
 
 def norm_derivative(

@@ -35,14 +35,22 @@ from jaxtyping import Bool, Int
 from cellprism.errors import ConfigError, ModelError
 from cellprism.features.origin import forced_past
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.steering.dose_cells import DoseCells, Effect, read_dose_cells
+from cellprism.steering.dose_cells import DoseCells, Types, read_dose_cells
 from cellprism.steering.dose_nulls import Beside, null_table
-from cellprism.steering.dose_tables import dose_table, effect_table, feature_summary, moved_terms, no_effect
+from cellprism.steering.dose_tables import (
+    dose_table,
+    effect_table,
+    feature_summary,
+    gene_table,
+    moved_terms,
+    no_effect,
+    type_table,
+)
 from cellprism.steering.edits import strength_vector
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
 from cellprism.steering.plausible import RealCells, plausible_range
-from cellprism.steering.response import GeneGroup, Sweep, positions_of
+from cellprism.steering.response import Effect, GeneGroup, Sweep, positions_of
 from cellprism.steering.settings import LEAST_CELLS, DoseSettings
 from cellprism.steering.site_cache import MEMORY
 from cellprism.types import CellModel
@@ -58,13 +66,20 @@ class DoseResult:
 
     effects: pd.DataFrame
     """feature, alpha, gene, effect (mean change of ``output_kind`` over the cells that express the gene), direct (the
-    same read where the model sees the gene), baseline, on_target, held_out, edited (share of these cells in which the
-    gene's own token is edited where it is seen)."""
+    same read where the model sees the gene), rises and falls (shares of these cells in which the gene changes by more
+    than ``least_effect``), baseline, on_target, held_out, edited (share of these cells in which the gene's own token is
+    edited where it is seen)."""
     doses: pd.DataFrame
     """feature, alpha, on_target, off_target (means over the program's and the matched genes), response (their
     difference), direct (that difference, read where the model sees the genes), held_out (the response of the held-out
     genes), edit_ratio (edit norm over residual norm), percentile and misfit (how far out of the real cells, see
     ``plausible.Strain``)."""
+    types: pd.DataFrame
+    """feature, alpha, cell_type, cells (of the type, in which the feature fires), on_target, off_target and response,
+    as in ``doses``, over these cells; all cells are of one type without a name where none are known."""
+    genes: pd.DataFrame
+    """Of the cells without any edit, one row a gene: gene, cells (that express it), counts (mean log1p counts per ten
+    thousand over these), read (what the model says where it is read) and seen (the same where it sees the gene)."""
     nulls: pd.DataFrame
     """See ``dose_nulls.null_table``."""
     terms: pd.DataFrame
@@ -95,6 +110,7 @@ def dose_sweep(
     groups: Mapping[int, Bool[np.ndarray, " cell"]] | None = None,
     beside: Callable[[Sequence[int]], Beside] | None = None,
     collection: Mapping[str, Iterable[str]] | None = None,
+    background: Collection[str] | None = None,
     settings: DoseSettings | None = None,
     memory: int = MEMORY,
     force: bool = False,
@@ -113,6 +129,7 @@ def dose_sweep(
             direction.
         beside: asked, of the features that move genes at all, what they may stand beside; nothing where None.
         collection: terms to look up for the genes moved most; none where None.
+        background: genes that may be among the genes moved most, and the background of their terms; all where None.
         settings: doses and sampling; the defaults where None.
         memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
             those of all cells take more.
@@ -140,6 +157,8 @@ def dose_sweep(
     dose_cells = read_dose_cells(
         model, sae, adata, layer, settings.batch_size, list(programs), memory, settings.read
     )  # fmt: skip
+    labels = adata.obs["cell_type"].astype(str) if "cell_type" in adata.obs else [""] * adata.n_obs
+    types = Types.of(list(labels))
     genes, at = dose_cells.cache.genes, settings.judged_at
     place = genes.get_indexer(adata.var_names)
     entries: dict[int, dict[str, Any]] = {}
@@ -153,7 +172,9 @@ def dose_sweep(
             }  # fmt: skip
         else:
             direction = -1 if feature in low else 1
-            sweeps.append(_sweep(dose_cells, feature, direction, its_own, others if others.size else None, settings))
+            sweeps.append(_sweep(
+                dose_cells, feature, direction, its_own, others if others.size else None, types, settings
+            ))  # fmt: skip
     moving = [sweep for sweep in sweeps if not no_effect(sweep, at, settings.least_effect)]
     found = beside([sweep.feature for sweep in moving]) if beside and moving else Beside()
     nulls = null_table(dose_cells, moving, found, groups or {}, at, settings.matched_genes, settings.controls)
@@ -166,9 +187,11 @@ def dose_sweep(
     return DoseResult(
         effects=_stacked(effect_table(dose_cells, sweep, genes) for sweep in sweeps),
         doses=_stacked(dose_table(dose_cells, sweep, strains[sweep.feature]) for sweep in sweeps),
+        types=_stacked(type_table(dose_cells, sweep, types) for sweep in sweeps),
+        genes=gene_table(dose_cells.cache) if sweeps else pd.DataFrame(),
         nulls=nulls,
         terms=_stacked(
-            moved_terms(sweep, genes, collection, at, settings.top_genes, settings.least_effect)
+            moved_terms(dose_cells.cache, sweep, collection, background, (groups or {}).get(sweep.feature), settings)
             for sweep in sweeps
             if collection is not None
         ),
@@ -193,18 +216,22 @@ def _sweep(
     direction: int,
     own: Int[np.ndarray, " some"],
     other: Int[np.ndarray, " others"] | None,
+    types: Types,
     settings: DoseSettings,
 ) -> Sweep:
     """Effects of one feature at every strength, and its genes with their matches."""
     known = own if other is None else np.union1d(own, other)
-    still = Effect(np.zeros_like(dose_cells.level), np.zeros_like(dose_cells.level))
-    effects = [still if s == 1 else dose_cells.effect(dose_cells.turned(feature, s)) for s in settings.strengths]
+    effects = [
+        Effect.still(len(dose_cells.level), len(types.names))
+        if s == 1
+        else dose_cells.effect(dose_cells.turned(feature, s), types, settings.least_effect)
+        for s in settings.strengths
+    ]
     return Sweep(
         feature,
         direction,
         np.array(settings.strengths),
-        np.stack([effect.read for effect in effects]),
-        np.stack([effect.direct for effect in effects]),
+        effects,
         GeneGroup.of(own, known, dose_cells.level, settings.matched_genes),
         None if other is None else GeneGroup.of(other, known, dose_cells.level, settings.matched_genes),
         dose_cells.level,

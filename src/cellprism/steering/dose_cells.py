@@ -25,18 +25,24 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.intervene import SiteCells
 from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.nulls import firing_and_edit_norms
+from cellprism.steering.response import Effect
 from cellprism.steering.site_cache import MEMORY, Residuals, SiteCache, read_site_cache
 from cellprism.types import CellModel
 
 
 @dataclass(frozen=True)
-class Effect:
-    """Mean change of each gene over the edited cells that express it."""
+class Types:
+    """Cell types of some cells; one without a name where none are known."""
 
-    read: Float[np.ndarray, " gene"]
-    """Where the model is read."""
-    direct: Float[np.ndarray, " gene"]
-    """Where it sees the gene, whose own token may be edited; the same where it is read there."""
+    names: tuple[str, ...]
+    of_cells: Int[np.ndarray, " cell"]
+    """Place of each cell's type among the names."""
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> "Types":
+        """The types of cells by their labels."""
+        names, place = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+        return cls(tuple(names.tolist()), place)
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,22 @@ class DoseCells:
         """Predicted value of each gene without an edit, mean over the cells that express it."""
         return expressing_mean(self.cache.baseline.values)
 
-    def effect(self, residuals: Residuals) -> Effect:
-        """Mean change of each gene over the cells of an edit that express it; 0 where none does."""
+    def effect(self, residuals: Residuals, types: Types | None = None, least: float = 0.0) -> Effect:
+        """What an edit does to each gene.
+
+        Args:
+            residuals: of the edited cells.
+            types: of all cells; all of one type where None.
+            least: change of a gene in a cell beyond which it rises or falls there.
+        """
+        types = types or Types.of([""] * self.n_cells)
         before, n_genes = self.cache.baseline, len(self.cache.genes)
-        read, direct = _MeanChange(n_genes), _MeanChange(n_genes)
+        read, direct = _Changes(n_genes, len(types.names), least), _MeanChange(n_genes)
         for cells, after in self.cache.predictions(residuals):
-            read.add(after.values - before.values[cells])
+            read.add(after.values - before.values[cells], types.of_cells[cells])
             if after.direct is not None and before.direct is not None:
                 direct.add(after.direct - before.direct[cells])
-        return Effect(read.mean(), (read if before.direct is None else direct).mean())
+        return read.effect(None if before.direct is None else direct.mean())
 
     def effect_at(self, residuals: Residuals, genes: Int[np.ndarray, " some"]) -> Float[np.ndarray, " gene"]:
         """``effect`` where the model is read, of some genes alone; NaN for the others."""
@@ -180,6 +193,37 @@ class _MeanChange:
     def mean(self) -> Float[np.ndarray, " gene"]:
         """0 where no cell expresses the gene."""
         return self.total / np.maximum(self.cells, 1)
+
+
+class _Changes:
+    """Changes of each gene over the cells that express it: moments, signs, and means by type."""
+
+    def __init__(self, n_genes: int, n_types: int, least: float):
+        self.least = least
+        self.cells, self.total = np.zeros((2, n_types, n_genes))
+        self.squares, self.rises, self.falls = np.zeros((3, n_genes))
+
+    def add(self, change: Float[np.ndarray, "cell gene"], kind: Int[np.ndarray, " cell"]) -> None:
+        """Count some cells in, each of its type; NaN where one does not express a gene."""
+        there, moved = ~np.isnan(change), np.nan_to_num(change)
+        for number in np.unique(kind):
+            self.cells[number] += there[kind == number].sum(axis=0)
+            self.total[number] += moved[kind == number].sum(axis=0)
+        self.squares += (moved**2).sum(axis=0)
+        self.rises += (moved > self.least).sum(axis=0)
+        self.falls += (moved < -self.least).sum(axis=0)
+
+    def effect(self, direct: Float[np.ndarray, " gene"] | None) -> Effect:
+        """All of it; ``direct`` is the same as what is read where None."""
+        cells = self.cells.sum(axis=0)
+        some = np.maximum(cells, 1)
+        mean = self.total.sum(axis=0) / some
+        spread = np.maximum(self.squares - some * mean**2, 0) / np.maximum(cells - 1, 1)
+        by_type = np.divide(self.total, self.cells, out=np.full_like(self.total, np.nan), where=self.cells > 0)
+        return Effect(
+            mean, mean if direct is None else direct, np.sqrt(spread), cells, self.rises / some, self.falls / some,
+            by_type,
+        )  # fmt: skip
 
 
 class _GeneFirings:

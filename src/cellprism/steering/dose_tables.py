@@ -1,19 +1,24 @@
 """Tables and headline of a dose sweep."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.stats import false_discovery_control
 
+from cellprism.enrich.differential import differential
 from cellprism.enrich.over_representation import over_representation
-from cellprism.equations.effects import dose_slope, linear_share, monotonicity
+from cellprism.equations.effects import LEVEL, dose_slope, linear_share, monotonicity
 from cellprism.ontology.collection import record_of
-from cellprism.steering.dose_cells import DoseCells
+from cellprism.steering.dose_cells import DoseCells, Types
+from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.nulls import plain
 from cellprism.steering.plausible import Strain
-from cellprism.steering.response import Sweep, top_moved
-from cellprism.steering.settings import DIFFERENCE
+from cellprism.steering.response import Sweep, moves_surely, top_moved
+from cellprism.steering.settings import BONFERRONI, DIFFERENCE, DoseSettings
+from cellprism.steering.site_cache import SiteCache
 
 
 def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.DataFrame:
@@ -27,15 +32,17 @@ def effect_table(dose_cells: DoseCells, sweep: Sweep, genes: pd.Index) -> pd.Dat
                 "feature": sweep.feature,
                 "alpha": strength,
                 "gene": genes.astype(str),
-                "effect": effect,
-                "direct": direct,
+                "effect": effect.read,
+                "direct": effect.direct,
+                "rises": effect.rises,
+                "falls": effect.falls,
                 "baseline": dose_cells.level,
                 "on_target": np.isin(place, sweep.own.chosen),
                 "held_out": np.isin(place, held),
                 "edited": edited,
             }
         )
-        for strength, effect, direct in zip(sweep.strengths.tolist(), sweep.effects, sweep.direct, strict=True)
+        for strength, effect in zip(sweep.strengths.tolist(), sweep.by_dose, strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -49,7 +56,7 @@ def dose_table(dose_cells: DoseCells, sweep: Sweep, strains: Sequence[Strain]) -
             "on_target": sweep.effects[:, sweep.own.chosen].mean(axis=1),
             "off_target": sweep.effects[:, sweep.own.matched].mean(axis=1),
             "response": sweep.responses(sweep.own),
-            "direct": [sweep.own.response(effect) for effect in sweep.direct],
+            "direct": [sweep.own.response(effect.direct) for effect in sweep.by_dose],
             "held_out": sweep.responses(sweep.held_out) if sweep.held_out else np.nan,
             "edit_ratio": [strain.edit_ratio for strain in strains],
             "percentile": [strain.percentile for strain in strains],
@@ -58,27 +65,72 @@ def dose_table(dose_cells: DoseCells, sweep: Sweep, strains: Sequence[Strain]) -
     )
 
 
+def type_table(dose_cells: DoseCells, sweep: Sweep, types: Types) -> pd.DataFrame:
+    """Columns as in ``DoseResult.types``."""
+    fires = np.bincount(types.of_cells[dose_cells.rows(sweep.feature)], minlength=len(types.names))
+    rows = []
+    for strength, effect in zip(sweep.strengths.tolist(), sweep.by_dose, strict=True):
+        for number in np.flatnonzero(fires):
+            change = effect.by_type[number]
+            on, off = (_mean(change[some]) for some in (sweep.own.chosen, sweep.own.matched))
+            rows.append((sweep.feature, strength, types.names[number], int(fires[number]), on, off, on - off))
+    names = ["feature", "alpha", "cell_type", "cells", "on_target", "off_target", "response"]
+    return pd.DataFrame(rows, columns=pd.Index(names))
+
+
+def _mean(values: Float[np.ndarray, " some"]) -> float:
+    """Of those that there are; NaN of none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else np.nan
+
+
+def gene_table(cache: SiteCache) -> pd.DataFrame:
+    """Columns as in ``DoseResult.genes``."""
+    said, seen = cache.baseline.values, cache.baseline.direct
+    there = ~np.isnan(said)
+    cells = there.sum(axis=0)
+    counts = np.asarray(cache.observed.multiply(there).sum(axis=0)).ravel() / np.maximum(cells, 1)
+    return pd.DataFrame({
+        "gene": cache.genes.astype(str), "cells": cells, "counts": counts, "read": expressing_mean(said),
+        "seen": expressing_mean(said if seen is None else seen),
+    })  # fmt: skip
+
+
 def moved_terms(
+    cache: SiteCache,
     sweep: Sweep,
-    genes: pd.Index,
     collection: Mapping[str, Iterable[str]],
-    distance: float,
-    count: int,
-    least: float,
+    background: Collection[str] | None,
+    group: Bool[np.ndarray, " cell"] | None,
+    settings: DoseSettings,
 ) -> pd.DataFrame:
     """Programs of the genes that rose and of those that fell most, at 1 + d and 1 - d; columns as in
     ``DoseResult.terms``.
 
-    The two signs are never mixed, and a list may be short: genes moved by less than ``least`` do not fill it
+    The two signs are never mixed, and a list may be short: genes moved by less than ``least_effect`` do not fill it
     up.
+
+    Args:
+        cache: the cells.
+        sweep: the feature's effects.
+        collection: the terms.
+        background: genes that may be listed; all where None.
+        group: cells of the type in which the feature stands out.
+        settings: which genes are listed, and how many.
     """
-    lists = {
-        f"{strength:g} {direction}": top_moved(sweep.at(strength), genes, sign, count, least)
-        for strength in (1 + distance, 1 - distance)
-        for direction, sign in (("up", 1), ("down", -1))
-    }
+    genes = cache.genes
+    known = np.ones(len(genes), dtype=bool) if background is None else np.asarray(genes.isin(list(background)))
+    allowed = known & _differ(cache, group) if settings.differential else known
+    lists = {}
+    for strength in (1 + settings.judged_at, 1 - settings.judged_at):
+        effect = sweep.at(strength)
+        own = allowed & moves_surely(effect, LEVEL) if settings.lists == BONFERRONI else allowed
+        for direction, sign in (("up", 1), ("down", -1)):
+            lists[f"{strength:g} {direction}"] = top_moved(
+                effect.read, genes, sign, settings.top_genes, settings.least_effect, own
+            )
     lists = {name: members for name, members in lists.items() if members}
-    table = over_representation(lists, collection, genes, background_name="genes of the cells")
+    table = over_representation(lists, collection, genes[known], background_name="genes that may be listed")
     names = [str(name).split(" ") for name in table["feature"]]
     head = pd.DataFrame(
         {
@@ -91,6 +143,13 @@ def moved_terms(
     found = pd.concat([head, table.drop(columns="feature").reset_index(drop=True)], axis=1)
     found.attrs["cellprism"] = {"gene_sets": record_of(collection)}
     return found
+
+
+def _differ(cache: SiteCache, group: Bool[np.ndarray, " cell"] | None) -> Bool[np.ndarray, " gene"]:
+    """Genes whose counts differ between some cells and all others; none where there is no group."""
+    if group is None:
+        return np.zeros(len(cache.genes), dtype=bool)
+    return false_discovery_control(differential(cache.observed, group[:, None]).p[0]) <= LEVEL
 
 
 def feature_summary(

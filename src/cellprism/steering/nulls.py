@@ -78,12 +78,6 @@ def random_recipe(
     return other
 
 
-def random_direction(cache: SiteCache, rng: np.random.Generator) -> Float[Tensor, " d_model"]:
-    """A direction drawn uniformly from the unit sphere."""
-    direction = torch.from_numpy(rng.standard_normal(cache.W_dec.shape[1])).to(cache.W_dec)
-    return direction / direction.norm()
-
-
 def difference_of_means(
     cache: SiteCache, source: Int[np.ndarray, " some"], target: Int[np.ndarray, " other"]
 ) -> Float[Tensor, "place d_model"]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from scipy.stats import t as student_t
 
 from cellprism.equations.effects import antisymmetry, nearest_others
 from cellprism.errors import ConfigError
@@ -67,18 +69,43 @@ class Mirror:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What an edit does to each gene, over the edited cells that express it; 0 where none does."""
+
+    read: Float[np.ndarray, " gene"]
+    """Mean change where the model is read."""
+    direct: Float[np.ndarray, " gene"]
+    """Mean change where it sees the gene, whose own token may be edited; the same where it is read there."""
+    deviation: Float[np.ndarray, " gene"]
+    """Standard deviation over these cells of the change where the model is read."""
+    cells: Float[np.ndarray, " gene"]
+    """How many these cells are."""
+    rises: Float[np.ndarray, " gene"]
+    """Share of these cells in which the gene rises by more than counts as nothing."""
+    falls: Float[np.ndarray, " gene"]
+    """Share of them in which it falls by more."""
+    by_type: Float[np.ndarray, "type gene"]
+    """Mean change where the model is read, over the cells of each type; NaN where none of a type expresses the
+    gene."""
+
+    @classmethod
+    def still(cls, n_genes: int, n_types: int) -> "Effect":
+        """That of no edit."""
+        zero = np.zeros(n_genes)
+        return cls(zero, zero, zero, zero, zero, zero, np.zeros((n_types, n_genes)))
+
+
+@dataclass(frozen=True)
 class Sweep:
-    """Mean effects of one feature at every strength, and the genes it is judged on."""
+    """Effects of one feature at every strength, and the genes it is judged on."""
 
     feature: int
     direction: int
     """Where its genes go when it is turned up, if it does what it stands for: 1, or -1 for a feature that is strong
     where they are low."""
     strengths: Float[np.ndarray, " dose"]
-    effects: Float[np.ndarray, "dose gene"]
-    """Mean change of each gene's predicted value, over the cells that express it."""
-    direct: Float[np.ndarray, "dose gene"]
-    """The same read where the model sees the gene, whose own token may be edited."""
+    by_dose: Sequence[Effect]
+    """What each strength does."""
     own: GeneGroup
     """The feature's program."""
     held_out: GeneGroup | None
@@ -86,20 +113,22 @@ class Sweep:
     level: Float[np.ndarray, " gene"]
     """What the model predicts of the genes without an edit."""
 
-    def at(self, strength: float) -> Float[np.ndarray, " gene"]:
-        """Effects at one of the strengths."""
-        return self.effects[self._place(strength)]
+    @cached_property
+    def effects(self) -> Float[np.ndarray, "dose gene"]:
+        """Mean change of each gene's predicted value, over the cells that express it."""
+        return np.stack([effect.read for effect in self.by_dose])
+
+    def at(self, strength: float) -> Effect:
+        """What one of the strengths does."""
+        return self.by_dose[int(np.flatnonzero(self.strengths == strength)[0])]
 
     def mirror(self, distance: float) -> Mirror:
         """Effects at 1 + d and 1 - d."""
-        return Mirror(self.at(1 + distance), self.at(1 - distance), self.level)
+        return Mirror(self.at(1 + distance).read, self.at(1 - distance).read, self.level)
 
     def direct_mirror(self, distance: float) -> Mirror:
         """Direct effects at 1 + d and 1 - d."""
-        return Mirror(self.direct[self._place(1 + distance)], self.direct[self._place(1 - distance)], self.level)
-
-    def _place(self, strength: float) -> int:
-        return int(np.flatnonzero(self.strengths == strength)[0])
+        return Mirror(self.at(1 + distance).direct, self.at(1 - distance).direct, self.level)
 
     def responses(self, group: GeneGroup) -> Float[np.ndarray, " dose"]:
         """Response of a group at every strength."""
@@ -121,9 +150,29 @@ def positions_of(genes: Sequence[str], index: pd.Index, what: str) -> Int[np.nda
     return places
 
 
-def top_moved(effect: Float[np.ndarray, " gene"], genes: pd.Index, sign: int, count: int, least: float) -> list[str]:
-    """Genes that moved most in one direction, strongest first; fewer where fewer moved by at least
-    ``least``."""
-    signed = sign * effect
+def top_moved(
+    effect: Float[np.ndarray, " gene"],
+    genes: pd.Index,
+    sign: int,
+    count: int,
+    least: float,
+    allowed: Bool[np.ndarray, " gene"],
+) -> list[str]:
+    """Genes among the allowed ones that moved most in one direction, strongest first; fewer where fewer moved by at
+    least ``least``."""
+    signed = np.where(allowed, sign * effect, -np.inf)
     order = np.argsort(-signed, kind="stable")[:count]
     return [str(genes[i]) for i in order if signed[i] >= least]
+
+
+def moves_surely(effect: Effect, level: float) -> Bool[np.ndarray, " gene"]:
+    """Genes whose mean change differs from 0 by a paired t test over cells, Bonferroni over the genes.
+
+    Source: Yanovsky and Chernomoretz 2026, whose lists are made of these genes. The model is deterministic, so with
+    enough cells it calls every gene that moves at all.
+    """
+    n = effect.cells
+    told = (n >= 2) & (effect.deviation > 0)
+    t = np.divide(effect.read * np.sqrt(n), effect.deviation, out=np.zeros_like(effect.read), where=told)
+    p = np.where(told, 2 * student_t.sf(np.abs(t), np.maximum(n - 1, 1)), 1.0)
+    return p * len(p) < level

@@ -47,6 +47,10 @@ def check_read(read: str) -> None:
         raise ConfigError(f"read is {read!r}; expected one of {list(READS)}, empty for where the model was trained")
 
 
+LARGEST, BONFERRONI = "largest", "bonferroni"
+LISTS = (LARGEST, BONFERRONI)
+
+
 @dataclass(frozen=True)
 class DoseSettings:
     """Doses, and how much chance to sample."""
@@ -60,8 +64,14 @@ class DoseSettings:
     """Features of dictionaries that nobody trained beside each feature; fewer than 39 allow no verdict."""
     matched_genes: int = 5
     """Other genes of the same predicted expression per gene of the program; fewer for lists of more than 20."""
-    top_genes: int = 20
+    top_genes: int = 100
     """Genes moved most, up and down, whose programs are looked up."""
+    lists: str = LARGEST
+    """Which genes are taken up into these lists: ``largest``, all that move by as much as counts; ``bonferroni``, those
+    of them that also move by a paired t test over cells, corrected over genes, as published."""
+    differential: bool = False
+    """Take up only genes that differ, by a rank test at a false discovery rate of 5 %, between the cells of the type in
+    which the feature stands out and all others, as published."""
     least_effect: float = 1e-3
     """Smallest effect that counts as moved, in log1p counts per ten thousand (or in logits); a feature that moves no
     gene by as much has no effect to judge."""
@@ -79,6 +89,8 @@ class DoseSettings:
                 f"found {', '.join(f'{s:g}' for s in self.strengths)}"
             )
         check_read(self.read)
+        if self.lists not in LISTS:
+            raise ConfigError(f"lists is {self.lists!r}; expected one of {', '.join(LISTS)}")
         if not np.isfinite(self.strengths).all():
             raise ConfigError(f"strengths must be finite; found {self.strengths}")
         if min(self.matched_genes, self.top_genes, self.batch_size) < 1 or self.controls < 0:

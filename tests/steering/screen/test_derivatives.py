@@ -24,6 +24,7 @@ from cellprism.steering.screen.derivatives import (
     ways,
 )
 from cellprism.steering.screen.exact import exact_effects, to_check
+from cellprism.steering.screen.own_tokens import scalar_secants
 from cellprism.steering.screen.scalars import linear_judge, program_score, type_axis
 from steering.test_edits import FEATURES, aido, latent, scgpt, some_sae
 
@@ -89,6 +90,45 @@ def test_where_the_model_bends_derivatives_are_wrong_and_exact_passes_show_it():
     assert LEVEL > CAP
 
 
+class Bent(LinearCell):
+    """The same, but that what is said of a gene counts by its square as well."""
+
+    def resume(self, batch, layer, x):
+        said = super().resume(batch, layer, x)
+        return replace(said, expression=said.expression + 0.3 * (said.expression - LEVEL).square())
+
+
+def test_where_cells_are_one_token_secants_are_the_exact_effects_and_derivatives_are_not():
+    model, cells = Bent(), linear_cells(PROGRAMS, {1: 2.0})
+    dose_cells = read_dose_cells(model, linear_sae(model, PROGRAMS), cells, LAYER, 31, [])
+    weights = np.random.default_rng(0).standard_normal((2, 29))
+    slope = scalar_derivatives(dose_cells.cache, weights)
+    for strength in (0.0, 5.0):
+        exact = np.array([exact_effects(dose_cells, f, (strength,))[0] @ weights.T for f in range(5)]).T
+        done: list[float] = []
+        secant = (strength - 1) * scalar_secants(dose_cells.cache, weights, strength, done.append)
+        size = np.abs(exact).max()
+        np.testing.assert_allclose(secant, exact, atol=1e-3 * size)
+        assert np.abs((strength - 1) * slope - exact).max() > 0.05 * size
+        assert sum(done) == pytest.approx(cells.n_obs)
+
+
+@pytest.mark.parametrize("family", [aido, scgpt])
+def test_at_its_own_tokens_a_feature_is_passed_exactly(family, counted):
+    """Far from 1 secants come nearer to exact passes than derivatives do."""
+    model = family(list(counted.var_names))
+    layer = min(1, model.n_layers - 1)
+    dose_cells = read_dose_cells(model, some_sae(model), counted, layer, 7, [], read="visible")
+    features = [f for f in range(FEATURES) if dose_cells.rows(f).size]
+    weights = np.random.default_rng(1).standard_normal((2, len(dose_cells.cache.genes)))
+    exact = np.array([exact_effects(dose_cells, f, (5.0,))[0] @ weights.T for f in features]).T
+    wrong = [
+        np.abs(4 * found[:, features] - exact).mean()
+        for found in (scalar_derivatives(dose_cells.cache, weights), scalar_secants(dose_cells.cache, weights, 5.0))
+    ]
+    assert wrong[1] < wrong[0] / 2
+
+
 @pytest.mark.parametrize(
     ("family", "read"),
     [(aido, "hidden"), (aido, "visible"), (scgpt, "hidden"), (latent, "visible")],
@@ -111,6 +151,8 @@ def test_every_way_gives_the_same_matrix_and_a_number_is_a_sum_over_it(family, r
     weights = np.random.default_rng(1).standard_normal((2, len(dose_cells.cache.genes)))
     scores = scalar_derivatives(dose_cells.cache, weights)[:, features]
     np.testing.assert_allclose(scores, weights @ matrices[FORWARD].T, atol=1e-4 * np.abs(scores).max())
+    near = scalar_secants(dose_cells.cache, weights, 1.01)[:, features]
+    np.testing.assert_allclose(near, scores, atol=3e-2 * np.abs(scores).max())
     near = exact_effects(dose_cells, features[0], (1.02, 0.98))
     np.testing.assert_allclose((near[0] - near[1]) / 0.04, matrices[FORWARD][0], atol=2e-2 * size)
 

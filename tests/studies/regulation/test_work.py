@@ -15,7 +15,6 @@ from cellprism.studies.regulation.effects import measured_effects, shards_of
 from cellprism.studies.regulation.experiments import read_signature
 from cellprism.studies.regulation.plan import chosen_cells, planned
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.shards import Shards
 from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY
 from cellprism.studies.regulation.work import work
 from cellprism.studies.study import studies
@@ -52,7 +51,7 @@ def test_every_probe_is_told_of_every_factor_in_every_type(finished):
         "co-expression",
         "ridge regression",
     }
-    assert not list((finished / "regulation").glob("shards*"))
+    assert not list((finished / "regulation").glob(".shards*"))
 
 
 def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
@@ -70,19 +69,6 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
     assert other.identity != shards.identity
     shards.clear()
     assert not shards.folder.exists()
-
-
-def test_parts_are_made_once(tmp_path):
-    made = []
-
-    def make() -> dict[str, np.ndarray]:
-        made.append(1)
-        return {"x": np.arange(3.0)}
-
-    for _ in range(2):
-        assert Shards(tmp_path / "s", {"a": 1}).done("one", make)["x"].tolist() == [0, 1, 2]
-    Shards(tmp_path / "s", {"a": 2}).done("one", make)
-    assert len(made) == 2
 
 
 def test_without_edges_there_is_nothing_to_ask(bench, settings):

@@ -17,7 +17,10 @@ def test_what_all_features_say_is_judged_among_dictionaries(page: Shown):
 
 def test_figures_say_what_they_show(page: Shown):
     titles = {name: figure.title for name, figure in page.figures.items() if name.startswith("screen-")}
-    assert titles["screen-agreement"].endswith("+0.91 (gradient), +0.94 (attention and norms held fixed)")
+    assert titles["screen-agreement"].endswith(
+        "+0.91 (gradient), +0.94 (with attention and norms held fixed), +0.97 (own tokens exactly, others by the "
+        "gradient)"
+    )
     assert "+0.21" in titles["screen-quadrants"]
     assert titles["screen-ranges"].split()[2] == "6"
     bars = page.figures["screen-ranges"].plot.data[0]
@@ -29,7 +32,7 @@ def test_figures_say_what_they_show(page: Shown):
 def test_the_section_says_how_far_to_believe_it(page: Shown):
     part = page.sections["screen"]
     assert "5 of 53 features move the genes of their own lists beyond their controls" in part.said
-    assert "by +0.91 (gradient), +0.94 (with attention and norms held fixed)" in part.said
+    assert "by +0.91 (gradient), +0.94 (with attention and norms held fixed), +0.97 (own" in part.said
     (told,) = part.told.values()
     assert told.startswith("11.3\u00a0% of firing features move the genes of their own lists")
     rows = part.long[0].rows

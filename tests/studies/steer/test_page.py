@@ -11,7 +11,8 @@ from cellprism.report.claims import Null
 from cellprism.report.words import words_for
 from cellprism.steering.settings import CONTROL
 from cellprism.studies.steer.claims import claims as claims_of
-from cellprism.studies.steer.figures import dose_figure, dose_title, overview_figure, steering_table, term_table
+from cellprism.studies.steer.feature_tables import steering_table, term_table, type_table
+from cellprism.studies.steer.figures import dose_figure, dose_title, overview_figure
 from cellprism.studies.steer.page import section
 from cellprism.studies.steer.tables import Steering
 from cellprism.studies.steer.view import features_of, unjudged_of
@@ -150,6 +151,23 @@ def test_programs_of_the_moved_genes_are_listed_by_feature_and_direction(feature
     )
     assert len(rows) == 4
     assert {row[4] for row in term_table(features, 1e-9).rows} == {"none"}
+
+
+def test_each_list_names_its_best_programs_and_each_type_its_own_change(page, features):
+    more = features[0].terms.assign(term="one more", padj=1e-3)
+    both = replace(features[0], terms=pd.concat([features[0].terms, more]))
+    named = [row[4] for row in term_table([both], 0.05).rows if row[2] == "rise"]
+    assert named == ["B cell receptor signalling", "one more"]
+    rows = type_table(features, page.context.words).rows
+    assert [row[1:3] for row in rows[:2]] == [("B cells", "41"), ("NK cells", "56")]
+    alone = replace(features[0], types=features[0].types.assign(cell_type=""))
+    assert type_table([alone], page.context.words).rows == []
+
+
+def test_what_is_said_of_genes_stands_beside_their_counts(page):
+    figure = page.figures["steering-expression"]
+    assert "1.00 at hidden genes, 0\u00a0% of which lie below zero; −1.00 at visible genes" in figure.title
+    assert [len(trace.x) for trace in figure.plot.data] == [len(page.found["steer"].experiments[0].genes)] * 2
 
 
 def test_a_sweep_of_nothing_has_no_tables_to_read(run_folder):

@@ -111,7 +111,7 @@ class ProximalSolver:
         """Solutions at falling penalties, each starting from the one before; the first from ``state``."""
         points = []
         for penalty in penalties:
-            state = self._solve(problem, state, penalty)
+            state = self.solve(problem, state, penalty)
             points.append(PathPoint(penalty, state.strengths, state.loss, state.evaluations))
         return points
 
@@ -124,7 +124,8 @@ class ProximalSolver:
             points += self.path(problem, start, falling_penalties(largest, largest * smallest, count))
         return points
 
-    def _solve(self, problem: SmoothProblem, state: SolverState, penalty: float) -> SolverState:
+    def solve(self, problem: SmoothProblem, state: SolverState, penalty: float) -> SolverState:
+        """At most ``iterations`` evaluations of the gradient at one penalty, from a state."""
         recent = [state.objective(penalty)]
         last = state.evaluations + self.iterations
         while state.evaluations < last:

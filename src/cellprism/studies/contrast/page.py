@@ -12,6 +12,7 @@ from cellprism.report.frames import numbers
 from cellprism.report.section import Section, Table, folded
 from cellprism.steering.settings import BY_CELL
 from cellprism.studies.contrast.claims import OF_GENES, score_id
+from cellprism.studies.contrast.closed import closed_figures
 from cellprism.studies.contrast.doses import dose_figure
 from cellprism.studies.contrast.figures import axis_figure, gap_figure, marker_words, path_figure
 from cellprism.studies.contrast.scores import progress_figure, score_table
@@ -83,6 +84,9 @@ def _rows(contrasts: list[Contrast]) -> list[tuple]:
     if contrasts:
         scores = progress_figure(contrasts, tuple(f"contrast/{c.objective}/{SUMMARY}" for c in contrasts))
         path = path_figure(contrasts, tuple(f"contrast/{c.objective}/path.parquet" for c in contrasts))
+        said = [c for c in contrasts if np.isfinite(numbers(c.genes, "gap_fraction")).any()]
+        if said:
+            rows.append(closed_figures(said, tuple(f"contrast/{c.objective}/genes.parquet" for c in said)))
         doses = [dose_figure(c, (f"contrast/{c.objective}/trials.parquet",)) for c in contrasts]
         rows += [(scores, path) if scores else (path,), tuple(figure for figure in doses if figure)]
     return rows

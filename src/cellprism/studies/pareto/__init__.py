@@ -13,6 +13,7 @@ STUDY = Study(
     tables="cellprism.studies.pareto.tables",
     claims="cellprism.studies.pareto.claims:claims",
     section="cellprism.studies.pareto.page:section",
+    headline=("pareto-both-at-once",),
     open=(
         Open(
             "one-recipe-for-both",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellprism.steering.nulls import plain
 from cellprism.studies.pareto.settings import ParetoSettings
 from cellprism.studies.pareto.tables import Aimed, Condition
 
@@ -25,25 +26,19 @@ def aimed_at(rows: pd.DataFrame, places: Mapping[str, int], settings: ParetoSett
 def _conditions(row: Any, most: Mapping[str, float], settings: ParetoSettings) -> list[Condition]:
     found = [
         Condition("features", float(row["features"]), float(settings.most), True, ".0f"),
-        Condition("norm over that of the difference of means per gene", _plain(row["norm"]), 1.0, True, ".2f"),
+        Condition("norm over that of the difference of means per gene", plain(row["norm"]), 1.0, True, ".2f"),
     ]
     for kind, words in (("latent", "the inner state"), ("expression", "expression")):
-        gain = row[f"{kind}_gain"] / most[kind] if most[kind] > 0 else np.nan
-        found.append(
-            Condition(f"gain in {words}, over that of a recipe for it alone", _plain(gain), GAIN, False, ".2f")
-        )
+        gain = row[f"{kind}_gain"] / most[kind] if most[kind] > 0 else 0.0  # no recipe gains, so none has a share
+        found.append(Condition(f"gain in {words}, over that of a recipe for it alone", plain(gain), GAIN, False, ".2f"))
     for gene in settings.named:
         way = row.get(f"way of {gene}", np.nan)
-        found.append(Condition(f"way of {gene}", _plain(way), HALF, False, ".2f"))
-    found.append(Condition("variance kept", _plain(row["variance_kept"]), VARIANCE, False, ".2f"))
+        found.append(Condition(f"way of {gene}", plain(way), HALF, False, ".2f"))
+    found.append(Condition("variance kept", plain(row["variance_kept"]), VARIANCE, False, ".2f"))
     if settings.judge:
         found.append(
             Condition(
-                "way of the outside judge", _plain(row.get("way of the outside judge", np.nan)), HALF, False, ".2f"
+                "way of the outside judge", plain(row.get("way of the outside judge", np.nan)), HALF, False, ".2f"
             )
         )
     return found
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,6 +1,6 @@
 """The table of what a recipe stands beside: other searches and plain edits, all of the norm of the recipe for both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from cellprism.steering.contrast.cell_split import Pair
 from cellprism.steering.contrast.scores import BaselineValues
 from cellprism.steering.contrast.turning import Multiply, edit_norm, residuals_of, turning
-from cellprism.steering.nulls import firing_and_edit_norms, moved_along, random_recipe
+from cellprism.steering.nulls import drawn_summary, firing_and_edit_norms, moved_along, plain, random_recipe
 from cellprism.steering.pareto.beside import (
     Searched,
     axes,
@@ -26,9 +26,9 @@ from cellprism.steering.pareto.directions import directions, independent_diction
 from cellprism.steering.settings import EDITS
 from cellprism.steering.site_cache import Prediction
 from cellprism.studies.pareto.judges import Outside
-from cellprism.studies.pareto.kept import kept_rows
 from cellprism.studies.pareto.settings import ParetoSettings
 from cellprism.studies.pareto.tables import (
+    AS_FOUND,
     BY_DIFFERENCE,
     DENSE,
     EDIT_OF,
@@ -41,11 +41,13 @@ from cellprism.studies.pareto.tables import (
     RANDOM_RECIPE,
     RANDOM_TARGET,
     SMALL,
+    Both,
 )
 from cellprism.studies.pareto.unit import Front, Unit, columns_of
-from cellprism.studies.screen.shards import Shards
+from cellprism.studies.shards import Shards
 
 RANDOM_TARGETS = 5
+GAINS = ("latent_gain", "expression_gain")
 LONGER = 3  # times the effort of the recipe's own
 
 
@@ -80,8 +82,8 @@ def beside_rows(
     rows: list[dict[str, Any]] = []
     for name, make in _tasks(unit, settings, small, seed):
         advance(name)
-        rows += kept_rows(
-            shards, f"beside-{name}", lambda make=make: [_row(unit, settings, outside, one, norm) for one in make()]
+        rows += shards.rows(
+            f"beside-{name}", lambda make=make: [_row(unit, settings, outside, one, norm) for one in make()]
         )
     return rows
 
@@ -121,7 +123,7 @@ def _tasks(unit: Unit, settings: ParetoSettings, small: Searched, seed: int) -> 
     """Everything that the recipe stands beside, by a name of its own, not made yet."""
     tasks: list[tuple[str, _Make]] = [
         ("small", lambda: [_of_recipe(unit, SMALL, 0, small, at_norm=False)]),
-        ("any size", lambda: [_of_recipe(unit, OURS, 0, _searched(unit, settings, seed))]),
+        ("any size", lambda: _any_size(unit, settings, seed)),
         ("directions", lambda: _directions(unit)),
         ("difference", lambda: [_of_recipe(unit, BY_DIFFERENCE, 0, _top(unit, settings, small))]),
         ("free", lambda: [_of_recipe(unit, DENSE, 0, _free(unit, settings, small, seed))]),
@@ -130,9 +132,14 @@ def _tasks(unit: Unit, settings: ParetoSettings, small: Searched, seed: int) -> 
     ]
     for edit in [edit for edit in EDITS if edit != settings.edit]:
         tasks.append((edit, lambda edit=edit: [
-            _of_recipe(unit, EDIT_OF.format(edit), 0, _searched(unit, settings, seed, edit=edit))
+            _of_recipe(unit, EDIT_OF.format(edit), 0, for_both(unit, settings, seed, edit=edit))
         ]))  # fmt: skip
     return tasks + _elsewhere(unit, settings, seed)
+
+
+def _any_size(unit: Unit, settings: ParetoSettings, seed: int) -> list[_Edit]:
+    made = for_both(unit, settings, seed)
+    return [_of_recipe(unit, AS_FOUND, 0, made, at_norm=False), _of_recipe(unit, OURS, 0, made)]
 
 
 def _directions(unit: Unit) -> list[_Edit]:
@@ -169,8 +176,8 @@ def _random(unit: Unit, settings: ParetoSettings, small: Searched, seed: int) ->
     return found
 
 
-def _searched(unit: Unit, settings: ParetoSettings, seed: int, edit: str = "") -> Searched:
-    """A recipe for both alike, of any size."""
+def for_both(unit: Unit, settings: ParetoSettings, seed: int, edit: str = "") -> Searched:
+    """A recipe for both alike, of any size, on all features."""
     train = unit.parts.train
     turn = turning(unit.cache, edit, train.source, train.target) if edit else unit.turn
     return _between(unit, Searched(unit.cache, turn, torch.empty(0)), settings, settings.search, seed)
@@ -182,6 +189,39 @@ def _between(unit: Unit, how: Searched, settings: ParetoSettings, search: Any, s
         how.cache, how.turn, unit.problem.latent.cells, unit.judge["train"].base, unit.parts.validation.source,
         unit.judge["validation"].base, search, seed,
     )  # fmt: skip
+
+
+def permuted_for_both(unit: Unit, settings: ParetoSettings, seed: int, replicate: int) -> Searched:
+    """What ``for_both`` finds when the labels of the cells that learn and choose are permuted."""
+    search, other = settings.search, unit.parts.permuted(seed + 1 + replicate)
+    pairs = (other.train, other.validation)
+    ends = [towards(unit.cache, pair, other.train, search.n_genes, settings.weighting) for pair in pairs]
+    turn = turning(unit.cache, settings.edit, other.train.source, other.train.target)
+    learn = np.sort(other.train.source[: len(unit.problem.latent.cells)])
+    return search_both(unit.cache, turn, learn, ends[0], other.validation.source, ends[1], search, seed)
+
+
+def gains(unit: Unit, made: Searched) -> dict[str, float]:
+    """Gains of a recipe as it was found, on the test cells and their true labels."""
+    residuals = residuals_of(made.cache, made.turn, unit.parts.test.source, made.strengths)
+    said = unit.judge["test"].scores(made.cache.predict_from(residuals))
+    return {name: said[name] for name in GAINS}
+
+
+def beyond_permuted(rows: Sequence[Mapping[str, Any]]) -> Both | None:
+    """The lesser gain of the recipe for both as it was found, among those of permuted labels; None where it was not
+    found."""
+    lesser = {kind: [_lesser(row) for row in rows if row["kind"] == kind] for kind in (AS_FOUND, PERMUTED)}
+    if not lesser[AS_FOUND]:
+        return None
+    (value,) = lesser[AS_FOUND]
+    drawn = np.array(lesser[PERMUTED])
+    said = drawn_summary(value, drawn)
+    return Both(plain(value), said["mean"], said["low"], said["high"], said["p"], len(drawn))
+
+
+def _lesser(row: Mapping[str, Any]) -> float:
+    return float(min(row[name] for name in GAINS))
 
 
 def _elsewhere(unit: Unit, settings: ParetoSettings, seed: int) -> list[tuple[str, _Make]]:
@@ -198,8 +238,7 @@ def _elsewhere(unit: Unit, settings: ParetoSettings, seed: int) -> list[tuple[st
         return search_both(unit.cache, unit.turn, learn, ends[0], choose, ends[1], search, seed)
 
     def permuted(i: int) -> list[_Edit]:
-        other = parts.permuted(seed + 1 + i)
-        made = between([other.train, other.validation], np.sort(other.train.source[: len(learn)]))
+        made = permuted_for_both(unit, settings, seed, i)
         return [_of_recipe(unit, PERMUTED, i, made, at_norm=False), _of_recipe(unit, PERMUTED_SCALED, i, made)]
 
     def typed(i: int, kind: str) -> list[_Edit]:

@@ -8,13 +8,12 @@ from cellprism.report import theme
 from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain
 from cellprism.report.frames import numbers, records, where
 from cellprism.report.section import Table
+from cellprism.studies.gap_figures import Closed, curve_figure, fraction_figure
+from cellprism.studies.pareto.figures import CHOSEN
 from cellprism.studies.pareto.tables import PERMUTED, PERMUTED_SCALED, RANDOM_RECIPE, RANDOM_TARGET, SMALL, Summary
 
 DRAWN = (PERMUTED, PERMUTED_SCALED, RANDOM_TARGET, RANDOM_RECIPE)
 """Kinds that were drawn several times."""
-LOOKS = {"latent": ("for the inner state alone", theme.OURS), "both": ("small, for both", "#1a9070"),
-         "expression": ("for expression alone", theme.OPPOSITE)}  # fmt: skip
-CURVE = 20  # genes a step of the cumulative curve
 
 
 def number_text(value: float | None) -> str:
@@ -134,48 +133,50 @@ def judge_tables(summary: Summary) -> list[Table]:
     return found
 
 
-def gene_figure(genes: pd.DataFrame) -> Figure:
-    """Share of the gap that is closed, of every counting gene, as a distribution a recipe."""
-    traces, said = [], []
-    for kind, (words, colour) in LOOKS.items():
+def gene_figures(genes: pd.DataFrame) -> list[Figure]:
+    """How much of each counting gene's gap is closed, and which genes move the right way."""
+    recipes, said = [], []
+    for kind, (words, colour, _) in CHOSEN.items():
         some = where(genes, genes["recipe"] == kind)
-        fraction = numbers(some, "fraction").clip(-2, 3)
-        traces.append(go.Box(
-            x=fraction, name=words, boxpoints="all", jitter=0.4, pointpos=0, marker={"color": colour, "size": 4},
-            line={"width": 1}, hovertemplate="%{x:.2f} of the gap<extra></extra>",
-        ))  # fmt: skip
+        right = np.sign(numbers(some, "gap") - numbers(some, "left")) == np.sign(numbers(some, "observed_gap"))
+        recipes.append(Closed(words, colour, numbers(some, "fraction"), right))
         up = where(some, some["direction"] == "up")
         before, after = (np.abs(numbers(up, column)).mean() for column in ("gap", "left"))
         said.append(f"{words} {before:.3f} to {after:.3f}")
-    return Figure(
-        "pareto-genes", f"Mean absolute gap of the genes that are higher in the target: {'; '.join(said)}",
-        canvas(traces, xaxis={"title": {"text": "share of the predicted gap that is closed"}, "zeroline": True},
-               yaxis={"ticks": ""}, showlegend=False),
-        "Each dot is a differential gene: 0 where it stays, 1 where it reaches the target's mean, below 0 where it "
-        "moves away (drawn no farther than −2 and 3). Boxes hold the middle half.",
-        f"Distributions of gap shares for three recipes. {'; '.join(said)}.", ("pareto/genes.parquet",), height=360,
-    )  # fmt: skip
+    title = f"Mean absolute gap of the genes that are higher in the target: {'; '.join(said)}"
+    return [
+        fraction_figure("pareto-genes", recipes, title, ("pareto/genes.parquet",)),
+        curve_figure("pareto-curve", recipes, "in the counts", ("pareto/genes.parquet",)),
+    ]
 
 
-def curve_figure(genes: pd.DataFrame) -> Figure:
-    """Share of genes that move the right way, from the most different ones on."""
-    traces, said = [], []
-    for kind, (words, colour) in LOOKS.items():
-        some = where(genes, genes["recipe"] == kind)
-        move, observed = numbers(some, "gap") - numbers(some, "left"), numbers(some, "observed_gap")
-        right = np.sign(move) == np.sign(observed)
-        share = np.cumsum(right) / np.arange(1, len(right) + 1)
-        traces.append(go.Scatter(
-            x=np.arange(1, len(right) + 1), y=share, mode="lines", name=words, line={"color": colour, "width": 2},
-            hovertemplate="first %{x} genes<br>%{y:.0%} the right way<extra></extra>",
+def plane_figures(places: pd.DataFrame, summary: Summary) -> list[Figure]:
+    """Steered test cells on maps of unsteered ones, a map a space."""
+    found = []
+    for space, words in (("final", "after the last block"), ("site", "at the site")):
+        some = where(places, places["space"] == space)
+        traces, said = [], []
+        for kind, name, colour in (("source", summary.source, theme.CONTROL), ("target", summary.target, "#8a8a8a")):
+            symbol = "circle-open" if kind == "source" else "x-thin-open"
+            traces.append(_cells(where(some, some["kind"] == kind), f"{plain(name)}, unsteered", colour, symbol, 5))
+        for kind, (name, colour, symbol) in CHOSEN.items():
+            own = where(some, some["kind"] == kind)
+            traces.append(_cells(own, f"steered, {name}", colour, symbol, 7))
+            said.append(f"{name} {percent(float(numbers(own, 'among').mean()))}")
+        found.append(Figure(
+            f"pareto-plane-{space}",
+            f"Among the cells nearest to steered ones {words}, the share of {plain(summary.target)}: {', '.join(said)}",
+            canvas(traces, xaxis={"showticklabels": False, "ticks": ""}, yaxis={"showticklabels": False, "ticks": ""}),
+            f"A map of unsteered cells of both types by their state {words}, fitted once. Steered test cells lie where "
+            "the unsteered cells are that are nearest to them in the full space. The map shows neighbours, not "
+            "distances; steered cells that are far from all others still lie among those that are nearest.",
+            f"Map of cells {words}: {', '.join(said)}.", ("pareto/plane.parquet",), height=460,
         ))  # fmt: skip
-        if len(share):
-            said.append(f"{words} {percent(float(share[min(CURVE, len(share)) - 1]))}")
-    return Figure(
-        "pareto-curve", f"Of the {CURVE} genes that differ most, moved as the counts differ: {', '.join(said)}",
-        canvas(traces, xaxis={"title": {"text": "differential genes, largest difference in the counts first"}},
-               yaxis={"title": {"text": "share moved the right way"}, "tickformat": ".0%", "range": [0, 1.03]}),
-        "From left to right more genes are taken in, those that differ most in the counts first. The line says which "
-        "share of them the recipe moves in the direction in which the counts differ; half of them would by chance.",
-        f"Cumulative shares of genes moved the right way: {', '.join(said)}.", ("pareto/genes.parquet",), height=360,
+    return found
+
+
+def _cells(rows: pd.DataFrame, name: str, colour: str, symbol: str, size: int) -> go.Scatter:
+    return go.Scatter(
+        x=numbers(rows, "x"), y=numbers(rows, "y"), mode="markers", name=name, hoverinfo="name",
+        marker={"color": colour, "symbol": symbol, "size": size, "opacity": 0.8},
     )  # fmt: skip

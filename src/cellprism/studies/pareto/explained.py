@@ -26,6 +26,7 @@ from cellprism.steering.model_output import expressing_mean
 from cellprism.steering.nulls import firing_and_edit_norms, plain, random_recipe
 from cellprism.steering.pareto.beside import search_both, towards
 from cellprism.steering.pareto.joint import follow
+from cellprism.studies.pareto.beside import GAINS
 from cellprism.studies.pareto.settings import ParetoSettings
 from cellprism.studies.pareto.tables import GENE_COLUMNS, RECIPE_COLUMNS, Drawn, Likeness, Recruited
 from cellprism.studies.pareto.unit import CHOSEN, Front, Unit, predicted
@@ -33,7 +34,6 @@ from cellprism.studies.pareto.unit import CHOSEN, Front, Unit, predicted
 ENOUGH = 0.9
 LONGER = 3  # times the effort of the path
 DRAWS = 99
-GAINS = ("latent_gain", "expression_gain")
 
 
 def recipe_rows(

@@ -1,4 +1,4 @@
-"""Judges from outside: a linear model made by others, a classifier of another donor's cells, a measured response.
+"""Judges from outside: a linear model made by others, classifiers of other cells, a measured response.
 
 Notable choices
 
@@ -7,16 +7,18 @@ Notable choices
 - Its way is 0 at the unsteered source's mean score and 1 at the target's, both as the model predicts them.
 - The linear judge's score is the largest of the target's classes minus the largest of the source's; genes that are not
   spoken of count as 0 after scaling. It is given with and without the genes that are named.
-- The classifier of another donor learns from log counts of genes scaled by their own spread; predictions are shifted
-  gene by gene to the mean of the counts it was fitted on, since platforms and models shift gene means.
+- A classifier of other cells (another donor's, or labelled by their proteins) learns from log counts of genes scaled by
+  their own spread; predictions are shifted gene by gene to the mean of the counts it was fitted on, since platforms and
+  models shift gene means.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
 from jaxtyping import Float
 from scipy.stats import pearsonr, spearmanr
@@ -24,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.equations.ratio import varies
 from cellprism.errors import ConfigError
 from cellprism.steering.nulls import plain
 from cellprism.steering.screen.scalars import INTERCEPT, MEAN, SCALE
@@ -33,6 +36,7 @@ from cellprism.studies.pareto.unit import Unit
 
 TRUSTED = 0.8
 CAP = 10.0  # of a scaled gene, as the judge's makers have it
+FEWEST = 5  # cells of either type that a classifier is fitted on
 LEAST = 20  # genes of a measured response from which a correlation says anything
 
 Score = Callable[[Float[np.ndarray, "cell gene"]], Float[np.ndarray, " cell"]]
@@ -58,16 +62,17 @@ class Outside:
 
 
 def outside_judges(
-    unit: Unit, table: pd.DataFrame | None, toward: str, against: str, named: Sequence[str], elsewhere: AnnData | None,
-    types: tuple[str, str],
+    unit: Unit, table: pd.DataFrame | None, toward: str, against: str, named: Sequence[str],
+    elsewhere: Mapping[str, AnnData], types: tuple[str, str],
 ) -> Outside:  # fmt: skip
-    """Every judge that there is: ``table`` of a linear model, and ``elsewhere``, cells of another donor."""
+    """Every judge that there is: ``table`` of a linear model, and classifiers of cells from ``elsewhere``, by what they
+    are called."""
     genes, asked = unit.cache.genes, []
     if table is not None:
         for name, left in (("the outside judge", ()), ("the outside judge without the named genes", named)):
             asked.append((name, linear_score(table, genes, toward, against, left)))
-    if elsewhere is not None:
-        asked.append(("a classifier of other donors", donor_score(unit, elsewhere, types)))
+    for name, cells in elsewhere.items():
+        asked.append((f"a classifier of {name}", classifier_score(unit, cells, types)))
     judges = []
     for name, score in asked:
         low, high = (score(v) for v in _ends(unit))
@@ -110,24 +115,31 @@ def linear_score(table: pd.DataFrame, genes: pd.Index, toward: str, against: str
     return score
 
 
-def donor_score(unit: Unit, elsewhere: AnnData, types: tuple[str, str]) -> Score:
-    """The score of a logistic regression fitted on the counts of other donors' cells of both types."""
+def classifier_score(unit: Unit, elsewhere: AnnData, types: tuple[str, str]) -> Score:
+    """The score of a logistic regression fitted on the counts of other cells of both types, in the genes they share.
+
+    Raises:
+        ConfigError: they share none that varies, or there are too few of either type.
+    """
     kinds = elsewhere.obs["cell_type"].astype(str).to_numpy()
     cells = elsewhere[np.isin(kinds, types)]
-    columns = elsewhere.var_names.get_indexer(unit.cache.genes)
-    counts = np.asarray(log1p_cp10k(cells)[:, columns].todense()) if hasattr(log1p_cp10k(cells), "todense") else (
-        np.asarray(log1p_cp10k(cells))[:, columns]
-    )  # fmt: skip
-    mean, scale = counts.mean(axis=0), counts.std(axis=0)
-    varies = scale > 0
-    method: Any = LogisticRegression(C=0.01, max_iter=1000)
     target = cells.obs["cell_type"].astype(str).to_numpy() == types[1]
-    method.fit((counts - mean)[:, varies] / scale[varies], target)
-    pair = _ends(unit)
-    centre = np.nan_to_num((pair[0].mean(axis=0) + pair[1].mean(axis=0)) / 2)
+    if min(target.sum(), (~target).sum()) < FEWEST:
+        raise ConfigError(f"a classifier needs {FEWEST} cells each of {types[0]!r} and {types[1]!r}; give more cells")
+    place = elsewhere.var_names.get_indexer(unit.cache.genes)
+    shared = np.flatnonzero(place >= 0)
+    counts = sp.csr_matrix(log1p_cp10k(cells))[:, place[shared]].toarray()
+    mean, scale = counts.mean(axis=0), counts.std(axis=0)
+    used = varies(counts)
+    if not used.any():
+        raise ConfigError("these cells share no gene that varies with those of the run, so no classifier can be fitted")
+    method: Any = LogisticRegression(C=0.01, max_iter=1000)
+    method.fit(((counts - mean) / np.where(used, scale, 1))[:, used], target)
+    ends = _ends(unit)
+    centre = np.nan_to_num((ends[0].mean(axis=0) + ends[1].mean(axis=0)) / 2)[shared]
 
     def score(values: Float[np.ndarray, "cell gene"]) -> Float[np.ndarray, " cell"]:
-        x = (np.nan_to_num(values) - centre)[:, varies] / scale[varies]
+        x = (np.nan_to_num(values)[:, shared] - centre)[:, used] / scale[used]
         return np.asarray(method.decision_function(x))
 
     return score

@@ -8,14 +8,15 @@ import pandas as pd
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context, cells_of
 from cellprism.report.figure import NumberTable
+from cellprism.report.findings import than_control
 from cellprism.report.frames import records, texts, where
 from cellprism.report.section import Section, Table
 from cellprism.studies.pareto.beside_figures import (
     beside_figure,
     beside_table,
-    curve_figure,
-    gene_figure,
+    gene_figures,
     judge_tables,
+    plane_figures,
     recipe_tables,
 )
 from cellprism.studies.pareto.beside_figures import number_text as _number
@@ -45,8 +46,8 @@ def section(found: Pareto | None, claims: Sequence[Claim], context: Context) -> 
     summary, tables = found.summary, found.tables
     figures = shown([
         front_figure(summary, tables["front"]), cosine_figure(summary, tables["cosines"]),
-        path_figure(tables["cosines"], tables["front"]), beside_figure(tables["beside"]), gene_figure(tables["genes"]),
-        curve_figure(tables["genes"]),
+        path_figure(tables["cosines"], tables["front"]), beside_figure(tables["beside"]),
+        *gene_figures(tables["genes"]), *plane_figures(tables["plane"], summary),
     ])  # fmt: skip
     return Section(
         "pareto", TITLE, SHORT, aimed_line(summary.aimed), figures,
@@ -55,6 +56,11 @@ def section(found: Pareto | None, claims: Sequence[Claim], context: Context) -> 
             *recipe_tables(summary, tables["recipes"]), *judge_tables(summary), _spread_table(summary),
             _cosine_table(tables["cosines"]),
         ],
+        told={
+            c.id: f"One recipe gains {c.show(c.value)} from {summary.source} to {summary.target} in the inner state "
+            f"and in expression at once, {than_control(c)}."
+            for c in claims if c.value is not None
+        },
         method=_method(summary, context), cannot=_cannot(summary),
     )  # fmt: skip
 
@@ -129,7 +135,9 @@ def _cosine_table(cosines: pd.DataFrame) -> Table:
 
 
 def _cannot(summary: Summary) -> list[str]:
-    said = ["Say of the recipes for both whether chance would do as well: they stand beside other edits, unjudged."]
+    said = [
+        "Say of the small recipe, and of edits of other kinds, whether chance would do as well: they are not judged."
+    ]
     gaps = summary.gaps
     if gaps is not None and (gaps.low is None or gaps.low <= 0):
         said.append(

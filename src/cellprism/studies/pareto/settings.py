@@ -20,7 +20,7 @@ class ParetoSearch(ContrastSettings):
     max_cells: int = 120
     """Cells per type that are read at all, drawn evenly from the three parts. Memory and time grow with it."""
     null_replicates: int = 9
-    """Searches with permuted labels, of the same effort."""
+    """Searches with permuted labels, of the same effort; fewer than 39 allow no verdict."""
     random_edits: int = 19
     """Small recipes on random features of like activity."""
 
@@ -66,6 +66,9 @@ class ParetoSettings:
     """How the names of the judge's classes begin that stand for the target."""
     against: str = "CD4"
     """How the names of those begin that stand for the source."""
+    gated: str = field(default="", metadata={"source": "path"})
+    """Other cells of both types, labelled without their RNA, such as by surface proteins: a file of cells with an obs
+    column ``cell_type`` of the same names, from whose counts a classifier is fitted; empty: none."""
     measured: str = field(default="", metadata={"source": "path"})
     """A measured response, as parquet with a row a gene and columns ``gene`` and ``log2_fold_change``; empty: none."""
     search: ParetoSearch = field(default_factory=ParetoSearch)

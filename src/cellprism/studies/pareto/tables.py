@@ -44,12 +44,17 @@ smallest recipe, -1 where it is not in it."""
 GENE_COLUMNS = ["recipe", "gene", "direction", "observed_gap", "gap", "left", "fraction"]
 """A gene that counts a row, for the recipes of both objectives: its direction and gap in the counts, the gap that the
 model predicts, what is left of it in test cells, and the share that is closed."""
+PLANE_COLUMNS = ["space", "kind", "x", "y", "among"]
+"""A cell a row, of both types unsteered and of the test cells steered: space ``final`` or ``site``; kind ``source``,
+``target``, or the recipe that steers it; place on the map of the unsteered cells of that space; share of the target's
+cells among the unsteered cells nearest to a steered one."""
 TABLES = {
     "front": FRONT_COLUMNS, "cosines": COSINE_COLUMNS, "beside": BESIDE_COLUMNS, "recipes": RECIPE_COLUMNS,
-    "genes": GENE_COLUMNS,
+    "genes": GENE_COLUMNS, "plane": PLANE_COLUMNS,
 }  # fmt: skip
 
 SMALL, OURS = "the small recipe for both", "recipe for both, of any size"
+AS_FOUND = f"{OURS}, as found"
 BY_DIFFERENCE, DENSE, ICA = (
     "top features by difference",
     "one free vector, searched",
@@ -96,6 +101,21 @@ class Aimed:
     def reached(self) -> bool:
         """Whether every condition that could be measured is met."""
         return all(one.met is not False for one in self.conditions)
+
+
+@dataclass(frozen=True)
+class Both:
+    """How far one recipe, of any size, goes in both, among recipes that the same search finds for permuted labels."""
+
+    value: float | None
+    """The lesser of its two gains on test cells."""
+    mean: float | None
+    """Of the same number of the recipes of permuted labels, as they are found; then where 95 % of them lie."""
+    low: float | None
+    high: float | None
+    p: float | None
+    """Two-sided, of its rank among them."""
+    n: int
 
 
 @dataclass(frozen=True)
@@ -208,6 +228,7 @@ class Summary:
     operations: float
     """Multiplications and additions of these gradients."""
     aimed: Aimed
+    both: Both | None
     gaps: Gaps | None
     spreads: list[Spread]
     judges: list[Judge]

@@ -22,7 +22,7 @@ from cellprism.steering.pareto.joint import JointProblem, follow, joint_problem,
 from cellprism.steering.pareto.points import Judging, balance, best, front_rows, judging_parts
 from cellprism.steering.site_cache import Prediction, SiteCache, read_site_cache
 from cellprism.studies.pareto.settings import ParetoSettings
-from cellprism.studies.screen.shards import Arrays, Shards
+from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 
 PARTS = ("validation", "test")

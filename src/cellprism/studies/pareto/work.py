@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from anndata import AnnData
 from jaxtyping import Int
 from torch.utils.flop_counter import FlopCounterMode
 
+from cellprism.cells.read import read_cells
 from cellprism.display import command
 from cellprism.equations.units import unit_mean
 from cellprism.errors import ConfigError
@@ -21,14 +23,13 @@ from cellprism.steering.nulls import plain
 from cellprism.steering.pareto.cosines import LEFT_IN, TAKEN_OUT
 from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
-from cellprism.store.run import digest
 from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
-from cellprism.studies.pareto.beside import beside_rows
+from cellprism.studies.pareto.beside import beside_rows, beyond_permuted
 from cellprism.studies.pareto.cosine_rows import cosine_table, neutral_rows, path_rows
 from cellprism.studies.pareto.explained import annotated_share, gene_rows, likeness, recipe_rows, recruited
 from cellprism.studies.pareto.judges import Outside, measured_response, outside_judges
-from cellprism.studies.pareto.kept import kept_rows
+from cellprism.studies.pareto.plane import plane_rows
 from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
 from cellprism.studies.pareto.tables import (
     GENE_COLUMNS,
@@ -44,7 +45,7 @@ from cellprism.studies.pareto.tables import (
 from cellprism.studies.pareto.unit import Front, Unit, read_unit, unit_front
 from cellprism.studies.programs.seeds import further_autoencoders
 from cellprism.studies.programs.tables import signed_term
-from cellprism.studies.screen.shards import Shards
+from cellprism.studies.shards import Shards
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
 
@@ -85,12 +86,12 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
             fronts.append(unit_front(bench, settings, unit, shards, advance, place * settings.weights))
     for unit in units:
         with bench.bar(f"gradients, {unit.name}", len(unit.problem.latent.cells)) as advance:
-            cosines += kept_rows(shards, f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
+            cosines += shards.rows(f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
                 unit, settings, bench.config.seed, advance
             ))  # fmt: skip
     unit, front = units[0], fronts[0]
     with bench.bar("gradients along the paths", None) as advance:
-        cosines += kept_rows(shards, "cosines-path", lambda: path_rows(
+        cosines += shards.rows("cosines-path", lambda: path_rows(
             unit, settings, front, bench.config.seed, advance
         ))  # fmt: skip
     outside = _outside(bench, settings, unit, asked[0], (source, target))
@@ -102,17 +103,18 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         )  # fmt: skip
     programs = _programs(bench)
     with bench.bar("features left out", None) as advance:
-        recipes = kept_rows(shards, "recipes", lambda: recipe_rows(unit, front, programs, advance))
+        recipes = shards.rows("recipes", lambda: recipe_rows(unit, front, programs, advance))
     found = {
         "front": pd.concat([f.rows for f in fronts], ignore_index=True), "cosines": cosine_table(cosines),
         "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=pd.Index(RECIPE_COLUMNS)),
         "genes": pd.DataFrame(gene_rows(unit, front), columns=pd.Index(GENE_COLUMNS)),
+        "plane": plane_rows(unit, front, bench.config.seed),
     }  # fmt: skip
     with bench.bar("longer searches and the way back", None):
-        longer = kept_rows(shards, "longer", lambda: list(map(asdict, recruited(
+        longer = shards.rows("longer", lambda: list(map(asdict, recruited(
             unit, settings, front, found["recipes"]
         ))))  # fmt: skip
-        alike = kept_rows(shards, "alike", lambda: list(map(asdict, likeness(
+        alike = shards.rows("alike", lambda: list(map(asdict, likeness(
             unit, settings, front, bench.config.seed
         ))))  # fmt: skip
         summary = _summary(bench, settings, (source, target), units, fronts, found, outside)
@@ -124,15 +126,16 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
 
 
 def _outside(bench: Workbench, settings: ParetoSettings, unit: Unit, one: _Asked, types: tuple[str, str]) -> Outside:
-    """The judges of the first unit: a linear model, and the cells of the donors that it was not made from."""
-    table, elsewhere = None, None
-    if settings.judge:
-        table = _table(settings.judge, "judge")
+    """The judges of the first unit: a linear model, cells of the donors that it was not made from, and gated cells."""
+    table = _table(settings.judge, "judge") if settings.judge else None
+    elsewhere: dict[str, AnnData] = {}
     if settings.donor:
         rest = (bench.cells.obs[settings.donor].astype(str) != one.donor).to_numpy()
         kinds = bench.cells.obs["cell_type"].astype(str).to_numpy()
-        enough = all(int((rest & (kinds == kind)).sum()) >= LEAST for kind in types)
-        elsewhere = bench.cells[rest].copy() if enough else None
+        if all(int((rest & (kinds == kind)).sum()) >= LEAST for kind in types):
+            elsewhere["other donors"] = bench.cells[rest].copy()
+    if settings.gated:
+        elsewhere["gated cells"] = read_cells(settings.gated, model=bench.model, labels="cell_type")
     return outside_judges(unit, table, settings.toward, settings.against, settings.named, elsewhere, types)
 
 
@@ -180,11 +183,11 @@ def _types(bench: Workbench, settings: ParetoSettings) -> tuple[str, str]:
     return contrast.source, contrast.target
 
 
-def _identity(bench: Workbench, settings: ParetoSettings) -> str:
+def _identity(bench: Workbench, settings: ParetoSettings) -> dict[str, Any]:
     steps, types = bench.run.state["steps"], _types(bench, settings)
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
     asked = {"settings": repr(settings), "types": repr(types), "seed": bench.config.seed, "layer": bench.config.layer}
-    return digest(asked | built)
+    return asked | built
 
 
 def _learnable(bench: Workbench, settings: ParetoSettings) -> Int[np.ndarray, " some"] | None:
@@ -236,13 +239,15 @@ def _summary(
     found: dict[str, pd.DataFrame], outside: Outside,
 ) -> Summary:  # fmt: skip
     unit, front, search = units[0], fronts[0], settings.search
+    beside: list[Any] = found["beside"].to_dict("records")
     last = found["front"].groupby(["unit", "weight"], sort=False)["evaluations"].max()
     evaluations = int(last.sum())
     return Summary(
         *types, settings.edit, settings.weighting, settings.learnable, unit.parts.sizes(),
         int((unit.judge["test"].base.weight > 0).sum()), unit.cache.n_features, int(unit.free.sum()), unit.cache.read,
         unit.cache.folds, [u.name for u in units], evaluations, len(unit.problem.latent.cells),
-        _operations(unit) * evaluations, aimed_at(front.rows, front.places, settings), _gaps(unit, search.resamples),
+        _operations(unit) * evaluations, aimed_at(front.rows, front.places, settings),
+        beyond_permuted(beside), predicted_gaps(unit, search.resamples),
         _spreads(units, fronts, found["cosines"]), outside.judges,
         _responses(settings, unit, front, bench.config.seed), [], [],
         annotated_share(unit, front, _programs(bench), bench.config.seed),
@@ -258,7 +263,7 @@ def _operations(unit: Unit) -> float:
     return 3.0 * counter.get_total_flops()
 
 
-def _gaps(unit: Unit, resamples: int) -> Gaps | None:
+def predicted_gaps(unit: Unit, resamples: int) -> Gaps | None:
     """Whether predicted gaps follow the counts' on test cells."""
     used, parts = np.flatnonzero(unit.judge["test"].base.weight), unit.parts.test
     if not used.size:

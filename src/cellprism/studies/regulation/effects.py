@@ -15,8 +15,8 @@ from cellprism.steering.intervene import encode_site
 from cellprism.steering.reading import reads_at
 from cellprism.studies.regulation.plan import Plan
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.shards import Arrays, Shards
 from cellprism.studies.regulation.tables import COEXPRESSION, DELETION, DOSE, EVERY, RIDGE, UNTRAINED
+from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
 
@@ -64,14 +64,14 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
 
         for kind, row in cells:
             cell = plan.cells[[row]]
-            found = shards.done(f"model-{row}", _doses_in(model, bench, plan, cell, doses, step))
+            found = shards.kept(f"model-{row}", _doses_in(model, bench, plan, cell, doses, step))
             if not without:
-                found |= shards.done(f"features-{trained}-{row}", _edits_in(bench, settings, plan, cell))
+                found |= shards.kept(f"features-{trained}-{row}", _edits_in(bench, settings, plan, cell))
             parts[kind].append(found)
         for _, row in firsts:
             assert fresh is not None, "else there are none"
             make = _doses_in(fresh, bench, plan, plan.cells[[row]], doses, step)
-            untrained.append(shards.done(f"untrained-{row}", make))
+            untrained.append(shards.kept(f"untrained-{row}", make))
     tables = {(probe, kind): _mean([one[probe] for one in each]) for kind, each in parts.items() for probe in each[0]}
     judged: dict[tuple[str, str], Table] = {}
     for (probe, kind), table in tables.items():
@@ -94,7 +94,7 @@ def shards_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> Sha
     needed = {"cells": bench.run.state["steps"]["cells"]["identity"]}
     asked = {key: asdict(settings)[key] for key in ("doses", "strength")}
     panel = {"genes": plan.panel.genes, "context": plan.panel.context}
-    return Shards(bench.folder_of("regulation") / "shards", {**needed, **asked, **panel, "seed": bench.config.seed})
+    return Shards(bench.folder_of("regulation"), {**needed, **asked, **panel, "seed": bench.config.seed})
 
 
 def features_of(bench: Workbench) -> Features:

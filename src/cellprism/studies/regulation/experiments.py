@@ -31,8 +31,8 @@ from cellprism.store.tables import read_table
 from cellprism.studies.regulation.effects import ROWS
 from cellprism.studies.regulation.plan import Plan, known_edges
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.shards import Arrays, Shards
 from cellprism.studies.regulation.tables import COEXPRESSION, MODEL, RIDGE, UNTRAINED
+from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
 
@@ -177,7 +177,7 @@ def _columns(sources: Sources, plan: Plan, one: Asked, shards: Shards) -> Mappin
     for source, model in sources.models.items():
         rows = one.rows if source == MODEL else one.rows[: max(1, len(one.rows) // 2)]
         make = partial(_effects, model, sources.doses, plan, one, rows)
-        found[source] = shards.done(f"{name}-{source.split()[0]}", make)["effect"]
+        found[source] = shards.kept(f"{name}-{source.split()[0]}", make)["effect"]
     place, dense = plan.facts.genes.get_indexer(pd.Index([one.gene]))[0], sources.expression
     found[COEXPRESSION] = correlations(dense, dense[:, [place]])[:, 0]
     found[RIDGE] = (sources.ridge[:, place] if one.into else sources.ridge[place]).copy()

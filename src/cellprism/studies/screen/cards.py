@@ -13,7 +13,7 @@ from cellprism.steering.screen.scalars import Scalar
 from cellprism.studies.programs.tables import Programs, lists_of
 from cellprism.studies.screen.own_genes import FAR, Dictionary, beside_controls
 from cellprism.studies.screen.settings import ScreenSettings
-from cellprism.studies.screen.summary import Passed, apart, quadrants, rank_correlation
+from cellprism.studies.screen.summary import AGREES_AT, Passed, apart, quadrants, rank_correlation
 from cellprism.studies.workbench import Workbench
 
 
@@ -44,7 +44,7 @@ def card_table(
     columns = {
         f"{kind}: {s.name}": found[row, list(live)] for kind, found in scores.items() for row, s in enumerate(scalars)
     }
-    for strength in (0.0, 5.0):
+    for strength in AGREES_AT:
         for scalar in scalars:
             values = np.full(len(live), np.nan)
             for place in passed.effects:

@@ -8,15 +8,18 @@ from cellprism.report import theme
 from cellprism.report.figure import Figure, canvas, plain
 from cellprism.report.frames import numbers, texts, where
 from cellprism.report.words import Words
-from cellprism.studies.screen.tables import CARDS, SUMMARY, Summary
+from cellprism.studies.screen.tables import CARDS, FROZEN, GRADIENT, KINDS, OWN_TOKENS, SUMMARY, Summary, score_of
 
 FILES = (f"screen/{CARDS}", f"screen/{SUMMARY}")
-STYLES = {"gradient": (theme.CONTROL, "circle-open"), "frozen": (theme.OURS, "circle")}
-NAMES = {"gradient": "gradient", "frozen": "attention and norms held fixed"}
+STYLES = {
+    GRADIENT: (theme.CONTROL, "circle-open"), FROZEN: (theme.OPPOSITE, "diamond-open"),
+    OWN_TOKENS: (theme.OURS, "circle"),
+}  # fmt: skip
+FAR = 5.0
 
 
 def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
-    """Exact change at strength 5 against four times the derivative, a dot a feature; None without a number."""
+    """Exact change at strength 5 against what each kind says of it, a dot a feature; None without a number."""
     if not summary.scalars:
         return None
     name = next(iter(summary.scalars))
@@ -24,17 +27,17 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
     passed = where(cards, cards[exact].notna())
     traces, said = [], []
     for kind, (colour, symbol) in STYLES.items():
-        x, y = 4 * numbers(passed, f"{kind}: {name}"), numbers(passed, exact)
+        x, y = 4 * numbers(passed, f"{score_of(kind, FAR)}: {name}"), numbers(passed, exact)
         labels = [f"feature {f}" for f in texts(passed, "feature")]
         traces.append(go.Scatter(
-            x=x, y=y, mode="markers", name=NAMES[kind], text=labels,
+            x=x, y=y, mode="markers", name=KINDS[kind], text=labels,
             marker={"color": colour, "symbol": symbol, "size": 8},
             hovertemplate="<b>%{text}</b><br>by derivative %{x:+.2g}<br>exactly %{y:+.2g}<extra></extra>",
         ))  # fmt: skip
         r = next((a.r for a in summary.agreement if (a.scalar, a.kind, a.features, a.strength)
                   == (name, kind, "random", 5.0)), None)  # fmt: skip
-        said.append(f"{'–' if r is None else format(r, '+.2f').replace('-', '−')} ({NAMES[kind]})")
-    ends = [*numbers(passed, exact), *(4 * numbers(passed, f"gradient: {name}"))]
+        said.append(f"{'–' if r is None else format(r, '+.2f').replace('-', '−')} ({KINDS[kind]})")
+    ends = [*numbers(passed, exact), *(4 * numbers(passed, f"{score_of(OWN_TOKENS, FAR)}: {name}"))]
     span = [min(ends, default=0), max(ends, default=0)]
     traces.append(go.Scatter(
         x=span, y=span, mode="lines", name="as derived", line={"color": theme.CONTROL, "dash": "dot", "width": 1},
@@ -48,10 +51,11 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
         "screen-agreement",
         f"Derivatives beside exact passes, rank correlation over random features: {', '.join(said)}",
         plot,
-        f"Each dot is a feature that was passed exactly; the number is the {summary.scalars[name]}. Across: what one "
-        "backward pass says of all features at once, times four, the way from strength 1 to 5. Up: what the feature "
-        "does. On the dotted line both say the same. Blue holds attention and norms fixed, grey is the plain gradient. "
-        "The correlations are rank correlations over the random features.",
+        f"Each dot is a feature that was passed exactly; the number is the {summary.scalars[name]}. Across: what is "
+        "said of all features at once, for the way from strength 1 to 5. Up: what the feature does. On the dotted line "
+        "both say the same. Grey is the plain gradient, orange holds attention and norms fixed, blue passes the tokens "
+        "at which a feature fires exactly and takes the gradient for all others. The correlations are rank "
+        "correlations over the random features.",
         f"Scatter of derivative and exact effect: {', '.join(said)}.", FILES, height=420,
     )  # fmt: skip
 

@@ -15,11 +15,10 @@ from cellprism.report.section import Cell, LongTable, Section, Table
 from cellprism.studies.reading import where_read
 from cellprism.studies.screen.claims import MOVES
 from cellprism.studies.screen.figures import agreement_figure, quadrant_figure, range_figure
-from cellprism.studies.screen.tables import Screen, Summary
+from cellprism.studies.screen.tables import KINDS, Screen, Summary
 
 TITLE, SHORT = "What does every feature cause?", "Screen"
 SHOWN = 10  # features in which description and effect disagree
-KINDS = {"gradient": "gradient", "frozen": "with attention and norms held fixed"}
 
 
 def section(found: Screen | None, claims: Sequence[Claim], context: Context) -> Section:

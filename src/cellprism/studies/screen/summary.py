@@ -10,9 +10,10 @@ from scipy.stats import rankdata, spearmanr
 from cellprism.equations.ratio import varies
 from cellprism.report.verdict import Interval
 from cellprism.steering.screen.scalars import Scalar
-from cellprism.studies.screen.tables import Agreement
+from cellprism.studies.screen.tables import KINDS, Agreement, score_of
 
 DRAWS = 2_000  # bootstrap draws of features
+AGREES_AT = (0.0, 5.0)  # strengths at which derivatives are compared with exact passes
 FEWEST = 4  # features of which a rank correlation is told
 
 
@@ -33,14 +34,14 @@ class Passed:
 def agreement(
     scalars: Sequence[Scalar], scores: dict[str, Float[np.ndarray, "scalar feature"]], passed: Passed, seed: int
 ) -> list[Agreement]:
-    """Rank correlation of each kind of derivative with exact changes at strengths 0 and 5, for each number."""
+    """Rank correlation of what each kind says with exact changes, at each strength of ``AGREES_AT``, of each number."""
     rows = []
     for name, places in (("random", passed.random), ("top and random", np.union1d(passed.top, passed.random))):
         for row, scalar in enumerate(scalars):
-            for strength in (0.0, 5.0):
+            for strength in AGREES_AT:
                 exact = np.array([passed.at(place, strength) @ scalar.weights for place in places.tolist()])
-                for kind, found in scores.items():
-                    said = (strength - 1) * found[row, places]
+                for kind in KINDS:
+                    said = (strength - 1) * scores[score_of(kind, strength)][row, places]
                     r = rank_correlation(said, exact)
                     span = bootstrap_rank(said, exact, seed)
                     rows.append(Agreement(scalar.name, kind, name, len(places), strength, r, span))

@@ -31,8 +31,22 @@ it, scaled to its edit, and their 95 %; p, and q over all features; passed: top,
 strengths 0 and 2; linear_genes: rank correlation over genes of derivative and exact change at 5; plausible_low and
 _high: strengths within which steered cells look like cells; percentile_at_5, misfit_at_5: see ``steering.plausible``;
 quadrant; apart: rank by description minus rank by effect, from -1 to 1. Then, for each number S that features are
-screened for, ``gradient: S`` and ``frozen: S`` (per unit of strength) and ``exact A: S``. Missing values where nothing
+screened for, ``gradient: S``, ``frozen: S``, ``own tokens exact A: S`` (per unit of strength, the last from 1
+to A) and ``exact A: S``. Missing values where nothing
 was measured."""
+
+
+GRADIENT, FROZEN, OWN_TOKENS = "gradient", "frozen", "own tokens exact"
+KINDS = {
+    GRADIENT: "gradient", FROZEN: "with attention and norms held fixed",
+    OWN_TOKENS: "own tokens exactly, others by the gradient",
+}  # fmt: skip
+"""What is told of all features at once, in words."""
+
+
+def score_of(kind: str, strength: float) -> str:
+    """What a kind's score for a strength is called: only ``OWN_TOKENS`` has another one for each."""
+    return f"{kind} {strength:g}" if kind == OWN_TOKENS else kind
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class Agreement:
 
     scalar: str
     kind: str
-    """``gradient``, or ``frozen``: with attention and norms held fixed."""
+    """One of ``KINDS``."""
     features: str
     """``random`` or ``top and random``."""
     n: int

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,17 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.screen.derivatives import Ways, gene_derivatives, scalar_derivatives, ways
 from cellprism.steering.screen.exact import exact_effects, to_check
+from cellprism.steering.screen.own_tokens import scalar_secants
 from cellprism.steering.screen.scalars import Scalar, linear_judge, program_score, type_axis
 from cellprism.steering.settings import LEAST_CELLS
-from cellprism.store.run import digest
 from cellprism.store.tables import read_table
 from cellprism.studies.programs.tables import Programs, lists_of
 from cellprism.studies.screen.cards import card_table
 from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary_of, share_beyond, standing
 from cellprism.studies.screen.settings import ScreenSettings
-from cellprism.studies.screen.shards import Arrays, Shards
-from cellprism.studies.screen.summary import Passed, agreement, bootstrap_rank
-from cellprism.studies.screen.tables import Cost, Others, Screen, Summary
+from cellprism.studies.screen.summary import AGREES_AT, Passed, agreement, bootstrap_rank
+from cellprism.studies.screen.tables import FROZEN, GRADIENT, OWN_TOKENS, Cost, Others, Screen, Summary, score_of
+from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.steer.beside import ATOMS, GIVING, described_by
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
@@ -75,7 +76,7 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     found = ways(dose_cells, live)
     with costs.of("all genes by derivatives", found.operations[found.cheapest]):
         matrix = _matrix(bench, dose_cells, live, found, shards, "matrix", "what every feature does to every gene")
-    ranked = scores["gradient"][0][live] if scalars else np.abs(matrix).mean(axis=1)
+    ranked = scores[GRADIENT][0][live] if scalars else np.abs(matrix).mean(axis=1)
     passed = _passed(bench, settings, dose_cells, live, ranked, shards, costs)
     ours, others = _dictionaries(bench, settings, dose_cells, live, matrix, shards, costs)
     with bench.bar("how far is too far", None), costs.of("how far is too far"):
@@ -87,10 +88,10 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     return Screen("", replace(summary, costs=costs.rows), cards, _matrices(dose_cells, live, matrix, passed, settings))
 
 
-def _identity(bench: Workbench, settings: ScreenSettings) -> str:
+def _identity(bench: Workbench, settings: ScreenSettings) -> dict[str, Any]:
     steps = bench.run.state["steps"]
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
-    return digest({"settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer, **built})
+    return {"settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer, **built}
 
 
 def _scalars(bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, cells: AnnData) -> list[Scalar]:
@@ -127,17 +128,21 @@ def _judge(path: Path) -> pd.DataFrame:
 def _scores(
     bench: Workbench, dose_cells: DoseCells, scalars: list[Scalar], shards: Shards, costs: _Costs
 ) -> dict[str, Float[np.ndarray, "scalar feature"]]:
-    """Each kind of derivative of the scalars, by all features."""
+    """What each kind says of the scalars, per unit of the strength of every feature, by ``tables.score_of``."""
     weights = np.array([scalar.weights for scalar in scalars]).reshape(len(scalars), len(dose_cells.cache.genes))
     found = {}
-    for kind, fixed in (("gradient", False), ("frozen", True)):
+    asked: dict[str, Callable[..., np.ndarray]] = {
+        GRADIENT: scalar_derivatives, FROZEN: partial(scalar_derivatives, fixed=True),
+        **{score_of(OWN_TOKENS, s): partial(scalar_secants, strength=s) for s in AGREES_AT},
+    }  # fmt: skip
+    for name, how in asked.items():
 
-        def make(fixed: bool = fixed, kind: str = kind) -> Arrays:
-            with _moving(bench, f"all features at once, {kind}", dose_cells.n_cells) as tick:
-                return {"scores": scalar_derivatives(dose_cells.cache, weights, fixed, tick)}
+        def make(name: str = name, how: Callable[..., np.ndarray] = how) -> Arrays:
+            with _moving(bench, f"all features at once, {name}", dose_cells.n_cells) as tick:
+                return {"scores": how(dose_cells.cache, weights, tick=tick)}
 
-        with costs.of(f"{len(scalars)} numbers for all features, {kind}"):
-            found[kind] = shards.kept(f"scalars-{kind}", make)["scores"]
+        with costs.of(f"{len(scalars)} numbers for all features, {name}"):
+            found[name] = shards.kept(f"scalars-{name}", make)["scores"]
     return found
 
 

@@ -1,17 +1,20 @@
 """What turning a feature up or down does to the genes that the model predicts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from scipy.stats import spearmanr
 
 from cellprism.report import theme
-from cellprism.report.claims import Claim, Null
-from cellprism.report.effect import between, change_axis, changed, on_axis
-from cellprism.report.figure import Figure, NumberTable, canvas, plain, small_text, wrapped
+from cellprism.report.claims import Claim
+from cellprism.report.effect import change_axis, changed, on_axis
+from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain, wrapped
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 from cellprism.report.words import LOG_COUNTS, Words
+from cellprism.studies.steer.feature_tables import range_of
 from cellprism.studies.steer.view import SteeredFeature
 
 GENES_SHOWN = 8
@@ -56,7 +59,7 @@ def dose_figure(steered: SteeredFeature, claim: Claim, n_cells: int, words: Word
         "model: farther from all real cells than these are from each other, or badly fitted by the autoencoder.",
         f"Dose response of feature {steered.feature}: its genes {'rise' if steered.direction > 0 else 'fall'} by "
         f"{changed(steered.response.value, unit)} more than matched genes, those of control features, in their "
-        f"direction, by {_range(steered.response.controls, unit)}.",
+        f"direction, by {range_of(steered.response.controls, unit)}.",
         files,
         height=380,
         numbers=NumberTable(("strength", "its genes", "matched genes", "difference"), rows),
@@ -85,8 +88,8 @@ def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -
     ranked = ordered(at_up, "effect")
     genes = texts(ranked, "gene")
     shown = pd.concat([ranked.head(GENES_SHOWN), ranked.tail(GENES_SHOWN)]).drop_duplicates("gene")
-    down_of = dict(zip(texts(at_down, "gene"), numbers(at_down, "effect"), strict=True))
-    opposite = np.array([down_of[gene] for gene in texts(shown, "gene")])
+    lower = {r.gene: r for r in records(at_down)}
+    opposite = np.array([lower[gene].effect for gene in texts(shown, "gene")])
     names = [plain(gene) for gene in texts(shown, "gene")]
     on = flags(shown, "on_target")
     mirrored = int((np.sign(opposite) == -np.sign(numbers(shown, "effect"))).sum())
@@ -113,9 +116,12 @@ def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -
         bargap=0.35,
     )
     table = [
-        (str(r.gene), changed(r.effect, words.unit), changed(o, words.unit), "yes" if r.on_target else "no")
-        for r, o in zip(records(shown.iloc[::-1]), opposite[::-1], strict=True)
-    ]
+        (
+            str(r.gene), changed(r.effect, words.unit), _share_of_cells(r), changed(lower[r.gene].effect, words.unit),
+            _share_of_cells(lower[r.gene]), "yes" if r.on_target else "no",
+        )
+        for r in records(shown.iloc[::-1])
+    ]  # fmt: skip
     return Figure(
         f"genes-{steered.feature}",
         title,
@@ -129,8 +135,15 @@ def gene_figure(steered: SteeredFeature, words: Words, files: tuple[str, ...]) -
         files,
         height=400,
         narrow={"height": 440},
-        numbers=NumberTable(("gene", f"strength {up}", f"strength {down}", "its own"), table),
+        numbers=NumberTable(
+            ("gene", f"strength {up}", "rises / falls in", f"strength {down}", "rises / falls in", "its own"), table
+        ),
     )
+
+
+def _share_of_cells(row: Any) -> str:
+    """Shares of the cells in which a gene rises and falls."""
+    return f"{percent(row.rises)} / {percent(row.falls)} of cells"
 
 
 def overview_figure(
@@ -157,7 +170,7 @@ def overview_figure(
     rows = [
         (
             f"{s.feature} ({s.program})", changed(s.response.value, words.unit),
-            _range(s.response.controls, words.unit), verdict,
+            range_of(s.response.controls, words.unit), verdict,
         )
         for s, verdict in shown
     ]  # fmt: skip
@@ -182,64 +195,6 @@ def overview_figure(
         narrow={"yaxis.tickfont.size": 10.5},
         numbers=NumberTable(("feature", "its genes", "features that nobody trained", "verdict"), rows),
     )
-
-
-def steering_table(features: Sequence[SteeredFeature], words: Words) -> NumberTable:
-    """Every steered feature with every control; effects as changes of what the model says of genes."""
-    header = (
-        "feature",
-        "its genes, against matched",
-        "the same, where seen (direct)",
-        "control features, theirs",
-        "lists of other features",
-        "difference of means",
-        "program's other genes",
-        "control features, theirs",
-        "mirror symmetry",
-        "control features",
-        "edit size",
-    )
-    rows = []
-    for s in features:
-        own, held, mirror = s.response, s.held_out, s.antisymmetry
-        rows.append(
-            (
-                f"{s.feature} ({s.program})",
-                changed(own.value, words.unit),
-                _value(s.direct, words.unit),
-                _range(own.controls, words.unit),
-                _range(s.lists, words.unit),
-                _value(own.competitor, words.unit),
-                _value(held.value if held else None, words.unit),
-                _range(held.controls, words.unit) if held else "–",
-                _value(mirror.value if mirror else None, ""),
-                _range(mirror.controls, "") if mirror else "–",
-                f"{100 * s.edit_ratio:.1f} %",
-            )
-        )
-    return NumberTable(header, rows)
-
-
-def term_table(features: Sequence[SteeredFeature], alpha: float) -> NumberTable:
-    """The best program of the genes that rose and of those that fell most, for each feature and strength."""
-    rows = []
-    for s in features:
-        best = ordered(s.terms, "padj").groupby(["alpha", "direction"], sort=False).head(1)
-        for term in records(ordered(best, ["alpha", "direction"], rising=[False, False])):
-            moved = {"up": "rise", "down": "fall"}.get(term.direction, term.direction)
-            strength = f"{term.alpha:g}".replace("-", "−")
-            program = term.term if term.padj < alpha else "none"
-            feature = f"{s.feature} ({s.program})"
-            rows.append((feature, strength, moved, str(term.genes), program, small_text(term.padj)))
-    return NumberTable(("feature", "strength", "genes that", "how many", "best program", "q"), rows)
-
-
-def _value(value: float | None, unit: str) -> str:
-    return "–" if value is None else changed(value, unit)
-
-
-def _range(null: Null, unit: str) -> str:
-    return "not measured" if null.interval is None else between(*null.interval, unit)
 
 
 def _line(
@@ -308,3 +263,35 @@ def _bars(rows: pd.DataFrame, name: str, colour: str, strength: str, unit: str) 
             f"<b>%{{y}}</b> at strength {strength}: %{{text}}<br>untouched: %{{customdata:.2f}}<extra>{name}</extra>"
         ),
     )
+
+
+def expression_figure(genes: pd.DataFrame, read: str, words: Words, files: tuple[str, ...]) -> Figure:
+    """What the model says of every gene, unsteered, beside its counts: where genes are read, and where they are
+    seen."""
+    counts, sides = numbers(genes, "counts"), [("read", f"{read} genes", theme.OURS, "circle")]
+    if read == "hidden":
+        sides.append(("seen", "visible genes", theme.CONTROL, "circle-open"))
+    traces, said = [], []
+    for column, name, colour, symbol in sides:
+        values = numbers(genes, column)
+        known = np.isfinite(values)
+        r = float(np.asarray(spearmanr(counts[known], values[known]))[0]) if known.sum() > 2 else np.nan
+        said.append(f"{r:.2f} at {name}, {percent((values[known] < 0).mean())} of which lie below zero")
+        traces.append(go.Scatter(
+            x=counts, y=values, mode="markers", name=name, text=[plain(gene) for gene in texts(genes, "gene")],
+            marker={"color": colour, "symbol": symbol, "size": 5, "opacity": 0.6},
+            hovertemplate="<b>%{text}</b><br>counts %{x:.2f}<br>said %{y:.2f}<extra></extra>",
+        ))  # fmt: skip
+    listed = "; ".join(said).replace("-", "−")
+    return Figure(
+        "steering-expression",
+        f"{words.said.capitalize()} beside the counts, over genes: rank correlation {listed}",
+        canvas(
+            traces, xaxis={"title": {"text": "counts, mean log per ten thousand"}},
+            yaxis={"title": {"text": words.said}, "zeroline": True},
+        ),
+        "Each dot is a gene, before anything is turned: across its mean over the cells that express it, up what the "
+        "model says of it there. A model can only be asked what steering does where its output rises with the counts; "
+        "where it was trained on hidden genes alone, what it says of visible ones need not.",
+        f"Scatter plot of {len(genes)} genes: rank correlation {listed}.", files, height=400,
+    )  # fmt: skip

@@ -10,7 +10,8 @@ from cellprism.report.section import Section, Table, folded
 from cellprism.report.words import LOG_COUNTS, Words
 from cellprism.studies.reading import where_read
 from cellprism.studies.steer.claims import id_of
-from cellprism.studies.steer.figures import dose_figure, gene_figure, overview_figure, steering_table, term_table
+from cellprism.studies.steer.feature_tables import steering_table, term_table, type_table
+from cellprism.studies.steer.figures import dose_figure, expression_figure, gene_figure, overview_figure
 from cellprism.studies.steer.tables import PROGRAMS, SUMMARY, Experiment, Steering
 from cellprism.studies.steer.view import SteeredFeature, features_of, unjudged_of
 
@@ -43,7 +44,8 @@ def section(found: Steering | None, claims: Sequence[Claim], context: Context) -
         if first := overview_figure(
             [s for _, s in features_of(own)], verdicts, words, (f"steer/{PROGRAMS}/{SUMMARY}",)
         ):
-            rows = [(first, replace(rows[0][1], repeated=False)), (rows[0][0],), *rows[1:]]
+            said = expression_figure(own.genes, own.summary["read"], words, (f"steer/{PROGRAMS}/genes.parquet",))
+            rows = [(first, replace(rows[0][1], repeated=False)), (rows[0][0], said), *rows[1:]]
     return Section(
         "steering",
         "What happens when one feature is turned up or down?",
@@ -104,17 +106,21 @@ def _tables(experiment: Experiment, features: list[SteeredFeature], words: Words
     caption = (
         f"Mean change{unit}, half of turned up minus turned down, with the range of 95 % of each control, in the "
         f'direction that each stands for: a feature named "low" is strong where its genes are low, and lowers them. '
-        f"{built_in}. Mirror symmetry, over these genes and their matches: 1 if down is the exact mirror image of up."
-        + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
+        f"{built_in}. Mirror symmetry, over these genes and their matches: 1 if down is the exact mirror image of up. "
+        "Any gene: mean size of the change, turned up, of genes whose own token is edited where it is seen, and of all "
+        "others." + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
     )
     tables = [Table(caption, steering_table(features, words))]
     terms = term_table(features, ALPHA)
     if terms.rows:
         caption = (
-            "Programs of the genes that moved most; q corrected over all terms, with all genes of the cells as "
-            "background."
+            "Programs of the genes that rose and of those that fell most; q corrected over all terms. Genes that pass "
+            "the filter of the features' own lists can be among them, and are the background."
         )
         tables.append(Table(caption, terms))
+    if (by_type := type_table(features, words)).rows:
+        caption = f"Change{unit} of each feature's own genes, against matched ones, in the cells of every type"
+        tables.append(Table(caption, by_type))
     return tables
 
 

@@ -19,8 +19,10 @@ from cellprism.studies.files import objects_of, read_columns, read_object, requi
 ABSENT, SUMMARY, PROGRAMS = "absent.json", "summary.json", "programs"
 JUDGED = "judged"
 COLUMNS = {
-    "effects": ["feature", "alpha", "gene", "effect", "direct", "baseline", "on_target"],
+    "effects": ["feature", "alpha", "gene", "effect", "direct", "rises", "falls", "baseline", "on_target"],
     "doses": ["feature", "alpha", "on_target", "off_target", "response"],
+    "types": ["feature", "alpha", "cell_type", "cells", "on_target", "off_target", "response"],
+    "genes": ["gene", "cells", "counts", "read", "seen"],
     "nulls": ["feature", "kind", "response", "held_out", "antisymmetry"],
     "terms": ["feature", "alpha", "direction", "genes", "term", "padj"],
 }
@@ -38,6 +40,8 @@ class Experiment:
     control features (``work.together``), or None where none was judged."""
     effects: pd.DataFrame
     doses: pd.DataFrame
+    types: pd.DataFrame
+    genes: pd.DataFrame
     nulls: pd.DataFrame
     terms: pd.DataFrame
 

@@ -55,11 +55,18 @@ class SteeredFeature:
     model."""
     edit_ratio: float
     """Size of the edit over that of the residual stream."""
+    edited: float | None
+    """Mean absolute effect, at the strength above 1 at which it is judged, on genes whose own token is edited where it
+    is seen."""
+    elsewhere: float | None
+    """The same on all other genes, which the edit reaches through other tokens alone."""
     doses: pd.DataFrame
     """alpha, on_target, off_target, response: mean effects on its genes, on matched ones, their
     difference."""
     genes: pd.DataFrame
-    """gene, alpha, effect, baseline, on_target."""
+    """gene, alpha, effect, rises, falls, baseline, on_target."""
+    types: pd.DataFrame
+    """alpha, cell_type, cells, on_target, off_target, response."""
     terms: pd.DataFrame
     """alpha, direction, genes, term, padj: programs of the genes that moved most."""
 
@@ -84,10 +91,11 @@ def features_of(experiment: Experiment) -> list[tuple[int, SteeredFeature]]:
     found = []
     for place, row in enumerate(experiment.summary["features"]):
         if row["status"] == JUDGED and row["response"]["value"] is not None:
-            tables = (experiment.effects, experiment.doses, experiment.terms)
-            genes, doses, terms = (where(table, table["feature"] == row["feature"]) for table in tables)
+            tables = {"genes": experiment.effects, "doses": experiment.doses, "types": experiment.types,
+                      "terms": experiment.terms}  # fmt: skip
+            own = {name: where(table, table["feature"] == row["feature"]) for name, table in tables.items()}
             at = f"{experiment.name}/{SUMMARY}, feature {row['feature']}"
-            found.append((place, _steered(row, experiment.nulls, genes, doses, terms, at)))
+            found.append((place, _steered(row, experiment.nulls, own, at)))
     return found
 
 
@@ -117,10 +125,11 @@ def unjudged_of(experiment: Experiment) -> list[tuple[int | None, str, str]]:
     return found
 
 
-def _steered(
-    row: dict[str, Any], nulls: pd.DataFrame, genes: pd.DataFrame, doses: pd.DataFrame, terms: pd.DataFrame, place: str
-) -> SteeredFeature:
-    require(row, ["direction", "judged_at", "plausible", "edit_ratio", "response", "direct", "antisymmetry"], place)
+def _steered(row: dict[str, Any], nulls: pd.DataFrame, own: dict[str, pd.DataFrame], place: str) -> SteeredFeature:
+    require(row, [
+        "direction", "judged_at", "plausible", "edit_ratio", "response", "direct", "antisymmetry", "effect_edited",
+        "effect_elsewhere",
+    ], place)  # fmt: skip
     response = _ranked(row, "response", nulls)
     assert response is not None, "features without a response are not judged"
     return SteeredFeature(
@@ -138,9 +147,9 @@ def _steered(
         held_out=_ranked(row, "held_out", nulls),
         antisymmetry=_ranked(row, "antisymmetry", nulls),
         edit_ratio=float(row["edit_ratio"]),
-        doses=doses,
-        genes=genes,
-        terms=terms,
+        edited=number_of(row["effect_edited"]),
+        elsewhere=number_of(row["effect_elsewhere"]),
+        **own,
     )
 
 

@@ -15,6 +15,7 @@ from cellprism.steering.dose import DoseResult, dose_sweep
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
 from cellprism.steering.settings import CONTROL
+from cellprism.studies.programs.gene_lists import list_background
 from cellprism.studies.programs.tables import Programs, lists_of, read_genes, signed_term
 from cellprism.studies.steer.beside import beside
 from cellprism.studies.steer.settings import SteerSettings
@@ -125,7 +126,8 @@ def _experiment(cells: AnnData, name: str, result: DoseResult, rows: list[dict[s
         "features": rows,
         "together": together(rows, result.nulls) if name == PROGRAMS else None,
     }  # fmt: skip
-    return Experiment(name, summary, result.effects, result.doses, result.nulls, result.terms)
+    tables = (result.effects, result.doses, result.types, result.genes, result.nulls, result.terms)
+    return Experiment(name, summary, *tables)
 
 
 def _collection(bench: Workbench) -> Any:
@@ -137,6 +139,8 @@ def _sweep(
     held_out: dict[int, tuple[str, ...]], terms: dict[int, str], by_program: bool,
 ) -> DoseResult:  # fmt: skip
     sign = programs.features.set_index("feature")["sign"]
+    F, gene_filter = read_genes(bench.folder_of("programs")), bench.settings("programs").gene_filter
+    background = list_background(F, bench.cells, gene_filter)
     with bench.bar("turning features up and down", None):
         return dose_sweep(
             bench.model, bench.sae, cells, bench.config.layer, own,
@@ -144,7 +148,7 @@ def _sweep(
             low=[f for f in own if sign[f] == "low"],
             groups={f: group for f in own if (group := _group(programs, f, cells)) is not None},
             beside=partial(beside, bench, programs, terms, by_program),
-            collection=_collection(bench), settings=settings.doses,
+            collection=_collection(bench), background=background, settings=settings.doses,
         )  # fmt: skip
 
 

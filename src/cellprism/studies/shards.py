@@ -1,15 +1,18 @@
-"""What a screen has done so far, so that one that was stopped goes on: arrays in a hidden folder of the study's, a file
-each, under a name that stands for all that decides them."""
+"""What a long study has done so far, so that one that was stopped goes on: arrays in a hidden folder of the study's, a
+file each, under a name that stands for all that decides them."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from cellprism.store.atomic import discard, replacing
+from cellprism.store.run import digest
 
 Arrays = dict[str, np.ndarray]
 
@@ -19,12 +22,12 @@ class Shards:
 
     Args:
         folder: of the study.
-        identity: of everything that decides what is computed; what others left is removed.
+        identity: everything that decides what is computed; what was kept under another is removed.
     """
 
-    def __init__(self, folder: Path, identity: str):
-        self.home = folder / ".shards"
-        self.folder = self.home / identity[:16]
+    def __init__(self, folder: Path, identity: Any):
+        self.home, self.identity = folder / ".shards", digest(identity)
+        self.folder = self.home / self.identity[:16]
         if self.home.is_dir():
             for other in self.home.iterdir():
                 if other.is_dir() and other.name != self.folder.name:
@@ -43,9 +46,13 @@ class Shards:
             save_file(found, scratch)
         return found
 
-    def done(self, name: str) -> bool:
-        """Whether it is there already."""
-        return (self.folder / f"{name}.safetensors").is_file()
+    def rows(self, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """The same for rows of plain values."""
+
+        def arrays() -> Arrays:
+            return {"rows": np.frombuffer(json.dumps(make()).encode(), dtype=np.uint8)}
+
+        return json.loads(self.kept(name, arrays)["rows"].tobytes())
 
     def clear(self) -> None:
         """Remove everything."""
