@@ -13,12 +13,11 @@ from cellprism.regulation.probes import Probe, folds_of, shown_cells
 from cellprism.regulation.token_edits import feature_doses
 from cellprism.studies.regulation.effects import ROWS, features_of
 from cellprism.studies.regulation.plan import Plan
-from cellprism.studies.regulation.tables import COLUMNS, NO_TARGET, TARGET
+from cellprism.studies.regulation.tables import COLUMNS, PUBLISHED, TARGET
 from cellprism.studies.workbench import Workbench
 
 ALPHAS = (-15.0, -5.0, -2.0, 2.0, 5.0, 15.0)
 FACTOR = "TBX21"
-GENES = {"CXCR3": TARGET, "IFNG": TARGET, "TNF": TARGET, "CCL5": NO_TARGET, "KPNA2": NO_TARGET, "OASL": NO_TARGET}
 CELLS = 24
 
 
@@ -31,7 +30,7 @@ def preset(bench: Workbench, plan: Plan, without_edits: str, named: bool) -> pd.
         without_edits: why no feature can be turned; empty where one can.
         named: whether TBX21 was asked about by name, so that all of its targets are read.
     """
-    groups = {gene: group for gene, group in GENES.items() if gene in plan.facts.genes}
+    groups = {gene: group for gene, group in PUBLISHED.items() if gene in plan.facts.genes}
     if FACTOR not in plan.factors or without_edits or not groups:
         return pd.DataFrame(columns=pd.Index(COLUMNS["preset"])).astype({"effect": float, "alpha": float})
     groups |= {gene: TARGET for gene in plan.edges.targets(FACTOR)["target"] if named and gene not in groups}

@@ -20,6 +20,10 @@ DOSE, DELETION = "dose", "deletion"
 """Probes, beside those of ``regulation.token_edits``."""
 TARGET, NO_TARGET = "target", "no target"
 """Groups of genes, beside ``matched``."""
+PUBLISHED = {
+    "CXCR3": TARGET, "IFNG": TARGET, "TNF": TARGET, "CCL5": NO_TARGET, "KPNA2": NO_TARGET, "OASL": NO_TARGET,
+}  # fmt: skip
+"""TBX21's genes in Yanovsky and Chernomoretz 2026."""
 EVERY = "all types"
 """In place of a cell type: the mean over types."""
 COLUMNS = {

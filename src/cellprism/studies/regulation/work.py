@@ -42,8 +42,8 @@ def work(bench: Workbench, settings: RegulationSettings) -> Regulation:
         why = "; ".join(f"{name}: {reason}" for name, reason in list(plan.missing.items())[:5]) or "there are no edges"
         return Regulation(Facts(f"no factor has enough targets among the genes that the cells express ({why})"))
     bench.say(
-        f"factors: {len(plan.regulons)}; {len(plan.panel.genes)} genes beside {len(plan.panel.context)} that are shown, "
-        f"{sum(map(len, plan.types.values()))} cells of {len(plan.types)} types; a direction that is "
+        f"factors: {len(plan.regulons)}; {len(plan.panel.genes)} genes beside {len(plan.panel.context)} that are "
+        f"shown, {sum(map(len, plan.types.values()))} cells of {len(plan.types)} types; a direction that is "
         f"{known_before(plan.regulons):.3f} from one half would show with 80 % power"
     )
     asked, unread = experiments_of(bench, settings, plan)
