@@ -52,7 +52,7 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
         return Section("regulation", TITLE, SHORT, "", absent=found.facts.absent)
     facts, design, by_id = found.facts, found.facts.design, {claim.id: claim for claim in claims}
     rows: list[tuple[Figure, ...]] = [(overall_figure(facts, (PATH,)),)] if facts.of(DIRECTION) else []
-    if len(design.factors) > 1:
+    if facts.of(DIRECTION):
         rows.append((factors_figure(found.tables["factors"], ("regulation/factors.parquet",)),))
     alone = [(figure,) for figure in _factor_figures(found, context.words)]
     rows += folded(alone, len(alone))
