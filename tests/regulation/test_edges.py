@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from cellprism.errors import ConfigError
-from cellprism.regulation.edges import in_cells, read_edges
+from cellprism.regulation.edges import in_cells, read_edges, refuse_strangers
 
 
 @pytest.fixture
@@ -80,6 +80,33 @@ def test_what_is_no_table_of_edges_is_refused_with_the_fix(tmp_path):
     itself.write_text("source,target\nA,A\n")
     with pytest.raises(ConfigError, match="holds no edge from one gene to another"):
         read_edges(itself)
+
+
+def test_ensembl_ids_are_spelled_as_the_model_spells_its_genes(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("source,target\nENSG00000073861.3,IFNG \n")
+    found = read_edges(path, {"ENSG00000073861": "TBX21"})
+    assert list(found.table.itertuples(index=False, name=None)) == [("TBX21", "IFNG", 0.0)]
+
+
+def test_signs_that_contradict_each_other_are_not_known(tmp_path):
+    path = tmp_path / "twice.csv"
+    path.write_text("source,target,weight\nA,B,1\nA,B,-1\nA,C,1\n")
+    found = read_edges(path)
+    assert found.table.set_index("target")["effect"].to_dict() == {"B": 0.0, "C": 1.0}
+    assert found.dropped == {"named again": 1}
+
+
+def test_genes_of_which_none_is_known_are_refused_with_the_likely_reason():
+    genes = pd.Index(["TBX21", "IFNG"])
+    refuse_strangers(["IFNG", "nobody"], genes, "edges.csv")
+    for named, why in (
+        (["Tbx21", "Ifng"], "another species or in small letters"),
+        (["ENSMUSG00000001444"], "they are Ensembl ids"),
+        (["A"], r"such as A, is in the model and the cells; expected symbols .* such as TBX21, IFNG"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            refuse_strangers(named, genes, "edges.csv")
 
 
 def test_the_published_tables_come_through(test_data):

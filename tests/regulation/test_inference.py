@@ -17,7 +17,9 @@ from cellprism.regulation.inference import (
     beside_relabelled,
     compared,
     factor_rows,
+    known_before,
     of_measure,
+    over_networks,
     overall,
     specific,
     specific_beside_relabelled,
@@ -130,6 +132,26 @@ def test_signs_are_compared_with_those_of_matches():
         1 - (np.sign(even[own.factor, own.matched]) == true[:, None]).mean()
     )
     assert np.isnan(compared(even, own).agreement)
+
+
+def test_what_would_show_is_known_before_anything_is_measured():
+    _, effects, regulons, _ = measured(0.0, 0.0, 1)
+    found = overall(FORWARD, "model", "dose", of_measure(FORWARD, balanced(effects), regulons), 0)
+    assert known_before(regulons) == pytest.approx(found.detectable)
+
+
+def test_untrained_networks_are_the_units_since_factors_share_the_accident_of_one():
+    rng, of_factors, of_networks = np.random.default_rng(3), [], []
+    for _ in range(200):
+        accidents = 0.02 * rng.standard_normal(6)  # a network has it for all of its factors
+        each = [[MatchedAuroc(0.5 + a + x, 0.03, 9) for x in 0.03 * rng.standard_normal(40)] for a in accidents]
+        of_factors.append(overall(DIRECTION, "untrained", "dose", each[0], 0).p)
+        of_networks.append(over_networks(DIRECTION, "untrained", "dose", each, 0))
+    assert np.mean(np.array(of_factors) <= 0.05) > 0.4
+    assert np.mean([one.p <= 0.05 for one in of_networks]) == pytest.approx(0.05, abs=0.045)
+    assert np.mean([one.interval[0] <= 0.5 <= one.interval[1] for one in of_networks]) == pytest.approx(0.95, abs=0.04)
+    assert (of_networks[0].networks, of_networks[0].factors) == (6, 40)
+    assert over_networks(DIRECTION, "untrained", "dose", each[:1], 0) is None
 
 
 def test_one_factor_alone_has_no_spread():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellprism.regulation.coexpression import chosen_penalty, doses_of, ridge_effects
-from cellprism.regulation.measured import agreement
+from cellprism.regulation.measured import agreement, over_regulators
 
 GENES = 211
 
@@ -46,6 +46,30 @@ def test_sources_stand_on_the_same_genes_and_few_genes_say_nothing():
     assert [row.rho for row in rows] == pytest.approx([1, -1])
     assert agreement("", truth[:12], {"model": one[:12]}, np.ones(12), 9, 0) == []
     assert agreement("", truth, {"model": np.ones(GENES)}, np.ones(GENES), 9, 0) == []
+
+
+def test_regulators_together_are_called_at_the_nominal_rate_and_show_what_none_shows_alone():
+    rng, p, covered = np.random.default_rng(4), [], []
+
+    def together(size: float, seed: int):
+        rows = []
+        for number, genes in enumerate((11, 31, 61, 83, 127)):
+            truth = rng.standard_normal(genes)
+            effect = size * truth + rng.standard_normal(genes)
+            rows += agreement(f"perturbed {number}", truth, {"model": effect}, rng.uniform(0, 3, genes), 9, seed)
+        return over_regulators(rows, seed)
+
+    for seed in range(150):
+        (one,) = together(0.0, seed)
+        p.append(one.p)
+        covered.append(one.interval[0] <= 0 <= one.interval[1])
+    assert np.mean(np.array(p) <= 0.07) <= 0.16  # of 32 patterns the least likely have p = 1 / 16
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.06)
+    (one,) = together(0.4, 0)
+    assert one.interval[0] > 0
+    assert one.p == pytest.approx(1 / 16)
+    assert one.detectable == pytest.approx(0.167, abs=0.01)
+    assert over_regulators([], 0) == []
 
 
 def test_ridge_knows_who_goes_with_whom():

@@ -1,12 +1,14 @@
 """Genes to compare with: alike, used once, never a target."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from cellprism.regulation.edges import Edges
-from cellprism.regulation.pools import GeneFacts, coexpressed, matches, panel_of, regulons_on, relabelled
+from cellprism.regulation.pools import GeneFacts, coexpressed, imbalance, matches, panel_of, regulons_on, relabelled
 
 GENES, CELLS = 83, 151
 NAMES = pd.Index([f"G{i}" for i in range(GENES)])
@@ -86,6 +88,22 @@ def test_relabelled_regulons_overlap_as_the_true_ones_do_and_keep_levels(facts, 
         assert not np.intersect1d(a.matched, a.targets).size
     assert np.mean(shared) == pytest.approx(7, abs=0.6)
     assert np.mean(moved) > 6
+
+
+def test_how_far_targets_rank_above_their_matches_is_told(facts, edges):
+    true, _ = regulons_on(facts, edges, ["G0", "G1"], 10, 2)
+    found = imbalance(facts, true, facts.level)
+    assert all(abs(share) < 0.1 for share in found.values())
+    assert found["dose"] == pytest.approx(found["expression"])
+    best = np.argsort(-facts.level)[:20]
+    broken = [replace(one, matched=best[:, None][: len(one.targets)]) for one in true]
+    assert imbalance(facts, broken, facts.level)["expression"] < -0.2
+
+
+def test_measured_edges_have_signs_too(facts):
+    table = pd.DataFrame([("G0", f"G{i}", -0.3) for i in range(10, 22)], columns=["source", "target", "effect"])
+    (own,), _ = regulons_on(facts, Edges(table, "measured", {}), ["G0"], 10, 2)
+    assert set(own.sign) == {-1.0}
 
 
 def test_a_panel_has_factors_their_targets_and_genes_like_them(facts, edges):

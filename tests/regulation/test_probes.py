@@ -118,12 +118,12 @@ def test_a_feature_turned_by_itself_moves_by_its_strength(wired):
     model, cells, wiring = wired
     sae = wired_sae()
     features = Features(0, lambda x, batch: encode_site(sae, x, batch), sae.W_dec)
-    rows = feature_doses(probe_of(model, cells), features, (-2.0, 5.0), 4, 9)
+    rows = feature_doses(probe_of(model, cells), features, (-2.0, 5.0), 4, [9, 2])
     counts = cells.X.toarray()[:, 4]
-    assert [row["feature"] for row in rows] == [0, 0]
+    assert [(row["feature"], row["read"]) for row in rows] == [(0, 9), (0, 2), (0, 9), (0, 2)]
     assert rows[0]["cells"] == (counts > 0).sum()
-    expected = counts[counts > 0].mean() * wiring[4, 9]
-    assert [row["effect"] for row in rows] == pytest.approx([-3 * expected, 4 * expected], rel=1e-3)
+    expected = counts[counts > 0].mean() * wiring[4, [9, 2]]
+    assert [row["effect"] for row in rows] == pytest.approx([*(-3 * expected), *(4 * expected)], rel=1e-3)
 
 
 def test_who_cannot_be_asked_says_why(wired):

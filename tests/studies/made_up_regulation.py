@@ -1,10 +1,12 @@
 """The made-up run's factors: measured in the wired world, where they drive their targets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from cellprism.regulation.inference import DIRECTION, FORWARD, SPECIFIC, Overall, Relabelled, answer
-from cellprism.regulation.measured import agreement
+from cellprism.regulation.measured import MeanAgreement, agreement
 from cellprism.studies.regulation.tables import (
     COEXPRESSION,
     COLUMNS,
@@ -36,16 +38,18 @@ def regulation(rng: np.random.Generator) -> Regulation:
         )
         for source, value in zip((MODEL, COEXPRESSION, RIDGE), values, strict=True)
     ]
+    overall.append(replace(_overall(DIRECTION, UNTRAINED, 0.499), networks=6))
     facts = Facts(
         design=Design(
             list(FACTORS), {"MYC": "3 targets on the panel, 10 are needed"}, {"with an edge back": 17},
             77, 83, 29, TYPES,
-            [0.5, 0.9], 1234, 56.7,
+            [0.5, 0.9], 1234, 56.7, imbalance={"expression": 0.004, "dose": -0.02},
         ),
         overall=overall,
         relabelled=[_relabelled(FORWARD, 0.52), _relabelled(SPECIFIC, 1 / 7), _relabelled(DIRECTION, 0.51)],
         committees=Committees(5, 3.4, 9, 0.57, 0.31),
         measured=_screen(rng),
+        regulators=[MeanAgreement(MODEL, 14, 0.05, -0.012, (-0.04, 0.02), 0.4)],
         unread={"CD4+ IL2": "IL2 is seen in 0.04% of the cells"},
     )  # fmt: skip
     return Regulation(facts, {"factors": factors, "pairs": _pairs(rng), "doses": _doses(), "preset": _preset()})
@@ -81,8 +85,8 @@ def _pairs(rng: np.random.Generator) -> pd.DataFrame:
             name,
             f"GENE{i}",
             "target" if i < TARGETS else "matched",
-            float(rng.standard_normal()),
-            float(rng.standard_normal()),
+            *rng.standard_normal(2),
+            *(0.02 * rng.standard_normal(2)),
         )
         for name in FACTORS
         for i in range(4 * TARGETS)
@@ -103,7 +107,7 @@ def _doses() -> pd.DataFrame:
 def _preset() -> pd.DataFrame:
     rows = [
         (gene, group, way, feature, alpha, 0.001 * alpha, 7)
-        for gene, group in (("IFNG", "target"), ("CCL5", "no target"))
+        for gene, group in (("IFNG", "target"), ("CCL5", "no target"), ("CXCR6", "target"))
         for way in ("forward", "reverse")
         for feature in (3, 17)
         for alpha in (-15.0, -5.0, -2.0, 2.0, 5.0, 15.0)

@@ -84,7 +84,8 @@ def write_inputs(folder: Path) -> dict[str, Any]:
         },
         "regulation": {
             "edges": str(folder / "edges.csv"), "screen": str(folder / "screen.csv"), "cells": 1, "genes": 24,
-            "context": 5, "detected": 0, "min_targets": 3, "matches": 1, "committees": 2, "draws": 3,
+            "context": 5, "detected": 0, "min_targets": 3, "matches": 1, "untrained": 2, "committees": 2,
+            "draws": 3,
         },
         "contrast": {
             "source": SOURCE,

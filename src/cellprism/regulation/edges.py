@@ -5,9 +5,8 @@ A table is a CSV or TSV file (``.gz`` as well) or parquet, recognised by its col
 | what | columns |
 |---|---|
 | literature | ``source``, ``target``, and where known ``weight`` (its sign: activates or represses) |
-| measured edges | ``perturbed_gene``, ``measured_gene``, ``log_fc`` (of the measured gene when the other is knocked
-down) | | a screen | ``gene``, ``screen`` (its last word is the gene that was read), ``log2_fold_change`` (of the
-knock-down) |
+| measured edges | ``perturbed_gene``, ``measured_gene``, ``log_fc`` (of the measured gene, the other knocked down) |
+| a screen | ``gene``, ``screen`` (its last word is the gene that was read), ``log2_fold_change`` (of the knock-down) |
 
 Notable choices
 
@@ -17,7 +16,7 @@ Notable choices
 - Literature and measurements never mix: ``kind`` says which a table is, and each is asked for by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -25,6 +24,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pandas as pd
 
+from cellprism.cells.genes import bare_ensembl
 from cellprism.errors import ConfigError
 
 Kind = Literal["literature", "measured"]
@@ -69,9 +69,11 @@ def read_edges(path: str | Path, alias: Mapping[str, str] | None = None) -> Edge
     """
     table, kind, sign = _read(Path(path).expanduser())
     screens = dict(zip(table["target"], table["screen"].astype(str), strict=True)) if "screen" in table else {}
-    names = {column: table[column].astype(str).str.strip() for column in ("source", "target")}
-    if alias:
-        names = {column: [alias.get(name, name) for name in values] for column, values in names.items()}
+    known = alias or {}
+    names = {
+        column: [known.get(bare_ensembl(name) or name, name) for name in table[column].astype(str).str.strip()]
+        for column in ("source", "target")
+    }
     strength: Any = pd.to_numeric(table["effect"], errors="coerce") if "effect" in table else np.zeros(len(table))
     whole = pd.DataFrame({**names, "effect": sign * strength})
     if kind == "literature":
@@ -114,15 +116,7 @@ def in_cells(edges: Edges, genes: pd.Index, expressed: pd.Index) -> Edges:
 
 def _read(path: Path) -> tuple[pd.DataFrame, Kind, float]:
     """The table with columns source, target and, where there is one, effect; what it is; the sign of its effects."""
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path} with edges; expected a CSV, TSV or parquet file with {EXPECTED}")
-    try:
-        if path.name.endswith(".parquet"):
-            table = pd.read_parquet(path)
-        else:
-            table = pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' errors of what is no table are of these
-        raise ConfigError(f"{path} cannot be read as a table ({error}); expected columns {EXPECTED}") from error
+    table = table_of(path, "edges", EXPECTED)
     for kind, (source, target, effect), sign in LAYOUTS:
         if {source, target} <= set(table.columns) and (kind == "literature" or effect in table.columns):
             found = table.rename(columns={source: "source", effect: "effect"})
@@ -130,6 +124,50 @@ def _read(path: Path) -> tuple[pd.DataFrame, Kind, float]:
             return found.assign(target=read.str.split().str[-1] if target == "screen" else read), kind, sign
     shown = ", ".join(map(str, table.columns[:8]))
     raise ConfigError(f"{path} has the columns {shown}; expected {EXPECTED}")
+
+
+def table_of(path: Path, what: str, expected: str) -> pd.DataFrame:
+    """A CSV, TSV or parquet file.
+
+    Args:
+        path: the file.
+        what: it should hold.
+        expected: the columns it should have.
+
+    Raises:
+        ConfigError: it is not there or not readable.
+    """
+    if not path.is_file():
+        raise ConfigError(f"there is no file {path} with {what}; expected a CSV, TSV or parquet file with {expected}")
+    try:
+        if path.name.endswith(".parquet"):
+            return pd.read_parquet(path)
+        return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
+    except (OSError, ValueError) as error:  # pyarrow's and pandas' errors of what is no table are of these
+        raise ConfigError(f"{path} cannot be read as a table ({error}); expected columns {expected}") from error
+
+
+def refuse_strangers(names: Iterable[str], genes: pd.Index, path: str) -> None:
+    """Refuse a table in which no gene is known, and say why that may be.
+
+    Args:
+        names: of its genes.
+        genes: those that the model and the cells have.
+        path: of the table.
+
+    Raises:
+        ConfigError: none is known.
+    """
+    named = list(dict.fromkeys(map(str, names)))
+    if genes.isin(named).any():
+        return
+    capitals = genes.isin([name.upper() for name in named]).any()
+    why = "; as they are written they look like those of another species or in small letters" if capitals else ""
+    why = "; they are Ensembl ids, of which the model knows none" if any(map(bare_ensembl, named)) else why
+    raise ConfigError(
+        f"none of the {len(named):,} genes of {path}, such as {', '.join(named[:3])}, is in the model and the "
+        f"cells{why}; expected symbols as the model spells them, such as {', '.join(map(str, genes[:3]))}"
+    )
 
 
 def _both_ways(table: pd.DataFrame) -> np.ndarray:

@@ -148,14 +148,17 @@ class Overall:
     value: float
     """Mean matched AUROC."""
     interval: tuple[float, float]
-    """95 % t interval over factors."""
+    """95 % t interval over units."""
     p: float
-    """Sign flips by factor, two-sided."""
+    """Sign flips by unit, two-sided."""
     equivalence: float
     """P-value of its not lying within the margin around one half."""
     factors: int
     detectable: float
-    """What as many factors show with 80 % power, from their targets and matches alone."""
+    """What as many units show with 80 % power: factors from their targets and matches alone, networks from their
+    spread."""
+    networks: int = 0
+    """Untrained networks, which are the units then; 0: the factors are."""
 
 
 def overall(measure: str, source: str, probe: str, found: Sequence[MatchedAuroc], seed: int) -> Overall | None:
@@ -163,13 +166,38 @@ def overall(measure: str, source: str, probe: str, found: Sequence[MatchedAuroc]
     kept = [one for one in found if one.n]
     if len(kept) < 2:
         return None
-    x = np.array([one.value for one in kept]) - 0.5
+    x = np.array([one.value for one in kept])
+    return Overall(measure, source, probe, *_over_units(x, seed), len(x), detectable_over(kept))
+
+
+def detectable_over(found: Sequence[MatchedAuroc]) -> float:
+    """The difference from one half that the mean over some factors shows with 80 % power; from their targets and
+    matches alone, so that it is known before anything is measured."""
+    return detectable(float(np.sqrt(np.mean([one.deviation**2 for one in found]))), len(found)) if found else np.inf
+
+
+def known_before(regulons: Sequence[Regulon]) -> float:
+    """``detectable_over`` some regulons whose effects are yet to be measured."""
+    return detectable_over([matched_auroc(np.zeros(len(r.targets)), np.zeros(r.matched.shape)) for r in regulons])
+
+
+def over_networks(
+    measure: str, source: str, probe: str, found: Sequence[Sequence[MatchedAuroc]], seed: int
+) -> Overall | None:
+    """Untrained networks together, each with all factors; None of fewer than two. The network is the unit: whatever
+    direction one has by the accident of its weights all factors share, and so do data sets that it reads."""
+    x = np.array([np.nanmean([one.value for one in each]) for each in found if any(one.n for one in each)])
+    if len(x) < 2:
+        return None
+    factors = sum(one.n > 0 for one in found[0])
+    smallest = detectable(float(x.std(ddof=1)), len(x))
+    return Overall(measure, source, probe, *_over_units(x, seed), factors, smallest, len(x))
+
+
+def _over_units(x: Float[np.ndarray, " unit"], seed: int) -> tuple[float, tuple[float, float], float, float]:
+    """Mean, 95 % t interval, p of sign flips around one half, and p of a difference that matters."""
     mean, half = float(x.mean()), float(t.ppf(1 - LEVEL / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    deviation = float(np.sqrt(np.mean([one.deviation**2 for one in kept])))
-    return Overall(
-        measure, source, probe, mean + 0.5, (mean - half + 0.5, mean + half + 0.5), sign_flip_p(x, seed),
-        equivalence_p(x, MARGIN), len(x), detectable(deviation, len(x)),
-    )  # fmt: skip
+    return mean, (mean - half, mean + half), sign_flip_p(x - 0.5, seed), equivalence_p(x - 0.5, MARGIN)
 
 
 @dataclass(frozen=True)

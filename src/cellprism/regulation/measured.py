@@ -7,15 +7,15 @@ Notable choices
 - A screen is read over all genes, and over factors by themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import rankdata
+from scipy.stats import rankdata, t
 
 from cellprism.equations.effects import permutation_p
-from cellprism.equations.regulation import detectable_rank, rank_interval, rank_power
+from cellprism.equations.regulation import detectable_rank, rank_interval, rank_power, sign_flip_p
 
 FEWEST = 8  # genes that a correlation is told of
 STRATUM = 6  # genes among which measured values are exchanged; with 25 the level within a stratum still tells
@@ -77,13 +77,49 @@ def agreement(
         ranks = rankdata(values[kept])
         if np.ptp(ranks) == 0 or np.ptp(truth) == 0:
             continue
-        rho, chance = (np.atleast_1d(_pearson(ranks, t)) for t in (truth[None], exchanged))
+        rho, chance = (np.atleast_1d(_pearson(ranks, each)) for each in (truth[None], exchanged))
         low, high = np.quantile(chance, [0.025, 0.975])
         found.append(RankAgreement(
             experiment, source, n, detectable_rank(n), rank_power(EXPECTED_RHO, n), float(rho[0]),
             rank_interval(float(rho[0]), n), float(chance.mean()), (float(low), float(high)),
             permutation_p(float(rho[0]), chance), draws,
         ))  # fmt: skip
+    return found
+
+
+@dataclass(frozen=True)
+class MeanAgreement:
+    """A source of effects beside several experiments; the experiment is the unit."""
+
+    source: str
+    experiments: int
+    detectable: float
+    """Mean correlation that as many experiments with as many genes show with 80 % power."""
+    value: float
+    """Mean of the correlations beyond chance, weighted by the genes of each."""
+    interval: tuple[float, float]
+    """95 % t interval over experiments."""
+    p: float
+    """Sign flips by experiment, two-sided."""
+
+
+def over_regulators(rows: Sequence[RankAgreement], seed: int) -> list[MeanAgreement]:
+    """Every source over all regulators that were perturbed; none of fewer than two.
+
+    Formula: m = sum w x / sum w with x = rho - chance and w = genes - 3; its standard error is
+    sqrt(k / (k - 1) sum w^2 (x - m)^2) / sum w over k experiments.
+    """
+    found = []
+    for source in dict.fromkeys(row.source for row in rows):
+        own = [row for row in rows if row.source == source]
+        if len(own) < 2:
+            continue
+        x, w = np.array([row.rho - row.chance for row in own]), np.array([row.genes - 3.0 for row in own])
+        mean, k = float(w @ x / w.sum()), len(own)
+        error = np.sqrt(k / (k - 1) * np.square(w * (x - mean)).sum()) / w.sum()
+        half = float(t.ppf(0.975, k - 1) * error)
+        smallest = detectable_rank(int(w.sum()) + 3)
+        found.append(MeanAgreement(source, k, smallest, mean, (mean - half, mean + half), sign_flip_p(w * x, seed)))
     return found
 
 

@@ -130,7 +130,7 @@ def regulons_on(
         targets = np.array([place[gene] for gene in own["target"]])
         open_to = np.ones(len(facts.genes), dtype=bool)
         open_to[[place[factor], *targets, *(place[g] for g in regulators if g in place)]] = False
-        one = regulon(facts, place[factor], targets, np.asarray(own["effect"], dtype=float), open_to, most)
+        one = regulon(facts, place[factor], targets, np.sign(own["effect"].to_numpy(dtype=float)), open_to, most)
         if one.matched.shape[1]:
             found.append(one)
         else:
@@ -182,6 +182,24 @@ def relabelled(facts: GeneFacts, own: Sequence[Regulon], most: int, rng: np.rand
         matched = matches(facts.described(facts.correlation[one.factor]), targets, open_to, most)
         found.append(Regulon(one.factor, targets, sign, matched, matched))
     return found
+
+
+def imbalance(facts: GeneFacts, regulons: Sequence[Regulon], dose: Float[np.ndarray, " gene"]) -> dict[str, float]:
+    """How much higher targets rank than their matches, as a share of all genes; a mean over factors.
+
+    Args:
+        facts: what genes were matched by.
+        regulons: with their matches.
+        dose: input that is set, which genes are not matched by; NaN where there is none.
+    """
+
+    def higher(fact: Float[np.ndarray, " gene"], own: Regulon) -> float:
+        rank = rankdata(fact) / len(fact)
+        return float(rank[own.targets].mean() - rank[own.matched].mean())
+
+    known = {"expression": facts.level, "detection": facts.detected, "dose": np.nan_to_num(dose)}
+    found = {name: float(np.mean([higher(fact, own) for own in regulons])) for name, fact in known.items()}
+    return found | {"co-expression": float(np.mean([higher(facts.correlation[r.factor], r) for r in regulons]))}
 
 
 @dataclass(frozen=True)

@@ -140,27 +140,28 @@ def _moved(
 
 @torch.no_grad()
 def feature_doses(
-    probe: Probe, features: Features, alphas: Sequence[float], source: int, read: int
+    probe: Probe, features: Features, alphas: Sequence[float], source: int, reads: Sequence[int]
 ) -> list[dict[str, float]]:
-    """Each feature that fires at one gene's token turned by itself: the change of what is predicted of another gene.
+    """Each feature that fires at one gene's token turned by itself: the change of what is predicted of other genes.
 
     Returns:
-        Rows feature, alpha, effect (a mean over the cells in which it fires at that token), cells.
+        Rows read, feature, alpha, effect (a mean over the cells in which it fires at that token), cells.
     """
     token, whole = int(probe.source_token[source]), probe.batch
     x = probe.model.residual(whole, features.layer)
     code = features.encode(x, whole)
     values, fires = (part.unflatten(0, whole.values.shape)[:, token] for part in (code.values, code.features))
-    tokens = torch.tensor([int(probe.read_token[read])], device=x.device)
+    tokens = torch.from_numpy(probe.read_token[list(reads)]).to(x.device)
     rows: list[dict[str, float]] = []
     for feature in torch.unique(fires[values != 0]).tolist():
         strength = torch.where(fires == feature, values, 0).sum(dim=1)
         cells = strength.nonzero()[:, 0]
         batch = CellBatch(whole.values[cells], whole.gene, whole.present[cells], whole.cell[cells])
-        before = said_at(probe.model, batch, features.layer, x[cells], tokens)[:, 0]
+        before = said_at(probe.model, batch, features.layer, x[cells], tokens)
         for alpha in alphas:
             turned = x[cells].clone()
             turned[:, token] += (alpha - 1) * strength[cells, None] * features.W_dec[feature]
-            change = said_at(probe.model, batch, features.layer, turned, tokens)[:, 0] - before
-            rows.append({"feature": feature, "alpha": alpha, "effect": float(change.mean()), "cells": len(cells)})
+            change = (said_at(probe.model, batch, features.layer, turned, tokens) - before).mean(axis=0)
+            turn = {"feature": feature, "alpha": alpha, "cells": len(cells)}
+            rows += [{"read": read, **turn, "effect": float(d)} for read, d in zip(reads, change, strict=True)]
     return rows

@@ -35,6 +35,7 @@ def test_the_power_is_told_and_the_verdict_has_what_co_expression_alone_reaches(
     part = section(found, claims(found, context), context)
     assert "would have shown" in part.method
     assert "7 factors with 77 edges" in part.method
+    assert "+0.4% expression, −2.0% dose" in part.method
     assert part.said.startswith("The model has no direction that matters")
     assert "0.510 [0.490, 0.530]" in part.said
     assert (
@@ -87,7 +88,10 @@ def test_each_factor_has_its_answer_with_the_power_behind_it(found, context):
     (table,) = part.long
     rows = {row[0].text: [cell.text for cell in row] for row in table.rows}
     assert rows["TBX21"][1] == "directed"
-    assert rows["TBX21"][-1] == "0.26"
+    assert rows["TBX21"][-3] == "0.26"
+    assert rows["TBX21"][-1].endswith("%")
+    assert "Beside 14 perturbed regulators together" in part.tables[0].caption
+    assert "model −0.012 [−0.040, +0.020]" in part.tables[0].caption
     assert "5 targets, 3.4 regulators each" in part.tables[0].caption
     assert "calls 6% of 99 relabelled regulons" in part.tables[0].caption
     assert "IL2 is seen in" in part.cannot[1]
@@ -98,13 +102,18 @@ def test_every_figure_has_its_numbers(found, context):
     figures = {figure.id: figure for row in part.rows for figure in row}
     assert {"regulation-overall", "regulation-factor-tbx21", "regulation-doses", "regulation-tbx21"} <= set(figures)
     overall = figures["regulation-overall"]
-    assert [len(trace.x) for trace in overall.plot.data] == [3, 3, 3]
+    assert [len(trace.x) for trace in overall.plot.data] == [3, 3, 4]
     scatter = figures["regulation-factor-tbx21"]
     assert {trace.name: len(trace.x) for trace in scatter.plot.data} == {"genes matched to them": 33, "targets": 11}
     assert "one half is chance" in scatter.title
     preset = figures["regulation-tbx21"]
     assert len(preset.plot.data) == 4
     assert list(preset.plot.data[0].x) == [-15, -5, -2, 2, 5, 15]
+    every = figures["regulation-tbx21-targets"]
+    assert {trace.name: len(trace.x) for trace in every.plot.data} == {"published as no target": 1, "targets": 2}
+    answers = figures["regulation-factors"]
+    assert sum(len(trace.x) for trace in answers.plot.data) == len(FACTORS)
+    assert "As amounts, TBX21 raised from no count to its dose changes its targets by 1." in scatter.reading
     assert len(figures["regulation-experiments"].plot.data) == 4
 
 

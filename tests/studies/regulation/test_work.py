@@ -3,19 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from workflow.tiny import bar
 
 from cellprism.errors import ConfigError
 from cellprism.store.run import Run
-from cellprism.studies.regulation import work as work_module
+from cellprism.studies.regulation import preset
 from cellprism.studies.regulation.answers import committees_of
 from cellprism.studies.regulation.effects import measured_effects, shards_of
 from cellprism.studies.regulation.experiments import read_signature
 from cellprism.studies.regulation.plan import chosen_cells, planned
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY
+from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY, PUBLISHED, TARGET
 from cellprism.studies.regulation.work import work
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
@@ -127,14 +128,38 @@ def test_committees_are_regulators_of_one_target_beside_sets_that_match(bench, s
 
 def test_a_signature_is_refused_with_the_fix(tmp_path):
     with pytest.raises(ConfigError, match="there is no file .* with a signature"):
-        read_signature(str(tmp_path / "none.csv"))
+        read_signature(str(tmp_path / "none.csv"), {})
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ConfigError, match="has the columns a, b; expected gene and log2_fold_change"):
-        read_signature(str(tmp_path / "other.csv"))
-    (tmp_path / "one.csv").write_text("gene,log2_fold_change\nA,1\nA,2\nB,3\n")
-    assert list(read_signature(str(tmp_path / "one.csv"))["gene"]) == ["A", "B"]
+        read_signature(str(tmp_path / "other.csv"), {})
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ConfigError, match="cannot be read as a table"):
+        read_signature(str(tmp_path / "broken.parquet"), {})
+    (tmp_path / "one.csv").write_text("gene,log2_fold_change\nA,1\nA,2\nold,3\nC,\nD,high\n")
+    assert list(read_signature(str(tmp_path / "one.csv"), {"old": "B"})["gene"]) == ["A", "B"]
+
+
+def test_every_file_is_read_before_anything_is_measured(bench, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("cellprism.studies.regulation.work.measured_effects", lambda *a: pytest.fail("measured"))
+    genes = list(bench.cells.var_names)
+    mouse = tmp_path / "mouse.csv"
+    pd.DataFrame({"source": [g.capitalize() for g in genes[:5]], "target": "Actb"}).to_csv(mouse, index=False)
+    ids = tmp_path / "ids.csv"
+    ids.write_text("gene,log2_fold_change\nENSG00000073861,1\nENSG00000111537,2\n")
+    empty = tmp_path / "screen.csv"
+    empty.write_text("gene,screen,log2_fold_change\nA,CD8 X,\nB,CD8 X,\n")
+    for changes, said in (
+        ({"edges": str(mouse)}, "none of the 6 genes of .*look like those of another species or in small letters"),
+        ({"signature": str(ids)}, "they are Ensembl ids, of which the model knows none; expected symbols"),
+        ({"screen": str(empty)}, "holds no edge from one gene to another"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            work(bench, replace(settings, **changes))
+    with pytest.raises(pytest.fail.Exception, match="measured"):
+        work(bench, settings)
 
 
 def test_the_published_genes_are_named_with_the_published_strengths():
-    assert work_module.ALPHAS == (-15, -5, -2, 2, 5, 15)
-    assert list(work_module.PRESET) == ["CXCR3", "IFNG", "TNF", "CCL5", "KPNA2", "OASL"]
+    assert preset.ALPHAS == (-15, -5, -2, 2, 5, 15)
+    assert [gene for gene, group in PUBLISHED.items() if group == TARGET] == ["CXCR3", "IFNG", "TNF"]
+    assert [gene for gene, group in PUBLISHED.items() if group != TARGET] == ["CCL5", "KPNA2", "OASL"]

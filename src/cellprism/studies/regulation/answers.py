@@ -15,6 +15,7 @@ from cellprism.regulation.inference import (
     Relabelled,
     beside_relabelled,
     of_measure,
+    over_networks,
     overall,
     specific_beside_relabelled,
     surplus,
@@ -29,6 +30,8 @@ from cellprism.studies.regulation.tables import (
     DOSE,
     EVERY,
     MODEL,
+    TARGET,
+    UNTRAINED,
     WITHOUT_EDGE,
     Committees,
     OneFactor,
@@ -52,6 +55,10 @@ def over_factors(effects: Effects, plan: Plan, seed: int) -> list[Overall]:
             found.append(overall(measure, source, probe, of_measure(measure, even, plan.regulons), seed))
             if source == MODEL and probe == DOSE:
                 found.append(overall(measure, WITHOUT_EDGE, probe, of_measure(measure, even, plan.unlinked), seed))
+    networks = [balanced(table) for table in effects.untrained]
+    for measure in MEASURES:
+        each = [of_measure(measure, even, plan.regulons) for even in networks]
+        found.append(over_networks(measure, UNTRAINED, DOSE, each, seed))
     return [one for one in found if one is not None]
 
 
@@ -100,12 +107,14 @@ def factor_alone(
 def pair_rows(effects: Effects, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Balanced effects of every factor on its targets and their matches and back; and those of the first factor at
     every dose, as they are."""
-    even, genes = balanced(effects.model[DOSE, EVERY]), plan.panel.genes
-    pairs, doses = [], []
+    raw, genes = effects.model[DOSE, EVERY], plan.panel.genes
+    even, pairs, doses = balanced(raw), [], []
     for number, own in enumerate(plan.regulons):
         name = genes[own.factor]
-        for group, places in (("target", own.targets), ("matched", own.matched.ravel())):
-            pairs += [(name, genes[g], group, even[own.factor, g], even[g, own.factor]) for g in places]
+        for group, places in ((TARGET, own.targets), ("matched", own.matched.ravel())):
+            ahead, back = (own.factor, places), (places, own.factor)
+            columns = (even[ahead], even[back], raw[ahead], raw[back])
+            pairs += [(name, genes[g], group, *each) for g, *each in zip(places, *columns, strict=True)]
             for quantile, table in zip(effects.quantiles, effects.by_dose, strict=True) if number == 0 else ():
                 doses += [(name, genes[g], group, quantile, table[own.factor, g], table[g, own.factor]) for g in places]
     return pd.DataFrame(pairs, columns=pd.Index(COLUMNS["pairs"])), pd.DataFrame(

@@ -15,7 +15,7 @@ from cellprism.steering.intervene import encode_site
 from cellprism.steering.reading import reads_at
 from cellprism.studies.regulation.plan import Plan
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.tables import COEXPRESSION, DELETION, DOSE, EVERY, RIDGE, UNTRAINED
+from cellprism.studies.regulation.tables import COEXPRESSION, DELETION, DOSE, EVERY, RIDGE
 from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
@@ -31,7 +31,9 @@ class Effects:
     model: dict[tuple[str, str], Table]
     """(probe, cell type)."""
     beside: dict[str, Table]
-    """By source: the untrained model, ridge regression, correlation; doses, mean over types."""
+    """By source: ridge regression, correlation."""
+    untrained: list[Table]
+    """Doses in networks with fresh random weights, each in one cell."""
     by_dose: Float[np.ndarray, "dose gene gene"]
     """The model's, mean over types."""
     doses: Float[np.ndarray, "gene dose"]
@@ -51,10 +53,9 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
     without = lacks_edits(model.n_layers, bench.config.layer)
     trained = "" if without else bench.run.state["steps"]["train"]["identity"][:16]
     parts: dict[str, list[Arrays]] = {kind: [] for kind in plan.types}
-    untrained: list[Arrays] = []
-    fresh = model.reinitialised(bench.config.seed) if isinstance(model, Reinitialises) else None
-    firsts = [(kind, int(rows[0])) for kind, rows in plan.types.items()] if fresh is not None else []
-    total, done = (len(cells) + len(firsts)) * len(genes) * 2, 0
+    untrained: list[Table] = []
+    networks = settings.untrained if isinstance(model, Reinitialises) else 0
+    total, done = (len(cells) + networks) * len(genes) * 2, 0
     with bench.bar("setting inputs", total) as advance:
 
         def step(rows: int) -> None:
@@ -68,10 +69,10 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
             if not without:
                 found |= shards.kept(f"features-{trained}-{row}", _edits_in(bench, settings, plan, cell))
             parts[kind].append(found)
-        for _, row in firsts:
-            assert fresh is not None, "else there are none"
-            make = _doses_in(fresh, bench, plan, plan.cells[[row]], doses, step)
-            untrained.append(shards.kept(f"untrained-{row}", make))
+        for number in range(networks):
+            fresh, cell = model.reinitialised(bench.config.seed + number), plan.cells[[_turn(plan, number)]]
+            make = _doses_in(fresh, bench, plan, cell, doses, step)
+            untrained.append(shards.kept(f"untrained-{number}", make)[DOSE][-1])
     tables = {(probe, kind): _mean([one[probe] for one in each]) for kind, each in parts.items() for probe in each[0]}
     judged: dict[tuple[str, str], Table] = {}
     for (probe, kind), table in tables.items():
@@ -83,10 +84,15 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
     ridge = ridge_effects(expression, settings.doses[-1], penalty)
     pairs = np.where(np.eye(len(genes), dtype=bool), np.nan, plan.on_panel.correlation)
     beside = {RIDGE: ridge, COEXPRESSION: pairs}
-    if untrained:
-        beside[UNTRAINED] = _mean([one[DOSE][-1] for one in untrained])
     by_dose = _mean([tables[DOSE, kind] for kind in plan.types])
-    return Effects(judged, beside, by_dose, doses, settings.doses, done, penalty, without)
+    return Effects(judged, beside, untrained, by_dose, doses, settings.doses, done, penalty, without)
+
+
+def _turn(plan: Plan, number: int) -> int:
+    """The cell that a network reads: of each type by turns."""
+    kinds = list(plan.types.values())
+    rows = kinds[number % len(kinds)]
+    return int(rows[number // len(kinds) % len(rows)])
 
 
 def shards_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> Shards:

@@ -11,7 +11,7 @@ Notable choices
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,18 +24,18 @@ from jaxtyping import Float
 from cellprism.equations.recovery import correlations
 from cellprism.errors import ConfigError
 from cellprism.regulation.coexpression import ridge_effects
-from cellprism.regulation.edges import Edges
+from cellprism.regulation.edges import Edges, refuse_strangers, table_of
 from cellprism.regulation.measured import FEWEST, RankAgreement, agreement
 from cellprism.regulation.probes import Probe, input_doses, input_effects, shown_cells
-from cellprism.store.tables import read_table
 from cellprism.studies.regulation.effects import ROWS
-from cellprism.studies.regulation.plan import Plan, known_edges
+from cellprism.studies.regulation.plan import Plan, known_edges, spelling_of
 from cellprism.studies.regulation.settings import RegulationSettings
 from cellprism.studies.regulation.tables import COEXPRESSION, MODEL, RIDGE, UNTRAINED
 from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
 
+PERTURBED = "perturbed "  # begins the name of a Perturb-seq experiment
 SOME = 100  # genes raised, or read, in one pass beside the context
 Column = Float[np.ndarray, " gene"]
 
@@ -78,13 +78,17 @@ class Sources:
 
 
 def beside_experiments(
-    bench: Workbench, settings: RegulationSettings, plan: Plan, shards: Shards, penalty: float
-) -> tuple[list[RankAgreement], dict[str, str]]:
-    """Every experiment that was named beside the model and its controls; and why others are not read."""
-    asked, unread = _asked(bench, settings, plan)
+    bench: Workbench,
+    settings: RegulationSettings,
+    plan: Plan,
+    asked: Sequence[Asked],
+    shards: Shards,
+    penalty: float,
+) -> list[RankAgreement]:
+    """Every experiment beside the model and its controls."""
     found: list[RankAgreement] = []
     if not asked:
-        return found, unread
+        return found
     factors = set(plan.edges.table["source"])
     is_factor = np.array([gene in factors for gene in plan.facts.genes])
     level, seed = plan.facts.level, bench.config.seed
@@ -97,13 +101,19 @@ def beside_experiments(
                 alone = np.where(is_factor, one.measured, np.nan)
                 found += agreement(f"{one.name}, factors", alone, effects, level, settings.draws, seed)
             advance(number + 1)
-    return found, unread
+    return found
 
 
-def _asked(bench: Workbench, settings: RegulationSettings, plan: Plan) -> tuple[list[Asked], dict[str, str]]:
+def experiments_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> tuple[list[Asked], dict[str, str]]:
+    """Experiments that the settings name, and why some are not read; known before anything is measured.
+
+    Raises:
+        ConfigError: a file will not do.
+    """
     asked, unread = [], {}
     if settings.screen:
         edges = known_edges(bench, settings.screen)
+        refuse_strangers(edges.table["source"], plan.facts.genes, settings.screen)
         for gene, rows in edges.table.groupby("target"):
             name = edges.screens.get(str(gene), str(gene))
             if why := _unread(plan, str(gene)):
@@ -112,17 +122,23 @@ def _asked(bench: Workbench, settings: RegulationSettings, plan: Plan) -> tuple[
             measured = _in_order(plan, rows["source"], rows["effect"])
             asked.append(Asked(f"screen {name}", str(gene), measured, _cells_for(plan, name), True))
     if settings.perturbations:
-        asked += _perturbed(known_edges(bench, settings.perturbations), plan, unread)
+        edges = known_edges(bench, settings.perturbations)
+        refuse_strangers(edges.table["target"], plan.facts.genes, settings.perturbations)
+        asked += _perturbed(edges, plan, unread)
     if settings.signature:
-        table, factor = read_signature(settings.signature), plan.factors[0]
-        measured = _in_order(plan, table["gene"], table["log2_fold_change"])
-        asked.append(Asked(f"signature, {factor} raised", factor, measured, _cells_for(plan, ""), False))
+        table, raised = read_signature(settings.signature, spelling_of(bench)), settings.raised
+        refuse_strangers(table["gene"], plan.facts.genes, settings.signature)
+        if why := _unread(plan, raised):
+            unread["signature"] = why
+        else:
+            measured = _in_order(plan, table["gene"], table["log2_fold_change"])
+            asked.append(Asked(f"signature, {raised} raised", raised, measured, _cells_for(plan, ""), False))
     return asked, unread
 
 
 def _perturbed(edges: Edges, plan: Plan, unread: dict[str, str]) -> Iterator[Asked]:
     for regulator, rows in edges.table.groupby("source"):
-        name = f"perturbed {regulator}"
+        name = f"{PERTURBED}{regulator}"
         if why := _unread(plan, str(regulator)):
             unread[name] = why
             continue
@@ -133,19 +149,19 @@ def _perturbed(edges: Edges, plan: Plan, unread: dict[str, str]) -> Iterator[Ask
         yield Asked(name, str(regulator), measured, _cells_for(plan, "CD4"), False)
 
 
-def read_signature(path: str) -> pd.DataFrame:
-    """gene, log2_fold_change of a signature.
+def read_signature(path: str, spelling: Mapping[str, str]) -> pd.DataFrame:
+    """gene, log2_fold_change of a signature; genes without a number, and those named again, are left out.
 
     Raises:
-        ConfigError: it is not there, or has other columns.
+        ConfigError: it is not there, or not readable, or has other columns.
     """
-    place = Path(path).expanduser()
-    if not place.is_file():
-        raise ConfigError(f"there is no file {place} with a signature; expected columns gene and log2_fold_change")
-    table = read_table(place) if place.name.endswith(".parquet") else pd.read_csv(place)
+    table = table_of(Path(path).expanduser(), "a signature", "gene and log2_fold_change")
     if not {"gene", "log2_fold_change"} <= set(table.columns):
-        raise ConfigError(f"{place} has the columns {', '.join(table.columns[:8])}; expected gene and log2_fold_change")
-    return table.drop_duplicates("gene")
+        raise ConfigError(f"{path} has the columns {', '.join(table.columns[:8])}; expected gene and log2_fold_change")
+    gene = table["gene"].astype(str).str.strip()
+    change: Any = pd.to_numeric(table["log2_fold_change"], errors="coerce")
+    read = pd.DataFrame({"gene": [spelling.get(name, name) for name in gene], "log2_fold_change": change})
+    return read.dropna().drop_duplicates("gene")
 
 
 def _unread(plan: Plan, gene: str) -> str:

@@ -7,14 +7,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cellprism.regulation.inference import DIRECTION, FORWARD, Overall
+from cellprism.regulation.inference import COEXPRESSED, DIRECTED, DIRECTION, FORWARD, UNTOLD, Overall
 from cellprism.report import theme
+from cellprism.report.effect import change_axis, changed, on_axis
 from cellprism.report.figure import Figure, NumberTable, canvas, plain, wrapped
 from cellprism.report.frames import numbers, records, texts, where
 from cellprism.report.words import Words
 from cellprism.studies.regulation.tables import (
     COEXPRESSION,
     DOSE,
+    EVERY,
     MODEL,
     RIDGE,
     UNTRAINED,
@@ -29,9 +31,12 @@ PANELS = {
     DIRECTION: "targets moved more than they move the factor",
 }
 NAMES = {
-    MODEL: "the model", UNTRAINED: "the model untrained", RIDGE: "ridge regression",
+    MODEL: "the model", UNTRAINED: "untrained networks", RIDGE: "ridge regression",
     COEXPRESSION: "co-expression alone",
     WITHOUT_EDGE: "the model, co-expressed pairs without an edge",
+}  # fmt: skip
+ANSWERS = {
+    UNTOLD: (theme.CONTROL, "circle-open"), COEXPRESSED: (theme.OPPOSITE, "square"), DIRECTED: (theme.OURS, "diamond"),
 }  # fmt: skip
 TALL, GAP = 190, 0.42  # pixels a panel; of a panel's place, for its axis
 
@@ -51,8 +56,8 @@ def overall_figure(facts: Facts, files: tuple[str, ...]) -> Figure:
         "Targets beside matched genes: the model and what it stands beside",
         canvas(traces, shapes=_halves(len(PANELS)), **layout),
         "Each mark is a mean over factors of the chance that one of its targets exceeds a gene matched to it, its bar "
-        "the "
-        "95 % t interval over factors; at one half targets are like any other gene. The first panel matches genes in "
+        "the 95 % t interval over factors, or over untrained networks; at one half targets are like any other gene. "
+        "The first panel matches genes in "
         "expression alone, so that whatever knows co-expression lies to the right. The second matches them in "
         "co-expression "
         "with the factor as well: what is left is more than that. The third compares both directions gene by gene. "
@@ -114,18 +119,68 @@ def _numbers_of(facts: Facts) -> NumberTable:
         "p (sign flips)",
         "p (no difference)",
         "factors",
+        "untrained networks",
     )
     rows = [
         (
             one.measure, one.source, one.probe, f"{one.value:.3f}", f"{one.interval[0]:.3f} to {one.interval[1]:.3f}",
-            f"{one.p:.2g}", f"{one.equivalence:.2g}", str(one.factors),
+            f"{one.p:.2g}", f"{one.equivalence:.2g}", str(one.factors), str(one.networks or "–"),
         )
         for one in facts.overall
     ]  # fmt: skip
     return NumberTable(header, rows)
 
 
-def factor_figure(factor: str, pairs: pd.DataFrame, row: Any, files: tuple[str, ...]) -> Figure:
+def factors_figure(factors: pd.DataFrame, files: tuple[str, ...]) -> Figure:
+    """Every factor: how often it moves its targets more than their matches, against how often they move it more."""
+    mine = where(factors, (factors["type"] == EVERY) & (factors["probe"] == DOSE))
+    traces = []
+    for answer, (colour, symbol) in ANSWERS.items():
+        some = where(mine, mine["answer"] == answer)
+        traces.append(go.Scatter(
+            x=numbers(some, "reverse"), y=numbers(some, "forward"), mode="markers", name=f"{answer} ({len(some)})",
+            text=[
+                f"{plain(row.factor)}<br>{row.targets} targets, direction {row.direction:.2f}, {row.detectable:.2f} "
+                "would have shown"
+                for row in records(some)
+            ],
+            marker={"color": colour, "symbol": symbol, "size": 9},
+            hovertemplate="<b>%{text}</b><br>forward %{y:.2f}, reverse %{x:.2f}<extra></extra>",
+        ))  # fmt: skip
+    line = {"type": "line", "x0": 0, "y0": 0, "x1": 1, "y1": 1, "line": {"color": theme.CONTROL, "dash": "dot"}}
+    said = ", ".join(f"{trace.name}" for trace in traces)
+    power = float(np.median(numbers(mine, "detectable"))) if len(mine) else np.nan
+    return Figure(
+        "regulation-factors",
+        f"Factor by factor: {said}",
+        canvas(
+            traces, shapes=[line],
+            xaxis={"title": {"text": "targets move the factor more than matched genes do"}, "range": [0, 1]},
+            yaxis={"title": {"text": "factor moves targets more than matched genes"}, "range": [0, 1]},
+        ),
+        "Each mark is a factor; both axes are chances, one half is like any other gene. A factor that drives its "
+        "targets lies high and to the left. A mark in the middle means little by itself: half of the factors would "
+        f"have shown a difference of {power:.2f} or less from one half with 80 % power. `--tf NAME` draws a factor's "
+        "targets one by one.",
+        f"Scatter of forward against reverse chances, a mark a factor: {said}",
+        files,
+        height=430,
+    )  # fmt: skip
+
+
+def median_changes(pairs: pd.DataFrame, factor: str) -> dict[tuple[str, str], float]:
+    """Median size of a factor's effects as they are, by group and way."""
+    own = where(pairs, pairs["factor"] == factor)
+    found = {}
+    for group in ("target", "matched"):
+        some = where(own, own["group"] == group)
+        for way in ("forward", "reverse"):
+            size = np.abs(numbers(some, f"{way}_change"))
+            found[group, way] = float(np.median(size[~np.isnan(size)])) if (~np.isnan(size)).any() else np.nan
+    return found
+
+
+def factor_figure(factor: str, pairs: pd.DataFrame, row: Any, words: Words, files: tuple[str, ...]) -> Figure:
     """Forward against reverse effects of one factor, its targets and the genes matched to them."""
     own = where(pairs, pairs["factor"] == factor)
     traces, top = [], 0.0
@@ -156,7 +211,9 @@ def factor_figure(factor: str, pairs: pd.DataFrame, row: Any, files: tuple[str, 
         "right), where the gene that is read is hidden from the model. 1 is what is usual for that pair of genes, "
         "whatever others they move. A factor that drives its targets has them above the dotted line, farther above "
         "than "
-        f"the genes matched to them. {row.detectable:.2f} more or less than one half would have shown with 80 % power.",
+        f"the genes matched to them. "
+        f"{_in_words(factor, pairs, words)} {row.detectable:.2f} more or less than one half would have shown with "
+        "80 % power.",
         f"Scatter of forward against reverse effects of {factor}: "
         + ", ".join(
             f"{group} forward {np.nanmean(np.abs(numbers(where(own, own['group'] == group), 'forward'))):.2f}, reverse "
@@ -168,6 +225,15 @@ def factor_figure(factor: str, pairs: pd.DataFrame, row: Any, files: tuple[str, 
     )  # fmt: skip
 
 
+def _in_words(factor: str, pairs: pd.DataFrame, words: Words) -> str:
+    size = {key: changed(value, words.unit).removeprefix("+") for key, value in median_changes(pairs, factor).items()}
+    return (
+        f"As amounts, {factor} raised from no count to its dose changes its targets by {size['target', 'forward']} and "
+        f"their matches by {size['matched', 'forward']} (medians), and targets change {factor} by "
+        f"{size['target', 'reverse']}, matches by {size['matched', 'reverse']}."
+    )
+
+
 def dose_figure(doses: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Figure:
     """Mean size of the first factor's effects at each dose, forward and reverse."""
     factor, traces, said = str(doses["factor"].iloc[0]), [], []
@@ -176,18 +242,19 @@ def dose_figure(doses: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Fi
             some = where(doses, doses["group"] == group)
             mean = some.assign(size=np.abs(numbers(some, way))).groupby("quantile")["size"].mean()
             traces.append(go.Scatter(
-                x=[0.0, *mean.index], y=[0.0, *mean], mode="lines+markers", name=f"{group}, {way}",
+                x=[0.0, *mean.index], y=[0.0, *on_axis(mean, words.unit)], mode="lines+markers", name=f"{group}, {way}",
                 line={"color": colour, "dash": dash, "width": 2.5},
                 marker={"symbol": "circle" if way == "forward" else "diamond", "size": 8},
-                hovertemplate=f"{group}, {way}<br>%{{y:.3g}}<extra></extra>",
+                text=[changed(v, words.unit) for v in (0.0, *mean)],
+                hovertemplate=f"{group}, {way}<br>%{{text}}<extra></extra>",
             ))  # fmt: skip
-            said.append(f"{group}, {way} {mean.iloc[-1]:.2g}")
+            said.append(f"{group}, {way} {changed(mean.iloc[-1], words.unit)}")
     return Figure(
         "regulation-doses",
         f"{factor}: effects at each dose",
         canvas(
             traces, xaxis={"title": {"text": "dose: quantile of the gene's own input (0: no count)"}},
-            yaxis={"title": {"text": f"mean size of change, {words.unit}"}, "rangemode": "tozero"},
+            yaxis={**change_axis("mean size of change", words), "rangemode": "tozero"},
         ),
         "Whole lines: the factor is raised and genes are read; broken ones: genes are raised and the factor is read. "
         "These "
@@ -195,47 +262,6 @@ def dose_figure(doses: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Fi
         f"Lines of effect against dose; at the last dose {', '.join(said)}",
         files,
     )  # fmt: skip
-
-
-def preset_figure(preset: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Figure:
-    """Features at one token turned by themselves, the other gene read, as the published work drew it."""
-    genes = list(dict.fromkeys(texts(preset, "gene")))
-    traces, layout, said = [], {}, []
-    for number, gene in enumerate(genes):
-        place = str(number + 1) if number else ""
-        for way, colour, symbol in (("forward", theme.OURS, "circle"), ("reverse", theme.OPPOSITE, "diamond")):
-            some = where(preset, (preset["gene"] == gene) & (preset["way"] == way))
-            alpha, effect, weight = (numbers(some, name) for name in ("alpha", "effect", "cells"))
-            at = np.unique(alpha)
-            value = [float(np.average(effect[alpha == a], weights=weight[alpha == a])) for a in at]
-            traces.append(go.Scatter(
-                x=at, y=value, mode="lines+markers", name="TBX21 turned, gene read" if way == "forward" else
-                "gene turned, TBX21 read", line={"color": colour, "width": 2}, marker={"symbol": symbol, "size": 7},
-                showlegend=not number, xaxis=f"x{place}", yaxis=f"y{place}",
-                hovertemplate=f"<b>{plain(gene)}</b>, {way}<br>strength %{{x}}: %{{y:+.2g}}<extra></extra>",
-            ))  # fmt: skip
-            if value:
-                said.append(f"{gene} {way} {value[-1]:+.2g}")
-        left = number / len(genes)
-        layout[f"xaxis{place}"] = {
-            "domain": [left + 0.03 * (number > 0), left + 1 / len(genes) - 0.03], "anchor": f"y{place}",
-            "title": {"text": f"{plain(gene)}<br>{texts(where(preset, preset['gene'] == gene), 'group')[0]}"},
-        }  # fmt: skip
-        layout[f"yaxis{place}"] = {"anchor": f"x{place}", "exponentformat": "power", "matches": "y" if number else None}
-    return Figure(
-        "regulation-tbx21",
-        "TBX21 as the published work asked: features at one token turned, another gene read",
-        canvas(traces, **layout),
-        "Every feature that fires at the token is turned by itself to the strength below; the line is their mean, "
-        "weighted by "
-        f"the cells in which they fire, in {words.unit}. A factor that drives its targets moves them (circles) and is "
-        f"not "
-        "moved by them (diamonds). Three targets cannot decide it; the panels above can. Genes that the model does not "
-        "have are left out.",
-        "Lines of effect against strength; at the largest strength " + ", ".join(said),
-        files,
-        height=340,
-    )
 
 
 def experiment_figure(facts: Facts, files: tuple[str, ...]) -> Figure:

@@ -8,9 +8,11 @@ import pandas as pd
 from cellprism.regulation.inference import COEXPRESSED, DIRECTED, DIRECTION, FORWARD, UNTOLD
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
+from cellprism.report.effect import changed
 from cellprism.report.figure import Figure, NumberTable, small_text
-from cellprism.report.frames import numbers, records, texts, where
+from cellprism.report.frames import numbers, ordered, records, texts, where
 from cellprism.report.section import Cell, LongTable, Section, Table, folded
+from cellprism.report.words import Words
 from cellprism.studies.regulation.claims import IDS
 from cellprism.studies.regulation.figures import (
     ALIKE,
@@ -18,10 +20,23 @@ from cellprism.studies.regulation.figures import (
     experiment_figure,
     factor_figure,
     factor_row,
+    factors_figure,
+    median_changes,
     overall_figure,
-    preset_figure,
 )
-from cellprism.studies.regulation.tables import COEXPRESSION, DOSE, EVERY, FILE, RIDGE, Design, Facts, Regulation
+from cellprism.studies.regulation.preset_figures import preset_figure, preset_targets_figure
+from cellprism.studies.regulation.tables import (
+    COEXPRESSION,
+    DOSE,
+    EVERY,
+    FILE,
+    MODEL,
+    PUBLISHED,
+    RIDGE,
+    Design,
+    Facts,
+    Regulation,
+)
 
 PATH = f"regulation/{FILE}"
 TITLE, SHORT = "Does it know who regulates whom?", "Regulation"
@@ -37,20 +52,25 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
         return Section("regulation", TITLE, SHORT, "", absent=found.facts.absent)
     facts, design, by_id = found.facts, found.facts.design, {claim.id: claim for claim in claims}
     rows: list[tuple[Figure, ...]] = [(overall_figure(facts, (PATH,)),)] if facts.of(DIRECTION) else []
-    alone = [(figure,) for figure in _factor_figures(found)]
+    if facts.of(DIRECTION):
+        rows.append((factors_figure(found.tables["factors"], ("regulation/factors.parquet",)),))
+    alone = [(figure,) for figure in _factor_figures(found, context.words)]
     rows += folded(alone, len(alone))
     doses, preset = found.tables["doses"], found.tables["preset"]
     if len(design.doses) > 1 and len(doses):
         rows.append((dose_figure(doses, context.words, ("regulation/doses.parquet",)),))
     if len(preset):
-        rows.append((preset_figure(preset, context.words, ("regulation/preset.parquet",)),))
+        drawn = [preset_figure]
+        if not set(texts(preset, "gene")) <= set(PUBLISHED):
+            drawn.append(preset_targets_figure)
+        rows += [(figure(preset, context.words, ("regulation/preset.parquet",)),) for figure in drawn]
     if facts.measured:
         rows.append((experiment_figure(facts, (PATH,)),))
     return Section(
         "regulation", TITLE, SHORT, verdict(facts, by_id), rows,
         [Table(_caption(found), _table(found))],
         told={IDS[DIRECTION]: f"{verdict(facts, by_id).partition('. ')[0]}."} if facts.of(DIRECTION) else {},
-        method=_power(facts, design), cannot=_cannot(facts), long=[_long(found.tables["factors"])],
+        method=_power(facts, design), cannot=_cannot(facts), long=[_long(found, context.words)],
     )  # fmt: skip
 
 
@@ -69,6 +89,10 @@ def _power(facts: Facts, design: Design) -> str:
         f"read, "
         f"{design.context} more shown, in these cells: {cells}. {design.rows:,} rows, {design.seconds:,.0f} s."
     )
+    if design.imbalance:
+        said += " Targets rank above their matches by, of all genes of the panel: " + (
+            ", ".join(f"{share:+.1%} {fact}" for fact, share in design.imbalance.items()).replace("-", "−") + "."
+        )
     if one := facts.of(DIRECTION):
         said += (
             f" Over {one.factors} factors a mean of {0.5 - one.detectable:.3f} or {0.5 + one.detectable:.3f} would "
@@ -103,7 +127,7 @@ def verdict(facts: Facts, claims: dict[str, Claim]) -> str:
 
 
 def _coexpression(facts: Facts) -> str:
-    model, alone, ridge = (facts.of(ALIKE, source) for source in ("model", COEXPRESSION, RIDGE))
+    model, alone, ridge = (facts.of(ALIKE, source) for source in (MODEL, COEXPRESSION, RIDGE))
     assert model is not None, "there is a direction"
     beside = [
         f"{one.value:.3f} {name}" for one, name in ((alone, "by co-expression alone"), (ridge, "by ridge")) if one
@@ -115,16 +139,15 @@ def _coexpression(facts: Facts) -> str:
     return said + (f"; beside genes that are co-expressed alike in {beyond.value:.3f}." if beyond else ".")
 
 
-def _factor_figures(found: Regulation) -> list[Figure]:
+def _factor_figures(found: Regulation, words: Words) -> list[Figure]:
     """Of the factors that were asked for by name, else of those whose direction is least likely by chance."""
     factors, pairs = found.tables["factors"], found.tables["pairs"]
     mine = where(factors, (factors["type"] == EVERY) & (factors["probe"] == DOSE))
     names = list(dict.fromkeys(one.factor for one in found.facts.one))
-    if not names:
-        names = texts(mine.sort_values("direction_p", kind="stable"), "factor")
-    drawn = [(name, factor_row(factors, name, EVERY)) for name in names[:SHOWN]]
+    names = names or texts(ordered(mine, "direction_p"), "factor")[:SHOWN]
+    drawn = [(name, factor_row(factors, name, EVERY)) for name in names]
     files = ("regulation/pairs.parquet", "regulation/factors.parquet")
-    return [factor_figure(name, pairs, row, files) for name, row in drawn if row is not None]
+    return [factor_figure(name, pairs, row, words, files) for name, row in drawn if row is not None]
 
 
 def answers_of(factors: pd.DataFrame) -> dict[str, int]:
@@ -151,10 +174,24 @@ def _caption(found: Regulation) -> str:
         said += (
             f" The test over factors calls {one.called:.0%} of {one.draws} relabelled regulons directed (nominal 5 %)."
         )
+    if facts.regulators:
+        said += f" {_together(facts)}"
     if design.without_edits:
         said += f" No feature was turned at a token: {design.without_edits}."
     dropped = ", ".join(f"{n:,} {why}" for why, n in design.dropped.items())
     return said + (f" Edges left out: {dropped}." if dropped else "")
+
+
+def _together(facts: Facts) -> str:
+    """Perturbed regulators together."""
+    first = facts.regulators[0]
+    each = ", ".join(
+        f"{one.source} {one.value:+.3f} [{one.interval[0]:+.3f}, {one.interval[1]:+.3f}]" for one in facts.regulators
+    )
+    return (
+        f"Beside {first.experiments} perturbed regulators together (a mean rank correlation of {first.detectable:.3f} "
+        f"would have shown) effects go with measured ones, beyond genes of like expression, by: {each}."
+    ).replace("-0", "−0")
 
 
 def _table(found: Regulation) -> NumberTable:
@@ -188,7 +225,8 @@ def _known(some: pd.DataFrame) -> np.ndarray:
     return values[~np.isnan(values)]
 
 
-def _long(factors: pd.DataFrame) -> LongTable:
+def _long(found: Regulation, words: Words) -> LongTable:
+    factors, pairs = found.tables["factors"], dict(iter(found.tables["pairs"].groupby("factor")))
     mine = where(factors, (factors["type"] == EVERY) & (factors["probe"] == DOSE))
     rows = [
         (
@@ -196,6 +234,7 @@ def _long(factors: pd.DataFrame) -> LongTable:
             Cell(f"{row.direction:.2f}", row.direction),
             Cell(small_text(row.direction_q), row.direction_q), Cell(f"{row.forward:.2f}", row.forward),
             Cell(small_text(row.forward_q), row.forward_q), Cell(f"{row.detectable:.2f}", row.detectable),
+            *_changes(pairs[row.factor], row.factor, words),
         )
         for row in records(mine)
     ]  # fmt: skip
@@ -205,8 +244,20 @@ def _long(factors: pd.DataFrame) -> LongTable:
         "factors, "
         "cell types and probes. Detectable: the difference from one half that as many targets show with 80 % power. "
         "Co-expression only: the 90 % interval of the direction lies between .4 and .6.",
-        ("factor", "answer", "targets", "direction", "q", "forward", "q", "detectable"), rows,
+        (
+            "factor", "answer", "targets", "direction", "q", "forward", "q", "detectable", "moves its targets by",
+            "matches by",
+        ), rows,
     )  # fmt: skip
+
+
+def _changes(own: pd.DataFrame, factor: str, words: Words) -> tuple[Cell, ...]:
+    """Median size of what a factor does to its targets, and to their matches."""
+    size = median_changes(own, factor)
+    return tuple(
+        Cell(changed(size[group, "forward"], words.unit).removeprefix("+"), size[group, "forward"])
+        for group in ("target", "matched")
+    )
 
 
 def _cannot(facts: Facts) -> list[str]:

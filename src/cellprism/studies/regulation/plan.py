@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.errors import ConfigError
-from cellprism.regulation.edges import Edges, in_cells, read_edges
+from cellprism.regulation.edges import Edges, in_cells, read_edges, refuse_strangers
 from cellprism.regulation.pools import GeneFacts, Panel, Regulon, coexpressed, panel_of, regulons_on
 from cellprism.regulation.probes import totalled
 from cellprism.studies.regulation.settings import RegulationSettings
@@ -54,7 +54,9 @@ def planned(bench: Workbench, settings: RegulationSettings) -> Plan:
     cells = totalled(bench.cells)
     facts = GeneFacts.of(cells)
     expressed = facts.genes[facts.detected >= max(settings.detected, 1 / cells.n_obs)]
-    edges = in_cells(known_edges(bench, settings.edges), facts.genes, expressed)
+    edges = known_edges(bench, settings.edges)
+    refuse_strangers([*edges.table["source"], *edges.table["target"]], facts.genes, settings.edges)
+    edges = in_cells(edges, facts.genes, expressed)
     factors, missing = _factors(edges, settings, expressed)
     panel = panel_of(facts, edges, factors, settings.genes, settings.context, settings.matches, expressed)
     missing |= {name: "no room on the panel; ask for more genes" for name in factors if name not in panel.factors}
@@ -67,8 +69,15 @@ def planned(bench: Workbench, settings: RegulationSettings) -> Plan:
 
 def known_edges(bench: Workbench, path: str) -> Edges:
     """Edges of a file in the model's spelling."""
+    return read_edges(path, spelling_of(bench))
+
+
+def spelling_of(bench: Workbench) -> dict[str, str]:
+    """Other names of the model's genes, and their Ensembl ids, with the symbol that each stands for."""
     table: Any = bench.model.gene_table
-    return read_edges(path, table.alias if table is not None else None)
+    if table is None:
+        return {}
+    return {name: table.symbol[place] for name, place in table.by_ensembl.items()} | dict(table.alias)
 
 
 def _factors(edges: Edges, settings: RegulationSettings, expressed: pd.Index) -> tuple[list[str], dict[str, str]]:

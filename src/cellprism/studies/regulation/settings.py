@@ -18,8 +18,10 @@ class RegulationSettings:
     perturbations: str = field(default="", metadata={"source": "path"})
     """Measured edges: a table with ``perturbed_gene``, ``measured_gene``, ``log_fc`` of the knock-down; empty: none."""
     signature: str = field(default="", metadata={"source": "path"})
-    """Genes that differ between two states, beside which the response to the first factor is put: a table with ``gene``
-    and ``log2_fold_change``; empty: none."""
+    """Genes that differ between two states, beside which the response to one gene is put: a table with ``gene`` and
+    ``log2_fold_change``; empty: none."""
+    raised: str = "TBX21"
+    """The gene that is raised beside the signature."""
     factors: tuple[str, ...] = ()
     """Factors to ask about; empty: all that have enough targets, those with most first."""
     types: tuple[str, ...] = ()
@@ -41,6 +43,8 @@ class RegulationSettings:
     """Doses: quantiles of a gene's input over the cells that express it, set beside 0; the last one is judged."""
     strength: float = 2.0
     """How far features are turned at a token: to 1 plus and 1 minus this."""
+    untrained: int = 6
+    """Networks with fresh random weights, each read in one cell, that must have no direction; 0 for none."""
     committees: int = 20
     """Targets whose regulators are raised together; 0 for none."""
     draws: int = 99
@@ -55,5 +59,6 @@ class RegulationSettings:
         check(self.matches >= 1, "matches", self.matches, "a whole number of at least 1")
         check(bool(self.doses) and all(0 < q <= 1 for q in self.doses), "doses", self.doses, "quantiles, such as 0.9")
         check(self.strength > 0, "strength", self.strength, "a number above 0")
+        check(self.untrained >= 0, "untrained", self.untrained, "a whole number of at least 0")
         check(self.committees >= 0, "committees", self.committees, "a whole number of at least 0")
         check(self.draws >= 1, "draws", self.draws, "a whole number of at least 1")

@@ -7,7 +7,7 @@ from typing import cast
 import pandas as pd
 
 from cellprism.regulation.inference import Overall, Relabelled
-from cellprism.regulation.measured import RankAgreement
+from cellprism.regulation.measured import MeanAgreement, RankAgreement
 from cellprism.store.tables import write_table
 from cellprism.studies.files import read_columns, read_record, write_record
 
@@ -18,6 +18,12 @@ MODEL, UNTRAINED, RIDGE, COEXPRESSION, WITHOUT_EDGE = (
 """Whose effects."""
 DOSE, DELETION = "dose", "deletion"
 """Probes, beside those of ``regulation.token_edits``."""
+TARGET, NO_TARGET = "target", "no target"
+"""Groups of genes, beside ``matched``."""
+PUBLISHED = {
+    "CXCR3": TARGET, "IFNG": TARGET, "TNF": TARGET, "CCL5": NO_TARGET, "KPNA2": NO_TARGET, "OASL": NO_TARGET,
+}  # fmt: skip
+"""TBX21's genes in Yanovsky and Chernomoretz 2026."""
 EVERY = "all types"
 """In place of a cell type: the mean over types."""
 COLUMNS = {
@@ -25,15 +31,15 @@ COLUMNS = {
         "factor", "type", "probe", "targets", "matches", "forward", "reverse", "direction", "alike", "forward_p",
         "direction_p", "agreement", "detectable", "forward_q", "direction_q", "answer",
     ],
-    "pairs": ["factor", "gene", "group", "forward", "reverse"],
+    "pairs": ["factor", "gene", "group", "forward", "reverse", "forward_change", "reverse_change"],
     "doses": ["factor", "gene", "group", "quantile", "forward", "reverse"],
     "preset": ["gene", "group", "way", "feature", "alpha", "effect", "cells"],
 }  # fmt: skip
 """Tables and their columns.
 
 - factors: ``regulation.inference.factor_rows``.
-- pairs: balanced effects of each factor on its targets and on the genes matched to them, and back; the group is
-  ``target`` or ``matched``.
+- pairs: effects of each factor on its targets and on the genes matched to them, and back, balanced and (``_change``)
+  as they are, in log1p of counts per ten thousand; the group is ``target`` or ``matched``.
 - doses: the same of the first factor before balancing, at each dose.
 - preset: features at one token turned by themselves, and the change at the other; way is ``forward`` or ``reverse``.
 """
@@ -95,6 +101,8 @@ class Design:
     """Why no feature was turned at a token; empty where some were."""
     penalty: float | None = None
     """Of the ridge regression."""
+    imbalance: dict[str, float] = field(default_factory=dict)
+    """How much higher targets rank than their matches, as a share of the panel, by what they are matched by."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,8 @@ class Facts:
     one: list[OneFactor] = field(default_factory=list)
     committees: Committees | None = None
     measured: list[RankAgreement] = field(default_factory=list)
+    regulators: list[MeanAgreement] = field(default_factory=list)
+    """Perturbed regulators together."""
     unread: dict[str, str] = field(default_factory=dict)
     """Experiments that stand beside nothing, and why."""
 

@@ -2,14 +2,11 @@
 read."""
 
 import time
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from cellprism.regulation.inference import factor_rows
-from cellprism.regulation.probes import Probe, folds_of, lacks_probe, shown_cells
-from cellprism.regulation.token_edits import feature_doses
+from cellprism.regulation.inference import factor_rows, known_before
+from cellprism.regulation.measured import over_regulators
+from cellprism.regulation.pools import imbalance
+from cellprism.regulation.probes import lacks_probe
 from cellprism.studies.regulation.answers import (
     beside_chance,
     committees,
@@ -17,25 +14,14 @@ from cellprism.studies.regulation.answers import (
     over_factors,
     pair_rows,
 )
-from cellprism.studies.regulation.effects import ROWS, Effects, features_of, measured_effects, shards_of
-from cellprism.studies.regulation.experiments import beside_experiments
+from cellprism.studies.regulation.effects import Effects, measured_effects, shards_of
+from cellprism.studies.regulation.experiments import PERTURBED, beside_experiments, experiments_of
 from cellprism.studies.regulation.plan import Plan, planned
+from cellprism.studies.regulation.preset import FACTOR, preset
 from cellprism.studies.regulation.settings import RegulationSettings
-from cellprism.studies.regulation.tables import COLUMNS, Design, Facts, Regulation
+from cellprism.studies.regulation.tables import Design, Facts, Regulation
 from cellprism.studies.workbench import Workbench
 
-ALPHAS = (-15.0, -5.0, -2.0, 2.0, 5.0, 15.0)
-PRESET_FACTOR = "TBX21"
-PRESET = {
-    "CXCR3": "target",
-    "IFNG": "target",
-    "TNF": "target",
-    "CCL5": "no target",
-    "KPNA2": "no target",
-    "OASL": "no target",
-}
-"""Genes of Yanovsky and Chernomoretz 2026, with the same strengths."""
-PRESET_CELLS = 24
 NO_EDGES = (
     "no edges were named, so that there was nothing to ask: cellprism regulation RUN --edges FILE, with a table of "
     "source and target such as CollecTRI"
@@ -56,12 +42,14 @@ def work(bench: Workbench, settings: RegulationSettings) -> Regulation:
         why = "; ".join(f"{name}: {reason}" for name, reason in list(plan.missing.items())[:5]) or "there are no edges"
         return Regulation(Facts(f"no factor has enough targets among the genes that the cells express ({why})"))
     bench.say(
-        f"{len(plan.regulons)} factors, {len(plan.panel.genes)} genes beside {len(plan.panel.context)} that are shown, "
-        f"{sum(map(len, plan.types.values()))} cells of {len(plan.types)} types"
+        f"factors: {len(plan.regulons)}; {len(plan.panel.genes)} genes beside {len(plan.panel.context)} that are "
+        f"shown, {sum(map(len, plan.types.values()))} cells of {len(plan.types)} types; a direction that is "
+        f"{known_before(plan.regulons):.3f} from one half would show with 80 % power"
     )
+    asked, unread = experiments_of(bench, settings, plan)
     shards = shards_of(bench, settings, plan)
     effects = measured_effects(bench, settings, plan, shards)
-    measured, unread = beside_experiments(bench, settings, plan, shards, effects.penalty)
+    measured = beside_experiments(bench, settings, plan, asked, shards, effects.penalty)
     pairs, doses = pair_rows(effects, plan)
     facts = Facts(
         overall=over_factors(effects, plan, seed),
@@ -69,11 +57,13 @@ def work(bench: Workbench, settings: RegulationSettings) -> Regulation:
         one=one_factor(effects, plan, seed) if settings.factors else [],
         committees=committees(bench, settings, plan, effects) if settings.committees else None,
         measured=measured,
+        regulators=over_regulators([row for row in measured if row.experiment.startswith(PERTURBED)], seed),
         unread=unread,
         design=_design(plan, settings, effects, time.perf_counter() - began),
     )
     rows = factor_rows(effects.model, plan.regulons, plan.panel.genes)
-    tables = {"factors": rows, "pairs": pairs, "doses": doses, "preset": preset(bench, plan, effects)}
+    published = preset(bench, plan, effects.without_edits, named=FACTOR in settings.factors)
+    tables = {"factors": rows, "pairs": pairs, "doses": doses, "preset": published}
     shards.clear()
     return Regulation(facts, tables)
 
@@ -84,35 +74,5 @@ def _design(plan: Plan, settings: RegulationSettings, effects: Effects, seconds:
         edges=sum(len(one.targets) for one in plan.regulons), genes=len(plan.panel.genes),
         context=len(plan.panel.context), types={kind: len(rows) for kind, rows in plan.types.items()},
         doses=list(settings.doses), rows=effects.rows, seconds=round(seconds, 1), without_edits=effects.without_edits,
-        penalty=effects.penalty,
+        penalty=effects.penalty, imbalance=imbalance(plan.on_panel, plan.regulons, effects.doses[:, -1]),
     )  # fmt: skip
-
-
-def preset(bench: Workbench, plan: Plan, effects: Effects) -> pd.DataFrame:
-    """The published question: every feature that fires at TBX21's token turned by itself and its targets read, and the
-    other way round; empty where TBX21 was not asked about or no feature can be turned at a token."""
-    genes = [gene for gene in PRESET if gene in plan.facts.genes]
-    if PRESET_FACTOR not in plan.factors or effects.without_edits or not genes:
-        return pd.DataFrame(columns=pd.Index(COLUMNS["preset"])).astype({"effect": float, "alpha": float})
-    rows: list[dict[str, Any]] = []
-    names = list(dict.fromkeys([PRESET_FACTOR, *genes, *plan.panel.genes, *plan.panel.context]))
-    some = _cells_with(plan, PRESET_FACTOR)
-    batch = shown_cells(bench.model, plan.cells[some].copy(), names)
-    probe = Probe(bench.model, batch, names, names, folds_of(names, bench.config.seed), ROWS)
-    factor, features = names.index(PRESET_FACTOR), features_of(bench)
-    for gene in genes:
-        place = names.index(gene)
-        for way, source, read in (("forward", factor, place), ("reverse", place, factor)):
-            found = feature_doses(probe, features, ALPHAS, source, read)
-            rows += [{"gene": gene, "group": PRESET[gene], "way": way, **row} for row in found]
-    return pd.DataFrame(rows, columns=pd.Index(COLUMNS["preset"]))
-
-
-def _cells_with(plan: Plan, gene: str) -> np.ndarray:
-    """Cells of the types at hand in which a gene is seen, at most ``PRESET_CELLS``, filled up with others."""
-    place = plan.facts.genes.get_indexer(pd.Index([gene]))[0]
-    seen = np.asarray(plan.facts.expression[:, [place]].toarray()).ravel() > 0
-    own = np.concatenate(list(plan.types.values()))
-    labels = plan.cells.obs["cell_type"].astype(str).to_numpy() if "cell_type" in plan.cells.obs else None
-    inside = seen if labels is None else seen & np.isin(labels, list(plan.types))
-    return np.sort(np.union1d(np.flatnonzero(inside)[:PRESET_CELLS], own))
