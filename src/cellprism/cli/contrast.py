@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Device, Offline
 
 
 def contrast(
@@ -17,6 +17,7 @@ def contrast(
     objective: list[Literal["latent", "expression"]] | None = None,
     named: list[str] | None = None,
     set_: Changes = None,
+    cluster: Cluster = "",
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -49,5 +50,5 @@ def contrast(
     config = changed(run, changes) or config_of(Run.existing(run))
     if not section(config, "contrast").source:
         raise ConfigError(f"this run names no cell types; say which: cellprism contrast {run} --from TYPE --to TYPE")
-    continue_run(run, "contrast", config, bar, say, device=device, offline=offline)
+    continue_run(run, "contrast", config, bar, say, device=device, offline=offline, cluster=cluster)
     say(f"recipes in {run / 'contrast'}; next: cellprism report {run}")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cellprism.parallel.shards import ShardFolder
 from cellprism.steering.contrast.cell_split import Pair
 from cellprism.steering.contrast.scores import BaselineValues
 from cellprism.steering.contrast.turning import Multiply, edit_norm, residuals_of, turning
@@ -43,7 +44,6 @@ from cellprism.studies.pareto.tables import (
     SMALL,
 )
 from cellprism.studies.pareto.unit import Front, Unit, columns_of
-from cellprism.studies.screen.shards import Shards
 
 RANDOM_TARGETS = 5
 LONGER = 3  # times the effort of the recipe's own
@@ -69,7 +69,7 @@ def beside_rows(
     settings: ParetoSettings,
     front: Front,
     outside: Outside,
-    shards: Shards,
+    shards: ShardFolder,
     seed: int,
     advance: Callable[[str], None],
 ) -> list[dict[str, Any]]:

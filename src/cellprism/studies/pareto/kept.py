@@ -1,4 +1,4 @@
-"""Rows of plain values among what a study has done so far (``screen.shards``)."""
+"""Rows of plain values among what a study has done so far (``parallel.shards``)."""
 
 import json
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cellprism.studies.screen.shards import Shards
+from cellprism.parallel.shards import ShardFolder
 
 
-def kept_rows(shards: Shards, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def kept_rows(shards: ShardFolder, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Rows that were made under this name, or are now."""
 
     def arrays() -> dict[str, np.ndarray]:

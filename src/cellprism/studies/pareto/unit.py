@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.equations.fronts import front
+from cellprism.parallel.shards import Arrays, ShardFolder
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.steering.contrast.contrast import ContrastCells, read_contrast_cells
@@ -22,7 +23,6 @@ from cellprism.steering.pareto.joint import JointProblem, follow, joint_problem,
 from cellprism.steering.pareto.points import Judging, balance, best, front_rows, judging_parts
 from cellprism.steering.site_cache import Prediction, SiteCache, read_site_cache
 from cellprism.studies.pareto.settings import ParetoSettings
-from cellprism.studies.screen.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 
 PARTS = ("validation", "test")
@@ -151,7 +151,7 @@ class Front:
 
 
 def unit_front(
-    bench: Workbench, settings: ParetoSettings, unit: Unit, shards: Shards, advance: Callable[..., None], done: int
+    bench: Workbench, settings: ParetoSettings, unit: Unit, shards: ShardFolder, advance: Callable[..., None], done: int
 ) -> Front:
     """Follow the path of every weight; ``advance`` is told of weights done, ``done`` of them before."""
     weights, parts = np.linspace(0, 1, settings.weights), []

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cellprism.equations.units import unit_mean
 from cellprism.errors import ConfigError
+from cellprism.parallel.shards import ShardFolder
 from cellprism.report.frames import numbers
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
@@ -43,7 +44,6 @@ from cellprism.studies.pareto.tables import (
 from cellprism.studies.pareto.unit import Front, Unit, read_unit, unit_front
 from cellprism.studies.programs.seeds import further_autoencoders
 from cellprism.studies.programs.tables import signed_term
-from cellprism.studies.screen.shards import Shards
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
 
@@ -70,7 +70,7 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
     if why:
         bench.say(f"nothing to trade: {why}")
         return Pareto(absent=why)
-    shards = Shards(bench.folder_of("pareto"), _identity(bench, settings))
+    shards = ShardFolder(bench.folder_of("pareto") / ".shards", _identity(bench, settings))
     learnable = _learnable(bench, settings)
     asked = list(_asked(bench, settings, source, target))
     units, fronts, cosines = [], [], []
