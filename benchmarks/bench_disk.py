@@ -2,8 +2,8 @@
 
     python benchmarks/bench_disk.py FOLDER [--cells 100000]
 
-FOLDER is that of ``bench_scale.py``, whose cells and model are used. The file is taken to be sorted, cells of ``DONORS``
-donors one after the other. Each way reads batches of 512 cells as CSR in the model's genes:
+FOLDER is that of ``bench_scale.py``, whose cells and model are used. The file is taken to be sorted, with the cells of
+``DONORS`` donors one after the other. Each way reads batches of 512 cells as CSR in the model's genes:
 
 - ``ours, in order``: ``AlignedRows``, as encoding reads;
 - ``plain, in order``: AnnData backed by the file, slices of it;
