@@ -54,8 +54,10 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 # every package that constraints.txt names, in two halves side by side: unpacking keeps one core busy; then what is left
 HALF = awk 'NR % 2 == $(1)' constraints.txt | $(BIN)/pip install -q --disable-pip-version-check --no-deps -r /dev/stdin
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(call HALF,0) & first=$$!; $(call HALF,1) && wait $$first
+# Dask lies beside the environment, where tests/parallel looks for it: within, every import of anndata loads dask.array
+BESIDE := $(BIN)/pip install -q --disable-pip-version-check --no-deps --upgrade --target $(VENV)/cluster
+$(VENV)/.dev: pyproject.toml constraints.txt constraints-cluster.txt | $(VENV)/bin/python
+	$(BESIDE) -r constraints-cluster.txt & dask=$$!; $(call HALF,0) & first=$$!; $(call HALF,1) && wait $$first && wait $$dask
 	$(INSTALL) -e ".[dev]"
 	touch $(VENV)/.core $(VENV)/.test $@
 

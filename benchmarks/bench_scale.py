@@ -5,8 +5,8 @@
 The cells have a panel of 200 genes, written block by block; the dictionary is that of a run on 2,000 such cells, of a
 random model of 16 dimensions and 2 blocks. Each encoding is a command of its own: seconds and the largest memory of any
 of its processes are those of the whole command. What a cell takes is the difference of two sizes over the difference of
-cells. A row for a million cells is reckoned from it, not run, and says so. FOLDER keeps inputs and figures: the same
-command goes on, and with other sizes.
+cells. Where no million cells were encoded, a row for them is reckoned from it, and says so. FOLDER keeps inputs and
+figures: the same command goes on, and with other sizes.
 """
 
 import argparse
@@ -52,7 +52,8 @@ def main() -> None:
                 path.write_text(json.dumps(encoded(cells, run, workers, n_cells)))
                 print(path.read_text(), file=sys.stderr, flush=True)
     rows = [json.loads(path.read_text()) for path in sorted(given.folder.glob("figures-*.json"))]
-    facts = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    facts = {"commit": commit, "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
     print(json.dumps({**facts, "date": time.strftime("%Y-%m-%d"), "rows": rows, "reckoned": reckoned(rows)}, indent=2))
 
 
@@ -93,7 +94,7 @@ def encoded(cells: Path, run: Path, workers: int, n_cells: int) -> dict[str, Any
     words += ["--cluster", f"local:{workers}"] if workers > 1 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     clock = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "cellprism", *words], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "cellprism", *words], env=environment, stdout=sys.stderr)
     _, code, used = os.wait4(process.pid, 0)  # of the command and of all that it waited for
     if code:
         raise SystemExit(f"encoding {n_cells:,} cells with {workers} workers failed")
@@ -109,7 +110,7 @@ def reckoned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for workers in sorted({row["workers"] for row in rows}):
         some = sorted((row for row in rows if row["workers"] == workers), key=lambda row: row["cells"])
-        if len(some) < 2:
+        if len(some) < 2 or some[-1]["cells"] >= MILLION:
             continue
         few, many = some[0], some[-1]
         a_cell = {

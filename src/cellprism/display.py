@@ -1,4 +1,5 @@
-"""How an object shows itself: one line of text at the prompt, a small table in a notebook; and how a command is named.
+"""How an object shows itself, one line of text at the prompt, a small table in a notebook; how a command is named, and
+sizes in words.
 
 No tensor is printed: of each only its shape is said. What a table holds is escaped.
 """
@@ -65,3 +66,12 @@ def as_html(title: str, facts: Mapping[str, Any]) -> str:
 def _said(value: Any) -> Any:
     shape = getattr(value, "shape", None)
     return value if shape is None else f"[{' '.join(map(str, shape))}]"
+
+
+def in_bytes(count: float) -> str:
+    """A size: 12 bytes, 3.4 kB, 41 GB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"

@@ -1,19 +1,47 @@
-"""The same verbs on two processes of this machine, and what a Slurm queue is sent; needs the extra ``cluster``."""
+"""The same work on two processes of this machine, and what a Slurm queue is sent; needs the extra ``cluster``.
 
+Dask lies beside the environment (``make``): in it, every import of anndata would load ``dask.array``.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import anndata
 import numpy as np
 import pytest
+from workflow.tiny import bar, finished_run, inputs
 
+import cellprism as cp
 from cellprism.errors import CellprismError
 from cellprism.parallel.cluster import engine_of, slurm_cluster
 from cellprism.parallel.engine import SerialEngine
 from cellprism.parallel.shards import Shard, ShardFolder
+from cellprism.store.run import Run
+from cellprism.store.tables import read_table
+from cellprism.workflow.pipeline import continue_run
 from parallel.tasks import killed_once, squares
 
-pytest.importorskip("distributed", reason='needs Dask: pip install "cellprism[cluster]"')
 pytestmark = pytest.mark.filterwarnings("default")  # Dask's own
 
 
-def test_two_workers_lose_nothing_when_one_is_killed_and_name_a_poisoned_shard(tmp_path):
+@pytest.fixture(scope="module", autouse=True)
+def dask():
+    """Dask, from the environment or from beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(Path(sys.prefix) / "cluster")])
+        pytest.importorskip("distributed", reason='needs Dask: pip install "cellprism[cluster]"')
+        yield
+
+
+@pytest.fixture(scope="module")
+def two(dask):
+    """Two processes of this machine."""
+    with engine_of("local:2") as engine:
+        yield engine
+
+
+def test_two_workers_lose_nothing_when_one_is_killed_and_name_a_poisoned_shard(two, tmp_path):
     def parts(*task):
         return [Shard(f"n-{a}", f"numbers {a} to {a + 9}", (a, a + 10, *task), 10) for a in range(0, 60, 10)]
 
@@ -22,15 +50,40 @@ def test_two_workers_lose_nothing_when_one_is_killed_and_name_a_poisoned_shard(t
     (tmp_path / "mark" / "killed").touch()
     serial = SerialEngine().map(killed_once, parts(str(tmp_path / "mark")), alone)
     (tmp_path / "mark" / "killed").unlink()
-    with engine_of("local:2") as engine:
-        assert engine.workers == 2
-        found = engine.map(killed_once, parts(str(tmp_path / "mark")), together)
-        with pytest.raises(CellprismError, match="numbers 10 to 19 failed: ValueError: thirteen"):
-            engine.map(squares, parts(), poisoned)
+    assert two.workers == 2
+    found = two.map(killed_once, parts(str(tmp_path / "mark")), together)
+    with pytest.raises(CellprismError, match="numbers 10 to 19 failed: ValueError: thirteen"):
+        two.map(squares, parts(), poisoned)
     assert (tmp_path / "mark" / "killed").exists()
     for one, other in zip(serial.gather(), found.gather(), strict=True):
         np.testing.assert_array_equal(one["squares"], other["squares"])
     assert [poisoned.done(shard.name) for shard in parts()] == [True, False, True, True, True, True]
+
+
+def test_encoding_and_studies_have_the_bits_of_one_process(two, tmp_path, tmp_path_factory, monkeypatch):
+    monkeypatch.setattr("cellprism.dictionary.sharded.CELLS_A_SHARD", 8)
+    monkeypatch.setattr("cellprism.workflow.encode.CELLS_A_SHARD", 8)
+    session = tmp_path_factory.getbasetemp()
+    alone, scheduler = finished_run(session), two.client.scheduler.address
+    cells = inputs(session)["cells"]
+    features = cp.encode(cells, alone), cp.encode(cells, alone, cluster=scheduler)
+    np.testing.assert_array_equal(features[0].X.toarray(), features[1].X.toarray())
+    run = Run(Path(shutil.copytree(alone, tmp_path / "run")))
+    for study in ("screen", "regulation", "contrast"):
+        before = {path.name: path for path in (alone / study).iterdir()}
+        run.forget(study)
+        continue_run(run.folder, study, None, bar, lambda text: None, cluster=scheduler)
+        assert {path.name for path in (run.folder / study).iterdir()} == set(before)
+        for name, path in before.items():
+            same(path, run.folder / study / name)
+
+
+def same(one, other):
+    """Two files of results with the same values, but for times."""
+    if one.suffix == ".parquet":
+        assert read_table(one).equals(read_table(other)), one
+    elif one.suffix == ".h5ad":
+        np.testing.assert_array_equal(anndata.read_h5ad(one).X, anndata.read_h5ad(other).X)
 
 
 def test_the_script_of_a_slurm_job(monkeypatch):

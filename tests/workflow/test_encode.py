@@ -237,9 +237,3 @@ def test_two_verbs_pass_a_dictionary_on_and_use_it(asked, trained, tmp_path, cap
     said = capsys.readouterr()
     assert said.out == f"{out}\n"
     assert "37 cells: their features explain" in said.err.replace("\n", " ")
-
-
-def test_two_processes_give_the_bits_of_one(asked, trained, tmp_path, small_shards):
-    pytest.importorskip("distributed", reason='needs Dask: pip install "cellprism[cluster]"')
-    alone = cp.encode(asked["cells"], trained)
-    same(cp.encode(asked["cells"], trained, cluster="local:2"), alone)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Device, Offline
 from cellprism.display import command
 
 
@@ -18,6 +18,7 @@ def contrast(
     objective: list[Literal["latent", "expression"]] | None = None,
     named: list[str] | None = None,
     set_: Changes = None,
+    cluster: Cluster = "",
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -51,5 +52,5 @@ def contrast(
     if not section(config, "contrast").source:
         asked = command("contrast", run, "--from", "TYPE", "--to", "TYPE")
         raise ConfigError(f"this run names no cell types; say which: {asked}")
-    continue_run(run, "contrast", config, bar, say, device=device, offline=offline)
+    continue_run(run, "contrast", config, bar, say, device=device, offline=offline, cluster=cluster)
     say(f"recipes in {run / 'contrast'}; next: {command('report', run)}")

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from cellprism.cli.flags import changes_of, flags_of
 from cellprism.cli.flags import given as given_of
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Device, Offline
 from cellprism.display import command
 from cellprism.studies.study import Study, studies
 
@@ -24,6 +24,7 @@ def _verb(study: Study) -> Callable[..., None]:
         *,
         given: Annotated[flags, Parameter(name="*")] = none,  # pyright: ignore[reportInvalidTypeForm]
         set_: Changes = None,
+        cluster: Cluster = "",
         device: Device = "",
         offline: Offline = False,
     ) -> None:
@@ -32,7 +33,9 @@ def _verb(study: Study) -> Callable[..., None]:
         from cellprism.workflow.pipeline import continue_run
 
         changes = changes_of(study.name, set_, given_of(given))
-        continue_run(run, study.name, changed(run, changes), bar, say, device=device, offline=offline)
+        continue_run(
+            run, study.name, changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster
+        )  # fmt: skip
         say(f"results in {run / study.name}; next: {command('report', run)}")
 
     verb.__doc__ = f"""{study.title}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cellprism.cli.options import Device, Offline
+from cellprism.cli.options import Cluster, Device, Offline
 
 
 def encode(
@@ -16,7 +16,7 @@ def encode(
     model: str = "",
     counts: str = "",
     totals: str = "",
-    cluster: str = "",
+    cluster: Cluster = "",
     dashboard: Annotated[bool, Parameter(negative="")] = False,
     device: Device = "",
     offline: Offline = False,
@@ -40,8 +40,6 @@ def encode(
         Which matrix of an .h5ad file holds raw counts: ``X`` (the default), ``layers/NAME`` or ``raw``.
     totals
         obs column with each cell's count over all genes, where the matrix holds only some.
-    cluster
-        Work on several processes: ``local:4`` here, ``tcp://HOST:PORT`` of a Dask scheduler, or ``slurm:8`` jobs.
     dashboard
         Show Dask's dashboard on this machine's own address (127.0.0.1:8787).
     """

@@ -35,6 +35,14 @@ Device = Annotated[str, Parameter(help="Where to compute: cpu, cuda, or cuda:N; 
 Offline = Annotated[bool, Parameter(help="Take models of the hub from the cache alone.")]
 """``--offline``."""
 
+Cluster = Annotated[
+    str,
+    Parameter(
+        help="Work on several processes: local:4 here, tcp://HOST:PORT of a Dask scheduler, or slurm:8 jobs of a queue."
+    ),
+]
+"""``--cluster``."""
+
 Again = Annotated[
     bool,
     Parameter(help="Make a run that is there again from other cells, another model or with other labels.", negative=""),

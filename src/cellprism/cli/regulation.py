@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Device, Offline, Whole
+from cellprism.cli.options import Changes, Cluster, Device, Offline, Whole
 from cellprism.display import command
 
 
@@ -21,6 +21,7 @@ def regulation(
     types: list[str] | None = None,
     cells: Whole | None = None,
     set_: Changes = None,
+    cluster: Cluster = "",
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -50,5 +51,5 @@ def regulation(
         raise ConfigError("say which factors to ask about: --tf NAME, once or several times, or --all")
     given = {"factors": tf or [], "edges": str(edges) if edges else None, "types": types, "cells": cells}
     changes = changes_of("regulation", set_, given.items())
-    continue_run(run, "regulation", changed(run, changes), bar, say, device=device, offline=offline)
+    continue_run(run, "regulation", changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster)
     say(f"effects in {run / 'regulation'}; next: {command('report', run)}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Again, Changes, Device, Offline
+from cellprism.cli.options import Again, Changes, Cluster, Device, Offline
 
 
 def run(
@@ -12,6 +12,7 @@ def run(
     set_: Changes = None,
     dry_run: bool = False,
     track: str = "",
+    cluster: Cluster = "",
     device: Device = "",
     offline: Offline = False,
     again: Again = False,
@@ -46,7 +47,9 @@ def run(
     from cellprism.workflow.publish import write_report
 
     with started():
-        start_run(wanted, out, bar, say, track=track, device=device, offline=offline, again=again)
+        start_run(
+            wanted, out, bar, say, track=track, device=device, offline=offline, again=again, cluster=cluster
+        )  # fmt: skip
         if is_first():
             page = write_report(out)
             say(f"claims in {out / 'claims.json'}; open {page}")

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Device, Offline
 from cellprism.display import command
 
 
@@ -18,6 +18,7 @@ def screen(
     program: list[str] | None = None,
     judge: str = "",
     set_: Changes = None,
+    cluster: Cluster = "",
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -44,5 +45,5 @@ def screen(
 
     given = {"source": from_ or None, "target": to or None, "programs": program or None, "judge": judge or None}
     changes = changes_of("screen", set_, given.items())
-    continue_run(run, "screen", changed(run, changes), bar, say, device=device, offline=offline)
+    continue_run(run, "screen", changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster)
     say(f"a card of every feature in {run / 'screen'}; next: {command('report', run)}")

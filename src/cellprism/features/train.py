@@ -7,7 +7,7 @@ Notable choices
 - With ``out``, training is kept every minute in ``checkpoint`` beside the result and goes on from there when the same
   is asked again; it is removed once the result is written.
 - Processes that train together (``torchrun``) each read every window and take their share of its batches; the first
-  one writes.
+  one writes. With ``store`` the model runs once for all: each process writes its share of the residuals' shards.
 - Means and measures are taken over every token that is learned from, once each, however often it was drawn.
 """
 
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from anndata import AnnData
 from jaxtyping import Float
 from torch import Tensor
@@ -32,7 +31,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.centre import group_means
 from cellprism.sae.checkpoint import METRICS
 from cellprism.sae.config import SaeConfig
-from cellprism.sae.distributed import is_first, processes
+from cellprism.sae.distributed import is_first
 from cellprism.sae.evaluate import evaluate
 from cellprism.sae.files import save_sae
 from cellprism.sae.fit import Progress, fit_saes
@@ -260,10 +259,7 @@ def _source(cells: CellTokens, config: SaeConfig, out: str | Path | None, seed: 
         reason = "a store needs a folder: give out=" if out is None else "a store mixes cells, so batch_cells has none"
         raise ConfigError(f"store is true, but {reason}, or set store = false")
     folder = Path(out) / "residuals" / "-".join(f"L{layer}" for layer in cells.layers)
-    if is_first():
-        write_store(cells, folder, seed)
-    if processes() > 1:
-        dist.barrier()
+    write_store(cells, folder, seed)
     return StoredTokens(folder, store_identity(cells, seed), config.memory)
 
 

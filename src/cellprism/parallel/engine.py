@@ -6,19 +6,18 @@
   raised with the name of what the shard holds.
 """
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cellprism.errors import CellprismError, DiskError, InputError
+from cellprism.parallel.pace import Pace
 from cellprism.parallel.shards import Arrays, Results, Shard, ShardFolder, keep
 
 MOST_FAILED = 3
 """Failed shards after which the rest is not begun."""
 Work = Callable[[Any], Arrays]
-Done = Callable[[int], None]
 
 
 class Engine(ABC):
@@ -29,32 +28,28 @@ class Engine(ABC):
     elsewhere: bool = False
     """Whether other processes work: what they do must be a function of a module, what they are given is sent."""
 
-    def map(self, work: Work, shards: Sequence[Shard], folder: ShardFolder, done: Done = lambda size: None) -> Results:
+    def map(self, work: Work, shards: Sequence[Shard], folder: ShardFolder, pace: Pace | None = None) -> Results:
         """Have every shard's file in the folder; those that are there are not made again.
 
         Args:
             work: from a shard's task to arrays; a function that another process can import.
             shards: all of them, in order.
             folder: where their files go; a folder that all workers see.
-            done: called with the size of every shard that is there.
+            pace: told of every shard that is made.
 
         Raises:
             CellprismError: some shards failed; the first is named, the others are kept. An ``InputError`` stays one.
         """
-        missing = [shard for shard in shards if not folder.done(shard.name)]
-        waiting = {shard.name for shard in missing}
-        for shard in shards:
-            if shard.name not in waiting:
-                done(shard.size)
+        pace = pace or Pace("shards")
         failed: list[tuple[Shard, BaseException]] = []
-        for shard, error in self._computed(work, missing, folder):
+        for shard, error in self._computed(work, folder.missing(shards), folder):
             if error is None and not folder.done(shard.name):
                 error = InputError(
                     f"its worker wrote {folder.path(shard.name)}, but it is not there: the folder must be on a disk "
                     "that this process and all workers see"
                 )
             if error is None:
-                done(shard.size)
+                pace.step(shard.size)
                 continue
             failed.append((shard, error))
             if len(failed) == MOST_FAILED or isinstance(error, DiskError):
@@ -100,42 +95,3 @@ def _failure(failed: list[tuple[Shard, BaseException]], folder: ShardFolder) -> 
         f"{shard.said} failed{more}: {reason}\nWhat is done is kept in {folder.folder}: put right what is wrong and "
         "run the same command again"
     )
-
-
-class Pace:
-    """How far work over shards has come, and how long the rest will take.
-
-    Args:
-        total: of all sizes.
-        unit: what is counted, such as ``cells``.
-        clock: seconds, from any moment.
-    """
-
-    def __init__(self, total: int, unit: str, clock: Callable[[], float] = time.monotonic):
-        self.total, self.unit, self.clock = total, unit, clock
-        self.came, self.done, self.began = 0, 0, clock()
-
-    def found(self, size: int) -> None:
-        """Count in what was there before this process began: it says nothing of the pace."""
-        self.came += size
-        self.done += size
-
-    def step(self, size: int) -> None:
-        """Count in what was just made."""
-        self.done += size
-
-    def __str__(self) -> str:
-        made, seconds = self.done - self.came, self.clock() - self.began
-        line = f"{self.done:,} of {self.total:,} {self.unit}"
-        if not made or seconds <= 0:
-            return line
-        rate = made / seconds
-        return f"{line}, {rate:,.3g} {self.unit}/s, {in_words((self.total - self.done) / rate)} to go"
-
-
-def in_words(seconds: float) -> str:
-    """A stretch of time as a person says it: ``40 s``, ``12 min``, ``3.5 h``, ``2.1 days``."""
-    for length, unit, most in ((1, "s", 90), (60, "min", 90 * 60), (3600, "h", 48 * 3600)):
-        if seconds < most:
-            return f"{seconds / length:.1f} {unit}" if unit == "h" else f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86400:.1f} days"

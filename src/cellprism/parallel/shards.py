@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from cellprism.errors import DamagedError
@@ -54,8 +54,26 @@ class ShardFolder:
         return self.folder / f"{name}.safetensors"
 
     def done(self, name: str) -> bool:
-        """Whether its file is there."""
-        return self.path(name).is_file()
+        """Whether its file is there and whole; one that was cut short is removed."""
+        path = self.path(name)
+        if not path.is_file():
+            return False
+        try:
+            with safe_open(path, framework="np"):
+                return True
+        except SafetensorError:
+            path.unlink()
+            return False
+
+    def missing(self, shards: Sequence[Shard]) -> list[Shard]:
+        """Those whose files are not there."""
+        return [shard for shard in shards if not self.done(shard.name)]
+
+    def kept(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """What was found under a name, or is now, where only this process needs it."""
+        if not self.done(name):
+            keep(self.path(name), make())
+        return self.read(name)
 
     def read(self, name: str) -> Arrays:
         """What was found for a shard.

@@ -20,6 +20,7 @@ from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.read import read_collection
+from cellprism.parallel.engine import Engine, SerialEngine
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.files import load_sae
@@ -29,6 +30,7 @@ from cellprism.studies.study import studies
 from cellprism.types import CellModel, FitsToCells, MovesToDevice, PlansPasses, Site
 
 Say = Callable[[str], None]
+Opening = Callable[["Workbench", Path], tuple[Callable[..., "Workbench"], tuple[str, ...]]]
 CELLS_A_PASS = 32  # of models whose memory is not planned
 
 
@@ -52,6 +54,9 @@ class Workbench:
         track: a tracker for the training, or none.
         device: where everything computes: ``cpu``, ``cuda`` or ``cuda:N``; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
+        engine: maps over shards (``studies.mapping``); in this process where none is given.
+        opening: how another process opens this run, given a folder that both see: a function of a module that returns
+            a workbench, and its arguments; needed by an engine that works elsewhere.
 
     Raises:
         ConfigError: there is no such device.
@@ -67,8 +72,12 @@ class Workbench:
         track: str = "",
         device: str = "",
         offline: bool = False,
+        engine: Engine | None = None,
+        opening: Opening | None = None,
     ):
         self.run, self.config, self.bar, self.say = run, config, bar, say
+        self.engine = engine or SerialEngine()
+        self._opening = opening
         self.track, self.device, self.offline = track, device_of(device), offline
         self._collections: dict[str, Collection] = {}
         self.further: list[SparseAutoencoder] = []
@@ -142,6 +151,11 @@ class Workbench:
             self.run.update(passes=plans)
             self.say(str(plan))
         return plans[layer]["cells"]
+
+    def opening(self, folder: Path) -> tuple[Callable[..., "Workbench"], tuple[str, ...]]:
+        """How another process opens this run as it is now; what that takes is written into a folder."""
+        assert self._opening is not None, "an engine that works elsewhere comes with it"
+        return self._opening(self, folder)
 
     def collection(self, name: str) -> Collection:
         """Gene sets by name or file, spelled as the model spells its genes."""

@@ -12,7 +12,6 @@
 
 import shutil
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -32,12 +31,14 @@ from cellprism.cells.stored import stored_cells
 from cellprism.cells.streamed import CheckedCells, checked_cells
 from cellprism.dictionary.encode_block import Encoder, fitted
 from cellprism.dictionary.sharded import CELLS_A_SHARD, PLAN, Summary, Task, cut, encode_task, write_plan, written
+from cellprism.display import in_bytes
 from cellprism.errors import ConfigError, ModelError, RunError
 from cellprism.features.origin import check_site, fingerprint, forced_past, reads_with
 from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
 from cellprism.parallel.cluster import engine_of
-from cellprism.parallel.engine import Engine, Pace
+from cellprism.parallel.engine import Engine
+from cellprism.parallel.pace import Pace
 from cellprism.parallel.shards import ShardFolder
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json
@@ -50,7 +51,6 @@ from cellprism.workflow.share import Opened, open_dictionary
 
 LAZY = (".h5ad", ".zarr")
 MANIFEST = ".csv"
-EVERY = 60  # seconds between two lines that say how far it is
 VALUE = 8  # bytes of a stored activation and its place
 
 
@@ -301,29 +301,15 @@ def _mapped(
     shards = cut(folder.folder, sizes, [one.obs.index for one in said], encoder.cells_a_pass)
     tokens = len(said[0].var) if encoder.model.tokens == "genes" else 1
     say(planned(encoder.sae, sizes, len(shards), tokens, engine.workers, shutil.disk_usage(out.parent).free))
-    kept = sum(shard.size for shard in shards if folder.done(shard.name))
-    if kept:
-        say(f"{kept:,} cells are done already")
-    pace, spoken = Pace(sum(sizes), "cells"), time.monotonic()
-    pace.found(kept)
-    with bar("encoding", pace.total) as advance:
-        passed_over = kept
-
-        def done(size: int) -> None:
-            nonlocal spoken, passed_over
-            if passed_over > 0:
-                passed_over -= size
-                return
-            pace.step(size)
-            advance(pace.done, str(pace))
-            if time.monotonic() - spoken > EVERY:
-                spoken = time.monotonic()
-                say(str(pace))
+    left = sum(shard.size for shard in folder.missing(shards))
+    if left < sum(sizes):
+        say(f"{sum(sizes) - left:,} cells are done already")
+    with bar("encoding", left) as advance:
 
         def work(task: Task) -> dict[str, Any]:
             return encoder.block(said[task.file].aligned.part(task.start, task.stop))
 
-        return engine.map(encode_task if engine.elsewhere else work, shards, folder, done)
+        return engine.map(encode_task if engine.elsewhere else work, shards, folder, Pace("cells", advance))
 
 
 def planned(sae: SparseAutoencoder, sizes: list[int], shards: int, tokens: int, workers: int, free: int) -> str:
@@ -346,15 +332,6 @@ def planned(sae: SparseAutoencoder, sizes: list[int], shards: int, tokens: int, 
         f"much for the result, where {in_bytes(free)} are free"
     )
     return line if 2 * most <= free else f"{line}: it may not fit"
-
-
-def in_bytes(count: float) -> str:
-    """Bytes as a person says them."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:,.3g} {unit}"
-        count /= 1000
-    return f"{count:,.3g} TB"
 
 
 def _rows(said: list[CheckedCells]) -> pd.DataFrame:

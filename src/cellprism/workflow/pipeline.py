@@ -1,15 +1,19 @@
 """All steps by name, and a whole run from one configuration."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from cellprism.parallel.cluster import engine_of
 from cellprism.sae.distributed import anywhere, is_first, processes
-from cellprism.store.run import Run
+from cellprism.store.atomic import write_text
+from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
+from cellprism.workflow.config import read_config, write_config
 from cellprism.workflow.sources import check_collections, settings_identity
 from cellprism.workflow.steps import (
     Say,
@@ -42,6 +46,23 @@ def _step_of(study: Study) -> Step:
     return Step(study.name, study.needs, settings, work, study.every_run)
 
 
+def _opening(bench: Workbench, folder: Path) -> tuple[Callable[..., Workbench], tuple[str, ...]]:
+    """How a worker opens a run: its settings as they are asked for now lie in a folder that it sees."""
+    write_text(folder / SETTINGS, write_config(bench.config, folder))
+    return _on_worker, (str(bench.folder.resolve()), str(folder.resolve()), str(bench.device), bench.offline)
+
+
+def _on_worker(run: str, settings: str, device: str, offline: bool) -> Workbench:
+    """A run on a worker, which shows and says nothing."""
+    config = read_config(Path(settings) / SETTINGS)
+    return Workbench(Run.existing(Path(run)), config, _no_bar, device=device, offline=offline)
+
+
+@contextmanager
+def _no_bar(title: str, total: int | None):
+    yield lambda done, words="": None
+
+
 def start_run(
     config: CommonConfig,
     folder: Path,
@@ -53,6 +74,7 @@ def start_run(
     device: str = "",
     offline: bool = False,
     again: bool = False,
+    cluster: str = "",
 ) -> None:
     """Do these steps of a configuration in a folder, skipping what is done.
 
@@ -68,19 +90,22 @@ def start_run(
         device: where everything computes; empty: a GPU if there is one.
         offline: take models of the hub from the cache alone.
         again: make a run that is there again from other cells, another model or with other labels.
+        cluster: where shards of studies are worked on, as ``parallel.cluster.engine_of``; empty: in this process.
 
     Raises:
         InputError: the cells, the model or a setting will not do; nothing that was finished is lost.
         RunError: another process works on the folder, or it holds a run on other cells.
     """
     run = Run(folder)
-    bench = Workbench(run, config, bar, say, track=track, device=device, offline=offline)
     if not is_first():
-        _help_training(bench)
+        _help_training(Workbench(run, config, bar, say, track=track, device=device, offline=offline))
         return
     if only is None:
         check_collections(config)
-    with run.locked():
+    with engine_of(cluster) as engine, run.locked():
+        bench = Workbench(
+            run, config, bar, say, track=track, device=device, offline=offline, engine=engine, opening=_opening
+        )
         if not again:
             refuse_others(run, config, steps())
         for name in [step.name for step in steps().values() if step.every_run] if only is None else only:
@@ -114,6 +139,7 @@ def continue_run(
     *,
     device: str = "",
     offline: bool = False,
+    cluster: str = "",
 ) -> Path:
     """Do one more step of an existing run, with changed settings where ``config`` is given; else as ``start_run``.
 
@@ -121,9 +147,9 @@ def continue_run(
         RunError: no run there, a step it needs is missing, or another process works on it.
     """
     run = Run.existing(folder)
-    with run.locked():
+    with engine_of(cluster) as engine, run.locked():
         config = config or config_of(run)
-        bench = Workbench(run, config, bar, say, device=device, offline=offline)
+        bench = Workbench(run, config, bar, say, device=device, offline=offline, engine=engine, opening=_opening)
         perform(steps()[step], bench, steps(), say)
         keep_settings(run, config)  # only now: a step that failed leaves the run as it was
     return folder

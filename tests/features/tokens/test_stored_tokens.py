@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sae.together import together
 
 from cellprism.errors import ConfigError, DamagedError, RunError
 from cellprism.features.tokens.cell_tokens import CellTokens
@@ -159,6 +161,24 @@ FULL = """
     except CellprismError as error:
         print(error)
 """
+
+
+def test_processes_that_train_together_write_the_store_of_one(tmp_path):
+    apart, alone = tmp_path / "apart", tmp_path / "alone"
+    write_store(make_source(), alone, SEED)
+    shutil.copytree(alone, apart)
+    index = json.loads((apart / INDEX).read_text())
+    names = sorted(index["shards"])
+    (apart / f"{names[0].removesuffix('.safetensors')}.json").write_text(json.dumps(index["shards"].pop(names[0])))
+    for name in names[1:]:  # what another process made of it is taken in, the rest is made
+        (apart / name).unlink()
+    (apart / INDEX).write_text(json.dumps(index))
+    assert together(_written, apart) == [None, None]
+    assert {p.name: p.read_bytes() for p in apart.iterdir()} == {p.name: p.read_bytes() for p in alone.iterdir()}
+
+
+def _written(folder):
+    write_store(make_source(), folder, SEED)
 
 
 def test_a_shard_that_cannot_be_written_leaves_nothing_and_says_so(tmp_path):

@@ -8,6 +8,8 @@ Notable choices
 - A shard is a window of the first epoch (see ``features.tokens.mixed_batches``) of half the size that memory allows,
   so that there is room for what is being written.
 - It is in the index, with its hash, only when it is on disk. A writer that was killed goes on after its last shard.
+- Of processes that train together each writes its share of the shards, so that the model runs once for all of them; the
+  first one keeps the index, and the others leave the entries of theirs beside their shards until it takes them in.
 - Any stretch of a shard is a random mix of its cells. Readers take stretches of ``STRETCH`` tokens from all shards in a
   new random order every epoch and mix them again: long reads, and batches that are mixed across all shards.
 - Shards are mapped into memory while a window is read from them, and no longer.
@@ -29,6 +31,7 @@ from torch import Tensor
 from cellprism.errors import CellprismError, DamagedError, RunError
 from cellprism.features.tokens.cell_tokens import BESIDES, SLICE, Held, TokenSource
 from cellprism.features.tokens.mixed_batches import mixed, windows
+from cellprism.sae.distributed import anywhere, is_first, processes, rank
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
 from cellprism.store.inside import is_inside
 from cellprism.store.run import Run, digest
@@ -45,6 +48,8 @@ def store_identity(source: TokenSource, seed: int) -> str:
 def write_store(source: TokenSource, folder: Path, seed: int = 0) -> None:
     """Write all tokens of a source, or the rest of them where writing was interrupted.
 
+    All processes that train together call it.
+
     Args:
         source: the tokens.
         folder: where the store is, or will be.
@@ -56,21 +61,68 @@ def write_store(source: TokenSource, folder: Path, seed: int = 0) -> None:
         CellprismError: a shard could not be written; those before it stay.
         DamagedError: the index cannot be read.
     """
+    plan = windows(source, seed, 0, source.capacity // 2)
+    if not is_first():
+        anywhere(False)  # until the index is there
+        index = _index(folder, store_identity(source, seed))
+        for number, units in _own(_missing(index, folder, plan)):
+            write_json(folder / _entry(number), _shard(source, folder, seed, number, units))
+        anywhere(False)  # until all shards are
+        return
     with Run(folder).locked():
-        plan = windows(source, seed, 0, source.capacity // 2)
         index = _begun(source, folder, seed, len(plan))
-        missing = {
-            number: units
-            for number, units in enumerate(plan)
-            if not (_name(number) in index["shards"] and (folder / _name(number)).is_file())
-        }
-        _check_room(source, folder, list(missing.values()))
-        for number, units in missing.items():
-            held = source.read(units)
-            order = torch.from_numpy(mixed(held, seed, 0, number))
-            index["shards"][_name(number)] = _write(held, order, source.layers, folder / _name(number))
-            del held
+        _take_in(index, folder)
+        missing = _missing(index, folder, plan)
+        _check_room(source, folder, [units for _, units in missing])
+        if processes() > 1:
             write_json(folder / INDEX, index)
+            anywhere(False)
+        for number, units in _own(missing):
+            index["shards"][_name(number)] = _shard(source, folder, seed, number, units)
+            write_json(folder / INDEX, index)
+        if processes() > 1:
+            anywhere(False)
+            _take_in(index, folder)
+
+
+def _own(missing: list[tuple[int, Int[np.ndarray, " _"]]]) -> list[tuple[int, Int[np.ndarray, " _"]]]:
+    """This process' share, by number: the index may be a shard ahead when others read it."""
+    return [(number, units) for number, units in missing if number % processes() == rank()]
+
+
+def _missing(
+    index: dict[str, Any], folder: Path, plan: Sequence[Int[np.ndarray, " _"]]
+) -> list[tuple[int, Int[np.ndarray, " _"]]]:
+    """Shards that are not there, with their units."""
+    return [
+        (number, units)
+        for number, units in enumerate(plan)
+        if not (_name(number) in index["shards"] and (folder / _name(number)).is_file())
+    ]
+
+
+def _shard(source: TokenSource, folder: Path, seed: int, number: int, units: Int[np.ndarray, " _"]) -> dict[str, Any]:
+    """Read and write one shard; returns its entry in the index."""
+    held = source.read(units)
+    order = torch.from_numpy(mixed(held, seed, 0, number))
+    return _write(held, order, source.layers, folder / _name(number))
+
+
+def _take_in(index: dict[str, Any], folder: Path) -> None:
+    """Move the entries that other processes left into the index."""
+    left = [(number, folder / _entry(number)) for number in range(index["planned"])]
+    found = {_name(number): path for number, path in left if path.is_file()}
+    if not found:
+        return
+    others = {name: read_json(path) for name, path in found.items()}
+    index["shards"] = dict(sorted({**index["shards"], **others}.items()))
+    write_json(folder / INDEX, index)
+    for path in found.values():
+        path.unlink()
+
+
+def _entry(number: int) -> str:
+    return f"shard-{number:05}.json"
 
 
 def _name(number: int) -> str:

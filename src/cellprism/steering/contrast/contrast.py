@@ -39,7 +39,7 @@ from cellprism.steering.contrast.cell_split import CellSplit, split_types
 from cellprism.steering.contrast.contrast_summary import named_summary, score_summary
 from cellprism.steering.contrast.recipe_search import Search, measure, recipe_sizes, search
 from cellprism.steering.contrast.scores import BaselineValues, cell_table, gene_table
-from cellprism.steering.contrast.trials import TestCells, edit_norms, trial_table, try_edits
+from cellprism.steering.contrast.trials import Recipes, TestCells, edit_norms, trial_table, try_edits
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import firing_and_edit_norms, plain
@@ -213,8 +213,13 @@ def contrast(
     return contrast_read(read, objective, named)
 
 
-def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("CD8A", "CD8B")) -> ContrastResult:
-    """``contrast`` of cells that are read already, for one objective.
+def contrast_read(
+    read: ContrastCells,
+    objective: str,
+    named: Sequence[str] = ("CD8A", "CD8B"),
+    permuted: Recipes | None = None,
+) -> ContrastResult:
+    """``contrast`` of cells that are read already, for one objective; ``permuted`` as ``trials.try_edits``.
 
     Raises:
         ConfigError: there is no such objective.
@@ -226,7 +231,7 @@ def contrast_read(read: ContrastCells, objective: str, named: Sequence[str] = ("
     columns = cache.genes.get_indexer(pd.Index([gene for gene in named if gene in cache.genes], dtype=object))
     test = TestCells(cache, parts, measure(cache, parts.test, parts.validation, settings.n_genes), columns)
     after = cache.predict(test.rows, found.strengths)
-    trials = try_edits(test, found, after, settings, seed)
+    trials = try_edits(test, found, after, settings, seed, permuted)
     base, sampling = test.base, (settings.resamples, seed)
     genes = gene_table(base, cache.genes, test.before, after, test.target, observed_gap(cache, parts))
     scores = score_summary(base, trials, test.before, after, test.target, *sampling)

@@ -13,8 +13,9 @@ Notable choices
   not differ, the true labels are one permutation among the others, and p is exact.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -114,13 +115,32 @@ def edit_norms(
     return edit**0.5, residual**0.5
 
 
-def try_edits(test: TestCells, found: Search, after: Prediction, settings: ContrastSettings, seed: int) -> list[Trial]:
+Recipes = Callable[[Sequence[int]], Iterable[Float[Tensor, " feature"]]]
+"""From numbers of permutations to what a search with labels permuted so finds."""
+
+
+def permuted_recipe(
+    cache: SiteCache, parts: CellSplit, objective: str, settings: ContrastSettings, seed: int, number: int
+) -> Float[Tensor, " feature"]:
+    """What the search finds with the labels of the training and validation cells permuted, the ``number``-th time."""
+    return search(cache, parts.permuted(seed + 1 + number), objective, settings, seed + 1 + number).strengths
+
+
+def try_edits(
+    test: TestCells,
+    found: Search,
+    after: Prediction,
+    settings: ContrastSettings,
+    seed: int,
+    permuted: Recipes | None = None,
+) -> list[Trial]:
     """Steer the test cells with the recipe, which left them ``after``, and with what it has to beat.
 
     The recipe itself comes first, then its other doses; the difference of means of the training cells at the same
     doses, as one vector for all tokens and as one per gene; ``null_replicates`` searches with permuted labels, each at
     its own size;
-    ``random_edits`` random recipes. Where the recipe is neutral it stands alone.
+    ``random_edits`` random recipes. Where the recipe is neutral it stands alone. ``permuted`` makes the recipes of
+    permuted labels where this process does not search for them itself.
     """
     norm = test.norm(found.strengths)
     trials = [test.trial(RECIPE, 0, 1.0, after)]
@@ -133,15 +153,17 @@ def try_edits(test: TestCells, found: Search, after: Prediction, settings: Contr
         for dose in DOSES:
             moved = moved_along(test.cache, test.rows, vectors, norm * dose)
             trials.append(test.trial(kind, 0, dose, test.cache.predict_from(moved)))
-    return trials + _permuted(test, found, norm, settings, seed) + _random(test, found, norm, settings, seed)
+    return trials + _permuted(test, found, norm, settings, seed, permuted) + _random(test, found, norm, settings, seed)
 
 
-def _permuted(test: TestCells, found: Search, norm: float, settings: ContrastSettings, seed: int) -> list[Trial]:
-    trials = []
-    for i in range(settings.null_replicates):
-        other = search(test.cache, test.parts.permuted(seed + 1 + i), found.objective, settings, seed + 1 + i)
-        after = test.cache.predict(test.rows, other.strengths)
-        trials.append(test.trial(PERMUTED, i, test.norm(other.strengths) / norm, after))
+def _permuted(
+    test: TestCells, found: Search, norm: float, settings: ContrastSettings, seed: int, made: Recipes | None
+) -> list[Trial]:
+    trials, numbers = [], range(settings.null_replicates)
+    here = partial(permuted_recipe, test.cache, test.parts, found.objective, settings, seed)
+    for i, strengths in enumerate(map(here, numbers) if made is None else made(numbers)):
+        after = test.cache.predict(test.rows, strengths)
+        trials.append(test.trial(PERMUTED, i, test.norm(strengths) / norm, after))
     return trials
 
 

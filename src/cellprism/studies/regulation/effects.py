@@ -1,6 +1,5 @@
 """Tables of effects on the panel: the model's by probe and cell type, and those of what it stands beside."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -8,19 +7,22 @@ import numpy as np
 from anndata import AnnData
 from jaxtyping import Float
 
+from cellprism.parallel.shards import Arrays, Shard
 from cellprism.regulation.coexpression import chosen_penalty, ridge_effects
 from cellprism.regulation.probes import Probe, folds_of, input_doses, input_effects, shown_cells
 from cellprism.regulation.token_edits import EDITS, Features, edit_effects, lacks_edits
 from cellprism.steering.intervene import encode_site
 from cellprism.steering.reading import reads_at
-from cellprism.studies.regulation.plan import Plan
+from cellprism.studies.mapping import mapped
+from cellprism.studies.regulation.plan import Plan, planned
 from cellprism.studies.regulation.settings import RegulationSettings
 from cellprism.studies.regulation.tables import COEXPRESSION, DELETION, DOSE, EVERY, RIDGE
-from cellprism.studies.shards import Arrays, Shards
+from cellprism.studies.shards import Shards
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
 
 ROWS = 16  # a pass
+PASSED = "rows"  # how many went through the model
 Table = Float[np.ndarray, "gene gene"]
 
 
@@ -45,39 +47,83 @@ class Effects:
     without_edits: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """What asking one cell takes."""
+
+    bench: Workbench
+    settings: RegulationSettings
+    plan: Plan
+    doses: Float[np.ndarray, "gene dose"]
+    networks: int
+    """How many untrained models are asked too; none of a model that has no untrained twin."""
+    without_edits: str
+    """Why no feature can be turned at a token; empty where one can."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One cell and what is asked in it."""
+
+    row: int
+    way: str
+    """``model`` or ``untrained``: inputs set; ``features``: features turned."""
+    network: int = 0
+    """Which untrained model."""
+
+
+def asking(bench: Workbench) -> Asking:
+    """What asking the cells of a run takes."""
+    settings: RegulationSettings = bench.settings("regulation")
+    return asking_of(bench, settings, planned(bench, settings))
+
+
+def asking_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> Asking:
+    """The same, of a plan that is made."""
+    model = bench.model
+    doses = input_doses(model, plan.cells, plan.panel.genes, settings.doses, ROWS)
+    networks = settings.untrained if isinstance(model, Reinitialises) else 0
+    return Asking(bench, settings, plan, doses, networks, lacks_edits(model.n_layers, bench.config.layer))
+
+
+def asked(state: Asking, task: Ask) -> Arrays:
+    """The tables of one cell."""
+    bench, cell = state.bench, state.plan.cells[[task.row]]
+    if task.way == "features":
+        probe = _probe(bench.model, bench, state.plan, cell)
+        visible = reads_at(bench.model, "") == "visible"
+        tables = edit_effects(probe, features_of(bench), state.settings.strength, visible)
+        return {name: table.astype(np.float32) for name, table in tables.items()}
+    model = bench.model
+    if task.way == "untrained":
+        assert isinstance(model, Reinitialises), "untrained ones are asked only where there are some"
+        model = model.reinitialised(bench.config.seed + task.network)
+    passes = []
+    found = input_effects(_probe(model, bench, state.plan, cell), state.doses, passes.append)
+    rows = np.array([sum(passes)])
+    return {DOSE: found.dose.astype(np.float32), DELETION: found.deletion.astype(np.float32), PASSED: rows}
+
+
 def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan, shards: Shards) -> Effects:
     """All tables; cell by cell, each kept as it is done."""
-    genes, model = plan.panel.genes, bench.model
-    doses = input_doses(model, plan.cells, genes, settings.doses, ROWS)
-    cells = [(kind, int(row)) for kind, rows in plan.types.items() for row in rows]
-    without = lacks_edits(model.n_layers, bench.config.layer)
-    trained = "" if without else bench.run.state["steps"]["train"]["identity"][:16]
-    parts: dict[str, list[Arrays]] = {kind: [] for kind in plan.types}
-    untrained: list[Table] = []
-    networks = settings.untrained if isinstance(model, Reinitialises) else 0
-    total, done = (len(cells) + networks) * len(genes) * 2, 0
-    with bench.bar("setting inputs", total) as advance:
-
-        def step(rows: int) -> None:
-            nonlocal done
-            done += rows
-            advance(min(done, total))
-
-        for kind, row in cells:
-            cell = plan.cells[[row]]
-            found = shards.kept(f"model-{row}", _doses_in(model, bench, plan, cell, doses, step))
-            if not without:
-                found |= shards.kept(f"features-{trained}-{row}", _edits_in(bench, settings, plan, cell))
-            parts[kind].append(found)
-        for number in range(networks):
-            fresh, cell = model.reinitialised(bench.config.seed + number), plan.cells[[_turn(plan, number)]]
-            make = _doses_in(fresh, bench, plan, cell, doses, step)
-            untrained.append(shards.kept(f"untrained-{number}", make)[DOSE][-1])
-    tables = {(probe, kind): _mean([one[probe] for one in each]) for kind, each in parts.items() for probe in each[0]}
+    genes, state = plan.panel.genes, asking_of(bench, settings, plan)
+    parts = _parts(bench, state)
+    found = mapped(bench, "setting inputs", list(parts), shards, state, asking, asked)
+    by_kind: dict[str, list[Arrays]] = {kind: [] for kind in plan.types}
+    untrained: list[Arrays] = []
+    rows = 0
+    for part, arrays in zip(parts, found.gather(), strict=True):
+        rows += int(arrays.pop(PASSED, np.zeros(1)).sum())
+        (untrained if part.task.way == "untrained" else by_kind[parts[part]]).append(arrays)
+    probes = [DOSE, DELETION, *(() if state.without_edits else EDITS)]
+    tables = {
+        (probe, kind): _mean([one[probe] for one in each if probe in one])
+        for kind, each in by_kind.items() for probe in probes
+    }  # fmt: skip
     judged: dict[tuple[str, str], Table] = {}
     for (probe, kind), table in tables.items():
         judged[probe, kind] = table[-1] if probe == DOSE else table
-    for probe in [DOSE, DELETION, *(() if without else EDITS)]:
+    for probe in probes:
         judged[probe, EVERY] = _mean([judged[probe, kind] for kind in plan.types])
     expression = plan.on_panel.expression.toarray()
     penalty = chosen_penalty(expression, np.random.default_rng([bench.config.seed, 59]))
@@ -85,7 +131,10 @@ def measured_effects(bench: Workbench, settings: RegulationSettings, plan: Plan,
     pairs = np.where(np.eye(len(genes), dtype=bool), np.nan, plan.on_panel.correlation)
     beside = {RIDGE: ridge, COEXPRESSION: pairs}
     by_dose = _mean([tables[DOSE, kind] for kind in plan.types])
-    return Effects(judged, beside, untrained, by_dose, doses, settings.doses, done, penalty, without)
+    return Effects(
+        judged, beside, [one[DOSE][-1] for one in untrained], by_dose, state.doses, settings.doses, rows, penalty,
+        state.without_edits,
+    )  # fmt: skip
 
 
 def _turn(plan: Plan, number: int) -> int:
@@ -95,46 +144,34 @@ def _turn(plan: Plan, number: int) -> int:
     return int(rows[number // len(kinds) % len(rows)])
 
 
+def _parts(bench: Workbench, state: Asking) -> dict[Shard, str]:
+    """Everything that is asked, with the cell type that it is asked in; each untrained model in one cell."""
+    names, trained = state.plan.cells.obs_names, bench.run.state["steps"]["train"]["identity"][:16]
+    found: dict[Shard, str] = {}
+    for kind, rows in state.plan.types.items():
+        for row in map(int, rows):
+            found[Shard(f"model-{row}", f"inputs set in cell {names[row]}", Ask(row, "model"))] = kind
+            if not state.without_edits:
+                words = f"features turned in cell {names[row]}"
+                found[Shard(f"features-{trained}-{row}", words, Ask(row, "features"))] = kind
+    for network in range(state.networks):
+        row = _turn(state.plan, network)
+        words = f"inputs of untrained model {network + 1} set in cell {names[row]}"
+        found[Shard(f"untrained-{network}", words, Ask(row, "untrained", network))] = ""
+    return found
+
+
 def shards_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> Shards:
     """Where the parts of the measurement are kept. What only reads the model outlives another autoencoder."""
     needed = {"cells": bench.run.state["steps"]["cells"]["identity"]}
-    asked = {key: asdict(settings)[key] for key in ("doses", "strength")}
+    asked_for = {key: asdict(settings)[key] for key in ("doses", "strength")}
     panel = {"genes": plan.panel.genes, "context": plan.panel.context}
-    return Shards(bench.folder_of("regulation"), {**needed, **asked, **panel, "seed": bench.config.seed})
+    return Shards(bench.folder_of("regulation"), {**needed, **asked_for, **panel, "seed": bench.config.seed})
 
 
 def features_of(bench: Workbench) -> Features:
     """Those of the run's autoencoder, at its site."""
     return Features(bench.config.layer, partial(encode_site, bench.sae), bench.sae.W_dec.detach())
-
-
-def _doses_in(
-    model: CellModel,
-    bench: Workbench,
-    plan: Plan,
-    cell: AnnData,
-    doses: Float[np.ndarray, "gene dose"],
-    step: Callable[[int], None],
-) -> Callable[[], Arrays]:
-    """Makes the tables of doses and deletions in one cell."""
-
-    def make() -> Arrays:
-        found = input_effects(_probe(model, bench, plan, cell), doses, step)
-        return {DOSE: found.dose.astype(np.float32), DELETION: found.deletion.astype(np.float32)}
-
-    return make
-
-
-def _edits_in(bench: Workbench, settings: RegulationSettings, plan: Plan, cell: AnnData) -> Callable[[], Arrays]:
-    """Makes the tables of features turned at one token, in one cell."""
-
-    def make() -> Arrays:
-        visible = reads_at(bench.model, "") == "visible"
-        probe = _probe(bench.model, bench, plan, cell)
-        found = edit_effects(probe, features_of(bench), settings.strength, visible)
-        return {name: table.astype(np.float32) for name, table in found.items()}
-
-    return make
 
 
 def _probe(model: CellModel, bench: Workbench, plan: Plan, cell: AnnData) -> Probe:

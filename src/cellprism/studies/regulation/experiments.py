@@ -11,9 +11,8 @@ Notable choices
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,18 @@ from jaxtyping import Float
 
 from cellprism.equations.recovery import correlations
 from cellprism.errors import ConfigError
+from cellprism.parallel.shards import Arrays, Shard
 from cellprism.regulation.coexpression import ridge_effects
 from cellprism.regulation.edges import Edges, refuse_strangers, table_of
 from cellprism.regulation.measured import FEWEST, RankAgreement, agreement
 from cellprism.regulation.probes import Probe, input_doses, input_effects, shown_cells
+from cellprism.store.run import digest
+from cellprism.studies.mapping import mapped
 from cellprism.studies.regulation.effects import ROWS
-from cellprism.studies.regulation.plan import Plan, known_edges, spelling_of
+from cellprism.studies.regulation.plan import Plan, known_edges, planned, spelling_of
 from cellprism.studies.regulation.settings import RegulationSettings
 from cellprism.studies.regulation.tables import COEXPRESSION, MODEL, RIDGE, UNTRAINED
-from cellprism.studies.shards import Arrays, Shards
+from cellprism.studies.shards import Shards
 from cellprism.studies.workbench import Workbench
 from cellprism.types import CellModel, Reinitialises
 
@@ -56,32 +58,37 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Sources:
-    """Whose effects stand beside experiments, made once for all of them."""
+class Reading:
+    """What reading the models beside experiments takes."""
 
+    plan: Plan
+    asked: list[Asked]
     models: dict[str, CellModel]
     doses: Float[np.ndarray, "gene dose"]
     """Input value of each gene at the dose that is judged."""
-    expression: Float[np.ndarray, "cell gene"]
-    ridge: Float[np.ndarray, "gene gene"]
 
-    @classmethod
-    def of(cls, bench: Workbench, settings: RegulationSettings, plan: Plan, penalty: float) -> "Sources":
-        """Those of a run."""
-        model, seed, dose = bench.model, bench.config.seed, settings.doses[-1]
-        models: dict[str, CellModel] = {MODEL: model}
-        if isinstance(model, Reinitialises):
-            models[UNTRAINED] = model.reinitialised(seed)
-        expression = np.asarray(plan.facts.expression.toarray())
-        ridge = ridge_effects(expression, dose, penalty)
-        return cls(models, input_doses(model, plan.cells, list(plan.facts.genes), (dose,), ROWS), expression, ridge)
+
+def reading(bench: Workbench) -> Reading:
+    """What reading the models of a run takes."""
+    settings: RegulationSettings = bench.settings("regulation")
+    plan = planned(bench, settings)
+    return reading_of(bench, settings, plan, experiments_of(bench, settings, plan)[0])
+
+
+def reading_of(bench: Workbench, settings: RegulationSettings, plan: Plan, asked: list[Asked]) -> Reading:
+    """The same, of experiments that are read."""
+    models: dict[str, CellModel] = {MODEL: bench.model}
+    if isinstance(bench.model, Reinitialises):
+        models[UNTRAINED] = bench.model.reinitialised(bench.config.seed)
+    doses = input_doses(bench.model, plan.cells, list(plan.facts.genes), (settings.doses[-1],), ROWS)
+    return Reading(plan, asked, models, doses)
 
 
 def beside_experiments(
     bench: Workbench,
     settings: RegulationSettings,
     plan: Plan,
-    asked: Sequence[Asked],
+    asked: list[Asked],
     shards: Shards,
     penalty: float,
 ) -> list[RankAgreement]:
@@ -89,19 +96,34 @@ def beside_experiments(
     found: list[RankAgreement] = []
     if not asked:
         return found
+    state = reading_of(bench, settings, plan, asked)
+    parts = [
+        Shard(f"{_name(one)}-{source.split()[0]}", f"{one.name}, {source}", (number, source))
+        for number, one in enumerate(asked) for source in state.models
+    ]  # fmt: skip
+    results = mapped(bench, "beside experiments", parts, shards, state, reading, model_effects)
+    said: list[dict[str, Column]] = [{} for _ in asked]
+    for part, arrays in zip(parts, results.gather(), strict=True):
+        number, source = part.task
+        said[number][source] = arrays["effect"]
     factors = set(plan.edges.table["source"])
     is_factor = np.array([gene in factors for gene in plan.facts.genes])
     level, seed = plan.facts.level, bench.config.seed
-    with bench.bar("beside experiments", len(asked)) as advance:
-        sources = Sources.of(bench, settings, plan, penalty)
-        for number, one in enumerate(asked):
-            effects = _columns(sources, plan, one, shards)
-            found += agreement(one.name, one.measured, effects, level, settings.draws, seed)
-            if one.into:
-                alone = np.where(is_factor, one.measured, np.nan)
-                found += agreement(f"{one.name}, factors", alone, effects, level, settings.draws, seed)
-            advance(number + 1)
+    expression = np.asarray(plan.facts.expression.toarray())
+    ridge = ridge_effects(expression, settings.doses[-1], penalty)
+    for one, by_model in zip(asked, said, strict=True):
+        effects = by_model | _by_cells(plan, one, expression, ridge)
+        found += agreement(one.name, one.measured, effects, level, settings.draws, seed)
+        if one.into:
+            alone = np.where(is_factor, one.measured, np.nan)
+            found += agreement(f"{one.name}, factors", alone, effects, level, settings.draws, seed)
     return found
+
+
+def _name(one: Asked) -> str:
+    """A name that stands for what is read: the experiment, its genes and its cells."""
+    plain = "".join(c if c.isalnum() else "-" for c in one.name)
+    return f"{plain}-{digest([np.flatnonzero(~np.isnan(one.measured)).tolist(), one.rows.tolist(), one.into])[:12]}"
 
 
 def experiments_of(bench: Workbench, settings: RegulationSettings, plan: Plan) -> tuple[list[Asked], dict[str, str]]:
@@ -187,25 +209,26 @@ def _cells_for(plan: Plan, name: str) -> np.ndarray:
     return np.concatenate(some or list(plan.types.values()))
 
 
-def _columns(sources: Sources, plan: Plan, one: Asked, shards: Shards) -> Mapping[str, Column]:
-    """What each source says of every gene: raised while the gene is read, or read while it is raised."""
-    found, name = {}, "".join(c if c.isalnum() else "-" for c in one.name)
-    for source, model in sources.models.items():
-        rows = one.rows if source == MODEL else one.rows[: max(1, len(one.rows) // 2)]
-        make = partial(_effects, model, sources.doses, plan, one, rows)
-        found[source] = shards.kept(f"{name}-{source.split()[0]}", make)["effect"]
-    place, dense = plan.facts.genes.get_indexer(pd.Index([one.gene]))[0], sources.expression
-    found[COEXPRESSION] = correlations(dense, dense[:, [place]])[:, 0]
-    found[RIDGE] = (sources.ridge[:, place] if one.into else sources.ridge[place]).copy()
+def _by_cells(
+    plan: Plan, one: Asked, expression: Float[np.ndarray, "cell gene"], ridge: Float[np.ndarray, "gene gene"]
+) -> dict[str, Column]:
+    """What the cells themselves say of every gene: by correlation, and by ridge regression."""
+    place = int(plan.facts.genes.get_indexer(pd.Index([one.gene]))[0])
+    found = {
+        COEXPRESSION: correlations(expression, expression[:, [place]])[:, 0],
+        RIDGE: (ridge[:, place] if one.into else ridge[place]).copy(),
+    }
     for values in found.values():
         values[place] = np.nan
     return found
 
 
-def _effects(
-    model: CellModel, doses: Float[np.ndarray, "gene dose"], plan: Plan, one: Asked, rows: np.ndarray
-) -> Arrays:
-    """The model's effects, some genes at a time."""
+def model_effects(state: Reading, task: tuple[int, str]) -> Arrays:
+    """What one model says of every gene: raised while the gene is read, or read while it is raised; some genes at a
+    time, in fewer cells for the untrained one."""
+    (number, source), plan, doses = task, state.plan, state.doses
+    one, model = state.asked[number], state.models[source]
+    rows = one.rows if source == MODEL else one.rows[: max(1, len(one.rows) // 2)]
     names, found = plan.facts.genes, np.full(len(plan.facts.genes), np.nan)
     wanted = np.flatnonzero(~np.isnan(one.measured) & (names != one.gene))
     cells, own = plan.cells[rows].copy(), doses[names == one.gene]

@@ -1,6 +1,7 @@
 """Screening every feature: derivatives of everything, exact passes of a sample, and dictionaries that nobody trained
 beside both."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ import pandas as pd
 from anndata import AnnData
 from jaxtyping import Float
 
+from cellprism.display import in_bytes
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.enrich.programs import matching_terms
 from cellprism.errors import ConfigError
 from cellprism.features.dictionaries import Kind, control_dictionary, sampled_tokens, with_centre
+from cellprism.parallel.shards import Arrays, Shard
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.screen.derivatives import Ways, gene_derivatives, scalar_derivatives, ways
@@ -26,13 +29,14 @@ from cellprism.steering.screen.own_tokens import scalar_secants
 from cellprism.steering.screen.scalars import Scalar, linear_judge, program_score, type_axis
 from cellprism.steering.settings import LEAST_CELLS
 from cellprism.store.tables import read_table
+from cellprism.studies.mapping import mapped
 from cellprism.studies.programs.tables import Programs, lists_of
 from cellprism.studies.screen.cards import card_table
 from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary_of, share_beyond, standing
 from cellprism.studies.screen.settings import ScreenSettings
 from cellprism.studies.screen.summary import AGREES_AT, Passed, agreement, bootstrap_rank
 from cellprism.studies.screen.tables import FROZEN, GRADIENT, OWN_TOKENS, Cost, Others, Screen, Summary, score_of
-from cellprism.studies.shards import Arrays, Shards
+from cellprism.studies.shards import Shards
 from cellprism.studies.steer.beside import ATOMS, GIVING, described_by
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
@@ -55,37 +59,91 @@ class _Costs:
         self.rows.append(Cost(part, time.perf_counter() - clock, time.process_time() - used, operations))
 
 
+@dataclass(eq=False)
+class Screened:
+    """What screening a shard of features takes."""
+
+    bench: Workbench
+    settings: ScreenSettings
+    cells: AnnData
+    dose_cells: DoseCells
+    live: list[int]
+    """Features that fire in enough of the cells."""
+    ways: Ways
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """A dictionary that nobody trained."""
+
+    how: Kind
+    number: int
+    shards: Shards
+    """Where its parts are kept meanwhile."""
+
+
+def screened(bench: Workbench) -> Screened:
+    """Read the cells of a run."""
+    return screened_by(bench, bench.settings("screen"))
+
+
+def screened_by(bench: Workbench, settings: ScreenSettings) -> Screened:
+    """The same with settings of one's own."""
+    cells = bench.balanced_cells(settings.cells)
+    with bench.bar("reading cells", None):
+        dose_cells = read_dose_cells(
+            bench.model, bench.sae, cells, bench.config.layer, settings.batch_size, [], read=settings.read
+        )  # fmt: skip
+    live = _live(dose_cells)
+    return Screened(bench, settings, cells, dose_cells, live, ways(dose_cells, live) if live else Ways({}))
+
+
+def _live(dose_cells: DoseCells) -> list[int]:
+    return [f for f in range(dose_cells.cache.n_features) if len(dose_cells.rows(f)) >= LEAST_CELLS]
+
+
 def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     """Screen the run's features; where there are no effects on genes to read, say why."""
     if why := cannot_steer(bench):
         bench.say(f"nothing to screen: {why}")
         return Screen(absent=why)
-    cells = bench.balanced_cells(settings.cells)
     shards, costs = Shards(bench.folder_of("screen"), _identity(bench, settings)), _Costs()
-    with bench.bar("reading cells", None), costs.of("reading the cells"):
-        dose_cells = read_dose_cells(
-            bench.model, bench.sae, cells, bench.config.layer, settings.batch_size, [], read=settings.read
-        )  # fmt: skip
-    live = [f for f in range(bench.sae.n_features) if len(dose_cells.rows(f)) >= LEAST_CELLS]
+    with costs.of("reading the cells"):
+        state = screened_by(bench, settings)
+    cells, dose_cells, live = state.cells, state.dose_cells, state.live
     if not live:
         why = f"no feature fires in {LEAST_CELLS} of these {cells.n_obs} cells"
         bench.say(f"nothing to screen: {why}")
         return Screen(absent=why)
+    bench.say(_planned(state))
     scalars = _scalars(bench, settings, dose_cells, cells)
     scores = _scores(bench, dose_cells, scalars, shards, costs)
-    found = ways(dose_cells, live)
-    with costs.of("all genes by derivatives", found.operations[found.cheapest]):
-        matrix = _matrix(bench, dose_cells, live, found, shards, "matrix", "what every feature does to every gene")
+    with costs.of("all genes by derivatives", state.ways.operations[state.ways.cheapest]):
+        matrix = _matrix(state, shards)
     ranked = scores[GRADIENT][0][live] if scalars else np.abs(matrix).mean(axis=1)
-    passed = _passed(bench, settings, dose_cells, live, ranked, shards, costs)
-    ours, others = _dictionaries(bench, settings, dose_cells, live, matrix, shards, costs)
+    passed = _passed(state, ranked, shards, costs)
+    ours, others = _dictionaries(state, matrix, shards, costs)
     with bench.bar("how far is too far", None), costs.of("how far is too far"):
         cards = card_table(
             bench, settings, dose_cells, live, matrix, scalars, scores, passed, ours, others[RANDOM]
         )  # fmt: skip
-    summary = _summary(bench, settings, dose_cells, cells, live, found, scalars, scores, passed, cards, ours, others)
+    summary = _summary(bench, settings, dose_cells, cells, live, state.ways, scalars, scores, passed, cards, ours,
+                       others)  # fmt: skip
     shards.clear()
     return Screen("", replace(summary, costs=costs.rows), cards, _matrices(dose_cells, live, matrix, passed, settings))
+
+
+def _planned(state: Screened) -> str:
+    """What the screen is about to keep on disk, in one line."""
+    genes, features = len(state.dose_cells.cache.genes), len(state.live)
+    checked = 2 * max(1, round(state.settings.exact * features)) * len(state.settings.strengths)
+    dictionaries = len(KINDS) * state.settings.dictionaries
+    most = 8 * genes * (features + checked + dictionaries * state.dose_cells.cache.n_features)
+    free = shutil.disk_usage(state.bench.folder).free
+    return (
+        f"{features:,} features by {genes:,} genes beside {dictionaries} dictionaries: at most {in_bytes(most)} of "
+        f"shards, where {in_bytes(free)} are free"
+    )
 
 
 def _identity(bench: Workbench, settings: ScreenSettings) -> dict[str, Any]:
@@ -146,21 +204,25 @@ def _scores(
     return found
 
 
-def _matrix(
-    bench: Workbench, dose_cells: DoseCells, features: list[int], found: Ways, shards: Shards, name: str, title: str
-) -> Float[np.ndarray, "feature gene"]:
-    """Derivatives of all genes by features, a shard of features after the other."""
-    parts = [features[start : start + SHARD] for start in range(0, len(features), SHARD)]
-    rows = []
-    for number, some in enumerate(parts):
+def _matrix(state: Screened, shards: Shards) -> Float[np.ndarray, "feature gene"]:
+    """Derivatives of all genes by the live features, a shard of features after the other."""
+    parts = []
+    for some in _parts(state.live):
+        said = f"features {some[0]} to {some[-1]}"
+        parts.append(Shard(f"matrix-{some[0]}", said, some, len(some)))
+    title = "what every feature does to every gene"
+    results = mapped(state.bench, title, parts, shards, state, screened, derivatives, "features")
+    return np.concatenate([found["matrix"] for found in results.gather()])
 
-        def make(some: list[int] = some, number: int = number) -> Arrays:
-            said = f"{title}, part {number + 1} of {len(parts)}" if len(parts) > 1 else title
-            with _moving(bench, said, dose_cells.n_cells) as tick:
-                return {"matrix": gene_derivatives(dose_cells, some, found.cheapest, tick)}
 
-        rows.append(shards.kept(f"{name}-{number}", make)["matrix"])
-    return np.concatenate(rows) if rows else np.zeros((0, len(dose_cells.cache.genes)))
+def _parts(features: list[int]) -> list[tuple[int, ...]]:
+    return [tuple(features[start : start + SHARD]) for start in range(0, len(features), SHARD)]
+
+
+def derivatives(state: Screened, features: tuple[int, ...]) -> Arrays:
+    """Derivatives of all genes by some features."""
+    with _moving(state.bench, "derivatives", state.dose_cells.n_cells) as tick:
+        return {"matrix": gene_derivatives(state.dose_cells, features, state.ways.cheapest, tick)}
 
 
 @contextmanager
@@ -177,46 +239,41 @@ def _moving(bench: Workbench, title: str, total: int) -> Iterator[Callable[[floa
         yield tick
 
 
-def _passed(
-    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, live: list[int], ranked: np.ndarray,
-    shards: Shards, costs: _Costs,
-) -> Passed:  # fmt: skip
+def _passed(state: Screened, ranked: np.ndarray, shards: Shards, costs: _Costs) -> Passed:
     """Exact passes of the strongest features and of as many others at random."""
+    bench, settings, live = state.bench, state.settings, state.live
     top, random = to_check(ranked, settings.exact, np.random.default_rng([bench.config.seed, 53]))
     places = [*random.tolist(), *top.tolist()]
-    effects = {}
-    with bench.bar("exact passes", len(places)) as advance, costs.of(f"{len(places)} features exactly"):
-        for done, place in enumerate(places):
-            effects[place] = shards.kept(
-                f"exact-{live[place]}",
-                lambda place=place: {"effects": exact_effects(dose_cells, live[place], settings.strengths)},
-            )["effects"]
-            advance(done + 1, f"feature {live[place]}")
+    parts = [Shard(f"exact-{live[place]}", f"feature {live[place]}", live[place]) for place in places]
+    with costs.of(f"{len(places)} features exactly"):
+        results = mapped(bench, "exact passes", parts, shards, state, screened, exactly, "features")
+        effects = {place: found["effects"] for place, found in zip(places, results.gather(), strict=True)}
     return Passed(top, random, effects, settings.strengths)
 
 
+def exactly(state: Screened, feature: int) -> Arrays:
+    """What one feature does at all strengths."""
+    return {"effects": exact_effects(state.dose_cells, feature, state.settings.strengths)}
+
+
 def _dictionaries(
-    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, live: list[int], matrix: np.ndarray,
-    shards: Shards, costs: _Costs,
-) -> tuple[Dictionary, dict[str, list[Dictionary]]]:  # fmt: skip
+    state: Screened, matrix: np.ndarray, shards: Shards, costs: _Costs
+) -> tuple[Dictionary, dict[str, list[Dictionary]]]:
     """The autoencoder, and dictionaries of both kinds that nobody trained, as they are compared."""
-    programs: Programs = bench.results("programs")
+    programs: Programs = state.bench.results("programs")
     table = programs.features.set_index("feature")
     padj = {int(f): float(q) for f, q in table["best_padj"].items()}  # pyright: ignore[reportArgumentType]
     low = frozenset(str(f) for f, sign in table["sign"].items() if sign == "low")
-    ours = dictionary_of(dose_cells, matrix, live, lists_of(programs), padj, low)
-    found: dict[str, list[Dictionary]] = {kind: [] for kind in KINDS}
-    with costs.of(f"{len(KINDS) * settings.dictionaries} dictionaries that nobody trained"):
-        for kind, how in KINDS.items():
-            for number in range(settings.dictionaries):
-                name = f"dictionary-{how}-{number}"
-                kept = shards.kept(
-                    name, lambda how=how, number=number, name=name: _untrained(
-                        bench, settings, dose_cells, _drawn(bench, how, number), shards, name
-                    )
-                )  # fmt: skip
-                found[kind].append(Dictionary(**kept))
-    return ours, found
+    ours = dictionary_of(state.dose_cells, matrix, state.live, lists_of(programs), padj, low)
+    parts = [
+        Shard(f"dictionary-{how}-{number}", f"dictionary {number} of {kind}", Untrained(how, number, shards))
+        for kind, how in KINDS.items() for number in range(state.settings.dictionaries)
+    ]  # fmt: skip
+    with costs.of(f"{len(parts)} dictionaries that nobody trained"):
+        title = "dictionaries that nobody trained"
+        results = mapped(state.bench, title, parts, shards, state, screened, untrained, "dictionaries")
+        made = iter([Dictionary(**found) for found in results.gather()])
+    return ours, {kind: [next(made) for _ in range(state.settings.dictionaries)] for kind in KINDS}
 
 
 def _drawn(bench: Workbench, kind: Kind, number: int) -> SparseAutoencoder:
@@ -227,17 +284,23 @@ def _drawn(bench: Workbench, kind: Kind, number: int) -> SparseAutoencoder:
     return with_centre(control_dictionary(kind, sample, sae, seed + number), sae)
 
 
-def _untrained(
-    bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, dictionary: Any, shards: Shards, name: str
-) -> Arrays:
-    """One dictionary as it is compared."""
+def untrained(state: Screened, task: Untrained) -> Arrays:
+    """One dictionary as it is compared; its rows of the matrix are kept part by part meanwhile."""
+    bench, name = state.bench, f"dictionary-{task.how}-{task.number}"
+    dictionary = _drawn(bench, task.how, task.number)
     alpha = bench.settings("programs").alpha
     said = described_by(bench, dictionary)
-    read = dose_cells.read_by(dictionary)
-    live = [f for f in range(dictionary.n_features) if len(read.rows(f)) >= LEAST_CELLS]
-    matrix = _matrix(bench, read, live, ways(read, live), shards, name + "-matrix", f"the same for {name}")
+    read = state.dose_cells.read_by(dictionary)
+    live = _live(read)
+    way = ways(read, live).cheapest
+    rows = [np.zeros((0, len(read.cache.genes)))]
+    for some in _parts(live):
+        part = task.shards.kept(f"{name}-{some[0]}", lambda some=some: {"matrix": gene_derivatives(read, some, way)})
+        rows.append(part["matrix"])
     padj = said.padj(alpha)
-    one = dictionary_of(read, matrix, live, said.lists, {f: padj.get(str(f), 1.0) for f in live}, said.low)
+    one = dictionary_of(
+        read, np.concatenate(rows), live, said.lists, {f: padj.get(str(f), 1.0) for f in live}, said.low
+    )
     return {key: getattr(one, key) for key in Dictionary.__dataclass_fields__}
 
 
