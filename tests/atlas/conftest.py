@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from browsing import browser
 from studies.conftest import hostile_run, whole_run
 from workflow.conftest import finished
 from workflow.tiny import bar
 
 from cellprism.atlas.make import Made, make_atlas
 
-__all__ = ["finished", "hostile_run", "whole_run"]
+__all__ = ["browser", "finished", "hostile_run", "whole_run"]
 
 
 @pytest.fixture(scope="session")

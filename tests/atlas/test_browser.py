@@ -1,6 +1,5 @@
 """Every page in a real browser, from a disk and from a server; live steering beside Python's exact edit; chance."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,25 +21,11 @@ from cellprism.workflow.config import make_config
 from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.steps import config_of
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 PAGES = (
     "overview", "features", "feature/12", "feature/5", "gene/{gene}", "gene/NO-SUCH", "genes", "term/{term}", "terms",
     "types", "type/{type}", "recipe/latent", "compare/12/3", "lists/mine?features=3,12", "about", "steer", "nowhere",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or (CHROMIUM if Path(CHROMIUM).exists() else None)
-    if path is None:
-        pytest.skip("there is no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield opened
-        opened.close()
 
 
 class Opened:

@@ -34,12 +34,12 @@ class FeaturePages:
         self.strength = _strengths(tables)
         self.column = {name: i for i, name in enumerate(tables.gene_names)}
 
-    def write(self, site: SiteWriter, features: Iterable[int]) -> None:
-        """Write the pages of some features."""
+    def write(self, site: SiteWriter, features: Iterable[int], under: str = "") -> None:
+        """Write the pages of some features, in a folder ``under`` where they are another run's."""
         for feature in features:
             page = self.page(feature)
-            site.json(f"features/{feature}", page)
-            site.shard(f"features/{feature}", {**page, **self.arrays(feature)})
+            site.json(f"{under}features/{feature}", page)
+            site.shard(f"{under}features/{feature}", {**page, **self.arrays(feature)})
 
     def page(self, feature: int) -> dict[str, Any]:
         """Everything that is said of a feature, as plain JSON values."""
@@ -97,11 +97,7 @@ class FeaturePages:
         rows = self.terms.get(str(feature))
         if rows is None:
             return []
-        keep = [
-            name
-            for name in ("term", "overlap", "set_size", "term_size", "background_size", "pvalue", "padj")
-            if name in rows
-        ]
+        keep = [name for name in TERM_COLUMNS if name in rows]
         return [dict(zip(keep, row, strict=True)) for row in rows[keep].head(TERMS).itertuples(index=False)]
 
 

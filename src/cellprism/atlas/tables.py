@@ -101,6 +101,11 @@ class RunTables:
             return [str(name) for name in self.genes.var_names]
         return sorted({str(gene) for gene in self.programs.lists["gene"]})
 
+    @property
+    def source(self) -> str:
+        """The file or data set that the cells were read from, as it was asked for."""
+        return str(self.context.record["steps"].get("cells", {}).get("cells", ""))
+
     @cached_property
     def term_names(self) -> list[str]:
         """Terms that some list shares a gene with, in alphabetical order."""
