@@ -29,6 +29,6 @@ def whole(whole_run, tmp_path_factory) -> tuple[Path, Made]:
 
 @pytest.fixture(scope="session")
 def hostile(hostile_run, tmp_path_factory) -> tuple[Path, Made]:
-    """The same with markup and scripts in every name."""
+    """The same with markup and scripts in every name, beside itself."""
     out = tmp_path_factory.mktemp("atlas") / "hostile"
-    return out, make_atlas(hostile_run, out, bar)
+    return out, make_atlas(hostile_run, out, bar, beside=hostile_run)
