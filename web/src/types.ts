@@ -111,6 +111,8 @@ export interface GeneRow {
   mean?: number;
   frac?: number;
   max?: number;
+  /** Correlation over cells of the feature's activation with the gene. */
+  r?: number | null;
   effect?: number;
 }
 
@@ -157,6 +159,8 @@ export interface FeatureShard {
   label: string;
   card: { feature: number; run: string; model: string; place: string; facts: Record<string, Fact[]>; absent: Record<string, string> };
   genes: GeneRow[];
+  /** Genes at whose tokens it is strongest. */
+  fired: GeneRow[];
   terms: TermRow[];
   doses: DoseEntry[];
   histogram?: { silent: number; counts: number[]; edges: number[] };

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.errors import RunError
 from cellprism.report.context import Context
 from cellprism.studies.files import read_h5ad
@@ -70,6 +71,19 @@ class RunTables:
         """The same, a column a feature; empty where there are no cells."""
         matrix: Any = self.cells.X if self.cells is not None else np.zeros((0, self.n_features), dtype=np.float32)
         return sp.csc_matrix(matrix, dtype=np.float32)
+
+    @cached_property
+    def logs(self) -> sp.csc_matrix | None:
+        """Log1p CP10k [cell gene] of the run's cells in the order of ``cells`` and ``gene_names``; None where the run
+        came without its counts."""
+        path = self.folder / "cells.h5ad"
+        if self.cells is None or self.genes is None or not path.is_file():
+            return None
+        held = read_h5ad(path)
+        row, column = held.obs_names.get_indexer(self.cells.obs_names), held.var_names.get_indexer(self.gene_names)
+        if (row < 0).any() or (column < 0).any():
+            return None
+        return sp.csc_matrix(log1p_cp10k(held)[row][:, column])
 
     @cached_property
     def moved(self) -> AnnData | None:

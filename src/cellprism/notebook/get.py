@@ -106,7 +106,7 @@ def doses(run: OpenRun | str | Path, feature: int) -> pd.DataFrame:
     mine = [table for table in mine if len(table)]
     if not mine:
         raise RunError(
-            f"run {run.name!r} did not steer feature {feature}; `cellprism steer {run.folder} {feature}` does"
+            f"run {run.name!r} did not steer feature {feature}; `cellprism steer {run.folder} --feature {feature}` does"
         )
     return mine[0].drop(columns="feature").reset_index(drop=True)
 

@@ -94,8 +94,9 @@ async function pair(atlas: Atlas, labels: string[], ways: Matches[], a: number, 
 }
 
 function genes(run: string, shard: FeatureShard, shared: Set<string>): HTMLElement {
-  return figure({ title: `Genes of ${shard.feature}, ${run}`, name: `${run}-${shard.feature}-genes`, file: "programs/genes.h5ad", note: `Mean activation; the ${shared.size} genes of both lists in the second colour.` },
-    bars(shard.genes.slice(0, 16).map((row) => ({ text: row.gene, value: row.mean ?? 0, ...(shared.has(row.gene) ? { colour: "var(--opposite)" } : {}) })), "genes"));
+  const byCells = shard.genes.some((row) => row.r !== undefined);
+  return figure({ title: `Genes of ${shard.feature}, ${run}`, name: `${run}-${shard.feature}-genes`, file: "programs/genes.h5ad", note: `${byCells ? "Correlation over cells with each gene of its list" : "Mean activation"}; the ${shared.size} genes of both lists in the second colour.` },
+    bars(shard.genes.slice(0, 16).map((row) => ({ text: row.gene, value: (byCells ? row.r : row.mean) ?? 0, ...(shared.has(row.gene) ? { colour: "var(--opposite)" } : {}) })), "genes"));
 }
 
 function kinds(run: string, shard: FeatureShard): HTMLElement {

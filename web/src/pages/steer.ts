@@ -173,12 +173,12 @@ class SteerPage {
     const control = this.controls.map((one) => one.expression.reduce((most, v, g) => Math.max(most, Math.abs(v - base.expression[g]!) || 0), 0));
     const beside = (g: number) => this.controls.reduce((sum, one) => sum + Math.abs(one.expression[g]! - base.expression[g]!), 0) / Math.max(1, this.controls.length);
     return figure({
-      title: "Genes that move most", name: "steered-genes", note: `Change of what the model says of each gene, ${this.atlas.index.unit}; at the right, before and after.`,
+      title: "Genes that move most", name: "steered-genes", note: `Change of what the model says of each gene${this.atlas.relative ? ", relative to 1 + counts per 10,000" : `, ${this.atlas.index.unit}`}.`,
       control: !this.strengths.size || ![...this.strengths.values()].some((v) => v !== 1) ? "nothing is turned"
-        : control.length ? `${control.length} edits of the same size at the same genes along random directions: the gene that each moves most moves by ${num(Math.min(...control))} to ${num(Math.max(...control))}; grey: their mean absolute change at each gene` : "edits of the same size along random directions are computed …",
+        : control.length ? `${control.length} edits of the same size at the same genes along random directions: the gene that each moves most moves by ${this.atlas.change(Math.min(...control))} to ${this.atlas.change(Math.max(...control))}; grey: their mean absolute change at each gene` : "edits of the same size along random directions are computed …",
       file: `sae/ and ${this.atlas.index.model?.name ?? "the model"}, ${this.session.shard.asked ? "computed by Python" : "computed in this page"}`,
       rows: () => ({ header: ["gene", "before", "after", "change"], rows: genes.map((name, g) => [name, base.expression[g], now.expression[g], change[g]]) }),
-    }, bars(order.map((g) => ({ text: genes[g] as string, value: change[g]!, ...(control.length ? { beside: Math.sign(change[g]!) * beside(g) } : {}), href: to("gene", genes[g] as string), right: `${num(base.expression[g])} → ${num(now.expression[g])}` })), "genes that move most", { right: 100, left: 90 }));
+    }, bars(order.map((g) => ({ text: genes[g] as string, value: change[g]!, ...(control.length ? { beside: Math.sign(change[g]!) * beside(g) } : {}), href: to("gene", genes[g] as string), right: this.atlas.change(change[g]), title: `${genes[g]}: ${num(base.expression[g])} → ${num(now.expression[g])}` })), "genes that move most", { right: 100, left: 90 }));
   }
 
   private types(base: Reading, now: Reading): HTMLElement {

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from cellprism.regulation.inference import DIRECTION, FORWARD, Overall
 from cellprism.report import theme
+from cellprism.report.effect import change_axis, changed, on_axis
 from cellprism.report.figure import Figure, NumberTable, canvas, plain, wrapped
 from cellprism.report.frames import numbers, records, texts, where
 from cellprism.report.words import Words
@@ -176,18 +177,18 @@ def dose_figure(doses: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Fi
             some = where(doses, doses["group"] == group)
             mean = some.assign(size=np.abs(numbers(some, way))).groupby("quantile")["size"].mean()
             traces.append(go.Scatter(
-                x=[0.0, *mean.index], y=[0.0, *mean], mode="lines+markers", name=f"{group}, {way}",
+                x=[0.0, *mean.index], y=[0.0, *on_axis(mean, words.unit)], mode="lines+markers", name=f"{group}, {way}",
                 line={"color": colour, "dash": dash, "width": 2.5},
                 marker={"symbol": "circle" if way == "forward" else "diamond", "size": 8},
-                hovertemplate=f"{group}, {way}<br>%{{y:.3g}}<extra></extra>",
+                hovertemplate=f"{group}, {way}<br>%{{y}}<extra></extra>",
             ))  # fmt: skip
-            said.append(f"{group}, {way} {mean.iloc[-1]:.2g}")
+            said.append(f"{group}, {way} {changed(mean.iloc[-1], words.unit)}")
     return Figure(
         "regulation-doses",
         f"{factor}: effects at each dose",
         canvas(
             traces, xaxis={"title": {"text": "dose: quantile of the gene's own input (0: no count)"}},
-            yaxis={"title": {"text": f"mean size of change, {words.unit}"}, "rangemode": "tozero"},
+            yaxis={**change_axis("mean size of change", words), "rangemode": "tozero"},
         ),
         "Whole lines: the factor is raised and genes are read; broken ones: genes are raised and the factor is read. "
         "These "
@@ -209,27 +210,28 @@ def preset_figure(preset: pd.DataFrame, words: Words, files: tuple[str, ...]) ->
             at = np.unique(alpha)
             value = [float(np.average(effect[alpha == a], weights=weight[alpha == a])) for a in at]
             traces.append(go.Scatter(
-                x=at, y=value, mode="lines+markers", name="TBX21 turned, gene read" if way == "forward" else
-                "gene turned, TBX21 read", line={"color": colour, "width": 2}, marker={"symbol": symbol, "size": 7},
+                x=at, y=on_axis(value, words.unit), mode="lines+markers",
+                name="TBX21 turned, gene read" if way == "forward" else "gene turned, TBX21 read", line={"color": colour, "width": 2}, marker={"symbol": symbol, "size": 7},
                 showlegend=not number, xaxis=f"x{place}", yaxis=f"y{place}",
-                hovertemplate=f"<b>{plain(gene)}</b>, {way}<br>strength %{{x}}: %{{y:+.2g}}<extra></extra>",
+                hovertemplate=f"<b>{plain(gene)}</b>, {way}<br>strength %{{x}}: %{{y}}<extra></extra>",
             ))  # fmt: skip
             if value:
-                said.append(f"{gene} {way} {value[-1]:+.2g}")
+                said.append(f"{gene} {way} {changed(value[-1], words.unit)}")
         left = number / len(genes)
         layout[f"xaxis{place}"] = {
             "domain": [left + 0.03 * (number > 0), left + 1 / len(genes) - 0.03], "anchor": f"y{place}",
             "title": {"text": f"{plain(gene)}<br>{texts(where(preset, preset['gene'] == gene), 'group')[0]}"},
         }  # fmt: skip
-        layout[f"yaxis{place}"] = {"anchor": f"x{place}", "exponentformat": "power", "matches": "y" if number else None}
+        axis = change_axis("", words) | {"exponentformat": "power", "matches": "y" if number else None}
+        layout[f"yaxis{place}"] = {**axis, "anchor": f"x{place}", "title": None}
     return Figure(
         "regulation-tbx21",
         "TBX21 as the published work asked: features at one token turned, another gene read",
         canvas(traces, **layout),
         "Every feature that fires at the token is turned by itself to the strength below; the line is their mean, "
         "weighted by "
-        f"the cells in which they fire, in {words.unit}. A factor that drives its targets moves them (circles) and is "
-        f"not "
+        "the cells in which they fire. A factor that drives its targets moves them (circles) and is "
+        "not "
         "moved by them (diamonds). Three targets cannot decide it; the panels above can. Genes that the model does not "
         "have are left out.",
         "Lines of effect against strength; at the largest strength " + ", ".join(said),
