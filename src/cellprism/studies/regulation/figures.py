@@ -211,7 +211,8 @@ def preset_figure(preset: pd.DataFrame, words: Words, files: tuple[str, ...]) ->
             value = [float(np.average(effect[alpha == a], weights=weight[alpha == a])) for a in at]
             traces.append(go.Scatter(
                 x=at, y=on_axis(value, words.unit), mode="lines+markers",
-                name="TBX21 turned, gene read" if way == "forward" else "gene turned, TBX21 read", line={"color": colour, "width": 2}, marker={"symbol": symbol, "size": 7},
+                name="TBX21 turned, gene read" if way == "forward" else "gene turned, TBX21 read",
+                line={"color": colour, "width": 2}, marker={"symbol": symbol, "size": 7},
                 showlegend=not number, xaxis=f"x{place}", yaxis=f"y{place}",
                 hovertemplate=f"<b>{plain(gene)}</b>, {way}<br>strength %{{x}}: %{{y}}<extra></extra>",
             ))  # fmt: skip
