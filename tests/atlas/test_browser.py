@@ -197,7 +197,7 @@ def test_one_finds_by_name_sorts_filters_and_keeps(browser, whole, hostile):
     page.wait_for_selector('body[data-ready="gene"]')
     assert page.locator("h1").inner_text() == "MS4A1"
     opened.show("overview")
-    page.get_by_role("button", name="drag draws a line around points").click()
+    page.get_by_role("button", name="drag draws a line around points").first.click()
     box = page.locator("canvas").first.bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.move(middle[0] - 150, middle[1] - 150)
