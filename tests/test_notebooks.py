@@ -5,6 +5,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from workflow.tiny import bar
+
+from cellprism.workflow.config import make_config
+from cellprism.workflow.pipeline import start_run
+from cellprism.workflow.publish import write_report
 
 FOLDER = Path(__file__).parents[1] / "docs" / "notebooks"
 spec = spec_from_file_location("make", FOLDER / "make.py")
@@ -45,3 +50,32 @@ def test_the_first_look_runs(tmp_path, monkeypatch):
     known = executed("first_look", tmp_path, monkeypatch)
     assert known["best"]["padj"].iloc[0] < 0.05
     assert known["change"].abs().max() > 0
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """A folder with a short run of the bundled cells in ``demo``, as the notebooks have it."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    config = make_config(
+        {"cells": "bundled:pbmc68k", "model": "pbmc2", "train": {"k": 4, "epochs": 1}}, ["programs.replicates=1"]
+    )
+    start_run(config, folder / "demo", bar, lambda text: None, ["cells", "train", "programs"])
+    write_report(folder / "demo")
+    return folder
+
+
+@pytest.mark.slow
+def test_your_own_cells_run(demo, monkeypatch):
+    pytest.importorskip("matplotlib").use("Agg")
+    known = executed("your_cells", demo, monkeypatch)
+    assert known["some"].var["cellprism_steered"].abs().max() > 0
+    assert {"X_mine", "X_cellprism"} <= set(known["adata"].obsm)
+    assert len(known["figure"].axes) >= 3
+
+
+@pytest.mark.slow
+def test_reading_a_page_runs(demo, monkeypatch):
+    known = executed("reading_a_page", demo, monkeypatch)
+    assert len(known["claims"]) > 5
+    assert {"rate", "name"} <= set(known["rates"])
+    assert known["untold"]["why"].str.len().min() > 0

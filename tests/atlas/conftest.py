@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from browsing import browser
 from studies.conftest import hostile_run, whole_run
 from workflow.conftest import finished
 from workflow.tiny import bar
 
 from cellprism.atlas.make import Made, make_atlas
 
-__all__ = ["finished", "hostile_run", "whole_run"]
+__all__ = ["browser", "finished", "hostile_run", "whole_run"]
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,6 @@ def whole(whole_run, tmp_path_factory) -> tuple[Path, Made]:
 
 @pytest.fixture(scope="session")
 def hostile(hostile_run, tmp_path_factory) -> tuple[Path, Made]:
-    """The same with markup and scripts in every name."""
+    """The same with markup and scripts in every name, beside itself."""
     out = tmp_path_factory.mktemp("atlas") / "hostile"
-    return out, make_atlas(hostile_run, out, bar)
+    return out, make_atlas(hostile_run, out, bar, beside=hostile_run)

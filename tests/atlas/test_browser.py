@@ -1,6 +1,5 @@
 """Every page in a real browser, from a disk and from a server; live steering beside Python's exact edit; chance."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from studies.conftest import HOSTILE
 from workflow.tiny import bar
 
@@ -16,31 +16,19 @@ import cellprism as cp
 from atlas.reading import shard, unpacked
 from cellprism.atlas.make import make_atlas
 from cellprism.atlas.serve import server_of
+from cellprism.atlas.steering import Steering
 from cellprism.store.run import Run
 from cellprism.studies.workbench import Workbench
 from cellprism.workflow.config import make_config
 from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.steps import config_of
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 PAGES = (
     "overview", "features", "feature/12", "feature/5", "gene/{gene}", "gene/NO-SUCH", "genes", "term/{term}", "terms",
-    "types", "type/{type}", "recipe/latent", "compare/12/3", "lists/mine?features=3,12", "about", "steer", "nowhere",
+    "types", "type/{type}", "recipe/latent", "compare/12/3", "beside", "beside/12/3",
+    "lists/mine?features=3,12", "about", "steer", "nowhere",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or (CHROMIUM if Path(CHROMIUM).exists() else None)
-    if path is None:
-        pytest.skip("there is no chromium on this machine")
-    with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield opened
-        opened.close()
 
 
 class Opened:
@@ -136,9 +124,37 @@ def test_what_chance_gives_in_a_lasso(browser, tiny):
     assert (regions < 0.05).mean() < 0.25
 
 
+def test_what_chance_gives_for_chosen_features(browser, tiny):
+    """Features at random are strong in no kind of cells beyond chance; those planted in one kind are, there alone."""
+    opened = Opened(browser, (tiny[0] / "index.html").as_uri())
+    opened.show("about")
+    found = opened.page.evaluate("""() => {
+      const { kindChance, kindMeans, seeded, totals } = window.cellprism.maths;
+      const [n, f, kinds] = [400, 120, 5], random = seeded(5);
+      const x = Float32Array.from({ length: f }, random), y = Float32Array.from({ length: f }, random);
+      const kind = Uint16Array.from({ length: n }, (_, i) => i % kinds);
+      const some = Array.from({ length: 9 }, (_, i) => i * 7);
+      const ask = (rise) => {
+        const values = Uint8Array.from({ length: n * f }, (_, i) => {
+          const [c, k] = [Math.floor(i / f), i % f];
+          return 150 * random() + (rise && kind[c] === 2 && some.includes(k) ? 60 : 0);
+        });
+        const means = kindMeans(values, f, kind, kinds, totals(values, f));
+        return kindChance(means, f, some, x, y, random);
+      };
+      const null_ = Array.from({ length: 40 }, () => [...ask(false).p]).flat(), planted = ask(true);
+      return { null_, p: [...planted.p], seen: [...planted.seen] };
+    }""")
+    assert (np.array(found["null_"]) < 0.05).mean() < 0.09
+    assert abs(np.mean(found["null_"]) - 0.5) < 0.08
+    assert np.argmax(found["seen"]) == 2
+    assert found["p"][2] == min(found["p"]) <= 0.005
+
+
 @contextmanager
-def served(site: Path) -> Iterator[str]:
+def served(site: Path, steering: Steering | None = None) -> Iterator[str]:
     with server_of(site) as server:
+        server.steering = steering
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -181,7 +197,7 @@ def test_one_finds_by_name_sorts_filters_and_keeps(browser, whole, hostile):
     page.wait_for_selector('body[data-ready="gene"]')
     assert page.locator("h1").inner_text() == "MS4A1"
     opened.show("overview")
-    page.get_by_role("button", name="drag draws a line around points").click()
+    page.get_by_role("button", name="drag draws a line around points").first.click()
     box = page.locator("canvas").first.bounding_box()
     middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.move(middle[0] - 150, middle[1] - 150)
@@ -223,6 +239,50 @@ def test_the_bundled_model_is_steered_as_in_python_within_a_second(browser, pbmc
     assert difference_from_python(run, site, answer, 1, {fires[0]: 5.0, fires[1]: -3.0}) < 1e-4
     assert int(opened.page.evaluate("document.body.dataset.steeredTook")) < 3000  # a third of a second on an idle core
     opened.quiet()
+
+
+@pytest.fixture(scope="module")
+def latent(tmp_path_factory) -> tuple[Path, Path, Steering]:
+    """A short run of an embedding with a decoder, which the page cannot run, and its atlas as ``view`` makes it."""
+    folder = tmp_path_factory.mktemp("latent")
+    cells = cp.read_cells("bundled:pbmc68k")
+    logs = np.log1p(cells.X.toarray() / cells.obs["total_counts"].to_numpy()[:, None] * 1e4)
+    cells.obsm["X_pca"] = PCA(12, random_state=0).fit_transform(logs)
+    cells.obsm["X_umap"] = cells.obsm["X_pca"][:, 3:5]
+    cells.write_h5ad(folder / "cells.h5ad")
+    config = make_config({
+        "cells": str(folder / "cells.h5ad"), "model": "obsm:X_pca+ridge", "labels": "cell_type", "layer": 0,
+        "train": {"k": 4, "epochs": 20, "n_features": 48},
+    }, ["programs.replicates=1"])  # fmt: skip
+    start_run(config, folder / "run", bar, lambda text: None, ["cells", "train", "programs"])
+    made = make_atlas(folder / "run", folder / "site", bar, served=True)
+    assert made.steering is not None
+    return folder / "run", folder / "site", made.steering
+
+
+@pytest.mark.slow
+def test_a_model_that_the_page_cannot_run_is_steered_by_the_server(browser, latent):
+    run, site, steering = latent
+    assert shard(site, "cells")["method"] == "your own map, obsm['X_umap']"
+    best = int(np.argmax(unpacked(shard(site, "live/model")["fires"]).reshape(-1, 48)[3] > 0))
+    with served(site, steering) as http:
+        opened = Opened(browser, http)
+        answer = steered(opened, f"steer?cell=3&f{best}=6")
+        assert difference_from_python(run, site, answer, 3, {best: 6.0}) < 1e-4
+        assert "Python steers it" in opened.page.locator("main").inner_text()
+        for where in ("overview", f"feature/{best}"):
+            opened.show(where)
+        opened.quiet()
+        steering.rows = steering.rows[:3]  # a cell that is no more there: said in the page
+        opened.page.goto(f"{http}#/steer?cell=5")
+        opened.page.reload()
+        opened.page.wait_for_selector("body[data-wrong]", timeout=60_000)
+        assert "there is no cell 5" in opened.page.locator("main").inner_text()
+    stranger = browser.new_page()
+    with served(site, steering) as http:
+        stranger.goto("about:blank")
+        asked = "url => fetch(url, {method: 'POST', body: '{}'}).then(a => a.text(), error => String(error))"
+        assert stranger.evaluate(asked, f"{http}steer") == "TypeError: Failed to fetch"
 
 
 def busiest(site: Path, cell: int) -> list[int]:

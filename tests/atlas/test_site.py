@@ -20,6 +20,7 @@ from cellprism.errors import RunError
 from cellprism.store.atomic import sha256
 from cellprism.store.run import Run
 from cellprism.studies.files import read_h5ad
+from cellprism.workflow.publish import write_report
 
 
 def test_arrays_and_numbers_come_back():
@@ -80,6 +81,25 @@ def test_terms_lead_to_their_features(tiny, finished):
         assert term["tested"] == len(rows)
         at = term["columns"].index("padj")
         assert term["features"][0][at] == pytest.approx(float(rows["padj"].min()), rel=1e-5)
+
+
+def test_a_term_names_its_genes_and_which_of_them_each_list_holds(tiny):
+    terms = shard(tiny[0], "terms/0")
+    assert all(len(term["genes"]) == term["size"] for term in terms)
+    for term in terms:
+        overlap = term["columns"].index("overlap")
+        assert [len(some) for some in term["shared"]] == [row[overlap] for row in term["features"]]
+
+
+def test_beside_the_run_the_report_and_the_atlas_lead_to_each_other(finished, tmp_path):
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    assert "<code>cellprism atlas run</code> makes an atlas" in write_report(run).read_text()
+    assert call(["atlas", str(run), "--no-live"]) == 0
+    report, copy = (run / "report.html").read_text(), (run / "site" / "report.html").read_text()
+    assert '<a href="site/index.html">Open the atlas</a>' in report
+    assert '<a href="site/index.html#/feature/12">12</a>' in report
+    assert copy == report.replace('"site/index.html', '"index.html')
+    assert not any(name.startswith("site") for name in cp.open_run(run).tables)
 
 
 def test_a_run_is_not_changed_and_an_old_atlas_is_replaced(finished, tiny, tmp_path):

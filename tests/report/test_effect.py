@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cellprism.report.effect import between, change_axis, changed, in_percent, moves, on_axis
+from cellprism.report.effect import between, change_axis, changed, gap_axis, in_percent, moves, on_axis
 from cellprism.report.words import LOG_COUNTS, words_for
 
 LOGIT = words_for("genes", "token_logit")
@@ -52,3 +52,14 @@ def test_axes_are_relative():
 )  # fmt: skip
 def test_what_an_edit_does_has_a_direction_and_a_size(change, said):
     assert moves(change, LOG_COUNTS, "GNLY") == said.replace(" %", f"{SPACE}%")
+
+
+def test_gaps_are_named_as_folds_each_way():
+    axis = gap_axis("gap", 2.0, words_for())
+    assert axis["ticktext"] == [
+        "5-fold<br>lower", "3-fold<br>lower", "2-fold<br>lower", "equal", "2-fold<br>higher", "3-fold<br>higher",
+        "5-fold<br>higher",
+    ]  # fmt: skip
+    assert np.allclose(np.exp(axis["tickvals"]), [1 / 5, 1 / 3, 1 / 2, 1, 2, 3, 5])
+    assert gap_axis("gap", 0.01, words_for())["ticktext"] == ["equal"]
+    assert "tickvals" not in gap_axis("gap", 2.0, LOGIT)

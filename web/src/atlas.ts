@@ -1,7 +1,7 @@
 // The run, as every page sees it: the index unpacked once, cells and sample when they are first asked for.
 import { isDark, kind, ramp, rgb, word } from "./colour";
 import { floats, integers, load, texts } from "./data";
-import { num } from "./dom";
+import { num, signed } from "./dom";
 import type { CellsShard, Index, Packed, RawColumn, SketchShard } from "./types";
 
 export interface Column extends Omit<RawColumn, "values"> {
@@ -79,6 +79,25 @@ export class Atlas {
     const column = this.columns.get(key);
     if (!column) return "–";
     return column.texts ? column.texts[feature] || "–" : num(column.values?.[feature], column.form);
+  }
+
+  /** Whether changes are of log(1 + counts per 10,000), so that they are shown relative to it. */
+  get relative(): boolean {
+    return this.index.unit === "log(1 + counts per 10,000)";
+  }
+
+  /** A change of what the model says of a gene: in per cent, in folds from a doubling on, or as it is where it is no amount. */
+  change(value: unknown): string {
+    if (!this.relative || typeof value !== "number" || Number.isNaN(value)) return signed(value);
+    if (Math.abs(value) >= Math.LN2) return `${num(Number(Math.exp(Math.abs(value)).toPrecision(2)))}-fold ${value > 0 ? "up" : "down"}`;
+    const percent = 100 * Math.expm1(value);
+    if (value !== 0 && Math.abs(percent) < 0.01) return `${value > 0 ? "+" : "\u2212"}<0.01\u00a0%`;
+    return `${signed(Number(percent.toPrecision(2)))}\u00a0%`;
+  }
+
+  /** A change as it is drawn: in per cent where it is relative. */
+  onAxis(value: number): number {
+    return this.relative ? 100 * Math.expm1(value) : value;
   }
 
   cells(): Promise<Cells | null> {

@@ -95,6 +95,56 @@ function counted(draws: number, seen: Float32Array, features: number, some: () =
   return [beyond, largest];
 }
 
+/** [kind feature] mean activation of each feature in the cells of each kind, in standard deviations from the mean cell. */
+export function kindMeans(values: Uint8Array, features: number, kinds: ArrayLike<number>, count: number, all: Totals): Float32Array {
+  const n = values.length / features;
+  const sums = new Float64Array(count * features);
+  const cells = new Float64Array(count);
+  for (let i = 0; i < n; i++) {
+    const kind = kinds[i] as number;
+    if (kind >= count) continue;
+    cells[kind]!++;
+    for (let f = 0; f < features; f++) sums[kind * features + f]! += values[i * features + f] as number;
+  }
+  return Float32Array.from(sums, (sum, at) => {
+    const [kind, f] = [Math.floor(at / features), at % features];
+    return cells[kind] && all.spread[f]! > 1e-9 ? (sum / cells[kind]! - all.sum[f]! / n) / all.spread[f]! : 0;
+  });
+}
+
+export interface KindChance {
+  draws: number;
+  /** [kind] mean over the chosen features of their means in the kind. */
+  seen: Float32Array;
+  /** [kind] share of draws of as many features at random, and of regions of the map of features, that lie as far from 0. */
+  p: Float32Array;
+  regions: Float32Array;
+}
+
+/** In which kinds of cells some features are strong, beside as many at random and beside regions of as many on their map. */
+export function kindChance(
+  means: Float32Array, features: number, chosen: ArrayLike<number>, x: Float32Array, y: Float32Array, random: () => number, draws = 199,
+): KindChance {
+  const kinds = means.length / features;
+  const average = (some: ArrayLike<number>) =>
+    Float32Array.from({ length: kinds }, (_, kind) => {
+      let sum = 0;
+      for (let i = 0; i < some.length; i++) sum += means[kind * features + (some[i] as number)] as number;
+      return sum / some.length;
+    });
+  const seen = average(chosen);
+  const beyond = (draw: () => Uint32Array) => {
+    const count = new Float32Array(kinds);
+    for (let i = 0; i < draws; i++) average(draw()).forEach((v, kind) => { if (Math.abs(v) >= Math.abs(seen[kind] as number)) count[kind]!++; });
+    return count;
+  };
+  return {
+    draws, seen,
+    p: beyond(() => dealt(features, chosen.length, random)).map((count) => (1 + count) / (1 + draws)),
+    regions: beyond(() => region(x, y, chosen.length, random)).map((count) => count / draws),
+  };
+}
+
 function dealt(n: number, m: number, random: () => number): Uint32Array {
   const order = Uint32Array.from({ length: n }, (_, i) => i);
   for (let i = 0; i < m; i++) {

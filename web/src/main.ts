@@ -1,13 +1,14 @@
 // The atlas of a run: what frames every page, and which page an address means.
 import "./atlas.css";
 import { Atlas } from "./atlas";
-import { chance, difference, seeded, totals } from "./difference";
+import { chance, difference, kindChance, kindMeans, seeded, totals } from "./difference";
 import { h, num } from "./dom";
 import { current, to, type Route } from "./state";
 import { isDark } from "./colour";
 import { inside } from "./scatter";
 import { searchField } from "./search";
 import { about } from "./pages/about";
+import { besidePage } from "./pages/beside";
 import { comparePage } from "./pages/compare";
 import { featurePage } from "./pages/feature";
 import { featuresPage } from "./pages/features";
@@ -23,7 +24,7 @@ export type Page = (atlas: Atlas, route: Route) => Promise<Node> | Node;
 
 const PAGES: Record<string, Page> = {
   overview, features: featuresPage, feature: featurePage, genes: genesPage, gene: genePage, terms: termsPage, term: termPage,
-  types: typesPage, type: typePage, recipe: recipePage, steer: steerPage, compare: comparePage, lists: listsPage, about,
+  types: typesPage, type: typePage, recipe: recipePage, steer: steerPage, compare: comparePage, beside: besidePage, lists: listsPage, about,
 };
 
 function navigation(atlas: Atlas): [string, string, string][] {
@@ -37,9 +38,11 @@ function navigation(atlas: Atlas): [string, string, string][] {
     index.recipes.length > 0 && ["recipe", "Recipes", to("recipe", index.recipes[0]!.objective)],
     ["steer", "Steer live", to("steer")],
     ["compare", "Compare", to("compare")],
+    index.beside && ["beside", `Beside ${index.beside.run}`, to("beside")],
     ["lists", "Lists", to("lists")],
     ["about", "About", to("about")],
-  ] as ([string, string, string] | false)[]).filter((one): one is [string, string, string] => one !== false);
+    ["", "Report", "report.html"],
+  ] as ([string, string, string] | false | null)[]).filter((one): one is [string, string, string] => Boolean(one));
 }
 
 function frame(atlas: Atlas, main: HTMLElement): HTMLElement {
@@ -109,5 +112,5 @@ async function start(): Promise<void> {
 }
 
 // for programs and tests: what chance is computed with
-window.cellprism.maths = { chance, difference, inside, seeded, totals };
+window.cellprism.maths = { chance, difference, inside, kindChance, kindMeans, seeded, totals };
 void start();

@@ -35,8 +35,16 @@ export interface CellMapOptions {
   control?: string;
 }
 
+export interface CellMap {
+  element: HTMLElement;
+  scatter: Scatter;
+  cells: Cells;
+  /** Colours as they are chosen, after others were shown. */
+  repaint: () => void;
+}
+
 /** The map of cells, coloured by what is known of them or by a feature (`feature:12`). */
-export async function cellMap(atlas: Atlas, options: CellMapOptions): Promise<{ element: HTMLElement; scatter: Scatter; cells: Cells } | null> {
+export async function cellMap(atlas: Atlas, options: CellMapOptions): Promise<CellMap | null> {
   const cells = await atlas.cells();
   if (!cells) return null;
   let names: string[] | null = null; // asked for when one first points at a cell: those of many cells are long
@@ -67,7 +75,7 @@ export async function cellMap(atlas: Atlas, options: CellMapOptions): Promise<{ 
     title: options.label, name: options.name, file: cells.file, control: options.control ?? "",
     note: `${cells.method}. Places in 65,536 steps.`,
   }, options.choices === false ? h("span") : h("label", { class: "choose" }, "colour ", choose), scatter.element, legend, h("p", { class: "note" }, file));
-  return { element, scatter, cells };
+  return { element, scatter, cells, repaint: () => void paint(choose.value) };
 }
 
 async function colouring(atlas: Atlas, cells: Cells, colour: string): Promise<(Colouring & { said: string }) | null> {
@@ -120,7 +128,7 @@ export function keepButton(feature: number): HTMLElement {
   return choose;
 }
 
-/** Columns of tables of features. */
+/** A small table. */
 export function small(values: (string | Node)[][], header: string[]): HTMLElement {
   return h("div", { class: "scroll" }, h("table", { class: "small" }, h("thead", {}, h("tr", {}, header.map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, values.map((row) => h("tr", {}, row.map((cell) => h("td", {}, cell)))))));

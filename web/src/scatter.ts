@@ -77,6 +77,12 @@ export class Scatter {
     this.draw();
   }
 
+  /** Drop the lasso and what it dims, when something else was chosen. */
+  drop(): void {
+    [this.polygon, this.dimmed] = [null, null];
+    this.draw();
+  }
+
   private tools(): HTMLElement {
     const button = (text: string, title: string, act: () => void, pressed?: () => boolean) => {
       const made = h("button", { type: "button", title, "aria-label": title, onclick: () => { act(); refresh(); } }, text);

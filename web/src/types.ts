@@ -49,6 +49,30 @@ export interface Index {
   terms: Packed;
   absent: Record<string, string>;
   live: string;
+  /** The run beside which this one stands, if any. */
+  beside: null | { run: string; model: string; place: string; source: string; features: number; cells: number; draws: number };
+}
+
+export interface MatchesShard {
+  /** Genes or cells of both runs. */
+  shared: number;
+  /** Share of features whose best match lies beyond chance; the same in draws of chance, mean and 97.5 %. */
+  beyond: number;
+  chance: number;
+  chance_high: number;
+  /** [feature near] */
+  best: Packed;
+  r: Packed;
+  /** [other feature] */
+  back: Packed;
+  limit: Packed;
+}
+
+export interface BesideShard {
+  labels: Packed;
+  types: Packed;
+  genes: MatchesShard | null;
+  cells: MatchesShard | null;
 }
 
 export interface CellColumn {
@@ -87,6 +111,8 @@ export interface GeneRow {
   mean?: number;
   frac?: number;
   max?: number;
+  /** Correlation over cells of the feature's activation with the gene. */
+  r?: number | null;
   effect?: number;
 }
 
@@ -133,6 +159,8 @@ export interface FeatureShard {
   label: string;
   card: { feature: number; run: string; model: string; place: string; facts: Record<string, Fact[]>; absent: Record<string, string> };
   genes: GeneRow[];
+  /** Genes at whose tokens it is strongest. */
+  fired: GeneRow[];
   terms: TermRow[];
   doses: DoseEntry[];
   histogram?: { silent: number; counts: number[]; edges: number[] };
@@ -158,6 +186,10 @@ export interface TermShard {
   size: number | null;
   background: number | null;
   features: (number | null)[][];
+  /** The term's genes among those of the run; none where the collection was not at hand. */
+  genes: string[];
+  /** Of each feature, the places in `genes` of those that its list holds. */
+  shared: number[][];
 }
 
 export interface RecipeShard {

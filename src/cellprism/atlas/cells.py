@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from cellprism.atlas.cell_map import CellMap, cell_map
+from cellprism.atlas.own_map import own_places
 from cellprism.atlas.shards import SiteWriter, packed, packed_text, plain
 from cellprism.atlas.tables import RunTables
 
@@ -18,11 +19,15 @@ SKETCH, SKETCH_VALUES = 5000, 12_000_000
 COLUMNS, LEVELS = 12, 40  # at most: columns known of cells, levels of one
 
 
-def write_cells(site: SiteWriter, tables: RunTables) -> CellMap | None:
-    """Write the shards ``cells``, ``cell-names`` and ``sketch``; returns the map, None where the run has no cells."""
+def write_cells(site: SiteWriter, tables: RunTables, own_map: str = "") -> CellMap | None:
+    """Write the shards ``cells``, ``cell-names`` and ``sketch``; returns the map, None where the run has no cells.
+
+    Raises:
+        InputError: there is no map of the name ``own_map``.
+    """
     if tables.cells is None or tables.cells.n_obs == 0:
         return None
-    places = cell_map(tables)
+    places = own_places(tables, own_map) or cell_map(tables)
     site.shard("cells", {
         "n": tables.cells.n_obs, "places": _places(places.places), "method": places.method, "file": places.file,
         "columns": known_columns(tables),

@@ -13,7 +13,7 @@ from cellprism.atlas.shards import SiteWriter, packed, plain
 from cellprism.atlas.tables import RunTables
 from cellprism.report.frames import ordered, where
 
-GENES, TERMS, MOVED = 60, 40, 15
+GENES, TERMS, MOVED, DRAWN = 60, 40, 15, 20
 TERM_COLUMNS = ("term", "overlap", "set_size", "term_size", "background_size", "pvalue", "padj")
 
 
@@ -33,19 +33,21 @@ class FeaturePages:
         self.kinds = Labels.of(tables.types) if tables.types is not None else None
         self.strength = _strengths(tables)
         self.column = {name: i for i, name in enumerate(tables.gene_names)}
+        self.logs = tables.logs
 
-    def write(self, site: SiteWriter, features: Iterable[int]) -> None:
-        """Write the pages of some features."""
+    def write(self, site: SiteWriter, features: Iterable[int], under: str = "") -> None:
+        """Write the pages of some features, in a folder ``under`` where they are another run's."""
         for feature in features:
             page = self.page(feature)
-            site.json(f"features/{feature}", page)
-            site.shard(f"features/{feature}", {**page, **self.arrays(feature)})
+            site.json(f"{under}features/{feature}", page)
+            site.shard(f"{under}features/{feature}", {**page, **self.arrays(feature)})
 
     def page(self, feature: int) -> dict[str, Any]:
         """Everything that is said of a feature, as plain JSON values."""
         card = json.loads(self.tables.cards.card(feature).to_json(None))
         found = {"feature": feature, "label": self.labels[feature], "card": card}
-        found |= {"genes": self.genes(feature), "terms": self.matches(feature), "doses": self.doses.get(feature, [])}
+        found |= {"genes": self.genes(feature), "fired": self.fired(feature), "terms": self.matches(feature)}
+        found |= {"doses": self.doses.get(feature, [])}
         if self.tables.cells is not None:
             self._activity = activity(self.activation(feature), self.kinds)
             of_cells = self._activity
@@ -79,10 +81,34 @@ class FeaturePages:
             place = self.column.get(name)
             if place is not None:
                 row |= {key: float(matrix[feature, place]) for key, matrix in self.strength.items()}
+            if len(found) < DRAWN and place is not None and self.logs is not None:
+                row["r"] = self.correlation(feature, place)
             if (effect := moved.get(name)) is not None:
                 row["effect"] = effect
             found.append(row)
         return found
+
+    def fired(self, feature: int) -> list[dict[str, Any]]:
+        """Genes at whose tokens it is strongest, whether in its list or not."""
+        if "mean" not in self.strength:
+            return []
+        row = np.asarray(self.strength["mean"][feature]).ravel()
+        best = [int(i) for i in np.argsort(-row, kind="stable")[:DRAWN] if row[i] > 0]
+        names = self.tables.gene_names
+        return [
+            {"gene": names[i], **{key: float(matrix[feature, i]) for key, matrix in self.strength.items()}}
+            for i in best
+        ]
+
+    def correlation(self, feature: int, gene: int) -> float | None:
+        """Correlation over cells of its activation with a gene's log1p CP10k; None where either does not vary."""
+        assert self.logs is not None, "asked only where there are counts"
+        a, y = self.tables.activation[:, [feature]], self.logs[:, [gene]]
+        n = a.shape[0]
+        spread = [float(np.sqrt(max(v.power(2).sum() / n - (v.sum() / n) ** 2, 0))) for v in (a, y)]
+        if min(spread) < 1e-12:
+            return None
+        return float((a.multiply(y).sum() / n - a.sum() / n * y.sum() / n) / (spread[0] * spread[1]))
 
     def effects(self, feature: int) -> dict[str, float]:
         """Change of each gene per unit of strength, where every feature was screened."""
@@ -97,11 +123,7 @@ class FeaturePages:
         rows = self.terms.get(str(feature))
         if rows is None:
             return []
-        keep = [
-            name
-            for name in ("term", "overlap", "set_size", "term_size", "background_size", "pvalue", "padj")
-            if name in rows
-        ]
+        keep = [name for name in TERM_COLUMNS if name in rows]
         return [dict(zip(keep, row, strict=True)) for row in rows[keep].head(TERMS).itertuples(index=False)]
 
 

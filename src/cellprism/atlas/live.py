@@ -67,12 +67,11 @@ def write_live(site: SiteWriter, bench: Workbench, places: CellMap | None) -> st
     chosen = some_cells(bench.cells)
     reference = bench.some_cells(REFERENCE)
     embedding = embeddings(portable, reference)
-    rows, fires, batch = [], [], None
+    fires, batch = [], None
     for i, row in enumerate(chosen.tolist()):
         batch, shard, count = cell_shard(portable, bench.cells[[row]].copy())
         site.shard(f"live/cell-{i}", shard)
         fires.append(count)
-        rows.append({"name": str(bench.cells.obs_names[row]), "type": _type(bench.cells, row), "row": row})
     assert batch is not None, "a run has cells"
     at = reference_places(bench.cells, reference, places)
     site.shard("live/model", {
@@ -83,8 +82,8 @@ def write_live(site: SiteWriter, bench: Workbench, places: CellMap | None) -> st
         },
         "weights": weights(portable, batch), "sae": autoencoder(portable.sae, batch), "tokens": batch.values.shape[1],
         "genes": [portable.model.genes[g] for g in batch.gene.tolist() if g >= 0], "read": portable.read,
-        "folds": portable.folds, "precision": "32 bits", "cells": rows, "fires": packed(np.stack(fires)),
-        **readout(reference, embedding, at),
+        "folds": portable.folds, "precision": "32 bits", "cells": chosen_rows(bench.cells, chosen),
+        "fires": packed(np.stack(fires)), **readout(reference, embedding, at),
     })  # fmt: skip
     return ""
 
@@ -132,6 +131,11 @@ def some_cells(cells: AnnData, seed: int = 0) -> Int[np.ndarray, " some"]:
     each = max(1, min(A_TYPE, CELLS // len(names)))
     by_count = names[np.argsort(-counts, kind="stable")][:CELLS]
     return np.concatenate([order[kinds[order] == name][:each] for name in by_count])
+
+
+def chosen_rows(cells: AnnData, rows: Int[np.ndarray, " some"]) -> list[dict[str, Any]]:
+    """Name, type and row of the cells that are offered."""
+    return [{"name": str(cells.obs_names[row]), "type": _type(cells, row), "row": row} for row in rows.tolist()]
 
 
 @torch.no_grad()

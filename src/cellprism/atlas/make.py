@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellprism.atlas.cell_map import CellMap
 from cellprism.atlas.shards import MARK, SiteWriter, making_site
-from cellprism.atlas.site import run_tables, write_shards
+from cellprism.atlas.site import Asked, run_tables, write_shards
 from cellprism.errors import DamagedError, InputError
 from cellprism.store.run import Run
+from cellprism.workflow.publish import ATLAS, write_report
+
+if TYPE_CHECKING:
+    from cellprism.atlas.steering import Steering
 
 NOT_ASKED = "This atlas was made without the model (--no-live)."
 FIRST = ("index.html", "assets/atlas.js", "assets/atlas.css", "data/index.js", "data/cells.js")
@@ -26,6 +30,8 @@ class Made:
     largest_feature: int
     without_live: str
     """Why there is no live steering; empty where there is."""
+    steering: "Steering | None" = None
+    """What steers for the page where it cannot itself, and a server was asked for."""
 
     @property
     def words(self) -> str:
@@ -34,43 +40,80 @@ class Made:
             f"{self.files:,} files, {self.bytes / 1e6:.1f} MB; the first view takes {self.first / 1e6:.2f} MB, a "
             f"feature at most {self.largest_feature / 1e3:.0f} kB"
         )
-        return f"{said}. {self.without_live}" if self.without_live else f"{said}; live steering rides along"
+        if self.without_live:
+            return f"{said}. {self.without_live}"
+        return f"{said}; " + ("this process steers the model" if self.steering else "live steering rides along")
 
 
-def make_atlas(run: Path, out: Path, bar: Any, *, live: bool = True) -> Made:
-    """Write the atlas of a run into ``out``.
+def make_atlas(
+    run: Path,
+    out: Path | None,
+    bar: Any,
+    *,
+    live: bool = True,
+    served: bool = False,
+    beside: Path | None = None,
+    own_map: str = "",
+) -> Made:
+    """Write the atlas of a run.
 
     Args:
-        run: the run folder; nothing in it is changed.
-        out: the site's folder; an older atlas there is replaced.
+        run: the run folder; nothing in it is changed but its atlas and the link of its report to it.
+        out: the site's folder, where an older atlas is replaced; None: ``site`` in the run folder, to which the run's
+            report leads then.
         bar: makes progress bars.
-        live: whether a small model rides along; it is taken from the disk or the cache, never fetched.
+        live: whether a model steers; it is taken from the disk or the cache, never fetched.
+        served: whether a model that the page cannot run may be asked of a server, which ``Made.steering`` answers.
+        beside: another run, whose features are matched with those of this one.
+        own_map: name in ``obsm`` of the map of cells to show.
 
     Raises:
         RunError: no run there, it has no programs, or ``out`` holds something else than an atlas.
+        InputError: there is no such map.
         DamagedError: a file is missing, or is no longer what its step wrote.
     """
-    with making_site(out) as site:
+    steering: list[Steering] = []
+
+    def write_live(writer: SiteWriter, places: CellMap | None) -> str:
+        return _live(writer, run, places, bar, steering if served else None) if live else NOT_ASKED
+
+    with making_site(run / Path(ATLAS).parent if out is None else out) as site:
         tables = run_tables(run)
+        asked = Asked(write_live, run_tables(beside) if beside else None, own_map)
         with bar("writing the atlas", None):
-            write_shards(site, tables, lambda writer, places: _live(writer, run, places, bar) if live else NOT_ASKED)
+            write_shards(site, tables, asked)
         sizes, without = site.sizes, site.without_live
+    if out is None:
+        write_report(run)
     pages = [size for name, size in sizes.items() if name.startswith("data/features/")]
     first = sum(sizes.get(name, 0) for name in FIRST)
-    return Made(len(sizes), sum(sizes.values()), first, max(pages, default=0), without)
+    return Made(
+        len(sizes), sum(sizes.values()), first, max(pages, default=0), without, steering[0] if steering else None
+    )
 
 
-def _live(site: SiteWriter, run: Path, places: CellMap | None, bar: Any) -> str:
-    """Live steering, or why there is none: a run that came without its model is browsed all the same."""
+def _live(site: SiteWriter, run: Path, places: CellMap | None, bar: Any, steering: "list[Steering] | None") -> str:
+    """Live steering, or why there is none: a run that came without its model is browsed all the same.
+
+    Where the page cannot run the model, ``steering`` is given what can.
+    """
     from cellprism.atlas.live import write_live
+    from cellprism.atlas.steering import Steering
     from cellprism.studies.workbench import Workbench
     from cellprism.workflow.steps import config_of
 
     try:
         found = Run(run)
-        return write_live(site, Workbench(found, config_of(found), bar, device="cpu", offline=True), places)
+        bench = Workbench(found, config_of(found), bar, device="cpu", offline=True)
+        why = write_live(site, bench, places)
+        if not why or steering is None or places is None:
+            return why
+        steering.append(Steering(bench))
+        steering[0].write(site, places)
+        site.token = steering[0].token
     except (InputError, DamagedError) as error:
         return f"No live steering here: {error}"
+    return ""
 
 
 def is_atlas(folder: Path) -> bool:

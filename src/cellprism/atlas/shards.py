@@ -62,6 +62,8 @@ class SiteWriter:
         """Bytes of each file."""
         self.without_live = ""
         """Why the site has no live steering; empty where it has."""
+        self.token = ""
+        """What its page must show to a server that steers for it; empty where none does."""
 
     def shard(self, name: str, value: Any) -> None:
         """Write ``data/NAME.js``."""

@@ -1,8 +1,9 @@
-"""A run folder as a static site: every shard, the bundle, and the page that loads them."""
+"""A run folder as a static site: every shard, the bundle, the page that loads them, and the run's report beside it."""
 
 import html
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellprism.atlas.beside import write_beside
 from cellprism.atlas.cell_map import CellMap
 from cellprism.atlas.cells import write_cells
 from cellprism.atlas.feature_pages import FeaturePages
@@ -20,11 +22,13 @@ from cellprism.atlas.recipes import write_recipes
 from cellprism.atlas.shards import MARK, SiteWriter, packed, packed_text, plain
 from cellprism.atlas.tables import RunTables
 from cellprism.report.frames import records, where
+from cellprism.report.page import render_page
 from cellprism.store.run import Run
 from cellprism.workflow.feature_card import FeatureCards
-from cellprism.workflow.publish import check_unaltered
+from cellprism.workflow.publish import PAGE, check_unaltered, gathered
 
 ASSETS = ("atlas.js", "atlas.css")
+INDEX = "index.html"
 
 
 def run_tables(folder: Path) -> RunTables:
@@ -42,17 +46,39 @@ Live = Callable[[SiteWriter, CellMap | None], str]
 """Writes what live steering needs, and returns why there is none."""
 
 
-def write_shards(site: SiteWriter, tables: RunTables, live: Live) -> None:
-    """Write everything, and the page itself; what needs the model is written by ``live``."""
-    where = write_cells(site, tables)
-    site.without_live = live(site, where)
+@dataclass(frozen=True)
+class Asked:
+    """What an atlas is to hold beside the run's own tables."""
+
+    live: Live
+    """Writes what needs the model."""
+    beside: RunTables | None = None
+    """Another run, to be compared with this one."""
+    own_map: str = ""
+    """Name in ``obsm`` of the user's own map of the cells; empty: ``X_umap`` where their file has it."""
+
+
+def write_shards(site: SiteWriter, tables: RunTables, asked: Asked) -> None:
+    """Write everything, and the page itself."""
+    where = write_cells(site, tables, asked.own_map)
+    site.without_live = asked.live(site, where)
     write_genes(site, tables)
     write_terms(site, tables)
     recipes = write_recipes(site, tables)
     FeaturePages(tables).write(site, range(tables.n_features))
     write_types(site, tables)
-    site.shard("index", {**index_of(tables, recipes, where is not None), "live": site.without_live})
+    other = write_beside(site, tables, asked.beside) if asked.beside else None
+    site.shard("index", {
+        **index_of(tables, recipes, where is not None), "live": site.without_live, "beside": other,
+    })  # fmt: skip
+    write_report_copy(site, tables)
     write_page(site, tables.context.name)
+
+
+def write_report_copy(site: SiteWriter, tables: RunTables) -> None:
+    """The run's report, which leads back to the atlas."""
+    claims, sections, findings = gathered(Run(tables.folder), tables.context)
+    site.text(PAGE, render_page(tables.context, sections, claims, findings, INDEX))
 
 
 def index_of(tables: RunTables, recipes: list[dict[str, str]], cells: bool) -> dict[str, Any]:
@@ -99,10 +125,16 @@ def write_types(site: SiteWriter, tables: RunTables) -> None:
 
 
 def write_page(site: SiteWriter, name: str) -> None:
-    """Write ``index.html``, the bundle, and the mark that says whose folder it is."""
+    """Write ``index.html``, the bundle, and the mark that says whose folder it is.
+
+    A page with a token may ask its own server, and nothing else; one without asks nothing.
+    """
     assets = files("cellprism.atlas") / "assets"
     for asset in ASSETS:
         site.text(f"assets/{asset}", (assets / asset).read_text("utf-8"))
     page = (assets / "index.html").read_text("utf-8")
-    site.text("index.html", page.replace("{{name}}", html.escape(name, quote=True)))
+    words = {"name": name, "connect": "'self'" if site.token else "'none'", "token": site.token}
+    for word, value in words.items():
+        page = page.replace(f"{{{{{word}}}}}", html.escape(value, quote=word != "connect"))
+    site.text(INDEX, page)
     site.json(MARK.removesuffix(".json"), {"atlas": 1, "run": name, "cellprism": version("cellprism")})

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from cellprism.cells.expression import log1p_cp10k
 from cellprism.display import command
 from cellprism.errors import RunError
 from cellprism.report.context import Context
@@ -73,6 +74,19 @@ class RunTables:
         return sp.csc_matrix(matrix, dtype=np.float32)
 
     @cached_property
+    def logs(self) -> sp.csc_matrix | None:
+        """Log1p CP10k [cell gene] of the run's cells in the order of ``cells`` and ``gene_names``; None where the run
+        came without its counts."""
+        path = self.folder / "cells.h5ad"
+        if self.cells is None or self.genes is None or not path.is_file():
+            return None
+        held = read_h5ad(path)
+        row, column = held.obs_names.get_indexer(self.cells.obs_names), held.var_names.get_indexer(self.gene_names)
+        if (row < 0).any() or (column < 0).any():
+            return None
+        return sp.csc_matrix(log1p_cp10k(held)[row][:, column])
+
+    @cached_property
     def moved(self) -> AnnData | None:
         """Features x genes: change per unit of strength, from the study ``screen``; None where it was not run."""
         found = self.found("screen")
@@ -101,6 +115,11 @@ class RunTables:
         if self.genes is not None:
             return [str(name) for name in self.genes.var_names]
         return sorted({str(gene) for gene in self.programs.lists["gene"]})
+
+    @property
+    def source(self) -> str:
+        """The file or data set that the cells were read from, as it was asked for."""
+        return str(self.context.record["steps"].get("cells", {}).get("cells", ""))
 
     @cached_property
     def term_names(self) -> list[str]:

@@ -6,8 +6,18 @@ from pathlib import Path
 from cellprism.cli.options import Whole
 
 
-def view(run: Path, *, port: Whole = 0, no_live: bool = False, no_browser: bool = False) -> None:
+def view(
+    run: Path,
+    *,
+    port: Whole = 0,
+    no_live: bool = False,
+    no_browser: bool = False,
+    beside: Path | None = None,
+    own_map: str = "",
+) -> None:
     """Look at a run's atlas, served to this machine alone until Ctrl-C.
+
+    A model that is too large for the page, or of a family that it does not know, is steered by this process.
 
     Parameters
     ----------
@@ -19,6 +29,10 @@ def view(run: Path, *, port: Whole = 0, no_live: bool = False, no_browser: bool 
         Leave the model out, with which the page steers.
     no_browser
         Only say the address.
+    beside
+        Another run, whose features are matched with those of this one.
+    own_map
+        Name in obsm of your own map of the cells; by default X_umap, where their .h5ad file has it.
     """
     import tempfile
 
@@ -30,7 +44,9 @@ def view(run: Path, *, port: Whole = 0, no_live: bool = False, no_browser: bool 
         site = run if is_atlas(run) else Path(scratch) / "site"
         with server_of(site, port) as server:
             if site is not run:
-                say(make_atlas(run, site, bar, live=not no_live).words)
+                made = make_atlas(run, site, bar, live=not no_live, served=True, beside=beside, own_map=own_map)
+                server.steering = made.steering
+                say(made.words)
             address = f"http://127.0.0.1:{server.server_address[1]}/"
             print(address, flush=True)
             say("for this machine alone; Ctrl-C ends it")

@@ -16,8 +16,8 @@ from cellprism.studies.files import read_h5ad
 
 ENDINGS = (".parquet", ".h5ad", ".jsonl", ".json")
 """Kinds of files, the most table-like first: where names are the same but for their ending, it has the plain name."""
-OTHERS = ("run.json",)
-"""Not results."""
+OTHERS = ("run.json", "site/")
+"""Not results: the record, and the atlas."""
 LISTED = 12  # names in one line
 
 
@@ -48,7 +48,7 @@ class RunTables(Mapping[str, Any], Shown):
         found: dict[str, Path] = {}
         for path in sorted(files, key=lambda f: ENDINGS.index(f.suffix)):
             name = path.relative_to(top).as_posix()
-            if name in OTHERS:
+            if name.startswith(OTHERS):
                 continue
             plain = name.removesuffix(path.suffix)
             found[name if plain in found else plain] = path

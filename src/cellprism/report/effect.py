@@ -58,6 +58,18 @@ def change_axis(what: str, words: Words) -> dict[str, Any]:
     return {"title": {"text": f"{what}, {words.unit}"}, "zeroline": True, "exponentformat": "power"}
 
 
+def gap_axis(what: str, largest: float, words: Words) -> dict[str, Any]:
+    """An axis of differences between cells of up to ``largest``, drawn as they are: named as folds where the unit is
+    that of expression, so that twice as much and half as much lie as far from the middle."""
+    if words.unit != LOG_COUNTS:
+        return {"title": {"text": f"{what}<br>{words.unit}"}}
+    steps = [fold for fold in (1.1, 1.25, 1.5, 2, 3, 5, 10, 30, 100, 300) if math.log(fold) <= largest][-3:]
+    at = [-math.log(fold) for fold in reversed(steps)] + [0.0] + [math.log(fold) for fold in steps]
+    lower, higher = ([f"{fold:g}-fold<br>{way}" for fold in steps] for way in ("lower", "higher"))
+    names = [*reversed(lower), "equal", *higher]
+    return {"title": {"text": what}, "tickvals": at, "ticktext": names}
+
+
 def _two_digits(number: float) -> str:
     """A number of at most two significant digits, without a power of ten where it is not tiny."""
     return f"{float(f'{number:.2g}'):g}".replace("e-0", "e−").replace("e-", "e−")

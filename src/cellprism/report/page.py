@@ -37,14 +37,28 @@ MODEBAR_REMOVED = ["toImage", "select2d", "lasso2d", "autoScale2d", "toggleSpike
 
 
 def render_page(
-    context: Context, sections: Sequence[Section], claims: Sequence[Claim], findings: Sequence[Finding]
+    context: Context,
+    sections: Sequence[Section],
+    claims: Sequence[Claim],
+    findings: Sequence[Finding],
+    atlas: str = "",
 ) -> str:
-    """The page as text."""
+    """The page as text.
+
+    Args:
+        context: the run.
+        sections: its parts, in order.
+        claims: every claim, in the order of the ledger.
+        findings: what stands first.
+        atlas: address of the run's atlas as seen from the page; empty where there is none, and the page says how to
+            make one.
+    """
     figures = [figure for section in sections for row in section.rows for figure in row]
     plotly_js, page_js = _script_text(get_plotlyjs()), _script_text(_asset("page.js"))
     template = _environment().get_template("page.html.j2")
     return template.render(
         context=context,
+        atlas=atlas,
         say=context.words,
         looked_at=looked_at(context),
         findings=findings,

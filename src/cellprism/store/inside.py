@@ -20,7 +20,7 @@ STUDIES = (
     "steer", "screen", "contrast", "pareto", "regulation",
 )  # fmt: skip
 """The folders of the built-in studies, in the order of a page."""
-FOLDERS = ("sae", "residuals", *STUDIES)
+FOLDERS = ("sae", "residuals", "site", *STUDIES)
 FILES = (".json", ".jsonl", ".toml", ".h5ad", ".parquet", ".safetensors", ".html", ".tsv", ".lock")
 NO_LINK = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe without a writer answers at once instead of waiting
 LONGEST = 1_000  # characters of a name in a record

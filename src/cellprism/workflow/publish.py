@@ -18,10 +18,13 @@ from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.study import Study, studies
 
 CLAIMS, PAGE = "claims.json", "report.html"
+ATLAS = "site/index.html"
+"""Where the atlas of a run stands beside its page."""
 
 
 def write_report(folder: Path) -> Path:
-    """Gather the claims of a run into ``claims.json`` and draw ``report.html``; returns its path.
+    """Gather the claims of a run into ``claims.json`` and draw ``report.html``, which leads to the run's atlas where
+    there is one; returns its path.
 
     Raises:
         RunError: no run there.
@@ -32,7 +35,8 @@ def write_report(folder: Path) -> Path:
     context = read_context(folder)
     claims, sections, findings = gathered(run, context)
     write_claims(folder / CLAIMS, claims)
-    write_text(folder / PAGE, render_page(context, sections, claims, findings))
+    atlas = ATLAS if (folder / ATLAS).is_file() else ""
+    write_text(folder / PAGE, render_page(context, sections, claims, findings, atlas))
     return folder / PAGE
 
 

@@ -2,13 +2,16 @@
 import { floats, integers, load } from "../data";
 import type { Packed } from "../types";
 import { ask } from "../work";
+import { askServer, type Answer } from "./server";
 import type { Autoencoder, Linear, Norm, Suffix } from "./model";
 import type { Steered } from "./tasks";
 
+/** What every model that is steered has. */
 export interface LiveShard {
-  config: { d: number; heads: number; eps: number; norm: string; blocks: number; rates: boolean };
-  weights: Record<string, Packed>;
-  sae: { features: number; k: number | null; relu: boolean; arrays: Record<string, Packed> };
+  /** Python's server is asked; without it the page computes. */
+  asked?: boolean;
+  config: { d: number };
+  sae: { features: number };
   tokens: number;
   genes: string[];
   read: string;
@@ -16,8 +19,15 @@ export interface LiveShard {
   readout: null | { names: string[]; arrays: Record<"weight" | "bias", Packed>; accuracy: number; largest: number; cells: number };
   reference: { arrays: Record<"embedding" | "mean" | "scale" | "x" | "y", Packed>; near: number; cells: number };
   cells: { name: string; type: string; row: number }[];
-  /** [cell feature] tokens at which each feature fires, over all passes. */
+  /** [cell feature] how much each feature fires: tokens, or steps of its strength. */
   fires: Packed;
+}
+
+/** And one that the page runs itself. */
+export interface PortableShard extends LiveShard {
+  config: { d: number; heads: number; eps: number; norm: string; blocks: number; rates: boolean };
+  weights: Record<string, Packed>;
+  sae: { features: number; k: number | null; relu: boolean; arrays: Record<string, Packed> };
   precision: string;
 }
 
@@ -49,22 +59,26 @@ export class Session {
   private fires: Uint16Array = new Uint16Array(0);
   /** What Python's own pass gives for the cell as it is. */
   python: { expression: Float32Array; embedding: Float32Array } | null = null;
+  private cell = 0;
+  private fired: Answer["fires"] = [];
   private static coming: Promise<Session> | null = null;
 
   private constructor(readonly shard: LiveShard, private readonly reference: Arrays, private readonly readout: Arrays | null, private readonly workers: number) {}
 
   static open(): Promise<Session> {
     Session.coming ??= Session.make();
+    Session.coming.catch(() => (Session.coming = null));
     return Session.coming;
   }
 
   private static async make(): Promise<Session> {
     const shard = await load<LiveShard>("live/model");
-    const weights = await unpacked(shard.weights);
-    const arrays = await unpacked(shard.sae.arrays);
-    const workers = Math.max(1, Math.min(shard.folds, navigator.hardwareConcurrency || 2, 4));
-    const given = { model: suffix(shard, weights), sae: autoencoder(shard, arrays) };
-    await Promise.all(Array.from({ length: workers }, (_, i) => ask("live-model", given, i)));
+    const workers = shard.asked ? 0 : Math.max(1, Math.min(shard.folds, navigator.hardwareConcurrency || 2, 4));
+    if (!shard.asked) {
+      const whole = shard as PortableShard;
+      const given = { model: suffix(whole, await unpacked(whole.weights)), sae: autoencoder(whole, await unpacked(whole.sae.arrays)) };
+      await Promise.all(Array.from({ length: workers }, (_, i) => ask("live-model", given, i)));
+    }
     const session = new Session(shard, await unpacked(shard.reference.arrays), shard.readout && (await unpacked(shard.readout.arrays)), workers);
     session.fires = (await integers(shard.fires)) as Uint16Array;
     return session;
@@ -78,6 +92,13 @@ export class Session {
 
   /** Take a cell; returns how often each feature fires in it, and how strongly in all. */
   async take(i: number): Promise<{ count: Uint32Array; total: Float32Array }> {
+    this.cell = i;
+    if (this.shard.asked) {
+      await this.steer([]);
+      const found = { count: new Uint32Array(this.shard.sae.features), total: new Float32Array(this.shard.sae.features) };
+      for (const [f, count, total] of this.fired) [found.count[f], found.total[f]] = [count, total];
+      return found;
+    }
     const cell = await load<CellShard>(`live/cell-${i}`);
     const { tokens, genes, folds, config } = this.shard;
     const [x, open] = [await floats(cell.x), (await integers(cell.open)) as Uint8Array];
@@ -101,6 +122,12 @@ export class Session {
   /** What the model says of the cell when features have these strengths; `control`: the number of a random direction, 0 for none. */
   async steer(strengths: [number, number][], control = 0): Promise<Reading> {
     const began = performance.now();
+    if (this.shard.asked) {
+      const found = await askServer({ cell: this.cell, strengths, control });
+      this.fired = found.fires;
+      const [expression, embedding] = [found.expression, found.embedding].map((some) => Float32Array.from(some, (v) => v ?? NaN)) as [Float32Array, Float32Array];
+      return this.reading(expression, embedding, found.edit / found.residual, found.touched / this.shard.folds, began);
+    }
     const parts = await Promise.all(this.parts().map((_, w) => ask<Steered>("live-steer", { strengths, control }, w)));
     const rows = parts.flatMap((part) => part.rows);
     const genes = this.shard.genes.length;
@@ -108,10 +135,12 @@ export class Session {
     const embedding = Float32Array.from({ length: this.shard.config.d }, (_, i) => rows.reduce((sum, row) => sum + row.embedding[i]!, 0) / rows.length);
     const edit = rows.reduce((sum, row) => sum + row.edit, 0);
     const residual = rows.reduce((sum, row) => sum + row.residual, 0);
-    return {
-      expression, embedding, ratio: Math.sqrt(edit / residual), touched: rows.reduce((sum, row) => sum + row.touched, 0) / rows.length,
-      types: this.types(embedding), place: this.place(embedding), took: performance.now() - began,
-    };
+    return this.reading(expression, embedding, edit / residual, rows.reduce((sum, row) => sum + row.touched, 0) / rows.length, began);
+  }
+
+  /** `share`: of the squared size of the residual stream. */
+  private reading(expression: Float32Array, embedding: Float32Array, share: number, touched: number, began: number): Reading {
+    return { expression, embedding, ratio: Math.sqrt(share), touched, types: this.types(embedding), place: this.place(embedding), took: performance.now() - began };
   }
 
   private standard(embedding: Float32Array): Float64Array {
@@ -149,7 +178,7 @@ async function unpacked(packed: Record<string, Packed>): Promise<Arrays> {
   return Object.fromEntries(await Promise.all(Object.entries(packed).map(async ([name, one]) => [name, await floats(one)] as const)));
 }
 
-function suffix(shard: LiveShard, w: Arrays): Suffix {
+function suffix(shard: PortableShard, w: Arrays): Suffix {
   const { d, heads, eps, blocks, rates } = shard.config;
   const linear = (name: string): Linear => ({ weight: w[`${name}.weight`]!, bias: w[`${name}.bias`]! });
   const norm = (name: string): Norm => ({ weight: w[`${name}.weight`]!, bias: w[`${name}.bias`] ?? null });
@@ -163,7 +192,7 @@ function suffix(shard: LiveShard, w: Arrays): Suffix {
   };
 }
 
-function autoencoder(shard: LiveShard, a: Arrays): Autoencoder {
+function autoencoder(shard: PortableShard, a: Arrays): Autoencoder {
   const { features, k, relu } = shard.sae;
   return {
     features, d: shard.config.d, encoder: a["encoder"]!, encoderBias: a["b_enc"]!, decoder: a["W_dec"]!, decoderBias: a["b_dec"]!, k: k ?? 0, relu,

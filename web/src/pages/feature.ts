@@ -2,7 +2,7 @@
 import type { Atlas } from "../atlas";
 import { bars, histogram, lines } from "../charts";
 import { load } from "../data";
-import { h, num, signed } from "../dom";
+import { h, num } from "../dom";
 import { figure } from "../figure";
 import { absentStudy, cellMap, facts, featureLink, keepButton, missing, small, words } from "../parts";
 import { to, type Route } from "../state";
@@ -20,7 +20,8 @@ export async function featurePage(atlas: Atlas, route: Route): Promise<Node> {
     h("div", { class: "two" },
       genes(atlas, shard), map?.element ?? missing("This run has no matrix of cells."),
       types(atlas, shard), activation(shard),
-      terms(atlas, shard), doses(atlas, shard)),
+      terms(atlas, shard), fired(atlas, shard)),
+    doses(atlas, shard),
     causes(shard), neighbours(atlas, shard), card(atlas, shard));
 }
 
@@ -44,17 +45,30 @@ function head(atlas: Atlas, shard: FeatureShard): HTMLElement {
 
 function genes(atlas: Atlas, shard: FeatureShard): HTMLElement {
   const rows = shard.genes.slice(0, 20);
-  const how = shard.genes.some((row) => row.effect !== undefined);
-  if (!rows.length) return missing("It fires at no gene often enough to have a list.");
-  const drawn = shard.genes[0]?.mean === undefined
-    ? h("p", {}, rows.map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), " "]))
-    : bars(rows.map((row) => ({ text: row.gene, value: row.mean ?? 0, href: to("gene", row.gene), right: row.frac === undefined ? "" : num(row.frac, "%"), title: `${row.gene}: mean ${num(row.mean)}, largest ${num(row.max)}, in ${num(row.frac, "%")} of its tokens` })), "its genes", { right: 52, left: 108 });
+  if (!rows.length) return missing("It has no list of genes.");
+  const byCells = rows.some((row) => row.r !== undefined);
+  const known = byCells || shard.genes[0]?.mean !== undefined;
+  const moved = rows.some((row) => row.effect !== undefined);
   return figure({
-    title: "Its genes", name: `feature-${shard.feature}-genes`, file: "programs/genes.h5ad, programs/lists.parquet",
-    note: "Mean activation at each gene's tokens over all cells; at the right, the share of these tokens at which it fires.",
+    title: "Its genes", name: `feature-${shard.feature}-genes`, file: byCells ? "programs/lists.parquet, cells.h5ad" : "programs/genes.h5ad, programs/lists.parquet",
+    note: byCells ? "In the order of its list. Bars: correlation of its activation with the gene's counts (log1p CP10k) over cells." : "Mean activation at each gene's tokens over all cells.",
+    control: `lists made by chance with any term at q < ${atlas.index.alpha}: ${atlas.index.nulls.map(([name, mean]) => `${name.replaceAll("_", " ")} ${num(mean, "%")}`).join(", ") || "not measured"}`,
+    rows: () => ({ header: ["gene", "r", "mean", "frac", "max", "effect"], rows: shard.genes.map((row) => [row.gene, row.r, row.mean, row.frac, row.max, row.effect]) }),
+  }, known ? bars(rows.map((row) => ({ text: row.gene, value: (byCells ? row.r : row.mean) ?? 0, href: to("gene", row.gene) })), "its genes", { right: 52, left: 108 })
+    : h("p", {}, rows.map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), " "])),
+  moved ? small(rows.slice(0, 10).map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), atlas.change(row.effect)]), ["gene", "change per unit of strength (screen/matrix.h5ad)"]) : h("span"));
+}
+
+/** Genes at whose tokens it is strongest: another question than which genes go with it over cells. */
+function fired(atlas: Atlas, shard: FeatureShard): HTMLElement {
+  if (!shard.fired.length || atlas.index.tokens === "cells") return h("span");
+  const own = new Set(shard.genes.map((row) => row.gene));
+  return figure({
+    title: "Where it fires", name: `feature-${shard.feature}-fires`, file: "programs/genes.h5ad",
+    note: "Mean activation at each gene's tokens over all cells; at the right, the share of these tokens at which it fires. Genes of its list in the second colour.",
     control: `by chance it would fire at ${atlas.shown("fires", shard.feature)} of any gene's tokens`,
-    rows: () => ({ header: ["gene", "mean", "frac", "max", "effect"], rows: shard.genes.map((row) => [row.gene, row.mean, row.frac, row.max, row.effect]) }),
-  }, drawn, how ? small(rows.slice(0, 10).map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), signed(row.effect)]), ["gene", "change per unit of strength (screen/matrix.h5ad)"]) : h("span"));
+    rows: () => ({ header: ["gene", "mean", "frac", "max"], rows: shard.fired.map((row) => [row.gene, row.mean, row.frac, row.max]) }),
+  }, bars(shard.fired.map((row) => ({ text: row.gene, value: row.mean ?? 0, href: to("gene", row.gene), right: num(row.frac, "%"), ...(own.has(row.gene) ? { colour: "var(--opposite)" } : {}) })), "where it fires", { right: 52, left: 108 }));
 }
 
 function types(atlas: Atlas, shard: FeatureShard): HTMLElement {
@@ -107,15 +121,15 @@ function dose(entry: DoseEntry, feature: number, atlas: Atlas): HTMLElement {
   const band: [number, number] | null = sorted.length ? [at(0.025), at(0.975)] : null;
   return figure({
     title: `Turned up and down: ${entry.experiment}`, name: `feature-${feature}-doses`, file: entry.file,
-    note: `Mean change of what the model says of genes (${atlas.index.unit}), read at ${entry.read} genes, in ${num(summary.cells, "d")} cells; strength 1 leaves it alone. Shaded: strengths at which cells still look like cells to the model${summary.plausible ? `, ${num(summary.plausible[0])} to ${num(summary.plausible[1])}` : ""}.`,
-    control: `response ${signed(summary.response?.value)}; ${entry.controls.length} features of dictionaries that nobody trained, at equal size of the edit: ${band ? `${signed(band[0])} to ${signed(band[1])}` : "none"}; difference of means ${signed(summary.response?.difference_of_means)} (steer/${entry.experiment}/nulls.parquet)`,
+    note: `Mean change of what the model says of genes${atlas.relative ? ", relative to 1 + counts per 10,000" : ` (${atlas.index.unit})`}, read at ${entry.read} genes, in ${num(summary.cells, "d")} cells; strength 1 leaves it alone. Shaded: strengths at which cells still look like cells to the model${summary.plausible ? `, ${num(summary.plausible[0])} to ${num(summary.plausible[1])}` : ""}.`,
+    control: `response ${atlas.change(summary.response?.value)}; ${entry.controls.length} features of dictionaries that nobody trained, at equal size of the edit: ${band ? `${atlas.change(band[0])} to ${atlas.change(band[1])}` : "none"}; difference of means ${atlas.change(summary.response?.difference_of_means)} (steer/${entry.experiment}/nulls.parquet)`,
     rows: () => ({ header: ["alpha", "on_target", "off_target", "response", "edit_ratio"], rows: entry.doses.map((d) => [d.alpha, d.on_target, d.off_target, d.response, d.edit_ratio]) }),
   }, lines([
-    { name: "its genes", class: "ours", points: entry.doses.map((d) => [d.alpha, d.on_target]) },
-    { name: "other genes as high", class: "opposite", points: entry.doses.map((d) => [d.alpha, d.off_target]) },
-  ], "dose curves", { xname: "strength", yname: "mean change", range: summary.plausible ?? null }),
+    { name: "its genes", class: "ours", points: entry.doses.map((d) => [d.alpha, atlas.onAxis(d.on_target)]) },
+    { name: "other genes as high", class: "opposite", points: entry.doses.map((d) => [d.alpha, atlas.onAxis(d.off_target)]) },
+  ], "dose curves", { xname: "strength", yname: atlas.relative ? "mean change, %" : "mean change", range: summary.plausible ?? null }),
     h("details", {}, h("summary", {}, `genes that move most at strength ${num(entry.moved[0]?.alpha)}`),
-      small(entry.moved.map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), signed(row.effect), num(row.baseline), row.on_target ? "its own" : ""]), ["gene", "change", "unsteered", ""])));
+      small(entry.moved.map((row) => [h("a", { href: to("gene", row.gene) }, row.gene), atlas.change(row.effect), num(row.baseline), row.on_target ? "its own" : ""]), ["gene", "change", "unsteered", ""])));
 }
 
 function causes(shard: FeatureShard): HTMLElement {

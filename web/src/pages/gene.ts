@@ -2,7 +2,7 @@
 import type { Atlas } from "../atlas";
 import { bars } from "../charts";
 import { load } from "../data";
-import { h, num, signed } from "../dom";
+import { h, num } from "../dom";
 import { figure } from "../figure";
 import { absentStudy, featureLink, missing, small, title } from "../parts";
 import { note, to, type Route } from "../state";
@@ -41,13 +41,13 @@ function moves(atlas: Atlas, name: string, shard: GeneShard): HTMLElement {
       title: "Features that move it", name: `${name}-movers`, file: "screen/matrix.h5ad", note: "Change of what the model says of it per unit of strength, by derivatives.",
       control: "in the third column, the size over that of the median feature at this gene",
       rows: () => ({ header: ["feature", "label", "change", "over_median"], rows: shard.moved.map(([f, change, over]) => [f, atlas.label(f), change, over]) }),
-    }, small(shard.moved.slice(0, 20).map(([f, change, over]) => [featureLink(atlas, f), signed(change), `${num(over)} ×`]), ["feature", "change per unit", "of the median"])));
+    }, small(shard.moved.slice(0, 20).map(([f, change, over]) => [featureLink(atlas, f), atlas.change(change), `${num(over)} ×`]), ["feature", "change per unit", "of the median"])));
   else parts.push(missing("How every feature moves it was not screened.", absentStudy(atlas, "screen")));
   if (shard.steered.length)
     parts.push(figure({
-      title: "Moved by exact steering", name: `${name}-steered`, file: "steer/*/effects.parquet", note: `Change in ${atlas.index.unit} at the largest strength that was tried.`,
+      title: "Moved by exact steering", name: `${name}-steered`, file: "steer/*/effects.parquet", note: `Change of what the model says of it${atlas.relative ? ", of 1 + counts per 10,000" : `, ${atlas.index.unit}`}, at the largest strength that was tried.`,
       control: "what control features do to whole lists stands on the feature's page",
-    }, small(shard.steered.map(([, f, alpha, effect, , before]) => [featureLink(atlas, f), num(alpha), signed(effect), num(before)]), ["feature", "strength", "change", "unsteered"])));
+    }, small(shard.steered.map(([, f, alpha, effect, , before]) => [featureLink(atlas, f), num(alpha), atlas.change(effect), num(before)]), ["feature", "strength", "change", "unsteered"])));
   return h("div", {}, parts);
 }
 

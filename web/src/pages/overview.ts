@@ -4,33 +4,43 @@ import { kind, rgb, word } from "../colour";
 import { difference, totals, type Chance, type Difference, type Totals } from "../difference";
 import { h, num, signed } from "../dom";
 import { figure } from "../figure";
-import { cellMap, featureLink, missing, title } from "../parts";
+import { cellMap, featureLink, missing, title, type CellMap } from "../parts";
 import { inside, Scatter } from "../scatter";
 import { note, to, type Route } from "../state";
 import { Table } from "../table";
 import { ask } from "../work";
+import { chosenFeatures } from "./chosen";
 
 export async function overview(atlas: Atlas, route: Route): Promise<Node> {
   const { index } = atlas;
   const below = h("div", { class: "below" });
   const state: Crossfilter = { atlas, below, asked: 0 };
+  const features = featureMap(atlas, (polygon) => {
+    note({ features: polygon ? address(polygon) : null, lasso: null });
+    void chosen(state, map, features, polygon);
+  });
   const map = await cellMap(atlas, {
     colour: route.query.get("colour") ?? "", label: "Cells", name: `${index.run}-cells`,
     onlasso: (polygon) => {
-      note({ lasso: polygon ? polygon.flat().map((v) => v.toFixed(3)).join(",") : null });
+      note({ lasso: polygon ? address(polygon) : null, features: null });
+      features?.scatter.drop();
       void filtered(state, map, polygon);
     },
   });
   const before = polygonOf(route.query.get("lasso"));
+  const around = polygonOf(route.query.get("features"));
   if (map && before) {
     map.scatter.lasso(before);
     await filtered(state, map, before);
+  } else if (features && around) {
+    features.scatter.lasso(around);
+    await chosen(state, map, features, around);
   } else below.replaceChildren(strongest(atlas, Boolean(map)));
   return h("div", {},
     title(index.run, h("p", { class: "lead" }, `${num(index.n.cells, "d")} cells of ${index.source || "unknown origin"}, ${num(index.n.features, "d")} features of `,
       h("b", {}, index.model?.name ?? "a model"), index.place ? `, ${index.place}` : "", ". A feature is a direction of the model's inner state; its label is the gene program that its genes match best.")),
     chanceLine(atlas),
-    h("div", { class: "two" }, map?.element ?? missing("This run has no matrix of cells, so no map of them."), featureMap(atlas)),
+    h("div", { class: "two" }, map?.element ?? missing("This run has no matrix of cells, so no map of them."), features?.element ?? missing("This run has no map of features.", atlas.index.absent["map"])),
     below);
 }
 
@@ -55,10 +65,21 @@ function polygonOf(text: string | null): number[][] | null {
   return Array.from({ length: Math.floor(flat.length / 2) }, (_, i) => [flat[2 * i] as number, flat[2 * i + 1] as number]);
 }
 
+function address(polygon: number[][]): string {
+  return polygon.flat().map((v) => v.toFixed(3)).join(",");
+}
+
+interface FeatureMap {
+  element: HTMLElement;
+  scatter: Scatter;
+  x: Float32Array;
+  y: Float32Array;
+}
+
 /** The map of features, where the run has one. */
-function featureMap(atlas: Atlas): HTMLElement {
+function featureMap(atlas: Atlas, onlasso: (polygon: number[][] | null) => void): FeatureMap | null {
   const [x, y] = [atlas.columns.get("x")?.values, atlas.columns.get("y")?.values];
-  if (!x || !y) return missing("This run has no map of features.", atlas.index.absent["map"]);
+  if (!x || !y) return null;
   const scaled = (values: Float32Array) => {
     const some = values.filter((v) => !Number.isNaN(v));
     const [low, high] = [some.reduce((a, b) => Math.min(a, b), Infinity), some.reduce((a, b) => Math.max(a, b), -Infinity)];
@@ -66,32 +87,54 @@ function featureMap(atlas: Atlas): HTMLElement {
   };
   const types = atlas.index.type_names;
   const rank = new Map(Object.keys(atlas.index.types).map((name, i) => [name, i]));
-  const scatter = new Scatter(scaled(x), scaled(y), {
+  const [across, up] = [scaled(x), scaled(y)];
+  const scatter = new Scatter(across, up, {
+    onlasso,
     label: `map of ${num(atlas.index.n.features, "d")} features`, name: `${atlas.index.run}-features`, height: 440,
     onhover: (f) => (f === null ? "" : `${f} · ${atlas.label(f)}`), onclick: (f) => (location.hash = to("feature", f)),
   });
   const of = (f: number) => rank.get(atlas.text("type", f)) ?? types.indexOf(atlas.text("type", f));
   scatter.paint(Uint32Array.from(x, (_, f) => word(rgb(of(f) >= 0 ? kind(of(f)) : "#888f99"))));
-  return figure({
-    title: "Features", name: "features", file: "map/features.parquet", note: "Near ones write in nearly the same direction of the inner state; coloured by the cell type in which each is strongest. Click one for its page.",
+  const element = figure({
+    title: "Features", name: "features", file: "map/features.parquet", note: "Near ones write in nearly the same direction of the inner state; coloured by the cell type in which each is strongest. Click one for its page, or draw around some.",
     control: atlas.columns.get("module")?.control ?? "",
   }, scatter.element);
+  return { element, scatter, x: across, y: up };
+}
+
+/** Where the features in a lasso are strong. */
+async function chosen(state: Crossfilter, map: CellMap | null, features: FeatureMap | null, polygon: number[][] | null): Promise<void> {
+  const mine = ++state.asked;
+  if (!features) return;
+  map?.scatter.drop();
+  map?.repaint();
+  if (!polygon) {
+    features.scatter.dim(null);
+    state.below.replaceChildren(strongest(state.atlas, Boolean(map)));
+    return;
+  }
+  const within = inside(polygon, features.x, features.y);
+  features.scatter.dim(within.map((v) => 1 - v));
+  const some = [...within.keys()].filter((f) => within[f]);
+  const made = await chosenFeatures(state.atlas, map, some, features.x, features.y);
+  if (mine === state.asked) state.below.replaceChildren(...made);
 }
 
 function strongest(atlas: Atlas, canLasso: boolean): HTMLElement {
   const f = atlas.index.n.features;
   const order = Array.from({ length: f }, (_, i) => i).filter((i) => !Number.isNaN(atlas.value("padj", i))).sort((a, b) => atlas.value("padj", a) - atlas.value("padj", b)).slice(0, 12);
   return h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Clearest programs"), h("span", { class: "spacer" }), h("a", { href: to("features") }, `all ${num(f, "d")} features`)),
-    canLasso && h("p", { class: "note" }, "Choose Lasso above the map of cells and draw around some: this table then shows which features differ there, beside chance."),
+    canLasso && h("p", { class: "note" }, "Choose Lasso above the map of cells and draw around some: this table then shows which features differ there, beside chance. On the map of features: in which cells the chosen ones are strong."),
     h("ol", { class: "plainlist" }, order.map((i) => h("li", {}, featureLink(atlas, i), h("small", {}, ` q ${atlas.shown("padj", i)} · ${atlas.shown("type", i)}${atlas.text("grade", i) ? ` · grade ${atlas.text("grade", i)}` : ""}`)))),
     h("footer", {}, h("span", {}, h("b", {}, "beside "), atlas.columns.get("padj")?.control ?? ""), h("code", {}, "programs/features.parquet")));
 }
 
 /** What differs in a lasso. The cells outside it are dimmed at once; what chance gives follows from a worker. */
-async function filtered(state: Crossfilter, map: Awaited<ReturnType<typeof cellMap>>, polygon: number[][] | null): Promise<void> {
+async function filtered(state: Crossfilter, map: CellMap | null, polygon: number[][] | null): Promise<void> {
   const { atlas, below } = state;
   const mine = ++state.asked;
   if (!map) return;
+  map.repaint();
   if (!polygon) {
     map.scatter.dim(null);
     below.replaceChildren(strongest(atlas, true));

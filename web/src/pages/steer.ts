@@ -3,7 +3,7 @@ import type { Atlas } from "../atlas";
 import { bars } from "../charts";
 import { h, num, signed } from "../dom";
 import { figure } from "../figure";
-import { Session, type Reading } from "../live/session";
+import { Session, type PortableShard, type Reading } from "../live/session";
 import { cellMap, featureLink, missing, small, title } from "../parts";
 import { note, to, type Route } from "../state";
 
@@ -12,7 +12,7 @@ const HIGH = 10;
 const CONTROLS = 5;
 
 export async function steerPage(atlas: Atlas, route: Route): Promise<Node> {
-  if (atlas.index.live !== "") return h("div", {}, title("Steer live"), missing(atlas.index.live));
+  if (atlas.index.live !== "") return h("div", {}, title("Steer live"), missing(atlas.index.live, atlas.index.live.includes("too much for a page") || atlas.index.live.includes("family") ? `cellprism view ${atlas.index.run}` : undefined));
   const session = await Session.open();
   const page = new SteerPage(atlas, session, route);
   await page.begin();
@@ -57,8 +57,11 @@ class SteerPage {
     } }, h("label", {}, "cell ", choose), add, h("button", { type: "submit" }, "add feature"), h("button", { type: "button", onclick: () => { this.strengths.clear(); this.changed(true); } }, "none"));
     const where = shard.read === "hidden"
       ? `This model was trained to fill in genes that it cannot see, so genes are read where they are hidden: the cell passes ${shard.folds} times, each time with another part of its genes hidden, features are turned at the genes that it sees, and each gene is read in the pass that hides it. The cell's place and type are means over the passes.`
-      : "This model was trained to answer at genes that it sees, so genes are read there, in one pass; a gene at whose own token the feature fires is edited directly.";
-    return title("Steer live", h("p", { class: "lead" }, `${where} What runs here is the model behind the site (${this.atlas.index.place}) and the autoencoder, in your browser, with weights in ${shard.precision}; the cell's state at the site was computed by Python.`), form);
+      : this.whole ? "This model reads a cell as a whole, so features are turned in the cell's own vector."
+        : "This model was trained to answer at genes that it sees, so genes are read there, in one pass; a gene at whose own token the feature fires is edited directly.";
+    const who = shard.asked ? "Python steers it: the server that gave out this page has the model, and answers this page alone."
+      : `What runs here is the model behind the site (${this.atlas.index.place}) and the autoencoder, in your browser, with weights in ${(shard as PortableShard).precision}; the cell's state at the site was computed by Python.`;
+    return title("Steer live", h("p", { class: "lead" }, `${where} ${who}`), form);
   }
 
   async begin(): Promise<void> {
@@ -67,10 +70,26 @@ class SteerPage {
     await this.taken();
   }
 
+  /** Whether a cell is one vector, without tokens for genes. */
+  private get whole(): boolean {
+    return this.atlas.index.tokens === "cells";
+  }
+
+  /** What went wrong, where one looks. */
+  private wrong(error: unknown): void {
+    this.said.replaceChildren(h("b", {}, "No answer: "), error instanceof Error ? error.message : String(error));
+    document.body.dataset["wrong"] = this.said.textContent ?? "";
+  }
+
   private async taken(): Promise<void> {
     this.said.textContent = "reading the cell …";
-    const fires = await this.session.take(this.cell);
-    this.base = await this.session.steer([]);
+    let fires: { count: Uint32Array; total: Float32Array };
+    try {
+      fires = await this.session.take(this.cell);
+      this.base = await this.session.steer([]);
+    } catch (error) {
+      return this.wrong(error);
+    }
     const offered = [...fires.total.keys()].sort((a, b) => fires.total[b]! - fires.total[a]!).slice(0, 12).filter((f) => fires.total[f]! > 0);
     if (!this.strengths.size && offered[0] !== undefined) this.strengths.set(offered[0], 1);
     this.draw(offered, fires.count);
@@ -88,7 +107,7 @@ class SteerPage {
         this.changed(false);
       } });
       return h("div", { class: "slider" }, featureLink(this.atlas, f), slider, shown,
-        h("small", {}, count[f] ? `fires at ${num(count[f]! / this.session.shard.folds)} genes of this cell` : "does not fire in this cell: a strength cannot switch it on"),
+        h("small", {}, count[f] ? (this.whole ? "fires in this cell" : `fires at ${num(count[f]! / this.session.shard.folds)} genes of this cell`) : "does not fire in this cell: a strength cannot switch it on"),
         h("button", { type: "button", class: "quiet", "aria-label": `leave feature ${f} alone`, onclick: () => { this.strengths.delete(f); this.changed(true); } }, "remove"));
     };
     this.sliders.replaceChildren(h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Strengths"), h("span", { class: "note" }, "1 leaves a feature alone, 0 takes it out, a negative one turns it around")),
@@ -115,7 +134,7 @@ class SteerPage {
     const mine = ++this.asked;
     if (this.running) await this.running;
     if (mine !== this.asked || !this.base) return;
-    this.running = this.answer(mine);
+    this.running = this.answer(mine).catch((error: unknown) => this.wrong(error));
     await this.running;
     this.running = null;
   }
@@ -138,8 +157,9 @@ class SteerPage {
   private show(now: Reading): void {
     const base = this.base as Reading;
     const { shard, python } = this.session;
+    delete document.body.dataset["wrong"];
     const off = python ? base.expression.reduce((most, v, g) => Math.max(most, Math.abs(v - python.expression[g]!)), 0) : NaN;
-    this.said.textContent = `${now.took.toFixed(0)} ms; the edit touches ${num(now.touched)} genes and is ${num(now.ratio, "%")} of the state's size. Unsteered, the page is within ${num(off)} of Python at every gene of this cell.`;
+    this.said.textContent = `${now.took.toFixed(0)} ms; the edit ${this.whole ? "" : `touches ${num(now.touched)} genes and `}is ${num(now.ratio, "%")} of the state's size.${python ? ` Unsteered, the page is within ${num(off)} of Python at every gene of this cell.` : ""}`;
     this.map?.scatter.point([...base.place, ...now.place]);
     const change = Float32Array.from(now.expression, (v, g) => v - base.expression[g]!);
     window.cellprismSteered = { genes: shard.genes, baseline: base.expression, steered: now.expression, embedding: now.embedding, types: now.types, place: now.place };
@@ -148,16 +168,17 @@ class SteerPage {
 
   private genes(change: Float32Array, base: Reading, now: Reading): HTMLElement {
     const { genes } = this.session.shard;
-    const order = [...change.keys()].sort((a, b) => Math.abs(change[b]!) - Math.abs(change[a]!)).slice(0, 24);
-    const control = this.controls.map((one) => one.expression.reduce((most, v, g) => Math.max(most, Math.abs(v - base.expression[g]!)), 0));
+    if (!genes.length) return missing("This model has no decoder, so it says nothing of genes; its place and type are moved.");
+    const order = [...change.keys()].filter((g) => !Number.isNaN(change[g]!)).sort((a, b) => Math.abs(change[b]!) - Math.abs(change[a]!)).slice(0, 24);
+    const control = this.controls.map((one) => one.expression.reduce((most, v, g) => Math.max(most, Math.abs(v - base.expression[g]!) || 0), 0));
     const beside = (g: number) => this.controls.reduce((sum, one) => sum + Math.abs(one.expression[g]! - base.expression[g]!), 0) / Math.max(1, this.controls.length);
     return figure({
-      title: "Genes that move most", name: "steered-genes", note: `Change of what the model says of each gene, ${this.atlas.index.unit}; at the right, before and after.`,
+      title: "Genes that move most", name: "steered-genes", note: `Change of what the model says of each gene${this.atlas.relative ? ", relative to 1 + counts per 10,000" : `, ${this.atlas.index.unit}`}.`,
       control: !this.strengths.size || ![...this.strengths.values()].some((v) => v !== 1) ? "nothing is turned"
-        : control.length ? `${control.length} edits of the same size at the same genes along random directions: the gene that each moves most moves by ${num(Math.min(...control))} to ${num(Math.max(...control))}; grey: their mean absolute change at each gene` : "edits of the same size along random directions are computed …",
-      file: `sae/ and ${this.atlas.index.model?.name ?? "the model"}, computed in this page`,
+        : control.length ? `${control.length} edits of the same size at the same genes along random directions: the gene that each moves most moves by ${this.atlas.change(Math.min(...control))} to ${this.atlas.change(Math.max(...control))}; grey: their mean absolute change at each gene` : "edits of the same size along random directions are computed …",
+      file: `sae/ and ${this.atlas.index.model?.name ?? "the model"}, ${this.session.shard.asked ? "computed by Python" : "computed in this page"}`,
       rows: () => ({ header: ["gene", "before", "after", "change"], rows: genes.map((name, g) => [name, base.expression[g], now.expression[g], change[g]]) }),
-    }, bars(order.map((g) => ({ text: genes[g] as string, value: change[g]!, ...(control.length ? { beside: Math.sign(change[g]!) * beside(g) } : {}), href: to("gene", genes[g] as string), right: `${num(base.expression[g])} → ${num(now.expression[g])}` })), "genes that move most", { right: 100, left: 90 }));
+    }, bars(order.map((g) => ({ text: genes[g] as string, value: change[g]!, ...(control.length ? { beside: Math.sign(change[g]!) * beside(g) } : {}), href: to("gene", genes[g] as string), right: this.atlas.change(change[g]), title: `${genes[g]}: ${num(base.expression[g])} → ${num(now.expression[g])}` })), "genes that move most", { right: 100, left: 90 }));
   }
 
   private types(base: Reading, now: Reading): HTMLElement {

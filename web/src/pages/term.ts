@@ -16,12 +16,14 @@ export async function termPage(atlas: Atlas, route: Route): Promise<Node> {
   const at = (key: string) => shard.columns.indexOf(key);
   const value = (row: number, key: string) => (shard.features[row]?.[at(key)] ?? NaN) as number;
   const feature = (row: number) => shard.features[row]?.[0] as number;
+  const shared = (row: number) => (shard.shared[row] ?? []).map((i) => shard.genes[i] as string);
   const hits = shard.features.filter((row) => (row[at("padj")] ?? 1) < atlas.index.alpha).length;
   const table = new Table({
     label: `features of ${name}`, name: `term-${name}`, rows: shard.features.length, sort: "padj", height: 560,
     columns: [
       { key: "feature", name: "feature", width: 300, text: (row) => `${feature(row)} ${atlas.label(feature(row))}`, show: (row) => featureLink(atlas, feature(row)) },
       { key: "overlap", name: "genes shared", width: 100, form: "d", value: (row) => value(row, "overlap") },
+      ...(shard.genes.length ? [{ key: "genes", name: "which", width: 260, text: (row: number) => shared(row).join(" "), show: (row: number) => h("span", {}, shared(row).map((gene) => [h("a", { href: to("gene", gene) }, gene), " "])) }] : []),
       { key: "list", name: "genes of its list", width: 110, form: "d", value: (row) => value(row, "set_size") },
       { key: "p", name: "p", width: 80, form: "p", value: (row) => value(row, "pvalue") },
       { key: "padj", name: "q", width: 80, form: "p", value: (row) => value(row, "padj") },
@@ -31,6 +33,7 @@ export async function termPage(atlas: Atlas, route: Route): Promise<Node> {
   });
   const nulls = atlas.index.nulls.map(([kind, mean]) => `${kind.replaceAll("_", " ")} ${num(mean, "%")}`).join(", ");
   return h("div", {}, title(name, h("p", { class: "lead" }, `${num(shard.size, "d")} of its genes are among the ${num(shard.background, "d")} of the background. ${hits} features match it at q < ${atlas.index.alpha}; ${num(shard.tested, "d")} share a gene with it.`), shard.source ? h("p", { class: "note" }, shard.source) : null),
+    shard.genes.length > 0 && h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Its genes in this run")), h("p", {}, shard.genes.map((gene) => [h("a", { href: to("gene", gene) }, gene), " "]))),
     figure({ title: "Features", name: `term-${name}`, file: "programs/enrichment.parquet", control: `lists made by chance that match any term: ${nulls} (programs/nulls.parquet)` }, table.element));
 }
 

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cellprism.report import theme
+from cellprism.report.effect import gap_axis
 from cellprism.report.figure import Figure, NumberTable, canvas, percent, plain, wrapped
 from cellprism.report.frames import flags, numbers, ordered, records, texts, where
 from cellprism.studies.contrast.view import Contrast, NamedGene
@@ -123,9 +124,11 @@ def gap_figure(contrast: Contrast, files: tuple[str, ...]) -> Figure:
     lines = [_horizontal(0.0)] + ([_horizontal(1.0)] if limit[1] >= 1 else [])
     plot = canvas(
         traces,
-        xaxis={
-            "title": {"text": wrapped(f"gap, {contrast.target} − {contrast.source}", 44) + f"<br>{contrast.words.unit}"}
-        },
+        xaxis=gap_axis(
+            wrapped(f"gap, {contrast.target} to {contrast.source}", 44),
+            float(np.abs(numbers(genes, "gap")).max(initial=0)),
+            contrast.words,
+        ),
         yaxis={
             "title": {"text": "share of the gap closed"},
             "range": [limit[0] * 1.08, limit[1] * 1.08],

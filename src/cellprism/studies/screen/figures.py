@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cellprism.report import theme
+from cellprism.report.effect import change_axis, on_axis
 from cellprism.report.figure import Figure, canvas, plain
 from cellprism.report.frames import numbers, texts, where
 from cellprism.report.words import Words
@@ -62,13 +63,13 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
 
 def quadrant_figure(summary: Summary, cards: pd.DataFrame, words: Words) -> Figure:
     """Description across, effect up, a dot a feature, medians as lines."""
-    says, does = numbers(cards, "described"), numbers(cards, "effect")
+    says, does = numbers(cards, "described"), on_axis(numbers(cards, "effect"), words.unit)
     r, span = summary.described_effect, summary.described_interval
     named = zip(texts(cards, "feature"), texts(cards, "program"), strict=True)
     labels = [f"feature {f}: {plain(p) or 'no program'}" for f, p in named]
     dots = go.Scatter(
         x=says, y=does, mode="markers", text=labels, name="a feature", marker={"color": theme.OURS, "size": 6},
-        hovertemplate="<b>%{text}</b><br>description %{x:.1f}, effect %{y:.2g}<extra></extra>",
+        hovertemplate="<b>%{text}</b><br>description %{x:.1f}, effect %{y}<extra></extra>",
     )  # fmt: skip
     line = {"color": theme.CONTROL, "width": 1, "dash": "dot"}
     middle = [
@@ -88,7 +89,7 @@ def quadrant_figure(summary: Summary, cards: pd.DataFrame, words: Words) -> Figu
         "screen-quadrants", f"How well a feature is described goes with what it does by {value}",
         canvas(
             [dots], xaxis={"title": {"text": "description: −log10 q of its best program"}},
-            yaxis={"title": {"text": "effect at equal edit"}, "rangemode": "tozero", "exponentformat": "power"},
+            yaxis={**change_axis("effect at equal edit", words), "rangemode": "tozero"},
             shapes=middle,
         ),
         f"Each dot is a feature. Across: how well a program describes the genes {words.own}. Up: how much it moves all "

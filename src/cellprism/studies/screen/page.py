@@ -36,7 +36,7 @@ def section(found: Screen | None, claims: Sequence[Claim], context: Context) -> 
     ) if figure is not None]  # fmt: skip
     return Section(
         "screen", TITLE, SHORT, _said(summary, claims), [(f,) for f in figures],
-        [_agreement_table(summary), _apart_table(cards), _cost_table(summary)],
+        [_agreement_table(summary), _apart_table(cards, context.words.unit), _cost_table(summary)],
         told={
             c.id: f"{c.show(c.value)} of firing features move the genes of their own lists, {than_control(c)}."
             for c in claims
@@ -96,12 +96,12 @@ def _agreement_table(summary: Summary) -> Table:
     return Table(caption, NumberTable(header, rows))
 
 
-def _apart_table(cards: pd.DataFrame) -> Table:
+def _apart_table(cards: pd.DataFrame, unit: str) -> Table:
     """The features in which description and effect disagree most."""
     order = np.argsort(-np.abs(numbers(cards, "apart")), kind="stable")[:SHOWN]
     rows = [
         (f"{row.feature}", str(row.program) or "no program", "described" if row.apart > 0 else "moves genes",
-         f"{row.described:.1f}", f"{row.effect:.2g}", f"{row.reach}", f"{row.genes_own}")
+         f"{row.described:.1f}", changed(row.effect, unit), f"{row.reach}", f"{row.genes_own}")
         for row in records(cards.iloc[order])
     ]  # fmt: skip
     caption = (
