@@ -76,7 +76,7 @@ class Bench:
         dose_cells, labels = self.read()
         live = [f for f in range(dose_cells.cache.n_features) if len(dose_cells.rows(f)) >= LEAST]
         self.row |= {"live": len(live), "passes": dose_cells.cache.folds, "read": dose_cells.cache.read}
-        judge = read_table(self.data / "tcell_judge_linear.parquet").set_index("gene")
+        judge = read_table(self.data / "tcell_judge_linear.parquet")
         numbers = {
             f"{SOURCE} to {TARGET}": type_axis(dose_cells.cache, labels, SOURCE, TARGET).weights,
             "the outside judge": linear_judge(dose_cells.cache, judge, "CD8", "CD4", "the outside judge").weights,

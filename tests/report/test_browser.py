@@ -72,7 +72,7 @@ def test_the_page_says_nothing_and_asks_for_nothing_but_itself(size, request, re
 def test_every_figure_is_drawn(size, request):
     page = request.getfixturevalue(size).page
     plots = page.locator(".plot")
-    assert plots.count() == 60
+    assert plots.count() == 67
     for i in range(plots.count()):
         plot = plots.nth(i)
         assert plot.locator("svg.main-svg").count() > 0, plot.get_attribute("id")

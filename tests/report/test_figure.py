@@ -73,6 +73,8 @@ def test_every_figure_of_the_page_is_there(page):
         "regulation-factor-stat1",
         "regulation-doses",
         "regulation-tbx21",
+        "regulation-tbx21-targets",
+        "regulation-factors",
         "regulation-experiments",
     }
 

@@ -75,7 +75,7 @@ def test_logits_are_called_logits_everywhere(logits):
     assert claims["contrast-latent-up-correct"].statement.startswith("Genes higher in CD8 T rise in token logits")
     contrast = found.sections["contrast"]
     assert "in token logits" in contrast.rows[0][1].title
-    assert contrast.rows[1][0].title.endswith("in token logits")
+    assert contrast.rows[2][0].title.endswith("in token logits")
 
 
 def test_a_part_that_does_not_apply_is_named_beside_what_there_is(logits):

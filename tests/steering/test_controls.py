@@ -10,7 +10,7 @@ from cellprism.steering.contrast.recipe_search import measure, search
 from cellprism.steering.contrast.scores import score
 from cellprism.steering.contrast.trials import TestCells, _differences, _permuted, _random, edit_norms
 from cellprism.steering.dose import DoseSettings, _sweep, dose_sweep
-from cellprism.steering.dose_cells import read_dose_cells
+from cellprism.steering.dose_cells import Types, read_dose_cells
 from cellprism.steering.settings import ContrastSettings
 from cellprism.steering.site_cache import SiteCache
 from steering.planted import PlantedModel, planted_cells, planted_sae, values_of
@@ -67,7 +67,7 @@ def test_permuted_labels_are_searched_with_the_same_effort_and_steer_the_true_so
     found = search(read.cache, read.parts, "latent", SETTINGS, SEED)
     test = judged_by(read, cache)
     norm = test.norm(found.strengths)
-    trials = _permuted(test, found, norm, SETTINGS, SEED)
+    trials = _permuted(test, found, norm, SETTINGS, SEED, None)
     for i, ((rows, strengths), trial) in enumerate(zip(cache.asked, trials, strict=True)):
         seed = SEED + 1 + i
         other = search(read.cache, read.parts.permuted(seed), "latent", SETTINGS, seed)
@@ -135,7 +135,7 @@ def test_the_difference_of_means_moves_the_feature_s_genes_as_far_as_it_points_t
 def _groups(adata):
     model = PlantedModel()
     dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
-    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), DOSES)
+    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), Types.of(adata.n_obs * ["all"]), DOSES)
     assert sweep.held_out is not None
     return sweep.own, sweep.held_out
 
@@ -147,7 +147,7 @@ def test_genes_of_the_program_are_never_their_own_match(adata):
     model = PlantedModel()
     wide = DoseSettings(matched_genes=26)
     dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
-    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), wide)
+    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), Types.of(adata.n_obs * ["all"]), wide)
     for group in (sweep.own, sweep.held_out):
         assert set(group.matched.tolist()) == set(range(29)) - {7, 9, 12}
 

@@ -120,7 +120,7 @@ def poison(folder: Path, text: str) -> Path:
     for path in folder.rglob("*.parquet"):
         table = pd.read_parquet(path)
         table = table.assign(**{c: table[c].astype(str) + text for c in table.columns if c in COLUMNS})
-        kinds = [c for c in table.columns if path.name == "types.parquet" and c != "feature"]
+        kinds = [c for c in table.columns if path == folder / "programs" / "types.parquet" and c != "feature"]
         write_table(path, table.rename(columns={c: c + text for c in kinds}))
     return seal(folder)
 

@@ -96,9 +96,10 @@ def by_genes(ours: RunTables, other: RunTables) -> Matches | None:
     if len(shared) < FEWEST:
         return None
     name = "n_cells" if "n_cells" in a.var else None
-    level = a[:, shared].var[name].to_numpy(float) if name else a[:, shared].to_df().mean().to_numpy()
+    mine, theirs = a[:, shared].to_df().to_numpy(), b[:, shared].to_df().to_numpy()
+    level = np.asarray(a[:, shared].var[name], dtype=float) if name else mine.mean(axis=0)
     groups = np.argsort(np.argsort(level, kind="stable"), kind="stable") // ALIKE
-    return matched(a[:, shared].to_df().to_numpy(), b[:, shared].to_df().to_numpy(), groups)
+    return matched(mine, theirs, groups)
 
 
 def by_cells(ours: RunTables, other: RunTables) -> Matches | None:

@@ -91,7 +91,7 @@ def write_terms(site: SiteWriter, tables: RunTables) -> None:
     have = [name for name in columns if name in found.enrichment]
     by_term = dict(list(found.enrichment.groupby("term", sort=False)))
     names, members = tables.term_names, term_genes(tables)
-    lists = {int(feature): set(rows) for feature, rows in found.lists.groupby("feature")["gene"]}
+    lists = {int(str(feature)): set(rows) for feature, rows in found.lists.groupby("feature")["gene"]}
     for start in range(0, len(names), BLOCK):
         site.shard(f"terms/{start // BLOCK}", plain([
             _term(name, by_term[name], have, found.sources.get(name, "")) | _shared(name, by_term[name], members, lists)

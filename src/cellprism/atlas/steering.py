@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Float, Int
@@ -92,8 +91,7 @@ class Steering:
     def strongest(self) -> Int[np.ndarray, "cell feature"]:
         """How strongly each feature fires in the cells that are offered, in steps of its largest value there."""
         held = read_h5ad(self.bench.folder_of("programs") / CELLS)
-        rows: Any = held.X[held.obs_names.get_indexer(self.bench.cells.obs_names[self.rows])]
-        some = np.asarray(rows.toarray() if sp.issparse(rows) else rows)
+        some = held[list(self.bench.cells.obs_names[self.rows])].to_df().to_numpy()
         return np.round(some / np.maximum(some.max(axis=0), 1e-12) * 65535).astype(np.uint16)
 
     @torch.no_grad()

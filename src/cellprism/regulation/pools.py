@@ -130,7 +130,7 @@ def regulons_on(
         targets = np.array([place[gene] for gene in own["target"]])
         open_to = np.ones(len(facts.genes), dtype=bool)
         open_to[[place[factor], *targets, *(place[g] for g in regulators if g in place)]] = False
-        one = regulon(facts, place[factor], targets, np.sign(own["effect"].to_numpy(dtype=float)), open_to, most)
+        one = regulon(facts, place[factor], targets, np.sign(np.asarray(own["effect"], dtype=float)), open_to, most)
         if one.matched.shape[1]:
             found.append(one)
         else:

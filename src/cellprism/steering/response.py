@@ -156,11 +156,11 @@ def top_moved(
     sign: int,
     count: int,
     least: float,
-    allowed: Bool[np.ndarray, " gene"],
+    allowed: Bool[np.ndarray, " gene"] | None = None,
 ) -> list[str]:
-    """Genes among the allowed ones that moved most in one direction, strongest first; fewer where fewer moved by at
-    least ``least``."""
-    signed = np.where(allowed, sign * effect, -np.inf)
+    """Genes among the allowed ones, or all, that moved most in one direction, strongest first; fewer where fewer moved
+    by at least ``least``."""
+    signed = sign * effect if allowed is None else np.where(allowed, sign * effect, -np.inf)
     order = np.argsort(-signed, kind="stable")[:count]
     return [str(genes[i]) for i in order if signed[i] >= least]
 

@@ -52,7 +52,7 @@ def mapped(
 
 
 def _there(
-    opening: tuple[Callable[..., Workbench], tuple[str, ...]],
+    opening: tuple[Callable[..., Workbench], tuple[Any, ...]],
     prepare: Callable[[Workbench], Any],
     work: Callable[[Any, Any], Arrays],
     task: Any,
@@ -62,12 +62,12 @@ def _there(
 
 
 @lru_cache(maxsize=1)
-def _prepared(opening: tuple[Callable[..., Workbench], tuple[str, ...]], prepare: Callable[[Workbench], Any]) -> Any:
+def _prepared(opening: tuple[Callable[..., Workbench], tuple[Any, ...]], prepare: Callable[[Workbench], Any]) -> Any:
     return prepare(_bench(opening))
 
 
 @lru_cache(maxsize=1)
-def _bench(opening: tuple[Callable[..., Workbench], tuple[str, ...]]) -> Workbench:
+def _bench(opening: tuple[Callable[..., Workbench], tuple[Any, ...]]) -> Workbench:
     """The run as this worker has it; opened once."""
     function, words = opening
     return function(*words)

@@ -30,7 +30,7 @@ from cellprism.studies.study import studies
 from cellprism.types import CellModel, FitsToCells, MovesToDevice, PlansPasses, Site
 
 Say = Callable[[str], None]
-Opening = Callable[["Workbench", Path], tuple[Callable[..., "Workbench"], tuple[str, ...]]]
+Opening = Callable[["Workbench", Path], tuple[Callable[..., "Workbench"], tuple[Any, ...]]]
 CELLS_A_PASS = 32  # of models whose memory is not planned
 
 
@@ -152,7 +152,7 @@ class Workbench:
             self.say(str(plan))
         return plans[layer]["cells"]
 
-    def opening(self, folder: Path) -> tuple[Callable[..., "Workbench"], tuple[str, ...]]:
+    def opening(self, folder: Path) -> tuple[Callable[..., "Workbench"], tuple[Any, ...]]:
         """How another process opens this run as it is now; what that takes is written into a folder."""
         assert self._opening is not None, "an engine that works elsewhere comes with it"
         return self._opening(self, folder)

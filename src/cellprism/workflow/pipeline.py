@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from cellprism.parallel.cluster import engine_of
 from cellprism.sae.distributed import anywhere, is_first, processes
@@ -46,7 +47,7 @@ def _step_of(study: Study) -> Step:
     return Step(study.name, study.needs, settings, work, study.every_run)
 
 
-def _opening(bench: Workbench, folder: Path) -> tuple[Callable[..., Workbench], tuple[str, ...]]:
+def _opening(bench: Workbench, folder: Path) -> tuple[Callable[..., Workbench], tuple[Any, ...]]:
     """How a worker opens a run: its settings as they are asked for now lie in a folder that it sees."""
     write_text(folder / SETTINGS, write_config(bench.config, folder))
     return _on_worker, (str(bench.folder.resolve()), str(folder.resolve()), str(bench.device), bench.offline)

@@ -24,8 +24,8 @@ def closed_figures(contrasts: Sequence[Contrast], files: tuple[str, ...]) -> tup
         name = f"{contrast.objective} recipe"
         recipes.append(Closed(name, colour, numbers(genes, "gap_fraction"), right))
         before, after = (float(np.abs(left[up]).mean()) if up.any() else np.nan for left in (gap, gap - move))
-        said.append(f"{name} {before:.3f} to {after:.3f}")
-    title = f"Mean absolute gap of the genes that are higher in {contrasts[0].target}: {'; '.join(said)}"
+        said.append(f"{name} {after / before:.0%}" if before > 0 else f"{name}, no gap")
+    title = f"What is left of the mean gap of genes that are higher in {contrasts[0].target}: {'; '.join(said)}"
     return (
         fraction_figure("contrast-fractions", recipes, title, files),
         curve_figure("contrast-curve", recipes, "in the prediction", files),

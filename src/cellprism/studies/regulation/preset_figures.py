@@ -22,7 +22,7 @@ def mean_changes(preset: pd.DataFrame) -> pd.DataFrame:
     weighed = preset.assign(total=numbers(preset, "effect") * numbers(preset, "cells"))
     keys = ["gene", "group", "way", "alpha"]
     found = weighed.groupby(keys, as_index=False, sort=False)[["total", "cells"]].sum()
-    return found.assign(effect=found["total"] / found["cells"])[[*keys, "effect"]]
+    return found.assign(effect=found["total"] / found["cells"]).loc[:, [*keys, "effect"]]
 
 
 def preset_figure(preset: pd.DataFrame, words: Words, files: tuple[str, ...]) -> Figure:

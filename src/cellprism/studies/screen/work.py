@@ -19,9 +19,8 @@ from cellprism.display import in_bytes
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.enrich.programs import matching_terms
 from cellprism.errors import ConfigError
-from cellprism.features.dictionaries import Kind, control_dictionary, sampled_tokens, with_centre
+from cellprism.features.dictionaries import Kind, PursuitAutoencoder, control_dictionary, sampled_tokens, with_centre
 from cellprism.parallel.shards import Arrays, Shard
-from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, read_dose_cells
 from cellprism.steering.screen.derivatives import Ways, gene_derivatives, scalar_derivatives, ways
 from cellprism.steering.screen.exact import exact_effects, to_check
@@ -276,7 +275,7 @@ def _dictionaries(
     return ours, {kind: [next(made) for _ in range(state.settings.dictionaries)] for kind in KINDS}
 
 
-def _drawn(bench: Workbench, kind: Kind, number: int) -> SparseAutoencoder:
+def _drawn(bench: Workbench, kind: Kind, number: int) -> PursuitAutoencoder:
     """A dictionary for vectors as the model makes them."""
     sae, tokens, seed = bench.sae, bench.tokens, bench.config.seed
     some = np.random.default_rng([seed, 59, number]).permutation(np.flatnonzero(tokens.counts))[:GIVING]
