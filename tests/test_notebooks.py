@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from workflow.tiny import bar
 
+import cellprism as cp
 from cellprism.workflow.config import make_config
 from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.publish import write_report
@@ -54,11 +55,13 @@ def test_the_first_look_runs(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Path:
-    """A folder with a short run of the bundled cells in ``demo``, as the notebooks have it."""
+    """A folder with a short run of some bundled cells in ``demo``, as the notebooks have it."""
     folder = tmp_path_factory.mktemp("notebooks")
+    cp.read_cells("bundled:pbmc68k")[::4].copy().write_h5ad(folder / "cells.h5ad")
     config = make_config(
-        {"cells": "bundled:pbmc68k", "model": "pbmc2", "train": {"k": 4, "epochs": 1}}, ["programs.replicates=1"]
-    )
+        {"cells": str(folder / "cells.h5ad"), "labels": "cell_type", "totals": "total_counts", "model": "pbmc2",
+         "train": {"k": 4, "epochs": 1}}, ["programs.replicates=1", "programs.seeds=1"],
+    )  # fmt: skip
     start_run(config, folder / "demo", bar, lambda text: None, ["cells", "train", "programs"])
     write_report(folder / "demo")
     return folder

@@ -60,4 +60,5 @@ some.var.sort_values("cellprism_steered", key=abs, ascending=False).head(6).roun
 
 # %%
 cp.export(run, "gmt", "programs.gmt")
-print(open("programs.gmt").readline()[:160])
+with open("programs.gmt") as file:
+    print(file.readline()[:160])
