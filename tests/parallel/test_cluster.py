@@ -22,7 +22,7 @@ from cellprism.store.tables import read_table
 from cellprism.workflow.pipeline import continue_run
 from parallel.tasks import killed_once, squares
 
-pytestmark = pytest.mark.filterwarnings("default")  # Dask's own
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # warnings of Dask's own
 
 
 @pytest.fixture(scope="module", autouse=True)

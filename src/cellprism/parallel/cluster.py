@@ -10,7 +10,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from cellprism.errors import ConfigError, InputError
@@ -24,6 +24,7 @@ SILENT = (None, "00:30:00")
 """What that configuration holds where nobody has said anything."""
 DASHBOARD = "127.0.0.1:8787"
 START_WITHIN = 120  # seconds for the first worker of this machine
+CLOSE_WITHIN = 20  # seconds
 
 
 class DaskEngine(Engine):
@@ -124,11 +125,15 @@ def _opened(kind: str, cluster: str, size: int, dashboard: bool) -> Iterator[Any
     from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
 
     # memory_limit 0: what is planned is said before; a limit of Dask's would kill workers of large models
-    with LocalCluster(
+    here = LocalCluster(
         n_workers=size, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0,
         dashboard_address=DASHBOARD if dashboard else None, worker_dashboard_address=None,
-    ) as here:  # fmt: skip
+    )  # fmt: skip
+    try:
         yield here
+    finally:
+        with suppress(TimeoutError):  # a worker that was killed may never answer; all end with this process
+            here.close(timeout=CLOSE_WITHIN)
 
 
 def slurm_cluster(jobs: int, dashboard: bool = False) -> Any:
