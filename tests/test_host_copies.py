@@ -35,6 +35,7 @@ ALLOWED = {
     ("steering/plausible.py", "misfit"),
     ("steering/screen/derivatives.py", "gene_derivatives"),
     ("steering/screen/derivatives.py", "scalar_derivatives"),
+    ("steering/screen/own_tokens.py", "scalar_secants"),
     # directions of two dictionaries, compared on the host
     ("features/reappearance.py", "consensus"),
     ("features/reappearance.py", "rebuilt"),

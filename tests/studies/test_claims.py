@@ -70,7 +70,7 @@ def test_claims_stand_in_the_order_of_the_page(page):
     assert parts == [
         "The model", "The autoencoder", "Features and programs", "Gene or state", "The map of features", "Stability",
         "Cells in which features are high", "Conditions", "Steering", "Screen",
-        "From one cell type to another", "Regulation", "Not told by this run",
+        "From one cell type to another", "Both at once", "Regulation", "Not told by this run",
     ]  # fmt: skip
     ours = [claim.id for claim in page.claims.values() if claim.section == "The autoencoder"]
     assert ours == ["sae-explained-variance", "sae-loss-recovered"]

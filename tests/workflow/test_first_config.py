@@ -65,7 +65,7 @@ def test_the_methods_say_what_the_run_holds_and_nothing_else(finished, capsys):
     for said in (
         "We analysed 37 cells, of 2 types",
         "to the 60 genes of the model tiny (seed 3; 2 blocks of 16 dimensions)",
-        "A TopK sparse autoencoder of 41 features, 5 of which fire", "after block 0, the 1st of 2 for 1 epochs",
+        "A TopK sparse autoencoder of 41 features, 5 of which fire", "after block 0, the 1st of 2 for 1 epoch in",
         "Each gene's mean vector was subtracted first.", "programs: Turn a run's features into gene programs",
         "replicates 3", "doses.judged_at 2", "Licences: model none; cells as their source states (not recorded)",
         "torch ",
