@@ -10,11 +10,7 @@ two sizes over the difference of cells. Figures are printed as JSON; steps that 
 
 import argparse
 import json
-import os
-import platform
 import resource
-import subprocess
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,8 +19,7 @@ import anndata
 import h5py
 import numpy as np
 from anndata.io import write_elem
-from bench_pbmc3k import processor
-from bench_scale import trained, written
+from bench_scale import made_on, trained, written
 from small_run import do_step, forked
 
 STEPS = ("cells", "train", "fit", "programs", "report")
@@ -48,9 +43,7 @@ def main() -> None:
             done.append(measured(settings(given.folder, source), given.folder / f"run-{n_cells}", step, n_cells))
             path.write_text(json.dumps(done))
         rows += done
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    facts = {"commit": commit, "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps({**facts, "date": time.strftime("%Y-%m-%d"), "rows": rows, "a_cell": a_cell(rows)}, indent=2))
+    print(json.dumps({**made_on(), "rows": rows, "a_cell": a_cell(rows)}, indent=2))
 
 
 def embedded(folder: Path, n_cells: int) -> Path:

@@ -52,9 +52,14 @@ def main() -> None:
                 path.write_text(json.dumps(encoded(cells, run, workers, n_cells)))
                 print(path.read_text(), file=sys.stderr, flush=True)
     rows = [json.loads(path.read_text()) for path in sorted(given.folder.glob("figures-*.json"))]
+    print(json.dumps({**made_on(), "rows": rows, "reckoned": reckoned(rows)}, indent=2))
+
+
+def made_on() -> dict[str, Any]:
+    """The commit, the machine and the day."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     facts = {"commit": commit, "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-    print(json.dumps({**facts, "date": time.strftime("%Y-%m-%d"), "rows": rows, "reckoned": reckoned(rows)}, indent=2))
+    return {**facts, "date": time.strftime("%Y-%m-%d")}
 
 
 def trained(folder: Path) -> Path:

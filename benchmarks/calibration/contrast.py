@@ -21,23 +21,30 @@ SETTINGS = ContrastSettings(
 
 
 @cache
-def _network():
+def network():
     rng = np.random.default_rng(3)
     programs = (rng.random((PROGRAMS, GENES)) < 0.4) * rng.uniform(0.5, 1.5, (PROGRAMS, GENES))
     model = LinearCell(GENES, GENES + 6)
     return programs, model, linear_sae(model, programs)
 
 
-def contrast(seed: int, size: float) -> dict[str, str]:
-    """Scores of a recipe beside those of recipes that were fitted on permuted labels."""
-    programs, model, sae = _network()
-    rng = np.random.default_rng([seed, 5])
+def two_types(seed: list[int], size: float) -> AnnData:
+    """Cells of two types, between which some programs differ by a factor of 1 + size, others by its inverse."""
+    programs, model, _ = network()
+    rng = np.random.default_rng(seed)
     activity = rng.gamma(4, 0.5, (2 * CELLS, PROGRAMS))
     activity[CELLS:, :TURNED] *= 1 + size
     activity[CELLS:, TURNED : 2 * TURNED] /= 1 + size
     adata = AnnData(as_counts(LEVEL + activity @ programs + 0.1 * rng.standard_normal((2 * CELLS, GENES))))
     adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(2 * CELLS)]
     adata.obs["cell_type"] = ["source"] * CELLS + ["target"] * CELLS
+    return adata
+
+
+def contrast(seed: int, size: float) -> dict[str, str]:
+    """Scores of a recipe beside those of recipes that were fitted on permuted labels."""
+    _, model, sae = network()
+    adata = two_types([seed, 5], size)
     found = cp.contrast(
         model, sae, adata, LAYER, "source", "target", "latent", named=(), settings=SETTINGS, seed=seed
     )  # fmt: skip

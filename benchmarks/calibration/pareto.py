@@ -3,14 +3,11 @@
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-from anndata import AnnData
-
-from calibration.contrast import CELLS, GENES, PROGRAMS, TURNED, _network
+from calibration.contrast import network, two_types
 from calibration.world import UNTOLD, World
 from cellprism.report.claims import judgement
 from cellprism.report.verdict import FEWEST_DRAWS, SHARE_MATTERS
-from cellprism.simulate.linear_model import LAYER, LEVEL, as_counts
+from cellprism.simulate.linear_model import LAYER
 from cellprism.studies.pareto.beside import beyond_permuted, for_both, gains, permuted_for_both
 from cellprism.studies.pareto.claims import null_of
 from cellprism.studies.pareto.settings import ParetoSearch, ParetoSettings
@@ -26,14 +23,8 @@ SETTINGS = ParetoSettings(source="source", target="target", search=SEARCH)
 
 def pareto(seed: int, size: float) -> dict[str, str]:
     """The lesser gain of a recipe for both beside those of recipes that were fitted on permuted labels."""
-    programs, model, sae = _network()
-    rng = np.random.default_rng([seed, 17])
-    activity = rng.gamma(4, 0.5, (2 * CELLS, PROGRAMS))
-    activity[CELLS:, :TURNED] *= 1 + size
-    activity[CELLS:, TURNED : 2 * TURNED] /= 1 + size
-    adata = AnnData(as_counts(LEVEL + activity @ programs + 0.1 * rng.standard_normal((2 * CELLS, GENES))))
-    adata.var_names, adata.obs_names = list(model.genes), [f"cell{i}" for i in range(2 * CELLS)]
-    adata.obs["cell_type"] = ["source"] * CELLS + ["target"] * CELLS
+    _, model, sae = network()
+    adata = two_types([seed, 17], size)
     bench: Any = SimpleNamespace(model=model, config=SimpleNamespace(layer=LAYER, seed=seed))
     unit = read_unit(bench, SETTINGS, adata, sae, 1, "", "source", "target", None)
     made = [(AS_FOUND, for_both(unit, SETTINGS, seed))]

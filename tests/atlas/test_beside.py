@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from atlas.reading import shard, unpacked
-from cellprism.atlas.beside import dealt, matched
+from cellprism.atlas.beside import matched
 from cellprism.cli.app import call
+from cellprism.equations.locality import permuted_within
 
 
 def test_the_same_features_in_another_order_are_found():
@@ -50,7 +51,7 @@ def test_features_that_follow_cell_type_alone_are_not_beyond_chance_by_cells():
 
 def test_things_trade_places_within_their_groups_alone():
     groups = np.random.default_rng(4).integers(0, 3, 53)
-    order = dealt(groups, np.random.default_rng(5))
+    order = permuted_within(groups, np.random.default_rng(5))
     assert sorted(order) == list(range(53))
     assert (groups[order] == groups).all()
     assert (order != np.arange(53)).mean() > 0.8

@@ -22,6 +22,7 @@ from cellprism.atlas.feature_pages import FeaturePages
 from cellprism.atlas.feature_table import labels_of
 from cellprism.atlas.shards import SiteWriter, packed, packed_text, plain
 from cellprism.atlas.tables import RunTables
+from cellprism.equations.locality import permuted_within
 from cellprism.equations.matches import similarities, standardised
 
 DRAWS, ALIKE, FEWEST, MOST = 39, 20, 20, 5000
@@ -68,7 +69,7 @@ def matched(
     seen = similarities(u, w)
     best = np.argsort(-seen, axis=1, kind="stable")[:, :NEAR]
     rng = np.random.default_rng([seed, 113])
-    drawn = np.stack([similarities(u, w[:, dealt(groups, rng)]).max(axis=1) for _ in range(DRAWS)])
+    drawn = np.stack([similarities(u, w[:, permuted_within(groups, rng)]).max(axis=1) for _ in range(DRAWS)])
     place = DRAWS - 2  # of 39 draws one in twenty, rounded down, lies beyond the second largest
     ordered = np.sort(drawn, axis=0)
     without = [np.sort(np.delete(drawn, i, axis=0), axis=0)[place - 1] for i in range(DRAWS)]
@@ -76,15 +77,6 @@ def matched(
         ours.shape[1], best, np.take_along_axis(seen, best, axis=1), seen.argmax(axis=0), ordered[place],
         np.array([(drawn[i] > limit).mean() for i, limit in enumerate(without)]),
     )  # fmt: skip
-
-
-def dealt(groups: Int[np.ndarray, " thing"], rng: np.random.Generator) -> Int[np.ndarray, " thing"]:
-    """Places after things have traded theirs at random within their groups."""
-    order = np.argsort(groups, kind="stable")
-    mixed = np.lexsort((rng.random(len(groups)), groups))
-    found = np.empty(len(groups), dtype=np.int64)
-    found[order] = mixed
-    return found
 
 
 def by_genes(ours: RunTables, other: RunTables) -> Matches | None:

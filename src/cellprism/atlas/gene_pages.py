@@ -1,6 +1,5 @@
 """Genes and terms: in which features a gene fires, which features move it; which features match a term."""
 
-import tomllib
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,7 @@ import pandas as pd
 
 from cellprism.atlas.shards import SiteWriter, plain
 from cellprism.atlas.tables import RunTables
-from cellprism.errors import ConfigError, DamagedError
-from cellprism.ontology.read import read_collection
-from cellprism.store.run import SETTINGS
+from cellprism.ontology.collection import Collection
 
 BLOCK = 32  # genes or terms a shard
 MOST, MOVERS, MATCHES = 60, 40, 300
@@ -84,47 +81,35 @@ def _steered(tables: RunTables) -> dict[str, list[list[Any]]]:
     return {gene: sorted(rows, key=lambda row: -abs(row[3])) for gene, rows in found.items()}
 
 
-def write_terms(site: SiteWriter, tables: RunTables) -> None:
-    """Write the shards ``terms/0``, ... of ``BLOCK`` terms each."""
+def write_terms(site: SiteWriter, tables: RunTables, collection: Collection | None) -> None:
+    """Write the shards ``terms/0``, ... of ``BLOCK`` terms each; their genes too where there is the collection."""
     found = tables.programs
     columns = ["feature", "overlap", "set_size", "pvalue", "padj"]
     have = [name for name in columns if name in found.enrichment]
     by_term = dict(list(found.enrichment.groupby("term", sort=False)))
-    names, members = tables.term_names, term_genes(tables)
+    names, known = tables.term_names, set(tables.gene_names)
+    sets = {} if collection is None else collection.terms
+    members = {name: [gene for gene in sets.get(name, ()) if gene in known] for name in names}
     lists = {int(str(feature)): set(rows) for feature, rows in found.lists.groupby("feature")["gene"]}
     for start in range(0, len(names), BLOCK):
         site.shard(f"terms/{start // BLOCK}", plain([
-            _term(name, by_term[name], have, found.sources.get(name, "")) | _shared(name, by_term[name], members, lists)
+            _term(name, by_term[name], have, found.sources.get(name, ""), members[name], lists)
             for name in names[start : start + BLOCK]
         ]))  # fmt: skip
 
 
-def _term(name: str, rows: pd.DataFrame, have: list[str], source: str) -> dict[str, Any]:
+def _term(
+    name: str, rows: pd.DataFrame, have: list[str], source: str, genes: list[str], lists: dict[int, set[str]]
+) -> dict[str, Any]:
+    """A term with its features; ``shared`` says of each which of the term's genes its list holds, by place."""
     best = rows.sort_values("padj", kind="stable").head(MATCHES)
     first = best.iloc[0]
     return {
         "term": name, "source": str(source), "columns": have, "tested": len(rows),
         "size": int(first["term_size"]) if "term_size" in rows else None,
         "background": int(first["background_size"]) if "background_size" in rows else None,
-        "features": [[int(row[0]), *row[1:]] for row in best[have].itertuples(index=False)],
+        "features": [[int(row[0]), *row[1:]] for row in best[have].itertuples(index=False)], "genes": genes,
+        "shared": [
+            [i for i, gene in enumerate(genes) if gene in lists.get(int(feature), set())] for feature in best["feature"]
+        ],
     }  # fmt: skip
-
-
-def term_genes(tables: RunTables) -> dict[str, list[str]]:
-    """Genes of each term among those of the run; none of a collection that is not at hand any more."""
-    try:
-        asked = tomllib.loads((tables.folder / SETTINGS).read_text("utf-8"))["programs"]["collection"]
-        beside = tables.folder / asked
-        collection = read_collection(beside if beside.is_file() else asked)
-    except (ConfigError, DamagedError, KeyError, OSError, ValueError):
-        return {}
-    known = set(tables.gene_names)
-    return {name: [gene for gene in genes if gene in known] for name, genes in collection.items()}
-
-
-def _shared(name: str, rows: pd.DataFrame, members: dict[str, list[str]], lists: dict[int, set[str]]) -> dict[str, Any]:
-    """The term's genes, and of each feature, in the order of ``_term``, which of them its list holds, by place."""
-    genes = members.get(name, [])
-    best = rows.sort_values("padj", kind="stable").head(MATCHES)
-    held = [lists.get(int(feature), set()) for feature in best["feature"]]
-    return {"genes": genes, "shared": [[i for i, gene in enumerate(genes) if gene in some] for some in held]}

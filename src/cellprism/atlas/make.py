@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cellprism.atlas.cell_map import CellMap
+from cellprism.atlas.serve import Steers
 from cellprism.atlas.shards import MARK, SiteWriter, making_site
 from cellprism.atlas.site import Asked, run_tables, write_shards
 from cellprism.errors import DamagedError, InputError
+from cellprism.ontology.collection import Collection
+from cellprism.ontology.read import read_collection
 from cellprism.store.run import Run
 from cellprism.workflow.publish import ATLAS, write_report
-
-if TYPE_CHECKING:
-    from cellprism.atlas.steering import Steering
 
 NOT_ASKED = "This atlas was made without the model (--no-live)."
 FIRST = ("index.html", "assets/atlas.js", "assets/atlas.css", "data/index.js", "data/cells.js")
@@ -30,7 +30,7 @@ class Made:
     largest_feature: int
     without_live: str
     """Why there is no live steering; empty where there is."""
-    steering: "Steering | None" = None
+    steering: Steers | None = None
     """What steers for the page where it cannot itself, and a server was asked for."""
 
     @property
@@ -72,30 +72,38 @@ def make_atlas(
         InputError: there is no such map.
         DamagedError: a file is missing, or is no longer what its step wrote.
     """
-    steering: list[Steering] = []
 
     def write_live(writer: SiteWriter, places: CellMap | None) -> str:
-        return _live(writer, run, places, bar, steering if served else None) if live else NOT_ASKED
+        return _live(writer, run, places, bar, served) if live else NOT_ASKED
 
     with making_site(run / Path(ATLAS).parent if out is None else out) as site:
         tables = run_tables(run)
-        asked = Asked(write_live, run_tables(beside) if beside else None, own_map)
+        asked = Asked(write_live, run_tables(beside) if beside else None, own_map, _collection(run))
         with bar("writing the atlas", None):
             write_shards(site, tables, asked)
-        sizes, without = site.sizes, site.without_live
+        sizes, without, steering = site.sizes, site.without_live, site.steering
     if out is None:
         write_report(run)
     pages = [size for name, size in sizes.items() if name.startswith("data/features/")]
     first = sum(sizes.get(name, 0) for name in FIRST)
-    return Made(
-        len(sizes), sum(sizes.values()), first, max(pages, default=0), without, steering[0] if steering else None
-    )
+    return Made(len(sizes), sum(sizes.values()), first, max(pages, default=0), without, steering)
 
 
-def _live(site: SiteWriter, run: Path, places: CellMap | None, bar: Any, steering: "list[Steering] | None") -> str:
+def _collection(run: Path) -> Collection | None:
+    """Gene sets of a run's programs; None where they are not at hand any more."""
+    from cellprism.workflow.config import section
+    from cellprism.workflow.steps import config_of
+
+    try:
+        return read_collection(section(config_of(Run(run)), "programs").collection)
+    except (InputError, DamagedError, OSError):
+        return None
+
+
+def _live(site: SiteWriter, run: Path, places: CellMap | None, bar: Any, served: bool) -> str:
     """Live steering, or why there is none: a run that came without its model is browsed all the same.
 
-    Where the page cannot run the model, ``steering`` is given what can.
+    Where the page cannot run the model and is ``served``, ``site.steering`` is what can.
     """
     from cellprism.atlas.live import write_live
     from cellprism.atlas.steering import Steering
@@ -106,11 +114,11 @@ def _live(site: SiteWriter, run: Path, places: CellMap | None, bar: Any, steerin
         found = Run(run)
         bench = Workbench(found, config_of(found), bar, device="cpu", offline=True)
         why = write_live(site, bench, places)
-        if not why or steering is None or places is None:
+        if not why or not served or places is None:
             return why
-        steering.append(Steering(bench))
-        steering[0].write(site, places)
-        site.token = steering[0].token
+        steering = Steering(bench)
+        steering.write(site, places)
+        site.steering = steering
     except (InputError, DamagedError) as error:
         return f"No live steering here: {error}"
     return ""

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cellprism.atlas.serve import Steers
 from cellprism.errors import RunError
 from cellprism.store.atomic import SCRATCH, discard
 from cellprism.store.disk import writing
@@ -62,8 +63,8 @@ class SiteWriter:
         """Bytes of each file."""
         self.without_live = ""
         """Why the site has no live steering; empty where it has."""
-        self.token = ""
-        """What its page must show to a server that steers for it; empty where none does."""
+        self.steering: Steers | None = None
+        """What steers for its page where that cannot itself; None where nothing does."""
 
     def shard(self, name: str, value: Any) -> None:
         """Write ``data/NAME.js``."""

@@ -21,6 +21,7 @@ from cellprism.atlas.gene_pages import BLOCK, write_genes, write_terms
 from cellprism.atlas.recipes import write_recipes
 from cellprism.atlas.shards import MARK, SiteWriter, packed, packed_text, plain
 from cellprism.atlas.tables import RunTables
+from cellprism.ontology.collection import Collection
 from cellprism.report.frames import records, where
 from cellprism.report.page import render_page
 from cellprism.store.run import Run
@@ -56,6 +57,8 @@ class Asked:
     """Another run, to be compared with this one."""
     own_map: str = ""
     """Name in ``obsm`` of the user's own map of the cells; empty: ``X_umap`` where their file has it."""
+    collection: Collection | None = None
+    """Gene sets of the run's programs; None where they are not at hand any more."""
 
 
 def write_shards(site: SiteWriter, tables: RunTables, asked: Asked) -> None:
@@ -63,7 +66,7 @@ def write_shards(site: SiteWriter, tables: RunTables, asked: Asked) -> None:
     where = write_cells(site, tables, asked.own_map)
     site.without_live = asked.live(site, where)
     write_genes(site, tables)
-    write_terms(site, tables)
+    write_terms(site, tables, asked.collection)
     recipes = write_recipes(site, tables)
     FeaturePages(tables).write(site, range(tables.n_features))
     write_types(site, tables)
@@ -133,7 +136,8 @@ def write_page(site: SiteWriter, name: str) -> None:
     for asset in ASSETS:
         site.text(f"assets/{asset}", (assets / asset).read_text("utf-8"))
     page = (assets / "index.html").read_text("utf-8")
-    words = {"name": name, "connect": "'self'" if site.token else "'none'", "token": site.token}
+    token = site.steering.token if site.steering else ""
+    words = {"name": name, "connect": "'self'" if token else "'none'", "token": token}
     for word, value in words.items():
         page = page.replace(f"{{{{{word}}}}}", html.escape(value, quote=word != "connect"))
     site.text(INDEX, page)

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.random_lists import GeneTable, Seed, gene_table
+from cellprism.equations.locality import permuted_within
 
 GROUP = 20  # genes that may stand in for each other
 BLOCK = 3 * GROUP  # genes of like mean expression, which detection cuts into groups
@@ -62,16 +63,8 @@ def matched_groups(levels: Levels) -> Int[np.ndarray, " gene"]:
 
 def matched_table(lists: GeneTable, group: Int[np.ndarray, " gene"], seed: Seed) -> GeneTable:
     """``lists`` with every gene renamed to one of its group, by one permutation."""
-    permutation = renamed_within(group, np.random.default_rng(seed))
+    permutation = permuted_within(group, np.random.default_rng(seed))
     return GeneTable(np.where(lists.gene < 0, -1, permutation[lists.gene]), lists.size)
-
-
-def renamed_within(group: Int[np.ndarray, " gene"], rng: np.random.Generator) -> Int[np.ndarray, " gene"]:
-    """The gene that takes each one's place: a random permutation within groups."""
-    ranked = np.argsort(group, kind="stable")
-    permutation = np.empty_like(ranked)
-    permutation[ranked] = np.lexsort((rng.random(len(group)), group))
-    return permutation
 
 
 def matched_lists(

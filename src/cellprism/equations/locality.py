@@ -22,8 +22,8 @@ def neighbours_within(member: sp.csr_matrix, graph: sp.csr_matrix) -> Float[np.n
     return np.divide(inside, every, out=np.zeros_like(inside), where=every > 0)
 
 
-def permuted_within(kinds: Shaped[np.ndarray, " cell"], rng: np.random.Generator) -> Int[np.ndarray, " cell"]:
-    """A permutation of cells that moves each to the place of one of its own kind."""
+def permuted_within(kinds: Shaped[np.ndarray, " thing"], rng: np.random.Generator) -> Int[np.ndarray, " thing"]:
+    """A permutation that moves each cell, or gene, to the place of one of its own kind."""
     order = np.argsort(kinds, kind="stable")
     drawn = np.lexsort((rng.random(len(kinds)), kinds))
     moved = np.empty(len(kinds), dtype=np.int64)

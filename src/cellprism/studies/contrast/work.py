@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from cellprism.errors import ModelError
-from cellprism.parallel.shards import Arrays, Shard, ShardFolder
+from cellprism.parallel.shards import Arrays, Shard
 from cellprism.steering.contrast.contrast import ContrastCells, ContrastResult, contrast_read, read_contrast_cells
 from cellprism.steering.contrast.trials import permuted_recipe
 from cellprism.steering.model_output import lacks_expression
-from cellprism.store.run import digest
 from cellprism.studies.contrast.settings import ContrastSection
 from cellprism.studies.contrast.tables import Contrasts, Recipe
 from cellprism.studies.mapping import mapped
+from cellprism.studies.shards import Shards
 from cellprism.studies.workbench import Workbench
 
 
@@ -37,7 +38,7 @@ def work(bench: Workbench, settings: ContrastSection) -> Contrasts:
         bench.say(f"no {objective} recipe: {why}")
     with bench.bar(f"reading {settings.source} and {settings.target}", None):
         read = _read(bench, settings)
-    shards, recipes = ShardFolder(bench.folder_of("contrast") / ".shards", _identity(bench, settings)), []
+    shards, recipes = Shards(bench.folder_of("contrast"), _identity(bench, settings)), []
     for objective in [o for o in settings.objectives if o not in absent]:
 
         def permuted(numbers: Sequence[int], objective: str = objective) -> Iterator[Float[Tensor, " feature"]]:
@@ -55,11 +56,11 @@ def work(bench: Workbench, settings: ContrastSection) -> Contrasts:
     return Contrasts(recipes, absent)
 
 
-def _identity(bench: Workbench, settings: ContrastSection) -> str:
+def _identity(bench: Workbench, settings: ContrastSection) -> dict[str, Any]:
     steps = bench.run.state["steps"]
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train")}
     asked = {"types": [settings.source, settings.target], "search": asdict(settings.search)}
-    return digest({**built, **asked, "seed": bench.config.seed, "layer": bench.config.layer})
+    return {**built, **asked, "seed": bench.config.seed, "layer": bench.config.layer}
 
 
 def _read(bench: Workbench, settings: ContrastSection) -> ContrastCells:

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.column_blocks import column_blocks
 from cellprism.enrich.correlated import gene_correlations
-from cellprism.enrich.matched_lists import renamed_within
+from cellprism.equations.locality import permuted_within
 from cellprism.equations.recovery import auroc, auroc_of_ranks
 
 TENTH = 0.1
@@ -101,7 +101,7 @@ def like_it(
         seed: of the permutations.
     """
     rng = np.random.default_rng(seed)
-    score = (cells.expression[:, renamed_within(group, rng)] @ sp.csr_matrix(member).T).toarray()
+    score = (cells.expression[:, permuted_within(group, rng)] @ sp.csr_matrix(member).T).toarray()
     named = types >= 0
     score[:, named] = rng.permutation(cells.types)[:, None] == types[None, named]
     ranks = rankdata(score, axis=0)[:, label]

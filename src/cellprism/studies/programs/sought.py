@@ -45,8 +45,11 @@ def sought(
     terms = term_table(collection, background, settings.min_term_size)
     borne = {words: named(words, terms) for words in settings.sought}
     wanted = {words: columns for words, columns in borne.items() if len(columns)}
-    ours = best_of(list_table(lists.values(), terms), terms, wanted) if lists else {}
-    drawn = _drawn(lists, terms, wanted, cells, settings.replicates, seed) if wanted and lists else {}
+    ours, drawn = {}, {}
+    if wanted and lists:
+        best = Best(terms, wanted)
+        ours = best.of(list_table(lists.values(), terms))
+        drawn = _drawn(lists, terms, best, cells, settings.replicates, seed)
     found = []
     for words, columns in borne.items():
         row = _best_row(table, {terms.names[i] for i in columns})
@@ -72,26 +75,38 @@ def named(words: str, terms: Terms) -> np.ndarray:
     return np.flatnonzero([words.strip().casefold() in name.casefold() for name in terms.names])
 
 
-def best_of(lists: Sets, terms: Terms, wanted: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """-log10 of the least p-value of any list with any of the terms, by what is wanted."""
-    columns = np.unique(np.concatenate(list(wanted.values()))) if wanted else np.array([], dtype=int)
-    some = terms._replace(
-        names=tuple(terms.names[i] for i in columns), member=terms.member[columns], size=terms.size[columns]
-    )
-    hits = find_hits(lists, some, Tails(terms.background_size))
-    least = np.ones(len(columns))
-    np.minimum.at(least, hits.term, hits.pvalue)
-    return {words: float(-np.log10(least[np.searchsorted(columns, at)].min())) for words, at in wanted.items()}
+class Best:
+    """The best match of families of lists with some terms.
+
+    Args:
+        terms: all of them.
+        wanted: words -> places of the terms that bear them; at least one.
+    """
+
+    def __init__(self, terms: Terms, wanted: Mapping[str, np.ndarray]):
+        columns = np.unique(np.concatenate(list(wanted.values())))
+        self.places = {words: np.searchsorted(columns, at) for words, at in wanted.items()}
+        self.terms = terms._replace(
+            names=tuple(terms.names[i] for i in columns), member=terms.member[columns], size=terms.size[columns]
+        )
+        self.tails = Tails(terms.background_size)
+
+    def of(self, lists: Sets) -> dict[str, float]:
+        """-log10 of the least p-value of any list with any of the terms, by what is wanted."""
+        hits = find_hits(lists, self.terms, self.tails)
+        least = np.ones(len(self.terms.names))
+        np.minimum.at(least, hits.term, hits.pvalue)
+        return {words: float(-np.log10(least[at].min())) for words, at in self.places.items()}
 
 
 def _drawn(
-    lists: Lists, terms: Terms, wanted: Mapping[str, np.ndarray], cells: AnnData, replicates: int, seed: int
+    lists: Lists, terms: Terms, best: Best, cells: AnnData, replicates: int, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """Null -> what is wanted -> the best of every family of lists."""
     found = {}
     for number, (null, draw) in enumerate(drawers(lists, terms, cells, SOUGHT_NULLS).items()):
-        many = [best_of(draw([seed, 83, number, i]), terms, wanted) for i in range(replicates)]
-        found[null] = {words: np.array([one[words] for one in many]) for words in wanted}
+        many = [best.of(draw([seed, 83, number, i])) for i in range(replicates)]
+        found[null] = {words: np.array([one[words] for one in many]) for words in best.places}
     return found
 
 

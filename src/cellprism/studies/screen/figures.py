@@ -16,7 +16,8 @@ STYLES = {
     GRADIENT: (theme.CONTROL, "circle-open"), FROZEN: (theme.OPPOSITE, "diamond-open"),
     OWN_TOKENS: (theme.OURS, "circle"),
 }  # fmt: skip
-FAR = 5.0
+STRENGTH = 5.0
+"""At which derivatives are drawn beside exact passes."""
 
 
 def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
@@ -24,11 +25,11 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
     if not summary.scalars:
         return None
     name = next(iter(summary.scalars))
-    exact = f"exact 5: {name}"
+    exact = f"exact {STRENGTH:g}: {name}"
     passed = where(cards, cards[exact].notna())
     traces, said = [], []
     for kind, (colour, symbol) in STYLES.items():
-        x, y = 4 * numbers(passed, f"{score_of(kind, FAR)}: {name}"), numbers(passed, exact)
+        x, y = (STRENGTH - 1) * numbers(passed, f"{score_of(kind, STRENGTH)}: {name}"), numbers(passed, exact)
         labels = [f"feature {f}" for f in texts(passed, "feature")]
         traces.append(go.Scatter(
             x=x, y=y, mode="markers", name=KINDS[kind], text=labels,
@@ -36,9 +37,9 @@ def agreement_figure(summary: Summary, cards: pd.DataFrame) -> Figure | None:
             hovertemplate="<b>%{text}</b><br>by derivative %{x:+.2g}<br>exactly %{y:+.2g}<extra></extra>",
         ))  # fmt: skip
         r = next((a.r for a in summary.agreement if (a.scalar, a.kind, a.features, a.strength)
-                  == (name, kind, "random", 5.0)), None)  # fmt: skip
+                  == (name, kind, "random", STRENGTH)), None)  # fmt: skip
         said.append(f"{'–' if r is None else format(r, '+.2f').replace('-', '−')} ({KINDS[kind]})")
-    ends = [*numbers(passed, exact), *(4 * numbers(passed, f"{score_of(OWN_TOKENS, FAR)}: {name}"))]
+    ends = [*numbers(passed, exact), *((STRENGTH - 1) * numbers(passed, f"{score_of(OWN_TOKENS, STRENGTH)}: {name}"))]
     span = [min(ends, default=0), max(ends, default=0)]
     traces.append(go.Scatter(
         x=span, y=span, mode="lines", name="as derived", line={"color": theme.CONTROL, "dash": "dot", "width": 1},
