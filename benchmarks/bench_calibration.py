@@ -33,6 +33,7 @@ from calibration import (
     stability,
     state,
     steer,
+    steer_tokens,
 )
 from calibration.table import corrected, rows_of, shown
 from calibration.world import Kept, World, run
@@ -57,8 +58,8 @@ def main() -> None:
 def worlds() -> list[World]:
     """Cheap ones first."""
     kinds = (
-        programs, compare, state, feature_map, ladder, fit, lens, stability, steer, screen, contrast, pareto,
-        regulation,
+        programs, compare, state, feature_map, ladder, fit, lens, stability, steer, steer_tokens, screen, contrast,
+        pareto, regulation,
     )  # fmt: skip
     return [world for kind in kinds for world in kind.WORLDS]
 

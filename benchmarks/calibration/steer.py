@@ -30,7 +30,7 @@ from cellprism.types import CellBatch, CellOutput
 GENES, PROGRAMS, SIZE, FEATURES, CELLS, DICTIONARIES, ALPHA = 113, 13, 7, 41, 151, 6, 0.05
 SCORES = {
     "genes": ("response", EFFECT_MATTERS), "held": ("held_out", EFFECT_MATTERS),
-    "mirror": ("antisymmetry", SYMMETRY_MATTERS),
+    "mirror": ("antisymmetry", SYMMETRY_MATTERS), "propagated": ("propagated", EFFECT_MATTERS),
 }  # fmt: skip
 NOISE = 0.6  # standard deviation of a gene beyond the programs
 LISTED = 3  # genes of a list: a program has four others
@@ -58,7 +58,7 @@ class CurvedCell(LinearCell):
 def steer(seed: int, size: float) -> dict[str, str]:
     """The effect of the best feature of a program beside those of the best features of other programs in random
     dictionaries."""
-    return {key: verdict for key, verdict in _steered(seed, size, False).items() if key != "mirror"}
+    return {key: verdict for key, verdict in _steered(seed, size, False).items() if key in ("genes", "held")}
 
 
 def mirror(seed: int, size: float) -> dict[str, str]:
@@ -74,14 +74,20 @@ class Planted(NamedTuple):
     others: list[SparseAutoencoder]
 
 
+def planted_programs(rng: np.random.Generator) -> Float[np.ndarray, "program gene"]:
+    """Weights of genes of their own for every program."""
+    programs = np.zeros((PROGRAMS, GENES))
+    for p in range(PROGRAMS):
+        programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
+    return programs
+
+
 def planted_dictionaries(
     rng: np.random.Generator, seed: int, size: float, others: int, curved: bool = False
 ) -> tuple[LinearCell, Planted]:
     """A linear model, or a curved one, with cells and as many other dictionaries; ``size`` is the share of the
     programs' own directions in the first."""
-    programs = np.zeros((PROGRAMS, GENES))
-    for p in range(PROGRAMS):
-        programs[p, p * SIZE : (p + 1) * SIZE] = rng.uniform(0.7, 1.3, SIZE)
+    programs = planted_programs(rng)
     activity = rng.gamma(2, 1, (CELLS, PROGRAMS)) * (rng.random((CELLS, PROGRAMS)) < 0.3)
     adata = AnnData(as_counts(LEVEL + activity @ programs + NOISE * rng.standard_normal((CELLS, GENES))))
     adata.var_names, adata.obs_names = NAMES, [f"cell{i}" for i in range(CELLS)]
@@ -101,14 +107,15 @@ def planted_dictionaries(
 def _steered(seed: int, size: float, curved: bool) -> dict[str, str]:
     rng = np.random.default_rng([seed, 6])
     model, planted = planted_dictionaries(rng, seed, size, DICTIONARIES, curved)
-    found = _verdicts(model, planted.adata, planted.ours, planted.others, rng)
+    found = verdicts_of(model, planted.adata, planted.ours, planted.others, rng)
     return {**dict.fromkeys(SCORES, UNTOLD), **found}
 
 
-def _verdicts(
+def verdicts_of(
     model: LinearCell, adata: AnnData, ours: SparseAutoencoder, others: list, rng: np.random.Generator
 ) -> dict[str, str]:
-    """Those of the feature's own genes, of the program's other genes where it has any, and of mirror symmetry."""
+    """Those of the feature's own genes, of these through other tokens where there are any, of the program's other genes
+    where it has any, and of mirror symmetry; ``ours`` and ``others`` are dictionaries of the model's only site."""
     own, there = _described(model, adata, ours), [_described(model, adata, other) for other in others]
     best = best_features(own.table, COLLECTION, own.genes, ALPHA)
     if not best:

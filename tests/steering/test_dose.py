@@ -8,9 +8,10 @@ import pytest
 import scipy.sparse as sp
 
 from cellprism.errors import ConfigError
+from cellprism.simulate.wired_model import WiredCell, planted_wiring, wired_cells, wired_sae
 from cellprism.steering.dose import dose_sweep
 from cellprism.steering.dose_cells import read_dose_cells
-from cellprism.steering.response import Effect, moves_surely
+from cellprism.steering.response import Effect, GeneGroup, moves_surely
 from cellprism.steering.settings import LEAST_CELLS, DoseSettings
 from cellprism.store.tables import read_table, write_table
 from steering.planted import planted_cells, values_of
@@ -224,3 +225,28 @@ def test_impossible_sweeps_are_refused(planted, programs, held_out, message):
 def test_impossible_settings_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         DoseSettings(**change)
+
+
+def test_what_is_propagated_is_what_other_tokens_pass_on_and_nothing_of_the_genes_own():
+    """A model that is a weighted sum of what it sees: turning every value up by d raises gene j by d times its sum over
+    the genes that are not spared."""
+    wiring = np.abs(planted_wiring(31, 3, 5, 1.0, 1.0, 0)[0]).astype(np.float32)
+    adata = wired_cells(31, 43, 0)
+    own = [f"G{i}" for i in range(4)]
+    result = dose_sweep(WiredCell(wiring), wired_sae(), adata, 0, {0: own}, settings=FEW)
+    (entry,) = result.summary
+    values = adata[:, [f"G{i}" for i in range(31)]].X.toarray()
+    some = GeneGroup.of(np.arange(4), np.arange(4), result.genes["read"].to_numpy(), FEW.matched_genes)
+    wired = np.where(np.eye(31, dtype=bool), 0, wiring)
+    for spared, found in (([], entry["response"]), (some.genes, entry["propagated"])):
+        seen = values.copy()
+        seen[:, spared] = 0
+        change = FEW.judged_at * seen @ wired
+        assert found["value"] == pytest.approx(some.response(change.mean(axis=0)), rel=1e-4)
+
+
+def test_a_feature_that_is_not_at_its_genes_or_reads_them_hidden_has_nothing_propagated_apart(swept):
+    _, result = swept
+    seven, other = result.summary
+    assert abs(seven["propagated"]["value"]) < 1e-2  # nothing reaches G7 but from its own token
+    assert "propagated" not in other

@@ -53,7 +53,7 @@ def drawn(rows: list[dict[str, Any]]) -> pd.DataFrame:
     response = 0.0055 + 0.0255 * spread / 0.95  # 95 % of them from -.02 to .031
     parts = [
         {"feature": row["feature"], "kind": kind, "replicate": np.arange(39), "response": response * scale,
-         "held_out": response, "antisymmetry": 0.75 + 0.2 * spread}
+         "propagated": np.nan, "held_out": response, "antisymmetry": 0.75 + 0.2 * spread}
         for row in rows
         for kind, scale in ((CONTROL, 1), (LIST, 0.4))
     ]  # fmt: skip

@@ -14,7 +14,8 @@ Notable choices
   own genes came from other tokens; what the edit does to their own tokens stands apart as ``direct``.
 - Elsewhere a feature is edited where it fires, at its own genes, and an effect on these is partly built in. Hence the
   same statistic on genes of the program that are not among the feature's own, where the caller names them, and genes
-  whose own token is edited are told apart from genes that feel the edit only through other tokens.
+  whose own token is edited are told apart from genes that feel the edit only through other tokens. And the response is
+  read once more with the tokens of all compared genes left as they are: what is *propagated* to them.
 - All visible tokens of present genes are open to the edit; a feature changes those at which it fires. A model that
   reads a cell as a whole has no token of a gene: all its genes feel the edit through the cell's one vector.
 - Only cells in which a feature fires are edited and read, and there must be some of them.
@@ -36,7 +37,7 @@ from cellprism.errors import ConfigError, ModelError
 from cellprism.features.origin import forced_past
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells, Types, read_dose_cells
-from cellprism.steering.dose_nulls import Beside, null_table
+from cellprism.steering.dose_nulls import Beside, acts_directly, feature_mirror, null_table
 from cellprism.steering.dose_tables import (
     dose_table,
     effect_table,
@@ -49,6 +50,7 @@ from cellprism.steering.dose_tables import (
 from cellprism.steering.edits import strength_vector
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
+from cellprism.steering.nulls import plain
 from cellprism.steering.plausible import RealCells, plausible_range
 from cellprism.steering.response import Effect, GeneGroup, Sweep, positions_of
 from cellprism.steering.settings import LEAST_CELLS, DoseSettings
@@ -183,6 +185,9 @@ def dose_sweep(
     for sweep in sweeps:
         drawn = nulls.query("feature == @sweep.feature") if len(nulls) else nulls
         entry = feature_summary(dose_cells, sweep, drawn, at, settings.least_effect)
+        if acts_directly(dose_cells, sweep) and not entry["no_effect"]:
+            mirror = feature_mirror(dose_cells, sweep.feature, at, sweep.own.genes, True)
+            entry["propagated"] = {"value": plain(sweep.direction * mirror.response(sweep.own))}
         entries[sweep.feature] = {**entry, "plausible": list(plausible_range(strains[sweep.feature]))}
     return DoseResult(
         effects=_stacked(effect_table(dose_cells, sweep, genes) for sweep in sweeps),

@@ -102,11 +102,12 @@ class DoseCells:
         found[genes] = change.mean()
         return found
 
-    def turned(self, feature: int, strength: float) -> Residuals:
-        """Residual streams with one feature at one strength, of the cells in which it fires."""
+    def turned(self, feature: int, strength: float, spared: Int[np.ndarray, " some"] | None = None) -> Residuals:
+        """Residual streams with one feature at one strength, of the cells in which it fires; tokens of the genes
+        ``spared`` stay as they are."""
         strengths = self.cache.W_dec.new_ones(self.cache.n_features)
         strengths[feature] = strength
-        return self.cache.steered(self.rows(feature), strengths)
+        return self.cache.steered(self.rows(feature), strengths, spared)
 
     def edit_size(self, feature: int) -> float:
         """Root mean square, over the cells in which the feature fires, of the Frobenius norm of an edit of one unit of

@@ -61,6 +61,12 @@ class Beside:
     """Gene lists of other features of the same autoencoder."""
 
 
+def acts_directly(dose_cells: DoseCells, sweep: Sweep) -> bool:
+    """Whether a feature, turned, changes tokens of the genes that it is judged on where these are read."""
+    at = dose_cells.edited[sweep.feature][sweep.own.genes]
+    return dose_cells.cache.read == "visible" and bool((at > 0).any())
+
+
 class _Matched(NamedTuple):
     """A control beside a swept feature."""
 
@@ -73,9 +79,12 @@ class _Matched(NamedTuple):
     """Places of its genes."""
 
 
-def feature_mirror(dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"]) -> Mirror:
-    """Effects of one feature at strengths 1 + d and 1 - d on some genes."""
-    ends = (dose_cells.turned(feature, 1 + sign * distance) for sign in (1, -1))
+def feature_mirror(
+    dose_cells: DoseCells, feature: int, distance: float, genes: Int[np.ndarray, " some"], spare: bool = False
+) -> Mirror:
+    """Effects of one feature at strengths 1 + d and 1 - d on some genes; with ``spare`` their own tokens stay as they
+    are, so that the effects came through other tokens."""
+    ends = (dose_cells.turned(feature, 1 + sign * distance, genes if spare else None) for sign in (1, -1))
     up, down = (dose_cells.effect_at(residuals, genes) for residuals in ends)
     return Mirror(up, down, dose_cells.level)
 
@@ -93,13 +102,16 @@ def null_table(
 
     Columns: feature; kind (control feature, list of another feature, difference of means); replicate; dictionary and
     matched_control (of a control, else -1); program (its); response (of its own genes, of the list, or of the feature's
-    genes), held_out, both in the direction that the control, or the feature, stands for; antisymmetry (NaN of lists).
+    genes), held_out and propagated (the response where tokens of the compared genes stay as they are; of controls of
+    features that act at these directly), all in the direction that the control, or the feature, stands for;
+    antisymmetry (NaN of lists).
     """
     rows = []
     by_dictionary = [dose_cells.read_by(dictionary) for dictionary in beside.dictionaries]
     for sweep in sweeps:
+        through = acts_directly(dose_cells, sweep)
         for one in _matched(by_dictionary, dose_cells, sweep, beside.controls.get(sweep.feature, ()), controls):
-            rows.append(_control_row(by_dictionary[one.control.dictionary], one, distance, per_gene))
+            rows.append(_control_row(by_dictionary[one.control.dictionary], one, distance, per_gene, through))
         mirror = sweep.mirror(distance)
         for i, group in enumerate(_lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), per_gene)):
             rows.append(_row(sweep, LIST, i, sweep.direction * mirror.response(group)))
@@ -115,28 +127,30 @@ def null_table(
 
 def _row(
     sweep: Sweep, kind: str, replicate: int, response: float, held_out: float = np.nan, antisymmetry: float = np.nan,
-    control: Control | None = None,
+    control: Control | None = None, propagated: float = np.nan,
 ) -> dict[str, object]:  # fmt: skip
     return {
         "feature": sweep.feature, "kind": kind, "replicate": replicate,
         "dictionary": control.dictionary if control else -1, "matched_control": control.feature if control else -1,
         "program": control.program if control else "",
-        "response": response, "held_out": held_out, "antisymmetry": antisymmetry,
+        "response": response, "propagated": propagated, "held_out": held_out, "antisymmetry": antisymmetry,
     }  # fmt: skip
 
 
-def _control_row(read: DoseCells, one: _Matched, distance: float, per_gene: int) -> dict[str, object]:
-    """What a control does, read by its dictionary."""
+def _control_row(read: DoseCells, one: _Matched, distance: float, per_gene: int, through: bool) -> dict[str, object]:
+    """What a control does, read by its dictionary; with ``through`` also through other tokens alone."""
     held = np.setdiff1d(_places(read, one.control.held_out), one.own)
     known = np.union1d(one.own, held)
     own, held_out = (GeneGroup.of(some, known, read.level, per_gene) if some.size else None for some in (one.own, held))
     assert own is not None, "controls without genes are left out"
-    mirror = feature_mirror(read, one.control.feature, distance * one.scale, _genes(own, held_out))
+    feature, step = one.control.feature, distance * one.scale
+    mirror = feature_mirror(read, feature, step, _genes(own, held_out))
     direction = -1 if one.control.low else 1
+    passed_on = direction * feature_mirror(read, feature, step, own.genes, True).response(own) if through else np.nan
     other = direction * mirror.response(held_out) if held_out else np.nan
     return _row(
         one.sweep, CONTROL, one.replicate, direction * mirror.response(own), other, mirror.antisymmetry(own),
-        one.control,
+        one.control, passed_on,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from torch.nn.functional import pad
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.cells.values import refuse_changed
+from cellprism.features.tokens.residuals import genes_of
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.edits import encode_site
 from cellprism.steering.intervene import SiteCells, edited
@@ -200,9 +201,23 @@ class SiteCache:
         """The model's predictions for cells steered with ``strengths``."""
         return self.predict_from(self.steered(rows, strengths))
 
-    def steered(self, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"]) -> Residuals:
-        """Residual streams of some cells steered with ``strengths``."""
-        return ((cells.batch, edited(cells.x, cells.code, strengths, self.W_dec)) for cells in self.take(rows))
+    def steered(
+        self, rows: Int[np.ndarray, " some"], strengths: Float[Tensor, " feature"],
+        spared: Int[np.ndarray, " some"] | None = None,
+    ) -> Residuals:  # fmt: skip
+        """Residual streams of some cells steered with ``strengths``; tokens of the genes ``spared``, by their places
+        among the cache's, stay as they are."""
+        left = None if spared is None else self._own_tokens(spared)
+        for cells in self.take(rows):
+            moved = edited(cells.x, cells.code, strengths, self.W_dec)
+            if left is not None:
+                moved = torch.where(torch.isin(genes_of(cells.batch), left)[..., None], cells.x, moved)
+            yield cells.batch, moved
+
+    def _own_tokens(self, columns: Int[np.ndarray, " some"]) -> Int[Tensor, " some"]:
+        """What tokens of some genes of the cache are called in batches."""
+        places = pd.Index(self.model.genes).get_indexer(self.genes[columns])
+        return torch.from_numpy(places).to(self.whole.gene.device)
 
     def predict_from(self, residuals: Residuals) -> Prediction:
         """The model's predictions from given residual streams at the site."""

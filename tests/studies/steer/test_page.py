@@ -55,6 +55,19 @@ def test_the_title_follows_the_numbers(run_folder, scale, value, words):
     assert words in changed(run_folder, change, response={"value": value, "difference_of_means": None})
 
 
+@pytest.mark.parametrize(("value", "verdict"), [(0.3, "above chance"), (0.006, "at chance")])
+def test_what_is_propagated_is_judged_against_what_controls_propagate(run_folder, value, verdict):
+    def change(nulls, own):
+        nulls.loc[own, "propagated"] = nulls.loc[own, "response"] / 2
+
+    changed(run_folder, change, propagated={"value": value})
+    found = shown(run_folder).claims
+    claim = found["steer-programs-40-propagated"]
+    assert claim.verdict == verdict
+    assert claim.statement.endswith("through other tokens alone")
+    assert "steer-programs-12-propagated" not in found
+
+
 def test_few_control_features_tell_nothing(run_folder):
     def change(nulls, own):
         nulls.drop(nulls.index[own][:3], inplace=True)

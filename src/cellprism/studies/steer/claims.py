@@ -46,6 +46,9 @@ def _feature_claims(experiment: Experiment, number: int, steered: SteeredFeature
             "response",
         ),
     ]
+    if passed_on := steered.propagated:
+        other = f"{what} {genes} {beyond} through other tokens alone"
+        rows.append(("propagated", other, passed_on.value, passed_on.controls, "propagated"))
     if held := steered.held_out:
         other = f"{what} {steered.moves} other genes of that program{words.within} {beyond}"
         rows.append(("held-out", other, held.value, held.controls, "held_out"))
@@ -107,7 +110,7 @@ def _unjudged(experiment: Experiment, feature: int, program: str, why: str, word
 
 
 def id_of(experiment: Experiment, feature: int, kind: str) -> str:
-    """Id of a claim about one feature; ``kind`` is genes, lists, held-out or mirror."""
+    """Id of a claim about one feature; ``kind`` is genes, lists, propagated, held-out or mirror."""
     return f"steer-{_slug(experiment.name)}-{feature}-{kind}"
 
 

@@ -22,6 +22,8 @@ def steering_table(features: Sequence[SteeredFeature], words: Words) -> NumberTa
         "its genes, against matched",
         "the same, where seen (direct)",
         "control features, theirs",
+        "through other tokens alone (propagated)",
+        "control features, theirs",
         "lists of other features",
         "difference of means",
         "program's other genes",
@@ -34,13 +36,15 @@ def steering_table(features: Sequence[SteeredFeature], words: Words) -> NumberTa
     )
     rows = []
     for s in features:
-        own, held, mirror = s.response, s.held_out, s.antisymmetry
+        own, passed_on, held, mirror = s.response, s.propagated, s.held_out, s.antisymmetry
         rows.append(
             (
                 f"{s.feature} ({s.program})",
                 changed(own.value, words.unit),
                 _value(s.direct, words.unit),
                 range_of(own.controls, words.unit),
+                _value(passed_on.value if passed_on else None, words.unit),
+                range_of(passed_on.controls, words.unit) if passed_on else "–",
                 range_of(s.lists, words.unit),
                 _value(own.competitor, words.unit),
                 _value(held.value if held else None, words.unit),

@@ -18,6 +18,10 @@ from cellprism.studies.steer.view import SteeredFeature, features_of, unjudged_o
 TOGETHER = f"steer-{PROGRAMS}-features-beat-controls"
 NAMED = 3
 """Steered features that are named in the text: the first, in the order in which they were asked for."""
+PROPAGATED = (
+    "Through other tokens alone: the same with the tokens of its genes and of their matches left as they are, so that "
+    "the change was passed on to them; – where the edit does not act at these tokens anyway."
+)
 ALPHA = 0.05  # q below which a program of moved genes is named
 
 
@@ -106,7 +110,8 @@ def _tables(experiment: Experiment, features: list[SteeredFeature], words: Words
     caption = (
         f"Mean change{unit}, half of turned up minus turned down, with the range of 95 % of each control, in the "
         f'direction that each stands for: a feature named "low" is strong where its genes are low, and lowers them. '
-        f"{built_in}. Mirror symmetry, over these genes and their matches: 1 if down is the exact mirror image of up. "
+        f"{built_in}. {PROPAGATED} Mirror symmetry, over these genes and their matches: 1 if down is the exact mirror "
+        "image of up. "
         "Any gene: mean size of the change, turned up, of genes whose own token is edited where it is seen, and of all "
         "others." + (f" Not steered or not judged: {'; '.join(silent)}." if silent else "")
     )

@@ -23,7 +23,7 @@ COLUMNS = {
     "doses": ["feature", "alpha", "on_target", "off_target", "response"],
     "types": ["feature", "alpha", "cell_type", "cells", "on_target", "off_target", "response"],
     "genes": ["gene", "cells", "counts", "read", "seen"],
-    "nulls": ["feature", "kind", "response", "held_out", "antisymmetry"],
+    "nulls": ["feature", "kind", "response", "propagated", "held_out", "antisymmetry"],
     "terms": ["feature", "alpha", "direction", "genes", "term", "padj"],
 }
 """Columns of each table; they are only there once a feature was judged, of ``nulls`` once one had an effect."""

@@ -42,6 +42,10 @@ class SteeredFeature:
     direction."""
     direct: float | None
     """The same read where the model sees the genes, whose own tokens may be edited."""
+    propagated: Ranked | None
+    """The response where tokens of its genes, and of those matched to them, stay as they are: what reached them came
+    through other tokens. None where that is the response itself, since the edit does not act at these tokens where they
+    are read."""
     lists: Null
     """What the same edit does to lists of other features, of about as many genes and as high."""
     no_effect: str
@@ -140,6 +144,7 @@ def _steered(row: dict[str, Any], nulls: pd.DataFrame, own: dict[str, pd.DataFra
         plausible=(float(row["plausible"][0]), float(row["plausible"][1])),
         response=response,
         direct=number_of(row["direct"]),
+        propagated=_ranked(row, "propagated", nulls),
         lists=null_of_draws(
             "the same edit, read on lists of other features", response.value, nulls, row["feature"], LIST, "response"
         ),
