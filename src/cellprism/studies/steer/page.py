@@ -152,6 +152,15 @@ def _effect(steered: SteeredFeature, words: Words) -> str:
     return f"{name} {moves(steered.direction * steered.response.value, words.unit, f'its genes{words.within}')}"
 
 
+def _passed_on(features: Sequence[SteeredFeature], words: Words) -> str:
+    """What reaches the genes through other tokens alone, of features that act at the genes' own."""
+    some = [(s, s.propagated) for s in features if s.propagated and not s.no_effect]
+    listed = [
+        f"feature {s.feature} {moves(s.direction * found.value, words.unit, 'them')}" for s, found in some
+    ]  # fmt: skip
+    return f" With the tokens of all these genes left as they are, {'; '.join(listed)}." if listed else ""
+
+
 def _said(found: Steering | None, words: Words) -> str:
     """What the first features do to their genes, and the banner of those that are judged too far."""
     own = own_of(found)
@@ -171,4 +180,5 @@ def _said(found: Steering | None, words: Words) -> str:
     return (
         f"{said} {together['beat_controls']} of {together['features']} move them beyond features that nobody trained"
         + (f", and for {still} no effect is possible." if still else ".")
+        + _passed_on(features[:NAMED], words)
     )
