@@ -8,6 +8,7 @@ import pytest
 
 from cellprism.equations.effects import permutation_p
 from cellprism.report.claims import Null
+from cellprism.report.effect import in_percent
 from cellprism.report.words import words_for
 from cellprism.steering.settings import CONTROL
 from cellprism.studies.steer.claims import claims as claims_of
@@ -66,6 +67,8 @@ def test_what_is_propagated_is_judged_against_what_controls_propagate(run_folder
     assert claim.verdict == verdict
     assert claim.statement.endswith("through other tokens alone")
     assert "steer-programs-12-propagated" not in found
+    rings = shown(run_folder).figures["steering-overview"].plot.data[1]
+    assert (list(rings.x), list(rings.text)) == ([pytest.approx(np.expm1(value))], [in_percent(value)])
 
 
 def test_few_control_features_tell_nothing(run_folder):

@@ -163,16 +163,19 @@ def overview_figure(
     )  # fmt: skip
     ours = go.Scatter(
         x=on_axis([s.response.value for s, _ in shown], words.unit), y=labels, mode="markers+text", name="the feature",
-        marker={"color": theme.OURS, "symbol": "diamond", "size": 12}, textposition="top center",
+        marker={"color": theme.OURS, "symbol": "diamond", "size": 12}, textposition="top center", cliponaxis=False,
         text=[changed(s.response.value, words.unit) for s, _ in shown], customdata=[verdict for _, verdict in shown],
         hovertemplate="<b>%{y}</b><br>%{text}<br>%{customdata}<extra></extra>",
     )  # fmt: skip
+    through = [s.propagated.value if s.propagated else None for s, _ in shown]
+    marks = [bars, *_through(through, labels, words.unit), ours]
     rows = [
         (
             f"{s.feature} ({s.program})", changed(s.response.value, words.unit),
             range_of(s.response.controls, words.unit), verdict,
+            "–" if passed_on is None else changed(passed_on, words.unit),
         )
-        for s, verdict in shown
+        for (s, verdict), passed_on in zip(shown, through, strict=True)
     ]  # fmt: skip
     beyond = sum(verdict == "above chance" for _, verdict in shown)
     axis = change_axis("change of its own genes", words)
@@ -180,7 +183,7 @@ def overview_figure(
         "steering-overview",
         f"{beyond} of {len(shown)} steered features move their own genes beyond features that nobody trained",
         canvas(
-            [bars, ours],
+            marks,
             xaxis={**axis, "showgrid": True},
             yaxis={"type": "category", "ticks": "", "showline": False, "autorange": "reversed"},
             barmode="overlay",
@@ -188,13 +191,34 @@ def overview_figure(
         "Each line is a feature that was turned up and down. The mark says by how much its own genes follow, less "
         f"others {words.alike}; a feature named “low” is strong where its genes are low, and to the right means that "
         "it lowers them. The grey bar holds what 95 % of features that nobody trained do to their own genes, with an "
-        "edit of the same size: inside it, chance does as well.",
+        "edit of the same size: inside it, chance does as well."
+        + (
+            " The ring is the same with the tokens of these genes left as they are: far from the mark, the effect is "
+            "what the edit does to its own genes' tokens, and little of it is passed on to them."
+            if len(marks) > 2
+            else ""
+        ),
         "Dot plot of steered features beside controls: " + "; ".join(f"{r[0]} {r[1]}, controls {r[2]}" for r in rows),
         files,
         height=150 + 66 * len(shown),
         narrow={"yaxis.tickfont.size": 10.5},
-        numbers=NumberTable(("feature", "its genes", "features that nobody trained", "verdict"), rows),
+        numbers=NumberTable(
+            ("feature", "its genes", "features that nobody trained", "verdict", "through other tokens alone"), rows
+        ),
     )
+
+
+def _through(values: Sequence[float | None], labels: Sequence[str], unit: str) -> list[go.Scatter]:
+    """Rings where other tokens alone bring each feature's genes; none where no feature acts at their own tokens."""
+    there = [(value, label) for value, label in zip(values, labels, strict=True) if value is not None]
+    if not there:
+        return []
+    return [go.Scatter(
+        x=on_axis([value for value, _ in there], unit), y=[label for _, label in there], mode="markers",
+        name="through other tokens alone", text=[changed(value, unit) for value, _ in there],
+        marker={"color": theme.OURS, "symbol": "circle-open", "size": 11, "line": {"width": 2}},
+        hovertemplate="<b>%{y}</b><br>through other tokens alone %{text}<extra></extra>",
+    )]  # fmt: skip
 
 
 def _line(

@@ -1,6 +1,6 @@
 """The part of the page about single features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cellprism.report.claims import Claim
@@ -61,7 +61,7 @@ def section(found: Steering | None, claims: Sequence[Claim], context: Context) -
         method="Steering multiplies one feature by a strength while the model reads a cell, leaves everything else "
         "alone, and asks what the model predicts then. Strength 1 changes nothing, 0 removes the feature, 5 "
         f"makes it five times as strong. {' '.join([*_readings(found), words.note])}".strip(),
-        told={TOGETHER: _told(found, by_id[TOGETHER], words)} if TOGETHER in by_id else {},
+        told={TOGETHER: _told(found, by_id, words)} if TOGETHER in by_id else {},
         can=[
             "Show what this model predicts when one of its features is made stronger or weaker, and compare "
             "that with features that nobody trained."
@@ -135,13 +135,20 @@ def own_of(found: Steering | None) -> Experiment | None:
     return own if own and features_of(own) else None
 
 
-def _told(found: Steering | None, claim: Claim, words: Words) -> str:
-    """How many features move their genes beyond controls, and what the first of them does."""
+def _told(found: Steering | None, by_id: Mapping[str, Claim], words: Words) -> str:
+    """How many features move their genes beyond controls, how many through other tokens alone, and what the first of
+    them does."""
     own = own_of(found)
     n = own.summary["together"]["features"] if own else 0
     beat = own.summary["together"]["beat_controls"] if own else 0
     said = f"Turned up and down, {beat} of {n} features move their own genes beyond features that nobody trained"
-    return f"{said}; {_effect(features_of(own)[0][1], words)}." if own else f"{said}."
+    if not own:
+        return f"{said}."
+    features = [s for _, s in features_of(own)]
+    through = [by_id[id_of(own, s.feature, "propagated")].verdict for s in features if s.propagated]
+    if through:
+        said += f"; through other tokens alone {sum(v == 'above chance' for v in through)} of {len(through)} do"
+    return f"{said}; {_effect(features[0], words)}."
 
 
 def _effect(steered: SteeredFeature, words: Words) -> str:
