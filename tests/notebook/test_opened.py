@@ -105,3 +105,9 @@ def test_tables_and_cards_are_read_without_torch(whole_run):
         "run.tables['enrichment']; run.card(3)._repr_html_(); run._repr_html_(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("folder", [12, None, ["demo"], 1.5])
+def test_what_is_no_name_of_a_folder_opens_no_run(folder):
+    with pytest.raises(RunError, match="a run is opened by the name of its folder, got"):
+        cp.open_run(folder)

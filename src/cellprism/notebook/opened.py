@@ -7,6 +7,7 @@ Notable choices
   is first needed; the message names the file and what to do.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -182,7 +183,7 @@ def open_run(folder: str | Path) -> OpenRun:
         ``card(12)``, and every table by name in ``tables``.
 
     Raises:
-        RunError: there is no run in it, or another version of cellprism wrote it.
+        RunError: it is no folder's name, there is no run in it, or another version of cellprism wrote it.
         DamagedError: its record is damaged.
 
     >>> import cellprism as cp
@@ -192,6 +193,8 @@ def open_run(folder: str | Path) -> OpenRun:
     >>> run.card(12).feature
     12
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise RunError(f"a run is opened by the name of its folder, got {folder!r}")
     return OpenRun(Path(folder).expanduser())
 
 
