@@ -209,9 +209,11 @@ def test_cells_that_no_batch_has_are_said_at_the_end(cells):
         with torch.no_grad(), cp.edited(model, sae, LAYER, {1: 2.0}, cells=there):
             model.residual(batch, LAYER)
     for absent in ([999], np.zeros(5, dtype=bool)):
-        with pytest.raises(ConfigError, match="none was in a batch, whose cells went up to number 4"), torch.no_grad():
-            with cp.edited(model, sae, LAYER, {1: 2.0}, cells=absent):
-                model.residual(batch, LAYER)
+        with (
+            pytest.raises(ConfigError, match="none was in a batch, whose cells went up to number 4"),
+            cp.edited(model, sae, LAYER, {1: 2.0}, cells=absent),
+        ):
+            model.residual(batch, LAYER)
     with cp.edited(model, sae, LAYER, {1: 2.0}, cells=[999]):
         pass  # the model did not run
 

@@ -7,7 +7,6 @@ Notable choices
   is first needed; the message names the file and what to do.
 """
 
-import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,6 +24,7 @@ from cellprism.notebook.run_tables import RunTables
 from cellprism.report.card import FeatureCard
 from cellprism.report.claims import Claim, read_claims
 from cellprism.report.context import Context, read_context
+from cellprism.store.place import folder_of
 from cellprism.store.run import STATE, Run
 from cellprism.studies.files import read_h5ad, there
 from cellprism.workflow.feature_card import FeatureCards
@@ -193,9 +193,7 @@ def open_run(folder: str | Path) -> OpenRun:
     >>> run.card(12).feature
     12
     """
-    if not isinstance(folder, str | os.PathLike):
-        raise RunError(f"a run is opened by the name of its folder, got {folder!r}")
-    return OpenRun(Path(folder).expanduser())
+    return OpenRun(folder_of(folder, "a run", RunError))
 
 
 def as_run(run: OpenRun | str | Path) -> OpenRun:

@@ -115,8 +115,8 @@ class _Met:
         if self.edit.cells is not None and self.last >= 0 and not self.met:
             asked = ", ".join(map(str, self.edit.cells[:5].tolist())) or "none"
             raise ConfigError(
-                f"nothing was edited: of the cells asked for ({asked}) none was in a batch, whose cells went up to number "
-                f"{self.last}; give cells by their row numbers, from 0"
+                f"nothing was edited: of the cells asked for ({asked}) none was in a batch, whose cells went up to "
+                f"number {self.last}; give cells by their row numbers, from 0"
             )
 
 

@@ -46,7 +46,9 @@ def section(found: Found | None, claims: Sequence[Claim], context: Context) -> S
 
 def _where(found: Found) -> str:
     donors = found.labels.donors
-    return {"cells": "other cells", "donors": "cells of other donors"}.get(donors, f"the cells of {PurePath(donors).name}")
+    return {"cells": "other cells", "donors": "cells of other donors"}.get(
+        donors, f"the cells of {PurePath(donors).name}"
+    )
 
 
 def _said(found: Found) -> str:

@@ -175,8 +175,14 @@ def _some(cells: Cells, features: Int[np.ndarray, " feature"]) -> Cells:
 
 
 def _beside(
-    cells: Cells, table: pd.DataFrame, genes: Int[np.ndarray, "feature n"], terms: Terms, types: list[str], group: Any,
-    draws: int, seed: int,
+    cells: Cells,
+    table: pd.DataFrame,
+    genes: Int[np.ndarray, "feature n"],
+    terms: Terms,
+    types: list[str],
+    group: Any,
+    draws: int,
+    seed: int,
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
     """Mean AUROC of labels like each feature's own, and the p-value of its own among them; ``genes`` are those of each
     feature's label where it is one of genes."""

@@ -19,7 +19,6 @@ from cellprism.report.figure import (
     percent,
     plain,
     small,
-    wrapped,
 )
 from cellprism.report.frames import numbers, ordered, records, texts, where
 from cellprism.studies.programs.tables import Programs, signed_term

@@ -135,8 +135,8 @@ def _of_column(name: str, column: pd.Series) -> Covariate | str:
     groups, number = np.unique(column.astype(str).to_numpy(), return_inverse=True)
     if len(groups) > MOST_GROUPS:
         return (
-            f"makes {len(groups)} groups of cells; a column of groups has at most {MOST_GROUPS}, a column of numbers no "
-            "missing or infinite ones"
+            f"makes {len(groups)} groups of cells; a column of groups has at most {MOST_GROUPS}, a column of numbers "
+            "no missing or infinite ones"
         )
     return Covariate(name, origin, None, number)
 
