@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import cellprism as cp
-from cellprism.errors import DamagedError, RunError
+from cellprism.errors import DamagedError, InputError, RunError
 from cellprism.report.claims import read_claims
 from cellprism.workflow.publish import write_report
 
@@ -105,3 +105,12 @@ def test_tables_and_cards_are_read_without_torch(whole_run):
         "run.tables['enrichment']; run.card(3)._repr_html_(); run._repr_html_(); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("folder", [12, None, ["demo"], 1.5])
+def test_what_is_no_name_of_a_folder_opens_no_run(folder):
+    for read in (cp.open_run, lambda name: cp.feature_card(name, 3)):
+        with pytest.raises(RunError, match="a run is read by the name of its folder, got"):
+            read(folder)
+    with pytest.raises(InputError, match="an autoencoder is read by the name of its folder, got"):
+        cp.load_sae(folder)

@@ -202,6 +202,22 @@ def test_what_cannot_be_edited_is_said(cells):
         feature_edit(latent(list(cells.var_names)), sae, {1: 2.0}, genes="G1")
 
 
+def test_cells_that_no_batch_has_are_said_at_the_end(cells):
+    model = aido(list(cells.var_names))
+    sae, batch = some_sae(model), next(model.batches(cells, 5))
+    for there in ([4], [4, 999], np.arange(5) == 4):
+        with torch.no_grad(), cp.edited(model, sae, LAYER, {1: 2.0}, cells=there):
+            model.residual(batch, LAYER)
+    for absent in ([999], np.zeros(5, dtype=bool)):
+        with (
+            pytest.raises(ConfigError, match="none was in a batch, whose cells went up to number 4"),
+            cp.edited(model, sae, LAYER, {1: 2.0}, cells=absent),
+        ):
+            model.residual(batch, LAYER)
+    with cp.edited(model, sae, LAYER, {1: 2.0}, cells=[999]):
+        pass  # the model did not run
+
+
 def test_a_model_that_cannot_run_between_blocks_says_so(cells):
     model, adata = PlantedModel(), planted_cells({})
     batch = next(model.batches(adata, 5))

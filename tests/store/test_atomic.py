@@ -12,7 +12,16 @@ from math import inf, nan
 import pytest
 
 from cellprism.errors import DamagedError
-from cellprism.store.atomic import clear_scratch, discard, read_json, replacing, sha256, write_json, write_text
+from cellprism.store.atomic import (
+    clear_scratch,
+    discard,
+    read_json,
+    replacing,
+    scratch_beside,
+    sha256,
+    write_json,
+    write_text,
+)
 
 KILLED = """
 import os, signal, sys
@@ -123,6 +132,16 @@ def test_what_killed_writers_left_anywhere_is_cleared_and_nothing_else(tmp_path)
         ".git/config", ".notes.part/x", ".a.bin.12345678", "table.part", "living.bin"
     }  # fmt: skip
     assert list((tmp_path / "deep" / "er").iterdir()) == []
+
+
+def test_a_scratch_folder_is_held_and_what_a_killed_process_left_of_it_goes(tmp_path):
+    (tmp_path / ".site.12345678.part").mkdir()
+    (tmp_path / ".site.12345678.part" / "half").write_text("x")
+    with scratch_beside(tmp_path / "site") as folder:
+        assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+        clear_scratch(tmp_path)
+        assert folder.is_dir(), "its writer lives"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_comes_back_in_its_order_and_readable(tmp_path):

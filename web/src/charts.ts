@@ -15,6 +15,9 @@ export interface Bar {
 const ROW = 19;
 const TEXT = 12;
 
+/** As wide as the page has room for: a wider drawing would be scaled down with its letters. */
+const room = () => Math.min(560, Math.max(280, innerWidth - 44));
+
 function drawing(width: number, height: number, label: string, ...inner: SVGElement[]): SVGSVGElement {
   return s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart", style: `max-width:${width}px` }, inner) as SVGSVGElement;
 }
@@ -25,7 +28,8 @@ function named(text: string, attributes: Record<string, unknown>, most = 30): SV
 }
 
 /** Horizontal bars from 0, to both sides where values have both signs. */
-export function bars(rows: Bar[], label: string, { width = 560, left = 130, right = 60, form = "g" } = {}): SVGSVGElement {
+export function bars(rows: Bar[], label: string, { width = room(), left: most = 130, right = 60, form = "g" } = {}): SVGSVGElement {
+  const left = Math.min(most, 0.45 * width);
   const every = rows.flatMap((row) => [row.value, row.beside ?? 0]);
   const low = Math.min(0, ...every);
   const high = Math.max(0, ...every, low === 0 ? 1e-12 : 0);
@@ -54,7 +58,7 @@ export interface Line {
 /** Lines over one axis, with a shaded band of what controls reach and a range of strengths that stay plausible. */
 export function lines(
   all: Line[], label: string,
-  { width = 560, height = 250, xname = "", yname = "", range = null as [number, number] | null, band = null as [number, number] | null } = {},
+  { width = room(), height = 250, xname = "", yname = "", range = null as [number, number] | null, band = null as [number, number] | null } = {},
 ): SVGSVGElement {
   const points = all.flatMap((line) => line.points).filter(([, y]) => Number.isFinite(y));
   const [x0, x1] = ends(points.map((p) => p[0]), 0);
@@ -88,7 +92,7 @@ export function lines(
 }
 
 /** A histogram of what is above 0; how many are silent is said beside it. */
-export function histogram(counts: number[], edges: number[], label: string, xname: string, { width = 560, height = 160 } = {}): SVGSVGElement {
+export function histogram(counts: number[], edges: number[], label: string, xname: string, { width = room(), height = 160 } = {}): SVGSVGElement {
   const [left, right, top, bottom] = [46, 10, 8, 34];
   const most = Math.max(1, ...counts);
   const [low, high] = [edges[0] ?? 0, edges[edges.length - 1] ?? 1];

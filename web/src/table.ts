@@ -77,9 +77,9 @@ export class Table {
   /** Choose rows anew, after something outside has changed. */
   change(): void {
     const { columns, rows, among } = this.options;
-    const passes = predicate(this.filter, this.options);
-    const found: number[] = [];
-    for (let row = 0; row < rows; row++) if ((!among || among(row)) && passes(row)) found.push(row);
+    const some = (passes: (row: number) => boolean) => [...Array(rows).keys()].filter((row) => (!among || among(row)) && passes(row));
+    const together = some(predicate(this.filter, this.options, true));
+    const found = together.length ? together : some(predicate(this.filter, this.options, false));
     const down = this.sort.startsWith("-");
     const column = columns.find((one) => one.key === this.sort.replace(/^-/, ""));
     if (column) found.sort(compare(column, down ? -1 : 1));
@@ -132,22 +132,28 @@ function compare(column: TableColumn, way: number): (a: number, b: number) => nu
   return (a, b) => way * (text?.(a) ?? "").localeCompare(text?.(b) ?? "") || a - b;
 }
 
-/** Words that must all occur, and comparisons such as `padj<0.01` or `grade=A`. */
-function predicate(filter: string, options: TableOptions): (row: number) => boolean {
-  const tests = filter.trim().split(/\s+/).filter(Boolean).map((part): ((row: number) => boolean) => {
+/** Comparisons such as `padj<0.01` or `grade=A`, and words that must all occur: `together`, as they stand, or each somewhere. */
+function predicate(filter: string, options: TableOptions, together: boolean): (row: number) => boolean {
+  const texts = options.columns.filter((one) => one.text);
+  const has = (said: string) => {
+    const word = said.toLowerCase();
+    return (row: number) => texts.some((one) => one.text!(row).toLowerCase().includes(word)) || (options.words?.(row).toLowerCase().includes(word) ?? false);
+  };
+  const phrase: string[] = [];
+  const tests = filter.trim().split(/\s+/).filter(Boolean).flatMap((part): ((row: number) => boolean)[] => {
     const [, key, sign, wanted] = /^(\w[\w ]*?)(<=|>=|<|>|=)(\S+)$/.exec(part) ?? [];
     const column = options.columns.find((one) => one.key.toLowerCase() === key?.toLowerCase());
     if (column && wanted !== undefined) {
       const limit = Number(wanted);
       if (column.value && !Number.isNaN(limit)) {
         const test = { "<": (v: number) => v < limit, ">": (v: number) => v > limit, "=": (v: number) => v === limit, "<=": (v: number) => v <= limit, ">=": (v: number) => v >= limit }[sign as "<"];
-        return (row) => test(column.value!(row));
+        return [(row) => test(column.value!(row))];
       }
-      if (column.text) return (row) => column.text!(row).toLowerCase() === wanted.toLowerCase();
+      if (column.text) return [(row) => column.text!(row).toLowerCase() === wanted.toLowerCase()];
     }
-    const word = part.toLowerCase();
-    const texts = options.columns.filter((one) => one.text);
-    return (row) => texts.some((one) => one.text!(row).toLowerCase().includes(word)) || (options.words?.(row).toLowerCase().includes(word) ?? false);
+    phrase.push(part);
+    return [];
   });
+  if (phrase.length) tests.push(...(together ? [phrase.join(" ")] : phrase).map(has));
   return (row) => tests.every((test) => test(row));
 }

@@ -8,7 +8,6 @@
 
 import base64
 import json
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import numpy as np
 
 from cellprism.atlas.serve import Steers
 from cellprism.errors import RunError
-from cellprism.store.atomic import SCRATCH, discard
+from cellprism.store.atomic import discard, scratch_beside
 from cellprism.store.disk import writing
 
 MARK = "atlas.json"
@@ -94,17 +93,14 @@ def making_site(out: Path) -> Iterator[SiteWriter]:
         DiskError: the disk is full or read-only.
     """
     refuse_others(out)
-    with writing(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        prefix = {"prefix": f".{out.name}.", "suffix": SCRATCH, "dir": out.parent}
-        with tempfile.TemporaryDirectory(**prefix, ignore_cleanup_errors=True) as scratch:
-            site = Path(scratch) / "site"
-            site.mkdir()
-            yield SiteWriter(site)
-            refuse_others(out)
-            if out.is_dir():
-                discard(out)
-            site.rename(out)
+    with writing(out), scratch_beside(out) as scratch:
+        site = scratch / "site"
+        site.mkdir()
+        yield SiteWriter(site)
+        refuse_others(out)
+        if out.is_dir():
+            discard(out)
+        site.rename(out)
 
 
 def refuse_others(out: Path) -> None:

@@ -24,6 +24,7 @@ from cellprism.notebook.run_tables import RunTables
 from cellprism.report.card import FeatureCard
 from cellprism.report.claims import Claim, read_claims
 from cellprism.report.context import Context, read_context
+from cellprism.store.place import folder_of
 from cellprism.store.run import STATE, Run
 from cellprism.studies.files import read_h5ad, there
 from cellprism.workflow.feature_card import FeatureCards
@@ -182,7 +183,7 @@ def open_run(folder: str | Path) -> OpenRun:
         ``card(12)``, and every table by name in ``tables``.
 
     Raises:
-        RunError: there is no run in it, or another version of cellprism wrote it.
+        RunError: it is no folder's name, there is no run in it, or another version of cellprism wrote it.
         DamagedError: its record is damaged.
 
     >>> import cellprism as cp
@@ -192,7 +193,7 @@ def open_run(folder: str | Path) -> OpenRun:
     >>> run.card(12).feature
     12
     """
-    return OpenRun(Path(folder).expanduser())
+    return OpenRun(folder_of(folder, "a run", RunError))
 
 
 def as_run(run: OpenRun | str | Path) -> OpenRun:

@@ -23,6 +23,7 @@ from cellprism.errors import DamagedError, InputError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.saelens import GROUPED, NORMALISERS, TRAINED_AS, Form, Normaliser, autoencoder, renewed, weights_of
 from cellprism.store.atomic import read_json, replacing, sha256, write_json
+from cellprism.store.place import folder_of
 from cellprism.store.tensors import weights_problem
 
 CONFIG, WEIGHTS, SPARSITY = "cfg.json", "sae_weights.safetensors", "sparsity.safetensors"
@@ -79,7 +80,7 @@ def load_sae(folder: str | Path) -> SparseAutoencoder:
     >>> bool((cp.load_sae("sae").W_dec == sae.W_dec).all())
     True
     """
-    folder = Path(folder)
+    folder = folder_of(folder, "an autoencoder")
     config = renewed(_config(folder / CONFIG), folder / CONFIG)
     form = Form.read(config, folder / CONFIG)
     ours, metadata = config.get("cellprism", {}), config.get("metadata", {})

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from cellprism.errors import ModelError
+from cellprism.errors import ConfigError, ModelError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.edits import Change, FeatureEdit, feature_edit
 from cellprism.steering.intervene import check_steerable
@@ -52,7 +53,7 @@ def edited(
 
     Raises:
         ModelError: as ``intervene.check_steerable``.
-        ConfigError: as ``edits.feature_edit``.
+        ConfigError: as ``edits.feature_edit``; at the end of the block where the model ran, but on none of ``cells``.
 
     >>> import cellprism as cp
     >>> model = cp.load_model("pbmc2")
@@ -67,8 +68,10 @@ def edited(
     """
     check_steerable(model, sae, layer, force)
     edit = feature_edit(model, sae, changes, genes=genes, cells=cells, positions=positions)
-    with running_with(model, layer, edit):
+    met = _Met(edit)
+    with running_with(model, layer, met):
         yield edit
+    met.check()
 
 
 @contextmanager
@@ -87,6 +90,34 @@ def running_with(model: CellModel, layer: int, edit: Edit) -> Iterator[None]:
                 object.__setattr__(model, name, before[name])
             else:
                 own.pop(name, None)
+
+
+class _Met:
+    """An edit that knows whether it has met any of the cells that it is for."""
+
+    def __init__(self, edit: FeatureEdit):
+        self.edit, self.met, self.last = edit, False, -1
+
+    def __call__(self, x: Float[Tensor, "cell token d_model"], batch: CellBatch) -> Float[Tensor, "cell token d_model"]:
+        """The edited residual stream."""
+        wanted = self.edit.cells
+        if wanted is not None and len(batch.cell):
+            self.met = self.met or bool(torch.isin(batch.cell, wanted.to(batch.cell.device)).any())
+            self.last = max(self.last, int(batch.cell.max()))
+        return self.edit(x, batch)
+
+    def check(self) -> None:
+        """Refuse cells that no batch had.
+
+        Raises:
+            ConfigError: the model ran, and none of the cells was there.
+        """
+        if self.edit.cells is not None and self.last >= 0 and not self.met:
+            asked = ", ".join(map(str, self.edit.cells[:5].tolist())) or "none"
+            raise ConfigError(
+                f"nothing was edited: of the cells asked for ({asked}) none was in a batch, whose cells went up to "
+                f"number {self.last}; give cells by their row numbers, from 0"
+            )
 
 
 METHODS = ("residual", "residuals", "resume", "resume_at")

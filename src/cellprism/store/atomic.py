@@ -33,17 +33,24 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DiskError: the disk is full or read-only, or the path is none.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _clear(path.parent.glob(f".{escape(path.name)}.????????{SCRATCH}"))
-        name = {"prefix": f".{path.name}.", "suffix": SCRATCH, "dir": path.parent}
-        with tempfile.TemporaryDirectory(**name, ignore_cleanup_errors=True) as folder, _held(Path(folder)):
-            scratch = Path(folder) / path.name
-            yield scratch
-            with scratch.open("rb") as written:
-                os.fsync(written.fileno())
-            scratch.chmod(_rights(Path(folder)))  # some libraries make files private; results are meant to be shared
-            scratch.replace(path)
+    with writing(path), scratch_beside(path) as folder:
+        scratch = folder / path.name
+        yield scratch
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
+        scratch.chmod(_rights(folder))  # some libraries make files private; results are meant to be shared
+        scratch.replace(path)
+
+
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A hidden folder beside ``path``, held by this process and gone in the end; those that killed processes left of
+    the same name go first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _clear(path.parent.glob(f".{escape(path.name)}.????????{SCRATCH}"))
+    name = {"prefix": f".{path.name}.", "suffix": SCRATCH, "dir": path.parent}
+    with tempfile.TemporaryDirectory(**name, ignore_cleanup_errors=True) as folder, _held(Path(folder)):
+        yield Path(folder)
 
 
 def clear_scratch(folder: Path) -> None:

@@ -2,6 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import Any
+
+from cellprism.errors import InputError
+
+
+def folder_of(name: Any, what: str, error: type[InputError] = InputError) -> Path:
+    """The folder that a caller names; ``~`` is the home folder.
+
+    Raises:
+        InputError: it is no name but a number, a list or nothing; ``error`` is a kind of it.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise error(f"{what} is read by the name of its folder, got {name!r}")
+    return Path(name).expanduser()
 
 
 def beside(name: str, folder: Path) -> str:

@@ -8,6 +8,7 @@ from cellprism.errors import RunError
 from cellprism.report.card import FeatureCard
 from cellprism.report.context import read_context
 from cellprism.store.atomic import read_json
+from cellprism.store.place import folder_of
 from cellprism.store.run import Run
 from cellprism.store.whole_number import feature_number
 from cellprism.studies.study import studies
@@ -77,4 +78,4 @@ def feature_card(run: str | Path, feature: int) -> FeatureCard:
     >>> cp.feature_card("demo", 12).feature
     12
     """
-    return FeatureCards(run).card(feature)
+    return FeatureCards(folder_of(run, "a run", RunError)).card(feature)

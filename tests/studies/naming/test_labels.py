@@ -15,7 +15,7 @@ TERMS = term_table(COLLECTION, NAMES, 3)
 DRAWS = 59
 
 
-def found(activation, effect=0.4, types=True, judged=None, counts=None):
+def found(activation, effect=0.4, types=True, judged=None, counts=None, terms=TERMS):
     """Labels of features with this activation [cell feature], chosen on every other cell."""
     cells, _ = world(effect=effect)
     if counts is not None:
@@ -29,7 +29,7 @@ def found(activation, effect=0.4, types=True, judged=None, counts=None):
         for some in (first, ~first if judged is None else judged)
     )
     group = matched_groups(gene_levels(cells[first].copy(), NAMES))
-    return labelled(one, other, TERMS, names, group, DRAWS, 0)
+    return labelled(one, other, terms, names, group, DRAWS, 0)
 
 
 def test_features_get_the_names_of_what_they_follow():
@@ -109,3 +109,14 @@ def test_a_label_that_many_features_share_counts_once_among_others():
     judged = np.array([[0.9, 0.9, 0.2], [0.9, 0.9, 0.2], [0.4, 0.4, 0.8]])
     assert others(judged, np.array(["a", "a", "b"])).tolist() == [0.4, 0.4, 0.2]
     assert np.isnan(others(judged, np.array(["a", "a", "a"]))).all()
+
+
+def test_genes_whose_names_hold_a_comma_are_labels_like_any_other():
+    _, activity = world()
+    odd = {name: f"{name}, isoform 2" for name in NAMES}
+    terms = TERMS._replace(gene={odd[name]: place for name, place in TERMS.gene.items()})
+    plain, renamed = found(activity, types=False), found(activity, types=False, terms=terms)
+    assert (renamed["genes_label"] == [
+        ", ".join(odd[gene] for gene in label.split(", ")) for label in plain["genes_label"]
+    ]).all()  # fmt: skip
+    assert np.allclose(renamed["chance"], plain["chance"])

@@ -50,3 +50,24 @@ def test_named_columns_must_be_there_and_make_few_groups():
     some.obs["name"] = list(some.obs_names)
     with pytest.raises(ConfigError, match=r"obs\['name'\], named by state.columns, makes 61 groups"):
         covariates(some, ("name",), GENES)
+
+
+def test_a_value_that_is_not_there_makes_no_group():
+    some = cells()
+    donor = some.obs["donor"].astype(object)
+    donor[:9] = np.nan
+    some.obs["donor"] = donor
+    some.obs["batch"] = np.where(np.arange(some.n_obs) < 2, np.nan, 1.0 + np.arange(some.n_obs))
+    known, absent = covariates(some, (), GENES)
+    assert [c.name for c in known] == ["depth", "mitochondrial", "S phase"]
+    assert absent["donor"] == "the column of obs has no value in 9 of 61 cells; fill them in, or leave it out"
+    assert "no value in 2 of 61 cells" in absent["batch"]
+    with pytest.raises(ConfigError, match=r"obs\['donor'\], named by state.columns, has no value in 9 of 61 cells"):
+        covariates(some, ("donor",), GENES)
+
+
+def test_a_usual_column_of_too_many_groups_is_said_to_be_missing():
+    some = cells()
+    some.obs["donor"] = list(some.obs_names)
+    _, absent = covariates(some, (), GENES)
+    assert absent["donor"].startswith("the column of obs makes 61 groups of cells")

@@ -58,10 +58,12 @@ function edited(atlas: Atlas, recipe: RecipeShard, route: Route): HTMLElement {
 }
 
 function scores(recipe: RecipeShard): HTMLElement {
-  const range = (row: Record<string, number | null> | undefined) => (row ? `${num(row["mean"])} (${num(row["low"])} to ${num(row["high"])})` : "–");
+  const within = (value: number | null | undefined, low: number | null | undefined, high: number | null | undefined) =>
+    typeof low === "number" && typeof high === "number" ? `${num(value)} (${num(low)} to ${num(high)})` : num(value);
+  const range = (row: Record<string, number | null> | undefined) => (row ? within(row["mean"], row["low"], row["high"]) : "–");
   return figure({
     title: "What the recipe, as it was found, does to unseen cells", name: `recipe-${recipe.objective}-scores`, file: recipe.scores_file, control: "recipes searched for permuted labels, and random recipes of the same size",
-  }, small(recipe.scores.map((row) => [row.name, `${num(row.value)} (${num(row.low)} to ${num(row.high)})`, range(row.controls["permuted_labels"]), range(row.controls["random_recipe"])]), ["score", "recipe", "permuted labels", "random recipes"]));
+  }, small(recipe.scores.map((row) => [row.name, within(row.value, row.low, row.high), range(row.controls["permuted_labels"]), range(row.controls["random_recipe"])]), ["score", "recipe", "permuted labels", "random recipes"]));
 }
 
 function genes(recipe: RecipeShard): HTMLElement {

@@ -169,7 +169,8 @@ class SteerPage {
   private genes(change: Float32Array, base: Reading, now: Reading): HTMLElement {
     const { genes } = this.session.shard;
     if (!genes.length) return missing("This model has no decoder, so it says nothing of genes; its place and type are moved.");
-    const order = [...change.keys()].filter((g) => !Number.isNaN(change[g]!)).sort((a, b) => Math.abs(change[b]!) - Math.abs(change[a]!)).slice(0, 24);
+    const order = [...change.keys()].filter((g) => !Number.isNaN(change[g]!) && change[g] !== 0).sort((a, b) => Math.abs(change[b]!) - Math.abs(change[a]!)).slice(0, 24);
+    if (!order.length && [...this.strengths.values()].some((v) => v !== 1)) return missing("No gene moves: what is turned does not fire in this cell.");
     const control = this.controls.map((one) => one.expression.reduce((most, v, g) => Math.max(most, Math.abs(v - base.expression[g]!) || 0), 0));
     const beside = (g: number) => this.controls.reduce((sum, one) => sum + Math.abs(one.expression[g]! - base.expression[g]!), 0) / Math.max(1, this.controls.length);
     return figure({

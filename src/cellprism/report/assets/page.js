@@ -28,8 +28,23 @@
     layout.autosize = true;
     layout.showlegend = false; // the page's own legend wraps; see legend()
     layout.dragmode = coarse.matches ? false : "zoom";
-    if (narrow.matches) for (const [path, value] of Object.entries(figure.narrow)) assign(layout, path, value);
+    if (narrow.matches) {
+      foldTitles(layout);
+      for (const [path, value] of Object.entries(figure.narrow)) assign(layout, path, value);
+    }
     return layout;
+  }
+
+  // A long title of a horizontal axis is wider than a narrow screen: it goes on two lines, broken near its middle.
+  function foldTitles(layout) {
+    for (const [name, axis] of Object.entries(layout)) {
+      const text = (/^xaxis/.test(name) && axis.title && axis.title.text) || "";
+      if (text.length <= 28 || text.includes("<br>")) continue;
+      const breaks = Array.from(text.matchAll(/ /g), function (found) { return found.index; });
+      const middle = function (i) { return Math.abs(i - text.length / 2); };
+      const at = breaks.sort(function (a, b) { return middle(a) - middle(b); })[0];
+      if (at) axis.title.text = text.slice(0, at) + "<br>" + text.slice(at + 1);
+    }
   }
 
   function placeOf(figure) { return document.getElementById("plot-" + figure.id); }
@@ -164,7 +179,7 @@
   }, true);
   // On paper everything is open but the tables that are there to be searched, a row a feature.
   window.addEventListener("beforeprint", function () {
-    for (const part of document.querySelectorAll("details.part:not(.long), details.how")) part.open = true;
+    for (const part of document.querySelectorAll("details.part:not(.long), details.how, details.numbers")) part.open = true;
     for (const figure of page.figures) if (!placeOf(figure).dataset.drawn) draw(figure);
   });
   window.addEventListener("hashchange", reveal);

@@ -6,7 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from cellprism.report import theme
-from cellprism.report.figure import Figure, NumberTable, canvas, log_axis, percent, plain
+from cellprism.report.figure import Figure, NumberTable, canvas, listing, log_axis, percent, plain
 from cellprism.studies.ladder.labels import label_of, words_of
 from cellprism.studies.ladder.tables import Information, Ladder, RuleResult, Rung
 
@@ -61,8 +61,8 @@ def ladder_figure(found: Ladder, rule: RuleResult, verdict: str, files: tuple[st
         "share of its lists that match a known program, its bar where 95 % of random draws or, of what was trained, of "
         "trainings lie. The blue line is the features, the band its 95 % interval over autoencoders. What lies to "
         "its left matches less often; what lies on it or to its right gives such programs without these features. All "
-        "have the same rule, number and size of lists. Hollow marks are no fair comparison, for the reasons in the "
-        "table.",
+        "have the same rule, number and size of lists. Hollow marks are no fair "
+        f"comparison{_reasons(found, rule)}.",
         f"Dot plot of the share of lists that match a program: features {percent(rule.share)}; "
         + "; ".join(f"{label} {percent(rung.excess.control)}" for rung, label in zip(rows, labels, strict=True)),
         files,
@@ -80,6 +80,15 @@ def title(found: Ladder, rule: RuleResult, verdict: str) -> str:
     said = {"above chance": "above", "below chance": "below", "at chance": "no more than"}.get(verdict, "not told from")
     hardest = label_of(rule.hardest.name, found.brought)
     return f"{heading}: {percent(rule.share)}, {said} the {percent(rule.control)} of {hardest}"
+
+
+def _reasons(found: Ladder, rule: RuleResult) -> str:
+    """Why some rungs are not judged, each reason once."""
+    given: dict[str, list[str]] = {}
+    for rung in rule.rungs:
+        if rung.unfair:
+            given.setdefault(rung.unfair, []).append(label_of(rung.name, found.brought))
+    return "".join(f"; {listing(names)}: {why}" for why, names in given.items())
 
 
 def _kind(rung: Rung, rule: RuleResult) -> str:
@@ -117,11 +126,14 @@ def _dots(part: list[tuple[Rung, str]], name: str, colour: str, symbol: str) -> 
 
 
 def _numbers(found: Ladder, rule: RuleResult) -> NumberTable:
-    header = ("control", "its lists", "features exceed it by [95 %]", "programs: features'", "its", "lists", "fair")
+    header = (
+        "control", "its lists that match", "features exceed it by [95 %]", "programs of features", "its programs",
+        "lists", "fair",
+    )  # fmt: skip
     body = [
         (
             label_of(rung.name, found.brought), percent(rung.excess.control), _excess(rung), f"{rung.ours:.0f}",
-            f"{rung.distinct:.0f}", str(rung.lists), f"no: {rung.unfair}" if rung.unfair else "yes",
+            f"{rung.distinct:.0f}", str(rung.lists), "no" if rung.unfair else "yes",
         )
         for rung in rule.rungs
     ]  # fmt: skip

@@ -91,10 +91,15 @@ def _table(found: Ladder, claims: dict[str, Claim]) -> NumberTable:
             continue
         interval = ""
         if hardest.interval:
-            interval = f" [{', '.join(format(end, '+.0%') for end in hardest.interval)}]"
-        excess = f"{hardest.mean:+.0%}{interval}".replace("-", "−").replace("%", "\u00a0%")
+            interval = f" [{', '.join(_signed(end) for end in hardest.interval)}]"
+        excess = f"{_signed(hardest.mean)}{interval}".replace("-", "−").replace("%", "\u00a0%")
         rows.append((
             words_of(rule.name)[1], claim.show(rule.share), named(hardest.name, found.brought).words,
             claim.show(rule.control), excess, str(hardest.fair), claim.verdict,
         ))  # fmt: skip
     return NumberTable(header, rows)
+
+
+def _signed(share: float) -> str:
+    """A share with its sign, which 0 has not."""
+    return f"{share:+.0%}" if abs(share) >= 0.005 else "0%"

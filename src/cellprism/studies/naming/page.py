@@ -1,6 +1,7 @@
 """The part of the page about labels. It claims nothing: a label stands where it foretells its feature."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 import plotly.graph_objects as go
@@ -45,7 +46,9 @@ def section(found: Found | None, claims: Sequence[Claim], context: Context) -> S
 
 def _where(found: Found) -> str:
     donors = found.labels.donors
-    return {"cells": "other cells", "donors": "cells of other donors"}.get(donors, f"the cells of {donors}")
+    return {"cells": "other cells", "donors": "cells of other donors"}.get(
+        donors, f"the cells of {PurePath(donors).name}"
+    )
 
 
 def _said(found: Found) -> str:

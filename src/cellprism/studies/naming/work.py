@@ -127,7 +127,7 @@ def labelled(
     judged = np.stack([choices[kind][3] for kind in kinds])[best, at]  # [label feature]
     table["auroc"] = np.diagonal(judged)
     table["others"] = others(judged, (table["sign"] + " " + table["label"]).to_numpy())
-    table["chance"], table["p"] = _beside(b, table, terms, types, group, draws, seed)
+    table["chance"], table["p"] = _beside(b, table, genes[:, :NAMED], terms, types, group, draws, seed)
     table["q"] = false_discovery_control(table["p"])
     table["shown"] = (table["q"] < LEVEL) & (table["auroc"] > 0.5)
     table["own_genes"] = [", ".join(row) for row in names[genes]]
@@ -175,16 +175,25 @@ def _some(cells: Cells, features: Int[np.ndarray, " feature"]) -> Cells:
 
 
 def _beside(
-    cells: Cells, table: pd.DataFrame, terms: Terms, types: list[str], group: Any, draws: int, seed: int
+    cells: Cells,
+    table: pd.DataFrame,
+    genes: Int[np.ndarray, "feature n"],
+    terms: Terms,
+    types: list[str],
+    group: Any,
+    draws: int,
+    seed: int,
 ) -> tuple[Float[np.ndarray, " feature"], Float[np.ndarray, " feature"]]:
-    """Mean AUROC of labels like each feature's own, and the p-value of its own among them."""
+    """Mean AUROC of labels like each feature's own, and the p-value of its own among them; ``genes`` are those of each
+    feature's label where it is one of genes."""
     low = (table["sign"] == "low").to_numpy()
     labels, number = np.unique((table["kind"] + " " + table["label"]).to_numpy(), return_inverse=True)
-    first = table.iloc[np.unique(number, return_index=True)[1]]
+    rows = np.unique(number, return_index=True)[1]
+    first = table.iloc[rows]
     places: list[list[int]] = []
-    for kind, label in zip(first["kind"], first["label"], strict=True):
+    for row, kind, label in zip(rows, first["kind"], first["label"], strict=True):
         if kind == GENES:
-            places.append([terms.gene[gene] for gene in label.split(", ")])
+            places.append(genes[row].tolist())
         else:
             places.append(list(terms.member[[terms.names.index(label)]].indices) if kind == TERM else [])
     member = sp.csr_matrix(

@@ -1,5 +1,7 @@
 """What the features are: a map of all of them, and where the readable ones fire."""
 
+import re
+import textwrap
 from collections import Counter
 
 import numpy as np
@@ -17,7 +19,6 @@ from cellprism.report.figure import (
     percent,
     plain,
     small,
-    wrapped,
 )
 from cellprism.report.frames import numbers, ordered, records, texts, where
 from cellprism.studies.programs.tables import Programs, signed_term
@@ -121,7 +122,7 @@ def program_heatmap(found: Programs, files: tuple[str, ...]) -> Figure | None:
         f"Heat map of {len(chosen)} programs by {len(types)} cell types. "
         + "; ".join(f"{t} peaks in {p}" for t, p, _ in strongest[:6]),
         files,
-        height=150 + 26 * len(chosen),
+        height=150 + 30 * len(chosen),
         narrow={"coloraxis.showscale": False, "yaxis.tickfont.size": 10, "xaxis.tickangle": -60},
         numbers=NumberTable(("program", "peaks in", "SD from the mean cell"), strongest),
     )
@@ -141,7 +142,7 @@ def _heat(values: np.ndarray, chosen: pd.DataFrame, types: list[str], counts: li
     return go.Heatmap(
         z=values,
         x=[plain(t) for t in types],
-        y=[f"{wrapped(_short(term, 44), 26)} · {feature}" for term, feature in names],
+        y=[f"{_two_lines(term)} · {feature}" for term, feature in names],
         customdata=hover,
         coloraxis="coloraxis",
         xgap=1.5,
@@ -195,6 +196,12 @@ def _best_of_each_program(table: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 def _short(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _two_lines(term: str) -> str:
+    """A term without its accession, on at most two lines, so that the labels of neighbouring rows do not meet."""
+    lines = textwrap.wrap(re.sub(r" \([A-Z]+:\w+\)$", "", term), 26)
+    return "<br>".join(plain(line) for line in [*lines[:1], *[_short(" ".join(lines[1:]), 24)][: len(lines) - 1]])
 
 
 def _chance_line(level: float) -> dict:

@@ -18,6 +18,7 @@ from anndata import AnnData
 from jaxtyping import Float, Int
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.cells.labels import UNLABELLED, cell_types
 from cellprism.cells.totals import totals_of
 from cellprism.equations.gene_score import gene_set_score
 from cellprism.errors import ConfigError
@@ -88,7 +89,14 @@ def covariates(cells: AnnData, columns: tuple[str, ...], cycle: Collection) -> t
             f"state.columns names {', '.join(map(repr, unknown))}, which obs does not have; it has "
             f"{', '.join(map(str, obs.columns)) or 'none'}"
         )
-    found += [_of_column(name, cast(pd.Series, obs[name])) for name in named]
+    for name in named:
+        column = _of_column(name, cast(pd.Series, obs[name]))
+        if isinstance(column, Covariate):
+            found.append(column)
+        elif columns:
+            raise ConfigError(f"obs[{name!r}], named by state.columns, {column}")
+        else:
+            absent[name] = f"the column of obs {column}"
     return [some for some in found if _tells(some, absent)], absent
 
 
@@ -117,15 +125,18 @@ def _is_number(column: Any) -> bool:
     return column is not None and pd.api.types.is_numeric_dtype(column) and bool(np.isfinite(column).all())
 
 
-def _of_column(name: str, column: pd.Series) -> Covariate:
+def _of_column(name: str, column: pd.Series) -> Covariate | str:
+    """A column of ``obs``, or why nothing can be held against it."""
     origin = f"obs column {name!r}"
+    if missing := int((cell_types(pd.DataFrame({name: column}), name) == UNLABELLED).sum()):
+        return f"has no value in {missing:,} of {len(column):,} cells; fill them in, or leave it out"
     if _is_number(column) and not pd.api.types.is_bool_dtype(column):
         return Covariate(name, origin, np.asarray(column, dtype=float), None)
     groups, number = np.unique(column.astype(str).to_numpy(), return_inverse=True)
     if len(groups) > MOST_GROUPS:
-        raise ConfigError(
-            f"obs[{name!r}], named by state.columns, makes {len(groups)} groups of cells; a column of groups has at "
-            f"most {MOST_GROUPS}, a column of numbers no missing ones"
+        return (
+            f"makes {len(groups)} groups of cells; a column of groups has at most {MOST_GROUPS}, a column of numbers "
+            "no missing or infinite ones"
         )
     return Covariate(name, origin, None, number)
 
