@@ -32,6 +32,7 @@ from cellprism.types import CellModel, FitsToCells, MovesToDevice, PlansPasses, 
 Say = Callable[[str], None]
 Opening = Callable[["Workbench", Path], tuple[Callable[..., "Workbench"], tuple[Any, ...]]]
 CELLS_A_PASS = 32  # of models whose memory is not planned
+WHOLE_CELLS_A_PASS = 512  # of those among them that read a cell as one token
 
 
 @runtime_checkable
@@ -141,7 +142,7 @@ class Workbench:
         """
         model = self.model
         if not isinstance(model, PlansPasses):
-            return CELLS_A_PASS
+            return CELLS_A_PASS if model.tokens == "genes" else WHOLE_CELLS_A_PASS
         layer, identity = f"L{self.config.layer}", self.run.state["steps"].get("cells", {}).get("identity", "")
         plans: dict[str, Any] = self.run.state.get("passes", {})
         if plans.get(layer, {}).get("identity") != identity:
