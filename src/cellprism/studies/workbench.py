@@ -130,10 +130,13 @@ class Workbench:
         process lives, else made again.
         """
         memory = self.config.train.memory
-        return CellTokens(
+        tokens = CellTokens(
             self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(),
             folder=self.folder,
         )  # fmt: skip
+        if not tokens.fits:
+            self.say(tokens.plan())
+        return tokens
 
     def cells_a_pass(self) -> int:
         """Cells that go through the model at once: as planned before for these cells, else for the memory that is free.
