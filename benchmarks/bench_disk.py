@@ -54,7 +54,8 @@ def main() -> None:
     path = written(given.folder, given.cells)
     aligned, packed = (aligned_cells(one, given.folder / "model") for one in (path, as_zarr(path)))
     whole: Any = anndata.read_h5ad(path, backed="r")
-    stored: Any = sparse_dataset(zarr.open_group(path.with_suffix(".zarr"), mode="r")["X"])
+    group: Any = zarr.open_group(path.with_suffix(".zarr"), mode="r")["X"]
+    stored: Any = sparse_dataset(group)
     backed, lazy = (lambda rows: whole.X[rows]), (lambda rows: stored[rows])
     ways: dict[str, Callable[[np.random.Generator], Iterator[Batch]]] = {
         "ours, in order": lambda rng: in_order(aligned, given.cells),
@@ -110,7 +111,7 @@ def measured(batches: Iterator[Batch], n_cells: int) -> tuple[float, float]:
     """Cells a processor second over at most ``MOST`` cells, and how far batches are from all cells."""
     began, seen, apart = time.process_time(), 0, []
     for rows, counts in batches:
-        assert counts.shape[0] == len(rows)
+        assert counts.get_shape()[0] == len(rows)
         apart.append(distance(rows, n_cells))
         seen += len(rows)
         if seen >= MOST:

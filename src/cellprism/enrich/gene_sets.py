@@ -10,6 +10,7 @@ Notable choices
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
@@ -39,9 +40,10 @@ def background_genes(adata: AnnData, preset: str = "paper") -> tuple[str, ...]:
         raise ConfigError(f"unknown gene filter {preset!r}; choose one of {', '.join(FILTERS)}")
     kept = np.ones(adata.n_vars, dtype=bool)
     if preset != "all":
-        counts = csr_array(adata.X)
-        parts = (csr_array(counts[rows.start : rows.stop]) for rows in cell_blocks(adata.n_obs))
-        seen, mean = sum(np.stack([(part > 0).sum(axis=0), part.sum(axis=0)]) for part in parts) / adata.n_obs
+        counts: Any = csr_array(adata.X)
+        parts = (counts[rows.start : rows.stop] for rows in cell_blocks(adata.n_obs))
+        sums = np.sum([[(part > 0).sum(axis=0), part.sum(axis=0)] for part in parts], axis=0)
+        seen, mean = sums / adata.n_obs
         if preset == "code":
             kept = (mean > 0.01) | (seen > 0.005)
         else:

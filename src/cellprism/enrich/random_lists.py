@@ -228,7 +228,7 @@ def _correlation(
     values: Callable[[], Iterator[Any]], n_cells: int
 ) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
     """Pearson correlation of sparse columns, of which ``values`` gives some cells at a time, and which columns vary."""
-    mean = sum(np.asarray(some.sum(axis=0)).ravel() for some in values()) / n_cells
+    mean = np.sum([np.asarray(some.sum(axis=0)).ravel() for some in values()], axis=0) / n_cells
     product = np.zeros((len(mean), len(mean)))
     for some in values():
         for start in range(0, some.shape[0], CELLS_AT_ONCE):

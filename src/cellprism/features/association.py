@@ -52,7 +52,7 @@ def association_of(parts: Iterable[sp.csr_matrix], adata: AnnData, names: pd.Ind
     sums, fired = ShiftSums(len(names), adata.n_vars), np.zeros(len(names), dtype=np.int64)
     for z, y in zip(parts, log1p_blocks(adata), strict=True):
         sums.add(z, y)
-        fired += (z != 0).getnnz(axis=0)
+        fired += np.bincount(z.indices[z.data != 0], minlength=len(names))
     shift, chance = sums.shift(), sums.chance()[:, None]
     kept = np.where((chance > 0) & (shift >= CHANCE * chance), shift, 0)
     obs = pd.DataFrame(
