@@ -2,43 +2,46 @@
 
     python benchmarks/bench_disk.py FOLDER [--cells 100000]
 
-FOLDER is that of ``bench_scale.py``, whose cells and model are used. The file is taken to be sorted, with the cells of
-``DONORS`` donors one after the other. Each way reads batches of 512 cells as CSR in the model's genes:
+FOLDER is that of ``bench_scale.py``, whose cells and model are used, as .h5ad and as a zarr folder of format 3. The
+cells are taken to be sorted, those of ``DONORS`` donors one after the other. Each way reads batches of 512 cells as CSR
+in the model's genes:
 
 - ``ours, in order``: ``AlignedRows``, as encoding reads;
-- ``plain, in order``: AnnData backed by the file, slices of it;
-- ``plain, at random``: the same, rows drawn at random;
-- ``blocks at random``: runs of 16 neighbouring cells drawn at random, 64 batches at once, shuffled in memory, as
-  block samplers do;
+- ``plain, in order``: AnnData backed by the file, slices of it (of zarr: its own sparse dataset);
+- ``plain, at random``: the same, rows drawn at random, of ``FEW`` cells;
+- ``blocks at random``: runs of 16 neighbouring cells drawn at random, 64 batches by one such read, shuffled in memory,
+  as block samplers do;
 - ``ours, windows``: cells drawn at random for a window of 64 batches, read in ascending order a run at a time, shuffled
   in memory, as training mixes cells.
 
 ``apart`` is the mean total variation distance between a batch's donors and those of all cells: 0.9 where a batch is one
-donor's, and ``expected`` for batches drawn at random. Ways take turns over three rounds; the median is told.
+donor's, and ``expected`` for batches drawn at random. Ways take turns over three rounds; the median
+is told, and all three beside it. FOLDER keeps the rounds: the same command goes on.
 """
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
 import scipy.sparse as sp
-from anndata import AnnData
-from bench_pbmc3k import processor
-from bench_scale import trained, written
+import zarr
+from anndata.io import sparse_dataset
+from bench_scale import made_on, trained, written
 
 from cellprism.cells.align import GeneMapping, align
 from cellprism.cells.stored import stored_cells
 from cellprism.cells.streamed import AlignedRows, checked_cells
 from cellprism.models.registry import load_model
 
-BATCH, RUN, AT_ONCE, DONORS, ROUNDS, MOST = 512, 16, 64, 10, 3, 32_768
+BATCH, RUN, AT_ONCE, DONORS, ROUNDS, MOST, FEW = 512, 16, 64, 10, 3, 32_768, 2_048
+Read = Callable[[Any], Any]
+"""Rows of the stored matrix, a slice of them or some in rising order."""
 Batch = tuple[np.ndarray, sp.csr_matrix]
 
 
@@ -49,38 +52,66 @@ def main() -> None:
     given = asked.parse_args()
     trained(given.folder)
     path = written(given.folder, given.cells)
-    stored = stored_cells(path, None, None)
-    assert stored is not None, "it was written cell by cell"
-    aligned = checked_cells(stored, load_model(str(given.folder / "model")).gene_table).aligned
-    backed = anndata.read_h5ad(path, backed="r")
+    aligned, packed = (aligned_cells(one, given.folder / "model") for one in (path, as_zarr(path)))
+    whole: Any = anndata.read_h5ad(path, backed="r")
+    group: Any = zarr.open_group(path.with_suffix(".zarr"), mode="r")["X"]
+    stored: Any = sparse_dataset(group)
+    backed, lazy = (lambda rows: whole.X[rows]), (lambda rows: stored[rows])
     ways: dict[str, Callable[[np.random.Generator], Iterator[Batch]]] = {
         "ours, in order": lambda rng: in_order(aligned, given.cells),
         "plain, in order": lambda rng: plain(backed, aligned, ordered(given.cells)),
-        "plain, at random": lambda rng: plain(backed, aligned, at_random(given.cells, rng)),
-        "blocks at random": lambda rng: blocks(aligned, given.cells, rng),
+        "plain, at random": lambda rng: plain(backed, aligned, at_random(given.cells, rng), FEW),
+        "blocks at random": lambda rng: blocks(backed, aligned, given.cells, rng),
         "ours, windows": lambda rng: in_windows(aligned, given.cells, rng),
+        "zarr: ours, in order": lambda rng: in_order(packed, given.cells),
+        "zarr: plain, in order": lambda rng: plain(lazy, packed, ordered(given.cells)),
+        "zarr: blocks at random": lambda rng: blocks(lazy, packed, given.cells, rng),
+        "zarr: ours, windows": lambda rng: in_windows(packed, given.cells, rng),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    rounds = []
     for turn in range(ROUNDS):
-        for name, way in ways.items():
-            found[name].append(measured(way(np.random.default_rng(turn)), given.cells))
-    rows = [
-        {"way": name, "cells_a_processor_second": round(statistics.median(rate for rate, _ in each)),
-         "apart": round(statistics.median(apart for _, apart in each), 3)}
-        for name, each in found.items()
-    ]  # fmt: skip
+        kept = given.folder / f"disk-{given.cells}-{turn}.json"
+        if not kept.is_file():
+            found = {name: measured(way(np.random.default_rng(turn)), given.cells) for name, way in ways.items()}
+            kept.write_text(json.dumps(found))
+        rounds.append(json.loads(kept.read_text()))
+    rows = [row(name, [found[name] for found in rounds]) for name in ways]
     rng = np.random.default_rng(9)
     expected = np.mean([distance(rng.integers(given.cells, size=BATCH), given.cells) for _ in range(200)])
-    facts = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-    facts |= {"date": time.strftime("%Y-%m-%d"), "cells": given.cells, "genes": len(aligned.names), "batch": BATCH}
-    print(json.dumps({**facts, "rounds": ROUNDS, "rows": rows, "expected": round(float(expected), 3)}, indent=2))
+    facts = {"cells": given.cells, "read": min(MOST, given.cells), "genes": len(aligned.names), "batch": BATCH}
+    files = [file for file in path.with_suffix(".zarr").rglob("*") if file.is_file()]
+    facts |= {"h5ad_bytes": path.stat().st_size, "zarr_bytes": sum(f.stat().st_size for f in files)}
+    print(json.dumps({**made_on(), **facts, "rows": rows, "expected": round(float(expected), 3)}, indent=2))
+
+
+def row(name: str, rounds: list[tuple[float, float]]) -> dict[str, Any]:
+    """One way: median and all rounds."""
+    rates = [round(rate) for rate, _ in rounds]
+    apart = round(statistics.median(apart for _, apart in rounds), 3)
+    return {"way": name, "cells_a_processor_second": statistics.median(rates), "rounds": rates, "apart": apart}
+
+
+def aligned_cells(path: Path, model: Path) -> AlignedRows:
+    """The cells of a store in the model's genes."""
+    stored = stored_cells(path, None, None)
+    assert stored is not None, "it was written cell by cell"
+    return checked_cells(stored, load_model(str(model)).gene_table).aligned
+
+
+def as_zarr(path: Path) -> Path:
+    """The cells as a zarr folder of format 3."""
+    out = path.with_suffix(".zarr")
+    if not out.exists():
+        with anndata.settings.override(zarr_write_format=3):
+            anndata.read_h5ad(path).write_zarr(out)
+    return out
 
 
 def measured(batches: Iterator[Batch], n_cells: int) -> tuple[float, float]:
     """Cells a processor second over at most ``MOST`` cells, and how far batches are from all cells."""
     began, seen, apart = time.process_time(), 0, []
     for rows, counts in batches:
-        assert counts.shape[0] == len(rows)
+        assert counts.get_shape()[0] == len(rows)
         apart.append(distance(rows, n_cells))
         seen += len(rows)
         if seen >= MOST:
@@ -110,19 +141,29 @@ def in_order(aligned: AlignedRows, n_cells: int) -> Iterator[Batch]:
         yield rows, sp.csr_matrix(aligned.part(int(rows[0]), int(rows[-1]) + 1).X)
 
 
-def plain(backed: AnnData, aligned: AlignedRows, batches: Iterator[np.ndarray]) -> Iterator[Batch]:
-    for rows in batches:
-        stored = sp.csr_matrix(backed[rows].to_memory().X)[:, aligned.columns]
-        yield rows, align(stored, GeneMapping(aligned.place, np.zeros_like(aligned.place)))
+def plain(read: Read, aligned: AlignedRows, batches: Iterator[Any], most: int = MOST) -> Iterator[Batch]:
+    for number, rows in enumerate(batches):
+        if number * BATCH >= most:
+            return
+        at = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) == rows[-1] - rows[0] + 1 else rows
+        yield rows, in_genes(read(at), aligned)
 
 
-def blocks(aligned: AlignedRows, n_cells: int, rng: np.random.Generator) -> Iterator[Batch]:
+def in_genes(stored: Any, aligned: AlignedRows) -> sp.csr_matrix:
+    """Rows as they are stored in the model's genes."""
+    counts = sp.csr_matrix(stored)[:, aligned.columns]
+    return align(sp.csr_matrix(counts), GeneMapping(aligned.place, np.zeros_like(aligned.place)))
+
+
+def blocks(read: Read, aligned: AlignedRows, n_cells: int, rng: np.random.Generator) -> Iterator[Batch]:
     starts = rng.permutation(np.arange(0, n_cells - RUN + 1, RUN))
     each = BATCH * AT_ONCE // RUN
     for first in range(0, len(starts), each):
-        some = np.sort(starts[first : first + each])
-        parts = [(int(start), int(start) + RUN) for start in some]
-        yield from _shuffled(aligned, parts, rng)
+        rows = (np.sort(starts[first : first + each])[:, None] + np.arange(RUN)).ravel()
+        counts = in_genes(read(rows), aligned)
+        order = rng.permutation(len(rows))
+        for start in range(0, len(rows), BATCH):
+            yield rows[order[start : start + BATCH]], sp.csr_matrix(counts[order[start : start + BATCH]])
 
 
 def in_windows(aligned: AlignedRows, n_cells: int, rng: np.random.Generator) -> Iterator[Batch]:

@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from cellprism.enrich.correlated import _moments
+from cellprism.enrich.correlated import gene_correlations as over_cells
 from cellprism.enrich.random_lists import _correlation
-from cellprism.enrich.signs import _correlation as correlation_of_columns
+from cellprism.enrich.signs import _Sums
 from cellprism.equations.agreement import gene_correlations
 from cellprism.equations.association import chance_shift, weighted_shift
 from cellprism.equations.effects import (
@@ -39,6 +39,12 @@ LABELS = np.array(["a", "b"] * ROWS)[:ROWS]
 EVEN = np.full((1, ROWS), 1 / ROWS)
 
 
+def own_genes_r(own: np.ndarray, z: np.ndarray) -> np.ndarray:
+    sums = _Sums.of(slice(0, own.shape[1]), None)
+    sums.add(own, z, None)
+    return sums.table()["own_genes_r"].to_numpy()
+
+
 def fraction_of_vectors(x: np.ndarray) -> torch.Tensor:
     wide = torch.from_numpy(x)
     return explained_variance(torch.tensor(1.0).double(), wide.square().sum(), wide.sum(dim=0), len(wide))
@@ -66,9 +72,9 @@ RATIOS: dict[str, Callable[[np.ndarray], object]] = {
 }
 NONE: dict[str, Callable[[np.ndarray], object]] = {
     "filled dimensions": lambda x: filled(torch.from_numpy(x)),
-    "spread of columns": lambda x: _moments(sp.csr_matrix(x))[1],
-    "co-expression": lambda x: _correlation(sp.csr_matrix(x))[1],
-    "own genes": lambda x: correlation_of_columns(x, np.arange(x.size).reshape(x.shape) % 5.0),
+    "correlation over cells": lambda x: next(over_cells(sp.csc_matrix(x), sp.csr_matrix(np.eye(len(x)))))[1],
+    "co-expression": lambda x: _correlation(lambda: iter([sp.csr_matrix(x)]), len(x))[1],
+    "own genes": lambda x: own_genes_r(x, np.arange(x.size).reshape(x.shape) % 5.0),
     "association": lambda x: weighted_shift(sp.csr_matrix(np.eye(len(x))), sp.csr_matrix(x)),
     "association by chance": lambda x: chance_shift(sp.csr_matrix(x)),
     "between types": lambda x: between_types(x, LABELS).share,

@@ -198,6 +198,15 @@ def test_when_one_process_is_killed_the_others_fail_and_all_go_on(tmp_path, halv
         assert_equal(fitted, halves[0])
 
 
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
+def test_another_number_of_processes_goes_on_where_others_stopped(tmp_path, whole, before, after):
+    """A batch is the same whoever has which share of it: only rounding differs from a training by one."""
+    stopped = together(fit_with_a_signal, tmp_path, 0, signal.SIGINT, world=before)
+    assert stopped == [f"stopped after step 7 of {STEPS}, 7 is kept"] * before
+    for fitted in together(fit, tmp_path, {1: (), 2: HALVES, 3: (31, 37)}[after], world=after):
+        assert_the_same_but_for_rounding(fitted, whole)
+
+
 def test_a_folder_in_use_is_refused_for_all(tmp_path):
     with Checkpoints(tmp_path, {}, 1, 0.0):
         first, second = together(fit, tmp_path)

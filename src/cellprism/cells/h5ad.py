@@ -97,7 +97,7 @@ def from_anndata(adata: anndata.AnnData, source: str, counts: str | None, embedd
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
         kind = f"{chosen} is a {type(values).__name__}"
         raise CellsError(source, [f"{kind}; expected a SciPy sparse matrix or a NumPy array"])
-    matrix = sp.csr_matrix(numbers(values, source, chosen))
+    matrix = sp.csr_matrix(numbers(values, source, chosen), copy=True)
     matrix.check_format(full_check=True)
     readers: Matrices = {
         name: (lambda other=other, name=name: sp.csr_matrix(numbers(other, source, name)), len(genes))
@@ -301,4 +301,4 @@ def numbers(values: Any, source: str, where: str) -> Any:
     if np.ma.is_masked(values):
         raise CellsError(source, [f"some values of {where} are masked, so that their counts are missing; fill them"])
     dtype = values.dtype.newbyteorder("=")
-    return values.astype(np.float32 if dtype == np.float16 else dtype)
+    return values.astype(np.float32 if dtype == np.float16 else dtype, copy=False)

@@ -35,11 +35,11 @@ from cellprism.cells.labels import (
 )
 from cellprism.cells.only import restricted
 from cellprism.cells.overlap import overlap_problems, species_of, umi_problems
-from cellprism.cells.raw import RawCells
+from cellprism.cells.raw import RawCells, row_blocks
 from cellprism.cells.report import CellsReport, cells_report
 from cellprism.cells.source import read_source
 from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
-from cellprism.cells.values import value_problems
+from cellprism.cells.values import pieces, value_problems
 from cellprism.errors import CellsError, ConfigError, ModelError
 
 FEW_COUNTS, MANY_COUNTS = 10, 500
@@ -201,12 +201,15 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
 
 
 def _sums(matrix: sp.csr_matrix, axis: int) -> Float[np.ndarray, " sums"]:
-    return np.rint(np.asarray(matrix.sum(axis=axis, dtype=np.float64)).ravel())
+    sums = (matrix[rows].sum(axis=axis, dtype=np.float64) for rows in row_blocks(matrix))
+    parts = [np.asarray(part).ravel() for part in sums]
+    return np.rint(np.concatenate(parts) if axis else np.sum(parts, axis=0))
 
 
 def _lost_cells(raw: RawCells, mapping: GeneMapping) -> list[str]:
     """A sentence if cells have counts, but none in the genes of the model."""
-    empty = np.flatnonzero(_sums(sp.csr_matrix(raw.matrix[:, np.flatnonzero(mapping.place >= 0)]), 1) == 0)
+    known = (mapping.place >= 0).astype(np.float64)
+    empty = np.flatnonzero(np.concatenate([raw.matrix[rows] @ known for rows in row_blocks(raw.matrix)]) == 0)
     if not empty.size:
         return []
     return [
@@ -237,11 +240,14 @@ def _columns(
 ) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Counts and what is known of their genes; with a table, the model's genes."""
     stored = raw.matrix
-    counts = sp.csr_matrix((np.rint(stored.data).astype(np.float32), stored.indices, stored.indptr), shape=stored.shape)
+    values = np.empty(len(stored.data), dtype=np.float32)
+    for whole, some in zip(pieces(values), pieces(stored.data), strict=True):
+        np.rint(some, out=whole, casting="unsafe")
+    counts = sp.csr_matrix((values, stored.indices, stored.indptr), shape=stored.shape)
     var = gene_rows(raw.var, names, mapping, table)
     if mapping is not None:
         return align(counts, mapping), var
-    x = counts.copy()
+    x = sp.csr_matrix((values, stored.indices.copy(), stored.indptr.copy()), shape=stored.shape)
     x.sum_duplicates()
     x.eliminate_zeros()
     return x, var
@@ -288,7 +294,7 @@ def _notes(raw: RawCells, names: DataGenes, column: str | None, table: GeneTable
             f"{len(repeated):,} cell names repeat an earlier one, such as {repeated[0]!r}; "
             "they were made unique by adding -1, -2, ..."
         )
-    if (off := float(np.abs(raw.matrix.data - np.rint(raw.matrix.data)).max(initial=0))) > 0:
+    if (off := max((float(np.abs(some - np.rint(some)).max()) for some in pieces(raw.matrix.data)), default=0.0)) > 0:
         notes.append(f"values were up to {off:.2g} from whole numbers and were rounded")
     if shallow := _shallow(x):
         notes.append(f"{shallow:,} cells have fewer than {FEW_COUNTS} counts and are hardly cells: empty barcodes?")

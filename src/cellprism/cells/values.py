@@ -15,18 +15,25 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from cellprism.cells.raw import no_offers, setting
+from cellprism.cells.raw import no_offers, row_blocks, setting
 from cellprism.cells.whole import whole_problem
 from cellprism.errors import CellsError
 
 WHOLE = 1e-3
 AT_ONCE = 1_024  # cells read from a file
+PIECE = 1 << 20  # values looked at together
 UNCHANGED = "pass the cells as read_cells gives them, and keep what is made of them in a layer or a copy"
 SAMPLE = 256
 MOST = 1 << 24
 """Counts up to here are whole numbers in single precision, in which they are kept."""
 DROP = "drop them: adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()"
 LOGARITHMS = {"natural": np.expm1, "base 2": lambda x: np.exp2(x) - 1}
+
+
+def pieces(values: np.ndarray) -> Iterator[np.ndarray]:
+    """Values some at a time: what is asked of single ones makes nothing of the size of all."""
+    for start in range(0, len(values), PIECE):
+        yield values[start : start + PIECE]
 
 
 def is_whole(values: np.ndarray) -> np.ndarray:
@@ -72,7 +79,7 @@ def _stored(adata: AnnData) -> Iterator[np.ndarray]:
     if not adata.isbacked:
         x: Any = adata.X
         if x is not None:
-            yield x.data if sp.issparse(x) else np.asarray(x)
+            yield from pieces(x.data if sp.issparse(x) else np.asarray(x).ravel())
         return
     for start in range(0, adata.n_obs, AT_ONCE):
         yield from _stored(adata[start : start + AT_ONCE].to_memory())
@@ -97,8 +104,8 @@ def value_problems(
         return [f"{where} holds values of type {matrix.dtype}; expected numbers"]
     problems = []
     values = matrix.data
-    bad = ~np.isfinite(values)
-    if bad.any():
+    if not all(np.isfinite(some).all() for some in pieces(values)):
+        bad = ~np.isfinite(values)
         nan = int(np.isnan(values).sum())
         for count, name in ((nan, "NaN"), (int(bad.sum()) - nan, "infinite")):
             if count:
@@ -111,12 +118,13 @@ def value_problems(
 def _not_counts(
     matrix: sp.csr_matrix, values: np.ndarray, where: str, offers: Callable[[], Sequence[str]]
 ) -> list[str]:
-    if huge := int((values > MOST).sum()):
+    if huge := sum(int((some > MOST).sum()) for some in pieces(values)):
         return [
             f"{huge:,} values of {where} are above {MOST:,}, the largest {values.max():.3g}; no gene is counted so "
             f"often in a cell, and counts are kept exactly up to there; {_way_out(offers())}"
         ]
-    negative, fractions = int((values < 0).sum()), int((~is_whole(values)).sum())
+    negative = sum(int((some < 0).sum()) for some in pieces(values))
+    fractions = sum(int((~is_whole(some)).sum()) for some in pieces(values))
     if not negative and not fractions:
         other = "" if values.size < matrix.data.size else whole_problem(matrix)
         return [f"{where} holds whole numbers that are no counts: {other}; {_way_out(offers())}"] if other else []
@@ -168,8 +176,8 @@ def _way_out(offers: Sequence[str]) -> str:
 
 
 def _empty_cells(matrix: sp.csr_matrix, cell_names: pd.Index) -> list[str]:
-    stored = sp.csr_matrix((matrix.data != 0, matrix.indices, matrix.indptr), shape=matrix.shape)
-    empty = np.flatnonzero(np.asarray(stored.sum(axis=1)).ravel() == 0)
+    parts = ((matrix[rows] != 0).sum(axis=1) for rows in row_blocks(matrix))
+    empty = np.flatnonzero(np.concatenate([np.asarray(part).ravel() for part in parts]) == 0)
     if not empty.size:
         return []
     return [

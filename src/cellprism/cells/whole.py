@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+MOST_CELLS = 1 << 14
+"""Cells, of which there is no need for more to tell counts from other numbers."""
 FEW = 10
 """Cells, below which the totals and maxima of cells tell nothing."""
 MOST_BINS = 300
@@ -25,12 +27,15 @@ MOSTLY = 0.7
 
 
 def whole_problem(matrix: sp.csr_matrix) -> str:
-    """What a matrix [cell, gene] of whole numbers holds instead of counts; '' for counts.
+    """What a matrix [cell, gene] of whole numbers holds instead of counts; '' for counts. Of more than ``MOST_CELLS``
+    cells it is asked of as many, spread over all.
 
     Args:
         matrix: whole numbers, none negative.
     """
-    stored: Any = sp.csr_matrix(matrix, copy=True).astype(np.float64)
+    n_cells = matrix.get_shape()[0]
+    some = np.unique(np.linspace(0, n_cells - 1, MOST_CELLS).astype(np.int64)) if n_cells > MOST_CELLS else slice(None)
+    stored: Any = sp.csr_matrix(matrix[some], copy=True).astype(np.float64)
     stored.data = np.rint(stored.data)
     stored.eliminate_zeros()
     shape: Any = stored.shape

@@ -4,7 +4,7 @@ Lists by mean activation at tokens and lists by correlation over cells match pro
 made the features, so that features stand beside co-expression modules only where both have lists by this rule.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import scipy.sparse as sp
 from anndata import AnnData
 from jaxtyping import Float
 
-from cellprism.cells.expression import log1p_cp10k
-from cellprism.enrich.column_blocks import column_blocks
+from cellprism.cells.expression import cell_blocks, log1p_blocks
 from cellprism.equations.ratio import is_spread
+
+ENTRIES = 1 << 24
+"""Features x genes of which sums are held together: 128 MiB."""
 
 
 def correlated_lists(
@@ -33,9 +35,12 @@ def correlated_lists(
     """
     inside = np.flatnonzero(counts.var_names.isin(list(background)))
     genes = counts.var_names[inside].to_numpy()
-    y, found = sp.csr_matrix(log1p_cp10k(counts)[:, inside]), {}
-    names: Sequence[str] = list(activations.var_names)
-    for some, r in gene_correlations(sp.csc_matrix(activations.X), y):
+    names, found = list(activations.var_names), {}
+
+    def expression() -> Iterator[sp.csr_matrix]:
+        return (sp.csr_matrix(block[:, inside]) for block in log1p_blocks(counts))
+
+    for some, r in _over_blocks(sp.csr_matrix(activations.X), expression, len(inside)):
         ranked = np.argsort(-r, axis=1, kind="stable")[:, :size]
         for name, row, order in zip(names[some], r, ranked, strict=True):
             found[name] = tuple(genes[[i for i in order if row[i] > 0]].tolist())
@@ -52,19 +57,49 @@ def gene_correlations(
         activations: [cell feature].
         expression: [cell gene], log-normalised.
     """
-    mean, spread = _moments(expression)
+    cells, genes = expression.get_shape()
+
+    def blocks() -> Iterator[Any]:
+        return (expression[rows] for rows in cell_blocks(cells))
+
+    yield from _over_blocks(sp.csr_matrix(activations), blocks, genes)
+
+
+def _over_blocks(
+    activations: sp.csr_matrix, expression: Callable[[], Iterator[sp.csr_matrix]], n_genes: int
+) -> Iterator[tuple[slice, Float[np.ndarray, "feature gene"]]]:
+    """``gene_correlations`` with expression that comes some cells at a time (``cell_blocks``), once for each of the
+    stretches of features whose sums are held together."""
     cells, features = activations.get_shape()
-    for some in column_blocks(cells, features):
-        z: Any = activations[:, some].astype(np.float64)  # pyright: ignore[reportOptionalSubscript]
-        average, scale = _moments(z)
-        product = np.asarray((z.T @ expression).todense()) / cells - average[:, None] * mean
+    width = max(1, ENTRIES // max(n_genes, 1))
+    for start in range(0, features, width):
+        some = slice(start, min(start + width, features))
+        product, of_z, of_y = np.zeros((some.stop - start, n_genes)), _Moments(), _Moments()
+        for rows, y in zip(cell_blocks(cells), expression(), strict=True):
+            z = sp.csr_matrix(activations[rows][:, some], dtype=np.float64)
+            of_z.add(z)
+            of_y.add(y)
+            part: Any = sp.csr_matrix(z.T) @ y
+            product += part.toarray()
+        (average, scale), (mean, spread) = of_z.found(cells), of_y.found(cells)
+        product /= cells
+        product -= average[:, None] * mean
         both = scale[:, None] * spread
         yield some, np.divide(product, both, out=np.zeros_like(product), where=both > 0)
 
 
-def _moments(x: Any) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
-    """Mean and standard deviation of columns; what does not vary has none."""
-    mean = np.asarray(x.mean(axis=0)).ravel()
-    squares = np.asarray(x.power(2).mean(axis=0)).ravel()
-    variance = squares - mean**2
-    return mean, np.sqrt(np.where(is_spread(variance, squares), variance, 0))
+class _Moments:
+    """Sums of columns and of their squares."""
+
+    total: Any = 0.0
+    squares: Any = 0.0
+
+    def add(self, x: Any) -> None:
+        self.total = self.total + np.asarray(x.sum(axis=0)).ravel()
+        self.squares = self.squares + np.asarray(x.power(2).sum(axis=0)).ravel()
+
+    def found(self, n: int) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
+        """Mean and standard deviation; what does not vary has none."""
+        mean, squares = self.total / n, self.squares / n
+        variance = squares - mean**2
+        return mean, np.sqrt(np.where(is_spread(variance, squares), variance, 0))

@@ -10,13 +10,14 @@ Notable choices
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
-from cellprism.cells.expression import log1p_cp10k
+from cellprism.cells.expression import cell_blocks, log1p_blocks
 from cellprism.equations.footprint import gene_set_size, participation_ratio
 from cellprism.errors import ConfigError
 
@@ -38,12 +39,16 @@ def background_genes(adata: AnnData, preset: str = "paper") -> tuple[str, ...]:
     if preset not in FILTERS:
         raise ConfigError(f"unknown gene filter {preset!r}; choose one of {', '.join(FILTERS)}")
     kept = np.ones(adata.n_vars, dtype=bool)
-    counts = csr_array(adata.X)
-    seen = np.bincount(counts.indices[counts.data > 0], minlength=adata.n_vars) / adata.n_obs
-    if preset == "paper":
-        kept = (seen >= 0.5) & (np.asarray(log1p_cp10k(adata).mean(axis=0)).ravel() >= 0.01)
-    elif preset == "code":
-        kept = (np.asarray(counts.mean(axis=0)).ravel() > 0.01) | (seen > 0.005)
+    if preset != "all":
+        counts: Any = csr_array(adata.X)
+        parts = (counts[rows.start : rows.stop] for rows in cell_blocks(adata.n_obs))
+        sums = np.sum([[(part > 0).sum(axis=0), part.sum(axis=0)] for part in parts], axis=0)
+        seen, mean = sums / adata.n_obs
+        if preset == "code":
+            kept = (mean > 0.01) | (seen > 0.005)
+        else:
+            logged = sum(np.asarray(part.sum(axis=0)).ravel() for part in log1p_blocks(adata)) / adata.n_obs
+            kept = (seen >= 0.5) & (logged >= 0.01)
     if not kept.any():
         raise ConfigError(
             f"no gene of {adata.n_vars} passes the filter {preset!r}; use 'code' or 'all' for sparse counts"

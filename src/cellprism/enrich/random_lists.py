@@ -21,14 +21,14 @@ Notable choices
   involved: what a feature has beyond this is what the model, or the autoencoder, adds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from anndata import AnnData
 from jaxtyping import Bool, Float, Int
 
-from cellprism.cells.expression import log1p_cp10k
+from cellprism.cells.expression import log1p_blocks
 from cellprism.enrich.membership import Terms
 from cellprism.equations.ratio import is_spread
 from cellprism.errors import ConfigError
@@ -175,8 +175,7 @@ def coexpression_modules(adata: AnnData, background: Iterable[str], size: int) -
         ConfigError: fewer than ``size`` genes vary.
     """
     columns = np.flatnonzero(adata.var_names.isin(list(background)))
-    values = log1p_cp10k(adata)[:, columns]
-    correlation, varying = _correlation(values)
+    correlation, varying = _correlation(lambda: (block[:, columns] for block in log1p_blocks(adata)), adata.n_obs)
     if varying.sum() < size:
         raise ConfigError(
             f"co-expression modules of {size} genes need as many that vary between cells; the background "
@@ -225,14 +224,16 @@ def coexpression_table(lists: GeneTable, modules: Modules, place: Mapping[str, i
     return GeneTable(np.where(lists.inside, drawn, -1), lists.size)
 
 
-def _correlation(values) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
-    """Pearson correlation of sparse columns, a block of cells at a time, and which columns vary."""
-    n_cells, n_genes = values.shape
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    product = np.zeros((n_genes, n_genes))
-    for start in range(0, n_cells, CELLS_AT_ONCE):
-        block = values[start : start + CELLS_AT_ONCE].toarray() - mean
-        product += block.T @ block
+def _correlation(
+    values: Callable[[], Iterator[Any]], n_cells: int
+) -> tuple[Float[np.ndarray, "gene gene"], np.ndarray]:
+    """Pearson correlation of sparse columns, of which ``values`` gives some cells at a time, and which columns vary."""
+    mean = np.sum([np.asarray(some.sum(axis=0)).ravel() for some in values()], axis=0) / n_cells
+    product = np.zeros((len(mean), len(mean)))
+    for some in values():
+        for start in range(0, some.shape[0], CELLS_AT_ONCE):
+            block = some[start : start + CELLS_AT_ONCE].toarray() - mean
+            product += block.T @ block
     deviations = np.diag(product)
     varying = is_spread(deviations, deviations + n_cells * mean**2)
     scale = np.sqrt(np.where(varying, deviations, 1))

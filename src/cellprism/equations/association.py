@@ -4,8 +4,11 @@ Notable choices
 
 - A feature of such a model fires in cells, not at genes. A gene is tied to it by where it is expressed: high in the
   cells in which the feature fires. This is association over cells, not what the model computes from the gene.
-- Everything is a sum over cells, one sparse product; nothing is drawn and no threshold is chosen.
+- Everything is a sum over cells, one sparse product; nothing is drawn and no threshold is chosen. Sums are taken some
+  cells at a time (``ShiftSums``), so that of many cells no more is held than a part.
 """
+
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,18 +36,9 @@ def weighted_shift(z: sp.csr_matrix, expression: sp.csr_matrix) -> Float[np.ndar
     Departs from Schuster 2025 (scFeatureLens): there the cells above the 99th percentile of a feature's activation are
     set against those below the 1st; here every cell counts by its activation, against all cells.
     """
-    z, expression = sp.csr_matrix(z, dtype=np.float64), sp.csr_matrix(expression, dtype=np.float64)
-    mean = np.asarray(expression.mean(axis=0)).ravel()
-    squares = np.asarray(expression.power(2).mean(axis=0)).ravel()
-    variance = squares - mean**2
-    spread = np.sqrt(np.where(is_spread(variance, squares), variance, 0))
-    signed, size = (np.asarray(a.sum(axis=0)).ravel() for a in (z, abs(z)))
-    shift = (z.T @ expression).toarray()
-    shift -= signed[:, None] * mean
-    for scale in (size[:, None], spread):
-        np.divide(shift, scale, out=shift, where=scale > 0)
-    shift[:, spread == 0] = 0
-    return shift
+    sums = ShiftSums(z.get_shape()[1], expression.get_shape()[1])
+    sums.add(z, expression)
+    return sums.shift()
 
 
 def chance_shift(z: sp.csr_matrix) -> Float[np.ndarray, " feature"]:
@@ -56,9 +50,51 @@ def chance_shift(z: sp.csr_matrix) -> Float[np.ndarray, " feature"]:
     Args:
         z: activations [cell, feature].
     """
-    z = sp.csr_matrix(z, dtype=np.float64)
-    n = z.get_shape()[0]
-    signed, size, squares = (np.asarray(a.sum(axis=0)).ravel() for a in (z, abs(z), z.power(2)))
-    rest = squares - signed**2 / n
-    rest[~is_spread(rest, squares)] = 0
-    return np.divide(np.sqrt(rest * n / max(n - 1, 1)), size, out=np.zeros(size.shape), where=size > 0)
+    n, features = z.get_shape()
+    sums = ShiftSums(features, 0)
+    sums.add(z, sp.csr_matrix((n, 0)))
+    return sums.chance()
+
+
+class ShiftSums:
+    """The sums over cells that ``weighted_shift`` and ``chance_shift`` are made of.
+
+    Args:
+        n_features: columns of z.
+        n_genes: columns of y.
+    """
+
+    def __init__(self, n_features: int, n_genes: int):
+        self.cells = 0
+        self.signed, self.size, self.squares = np.zeros((3, n_features))
+        self.y, self.y_squares = np.zeros((2, n_genes))
+        self.product = np.zeros((n_features, n_genes))
+
+    def add(self, z: sp.csr_matrix, expression: sp.csr_matrix) -> None:
+        """Count some cells in: z [cell, feature], y [cell, gene]."""
+        z, y = sp.csr_matrix(z, dtype=np.float64), sp.csr_matrix(expression, dtype=np.float64)
+        self.cells += y.get_shape()[0]
+        of_z = [(self.signed, z), (self.size, abs(z)), (self.squares, z.power(2))]
+        for whole, part in [*of_z, (self.y, y), (self.y_squares, y.power(2))]:
+            whole += np.asarray(part.sum(axis=0)).ravel()
+        product: Any = sp.csr_matrix(z.T) @ y
+        self.product += product.toarray()
+
+    def shift(self) -> Float[np.ndarray, "feature gene"]:
+        """``weighted_shift`` of all cells."""
+        mean, squares = self.y / self.cells, self.y_squares / self.cells
+        variance = squares - mean**2
+        spread = np.sqrt(np.where(is_spread(variance, squares), variance, 0))
+        shift = self.product - self.signed[:, None] * mean
+        for scale in (self.size[:, None], spread):
+            np.divide(shift, scale, out=shift, where=scale > 0)
+        shift[:, spread == 0] = 0
+        return shift
+
+    def chance(self) -> Float[np.ndarray, " feature"]:
+        """``chance_shift`` of all cells."""
+        n = self.cells
+        rest = self.squares - self.signed**2 / n
+        rest[~is_spread(rest, self.squares)] = 0
+        out = np.zeros(self.size.shape)
+        return np.divide(np.sqrt(rest * n / max(n - 1, 1)), self.size, out=out, where=self.size > 0)

@@ -8,17 +8,21 @@ Notable choices
   low genes are what other features are about.
 - Shifts that other cells in the same number would show as well are taken for 0: thousands of them would drown the
   genes that a participation ratio is to count.
+- Sums over cells are taken some cells at a time: of many cells neither their logarithms nor, where activations come
+  in parts, these are held whole.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
+from jaxtyping import Float
 
-from cellprism.cells.expression import log1p_cp10k
-from cellprism.equations.association import chance_shift, weighted_shift
+from cellprism.cells.expression import cell_blocks, log1p_blocks
+from cellprism.equations.association import ShiftSums
 from cellprism.equations.footprint import participation_ratio
 
 CHANCE = 3.0
@@ -26,10 +30,15 @@ CHANCE = 3.0
 
 
 def association_table(z: sp.csr_matrix, adata: AnnData, names: pd.Index, recipe: dict[str, Any]) -> AnnData:
+    """``association_of`` activations [cell feature] that are held whole."""
+    return association_of((z[rows] for rows in cell_blocks(adata.n_obs)), adata, names, recipe)
+
+
+def association_of(parts: Iterable[sp.csr_matrix], adata: AnnData, names: pd.Index, recipe: dict[str, Any]) -> AnnData:
     """Features x genes by association, in the form of ``features.collect.feature_genes``.
 
     Args:
-        z: activations [cell feature].
+        parts: activations [cell feature] of the cells of each of ``cell_blocks``.
         adata: the cells, raw counts.
         names: of the features.
         recipe: goes into ``uns["cellprism"]``.
@@ -40,13 +49,15 @@ def association_table(z: sp.csr_matrix, adata: AnnData, names: pd.Index, recipe:
         for all genes and both signs. obs: ``firing_rate`` (share of cells), ``participation_ratio`` and ``n_genes`` of
         ``X``. var is that of ``adata``.
     """
-    z.eliminate_zeros()
-    shift = weighted_shift(z, log1p_cp10k(adata))
-    chance = chance_shift(z)[:, None]
+    sums, fired = ShiftSums(len(names), adata.n_vars), np.zeros(len(names), dtype=np.int64)
+    for z, y in zip(parts, log1p_blocks(adata), strict=True):
+        sums.add(z, y)
+        fired += np.bincount(z.indices[z.data != 0], minlength=len(names))
+    shift, chance = sums.shift(), sums.chance()[:, None]
     kept = np.where((chance > 0) & (shift >= CHANCE * chance), shift, 0)
     obs = pd.DataFrame(
         {
-            "firing_rate": z.getnnz(axis=0) / adata.n_obs,
+            "firing_rate": fired / adata.n_obs,
             "participation_ratio": participation_ratio(kept),
             "n_genes": (kept > 0).sum(axis=1),
         },
@@ -59,3 +70,16 @@ def association_table(z: sp.csr_matrix, adata: AnnData, names: pd.Index, recipe:
         layers={"shift": shift.astype(np.float32)},
         uns={"cellprism": recipe},
     )
+
+
+def in_blocks(rows: Iterable[Float[np.ndarray, "_ feature"]], n_cells: int) -> Iterator[sp.csr_matrix]:
+    """Activations that come some cells at a time, in order, as the parts that ``association_of`` takes."""
+    parts, whole = iter(rows), np.empty((0, 0))
+    for block in cell_blocks(n_cells):
+        held, have = [whole] if len(whole) else [], len(whole)
+        while have < block.stop - block.start:
+            held.append(next(parts))
+            have += len(held[-1])
+        together = np.concatenate(held)
+        whole = together[block.stop - block.start :]
+        yield sp.csr_matrix(together[: block.stop - block.start])

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 import torch
 from anndata import AnnData
 from jaxtyping import Float, Int
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from cellprism.equations.footprint import participation_ratio
 from cellprism.errors import ConfigError
-from cellprism.features.association import association_table
+from cellprism.features.association import association_of, in_blocks
 from cellprism.features.collect import BY_ACTIVATION, BY_ASSOCIATION, centring_of, expressed
 from cellprism.features.origin import check_site, forced_past
 from cellprism.features.tokens.cell_tokens import CellTokens, tokens_at
@@ -81,9 +80,9 @@ def neuron_genes(
     }
     if model.tokens != "genes":
         values = _axis_values(model, adata, layer, tokens, sae)
-        z = torch.cat([_tails(x - mean.to(x.device)).cpu() for x, _ in values])
+        tails = (_tails(x - mean.to(x.device)).cpu().numpy() for x, _ in values)
         recipe |= {"tokens": "cells", "table": BY_ASSOCIATION}
-        table = association_table(sp.csr_matrix(z.numpy()), adata, _names(model.d_model), recipe)
+        table = association_of(in_blocks(tails, adata.n_obs), adata, _names(model.d_model), recipe)
         table.obs["neuron"] = _axes(model.d_model)
         return table
     column = torch.from_numpy(adata.var_names.get_indexer(pd.Index(model.genes)))

@@ -85,8 +85,8 @@ class CellSums:
 
     def add(self, code: SparseCode, cell: Int[Tensor, " token"]) -> None:
         """Count some tokens in."""
-        self.tokens += torch.bincount(cell, minlength=self.shape[0]).cpu().numpy()
         rows, local = cell.unique(return_inverse=True)
+        self.tokens[rows.cpu().numpy()] += torch.bincount(local, minlength=len(rows)).cpu().numpy()
         sums = torch.zeros(len(rows), self.shape[1], dtype=torch.float64, device=cell.device)
         place = local[:, None] * self.shape[1] + code.features
         sums.view(-1).index_add_(0, place.flatten(), code.values.double().flatten())

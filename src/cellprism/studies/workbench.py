@@ -32,6 +32,7 @@ from cellprism.types import CellModel, FitsToCells, MovesToDevice, PlansPasses, 
 Say = Callable[[str], None]
 Opening = Callable[["Workbench", Path], tuple[Callable[..., "Workbench"], tuple[Any, ...]]]
 CELLS_A_PASS = 32  # of models whose memory is not planned
+WHOLE_CELLS_A_PASS = 512  # of those among them that read a cell as one token
 
 
 @runtime_checkable
@@ -129,10 +130,13 @@ class Workbench:
         process lives, else made again.
         """
         memory = self.config.train.memory
-        return CellTokens(
+        tokens = CellTokens(
             self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(),
             folder=self.folder,
         )  # fmt: skip
+        if not tokens.fits:
+            self.say(tokens.plan())
+        return tokens
 
     def cells_a_pass(self) -> int:
         """Cells that go through the model at once: as planned before for these cells, else for the memory that is free.
@@ -141,7 +145,7 @@ class Workbench:
         """
         model = self.model
         if not isinstance(model, PlansPasses):
-            return CELLS_A_PASS
+            return CELLS_A_PASS if model.tokens == "genes" else WHOLE_CELLS_A_PASS
         layer, identity = f"L{self.config.layer}", self.run.state["steps"].get("cells", {}).get("identity", "")
         plans: dict[str, Any] = self.run.state.get("passes", {})
         if plans.get(layer, {}).get("identity") != identity:

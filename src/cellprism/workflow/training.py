@@ -17,6 +17,7 @@ from cellprism.enrich.labels import UNLABELLED
 from cellprism.features.train import train_sae
 from cellprism.report.context import CELLS, MODEL, CellFacts
 from cellprism.sae.autoencoder import SparseAutoencoder
+from cellprism.sae.distributed import is_first
 from cellprism.sae.fit import Progress
 from cellprism.store.atomic import write_json
 from cellprism.store.h5ad import write_h5ad
@@ -108,6 +109,8 @@ def trained(bench: Workbench, progress: Progress | None = None) -> SparseAutoenc
     """Train on the run's device; every process of a training that is shared calls this."""
     config = bench.config
     shared = config.train.tokens == "present" and config.train.target_layer is None  # else it reads others as well
+    if shared and config.train.store and is_first():
+        bench.say(bench.tokens.plan(store=True))
     return train_sae(
         bench.model, bench.cells, config.layer, config.train, config.seed, bench.folder,
         batch_size=bench.cells_a_pass(), progress=progress, cell_tokens=bench.tokens if shared else None,

@@ -176,3 +176,14 @@ def test_cells_without_any_token_are_an_error(cells):
     assert sp.issparse(cells.X)
     with pytest.raises(InputError, match="no cell has a token that 'present' tokens could be taken from"):
         CellTokens(Silent(cells), cells, [0])
+
+
+def test_where_residuals_go_is_said_before_they_are_made(model, cells, tmp_path, monkeypatch):
+    size = CELLS * GENES * BYTES
+    assert "take" in CellTokens(model, cells, [LAYER], memory=size).plan()
+    assert CellTokens(model, cells, [LAYER], memory=size).plan(store=True).endswith("train.store = false does without")
+    assert CellTokens(model, cells, [LAYER], memory=size - 1).plan().endswith("the model runs again in every pass")
+    kept = CellTokens(model, cells, [LAYER], memory=size - 1, folder=tmp_path)
+    assert f"they will be written into {tmp_path}" in kept.plan()
+    monkeypatch.setattr(CellTokens, "on_disk", False)
+    assert kept.plan().endswith("free: the model runs again in every pass")

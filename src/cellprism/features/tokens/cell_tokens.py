@@ -33,6 +33,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellprism.cells.values import refuse_changed
+from cellprism.display import in_bytes
 from cellprism.errors import ConfigError, InputError
 from cellprism.features.origin import reads_with, weights_hash
 from cellprism.features.tokens.residuals import cells_of, genes_of, present_tokens, residuals_at
@@ -113,6 +114,26 @@ class TokenSource(ABC):
             return False
         needed = int(self.counts.sum()) * self.bytes_per_token
         return self._kept is not None or needed <= shutil.disk_usage(self.disk).free
+
+    def plan(self, store: bool = False) -> str:
+        """How large the residuals are and where they are kept, in one line; said before the first is made.
+
+        Args:
+            store: they are written to a store (``stored_tokens``), in half as many bytes, and not as is said here.
+        """
+        count = int(self.counts.sum())
+        size, of = count * self.bytes_per_token, f"the residuals of {count:,} tokens"
+        if store:
+            return f"{of} will be written: {in_bytes(size / 2)}; train.store = false does without"
+        if self.fits:
+            return f"{of} take {in_bytes(size)} of memory"
+        beyond = f"{of} take {in_bytes(size)}, more than train.memory ({in_bytes(self.memory)})"
+        if self.disk is None:
+            return f"{beyond}: the model runs again in every pass"
+        free = in_bytes(shutil.disk_usage(self.disk).free)
+        if self.on_disk:
+            return f"{beyond}: they will be written into {self.disk}, where {free} are free, and go with this process"
+        return f"{beyond}, and {self.disk} has {free} free: the model runs again in every pass"
 
     def read(self, units: Int[np.ndarray, " some"]) -> Held:
         """All tokens of some units, given in ascending order."""

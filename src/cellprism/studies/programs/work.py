@@ -18,8 +18,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+import torch
 from anndata import AnnData
 
+from cellprism.display import in_bytes
 from cellprism.enrich.dependence import independent_lists, wilson
 from cellprism.enrich.distinct import Coverage, coverage, representatives
 from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
@@ -32,6 +34,7 @@ from cellprism.equations.effects import permutation_p
 from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.models.passes import free_memory
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, list_background
 from cellprism.studies.programs.noise import noise_lists
 from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
@@ -50,12 +53,15 @@ from cellprism.studies.workbench import Workbench
 
 TOP_GENES = 20
 SHOWN = 39  # families of random lists, of lengths that are shown but not judged
+SAID = 1 << 30  # bytes from which it is said what is held
 SAME_SIZE = 0.5  # lists are compared where they are at most this much longer or shorter, as a share
 
 
 def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     """Collect features over genes and cells, test their gene lists, and score every null."""
     cells, tokens, seed = bench.cells, bench.tokens, bench.config.seed
+    if (plan := planned(cells.n_vars, bench.sae.n_features, counts_of(cells.X)))[0] > SAID:
+        bench.say(f"{plan[1]}; {in_bytes(free_memory(torch.device('cpu')))} are free")
     with bench.bar("collecting features", cells.n_obs) as advance:
         found = feature_statistics(bench.model, bench.sae, cells, bench.config.layer, progress=advance, tokens=tokens)
     background = list_background(found.genes, cells, settings.gene_filter)
@@ -88,6 +94,24 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
         sources={term: collection.source.get(term, "") for term in sorted(set(table["term"]))},
         matrices=(found.genes, found.cells),
     )  # fmt: skip
+
+
+def planned(genes: int, features: int, counts: int) -> tuple[int, str]:
+    """Bytes that are held at once, about, and how they come together in words.
+
+    Args:
+        genes: columns of the cells.
+        features: of the autoencoder; tables of as many untrained ones and of neurons stand beside theirs.
+        counts: of the cells that are not zero.
+    """
+    parts = {"counts": 8 * counts, "features by genes": 4 * 16 * features * genes, "genes by genes": 16 * genes**2}
+    said = ", ".join(f"{name} {in_bytes(size)}" for name, size in parts.items())
+    return sum(parts.values()), f"programs hold about {in_bytes(sum(parts.values()))} of memory: {said}"
+
+
+def counts_of(x: Any) -> int:
+    """Stored values of a matrix."""
+    return int(x.nnz) if sp.issparse(x) else int(np.prod(x.shape))
 
 
 def _covered(
