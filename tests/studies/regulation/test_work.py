@@ -75,9 +75,10 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
 
 
 def test_without_edges_there_is_nothing_to_ask(bench, settings):
-    found = work(bench, replace(settings, edges=""))
-    assert "no edges were named" in found.facts.absent
-    assert "no factor has enough targets" in work(bench, replace(settings, min_targets=24)).facts.absent
+    with pytest.raises(ConfigError, match="no edges were named"):
+        work(bench, replace(settings, edges=""))
+    with pytest.raises(ConfigError, match="no factor has enough targets .*; lower min_targets or detected"):
+        work(bench, replace(settings, min_targets=24))
 
 
 def test_a_factor_that_was_named_is_asked_about_alone(bench, settings):
@@ -91,8 +92,18 @@ def test_a_factor_that_was_named_is_asked_about_alone(bench, settings):
 
 
 def test_who_is_not_there_is_refused_with_who_is(bench, settings):
-    with pytest.raises(ConfigError, match=r"no factor is left to ask about \(NOBODY: not expressed.*or try "):
+    with pytest.raises(ConfigError, match=r"no factor is left to ask about \(NOBODY: not in the model.*; try "):
         planned(bench, replace(settings, factors=("NOBODY",)))
+    plan = planned(bench, settings)
+    name, gene = plan.factors[0], next(g for g in plan.facts.genes if g not in set(plan.edges.table["source"]))
+    for changes, why in (
+        ({"factors": (name.lower() + "x",)}, f"not in the model or the cells; did you mean {name}"),
+        ({"factors": (gene,)}, "has no edge from it"),
+        ({"factors": (name,), "detected": 0.99}, "of the cells, and 99.00% are needed"),
+        ({"factors": (name,), "min_targets": 90}, "targets are expressed, and 90 are needed"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            planned(bench, replace(settings, **changes))
     with pytest.raises(ConfigError, match="types names 'Martians', which no cell has; the cells have CD"):
         planned(bench, replace(settings, types=("Martians",)))
     with pytest.raises(ConfigError, match="there is no file .*nowhere.csv"):

@@ -48,9 +48,8 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
     if found is None:
         absent = "Nobody asked whether factors move their targets; `cellprism regulation RUN --all --edges FILE` does."
         return Section("regulation", TITLE, SHORT, "", absent=absent)
-    if found.facts.absent or found.facts.design is None:
-        return Section("regulation", TITLE, SHORT, "", absent=found.facts.absent)
     facts, design, by_id = found.facts, found.facts.design, {claim.id: claim for claim in claims}
+    assert design is not None, "something was asked"
     rows: list[tuple[Figure, ...]] = [(overall_figure(facts, (PATH,)),)] if facts.of(DIRECTION) else []
     if facts.of(DIRECTION):
         rows.append((factors_figure(found.tables["factors"], ("regulation/factors.parquet",)),))
@@ -120,9 +119,11 @@ def verdict(facts: Facts, claims: dict[str, Claim]) -> str:
         "below chance": "The model moves factors from their targets more than the other way round",
         "at chance": "The model has no direction that matters between factors and their targets",
     }.get(claim.verdict, "Whether the model has a direction between factors and their targets cannot be told")
+    why = f"; {claim.why}" if claim.verdict == "cannot be told here" else ""
     return (
-        f"{known}: a target exceeds its matched genes in {one.value:.3f} [{low:.3f}, {high:.3f}] of pairs (one half is "
-        f"chance, p = {small_text(one.p)}). {_coexpression(facts)}"
+        f"{known}: by comparison with matched genes, a factor moves its target more than the target moves it in "
+        f"{one.value:.3f} [{low:.3f}, {high:.3f}] of pairs (one half is chance, p = {small_text(one.p)}; "
+        f"{one.detectable:.3f} more or less would have shown{why}). {_coexpression(facts)}"
     )
 
 
@@ -132,11 +133,12 @@ def _coexpression(facts: Facts) -> str:
     beside = [
         f"{one.value:.3f} {name}" for one, name in ((alone, "by co-expression alone"), (ridge, "by ridge")) if one
     ]
-    beyond = facts.of(FORWARD)
+    beyond, left = facts.of(FORWARD), facts.of(FORWARD, COEXPRESSION)
     said = (
         f"Who the targets are it tells from genes of like expression in {model.value:.3f} of pairs, {', '.join(beside)}"
     )
-    return said + (f"; beside genes that are co-expressed alike in {beyond.value:.3f}." if beyond else ".")
+    known = f" ({left.value:.3f} by co-expression alone)" if left else ""
+    return said + (f"; beside genes that are co-expressed alike in {beyond.value:.3f}{known}." if beyond else ".")
 
 
 def _factor_figures(found: Regulation, words: Words) -> list[Figure]:
