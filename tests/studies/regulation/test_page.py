@@ -39,8 +39,8 @@ def test_the_power_is_told_and_the_verdict_has_what_co_expression_alone_reaches(
     assert part.said.startswith("The model has no direction that matters")
     assert "in 0.510 [0.490, 0.530] of pairs (one half is chance, p = 0.4; 0.090 more or less would" in part.said
     assert (
-        "0.610 of pairs, 0.620 by co-expression alone, 0.600 by ridge; beside genes that are co-expressed alike"
-        in part.said
+        "0.610 of pairs (0.620 by co-expression alone, 0.600 by ridge); beside genes that are co-expressed alike in "
+        "0.520 (0.500 by co-expression alone)" in part.said
     )
     assert len(part.said.split(". ")) == 2
 
@@ -91,7 +91,10 @@ def test_one_factor_is_judged_by_permutation_and_nothing_is_said_over_factors(fo
     assert said[IDS[DIRECTION]].value is None
     assert "--all" in said[IDS[DIRECTION]].why
     part = section(alone, list(said.values()), context)
-    assert "TBX21 1.00 (31 targets, p = 0.002" in part.said
+    assert part.said.startswith("TBX21 moves its targets more than they move it: by comparison with matched genes")
+    assert "in 1.00 of pairs (one half is chance; 31 targets, p = 0.002" in part.said
+    untold = section(alone, [], context).said
+    assert untold.startswith("Whether TBX21 moves its targets more than they move it cannot be told: by")
     assert [row[0].id for row in part.rows][:1] == ["regulation-factor-tbx21"]
     assert factor_alone("X", FORWARD, own[:0], matched[:0], 0) is None
 

@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 from workflow.tiny import bar
 
-from cellprism.errors import ConfigError
+from cellprism.errors import ConfigError, ModelError
 from cellprism.store.run import Run
 from cellprism.studies.regulation import preset
 from cellprism.studies.regulation.answers import committees_of
@@ -74,9 +74,13 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
     assert not shards.folder.exists()
 
 
-def test_without_edges_there_is_nothing_to_ask(bench, settings):
+def test_where_nothing_can_be_asked_the_fix_is_named(bench, settings, monkeypatch):
     with pytest.raises(ConfigError, match="no edges were named"):
         work(bench, replace(settings, edges=""))
+    with monkeypatch.context() as other:
+        other.setattr("cellprism.studies.regulation.work.lacks_probe", lambda model: "it predicts nothing.")
+        with pytest.raises(ModelError, match="it predicts nothing. Make a run with one that does, such as pbmc2"):
+            work(bench, settings)
     with pytest.raises(ConfigError, match="no factor has enough targets .*; lower min_targets or detected"):
         work(bench, replace(settings, min_targets=24))
 

@@ -123,7 +123,7 @@ def _one(one: OneFactor, number: int) -> Claim:
         FORWARD: f"{one.factor} moves its targets more than matched genes",
     }[one.measure]
     return judged(
-        f"regulator-{_slug(one.factor)}-{one.measure}", SECTION, said, one.value, unit=UNIT, format=".2f",
+        factor_id(one), SECTION, said, one.value, unit=UNIT, format=".2f",
         published=NUMBERS["tbx21"] if (one.factor, one.measure) == ("TBX21", DIRECTION) else None,
         null=Null("genes of the same set in the targets' place", one.mean, one.interval, one.p, one.draws),
         test=Test(
@@ -133,6 +133,11 @@ def _one(one: OneFactor, number: int) -> Claim:
         ),
         source=Source(PATH, f"one.{number}.value"),
     )  # fmt: skip
+
+
+def factor_id(one: OneFactor) -> str:
+    """The id of the claim about a factor that was asked for by name."""
+    return f"regulator-{_slug(one.factor)}-{one.measure}"
 
 
 def _beside_experiments(facts: Facts) -> list[Claim]:

@@ -13,7 +13,7 @@ from cellprism.report.figure import Figure, NumberTable, small_text
 from cellprism.report.frames import numbers, ordered, records, texts, where
 from cellprism.report.section import Cell, LongTable, Section, Table, folded
 from cellprism.report.words import Words
-from cellprism.studies.regulation.claims import IDS
+from cellprism.studies.regulation.claims import IDS, factor_id
 from cellprism.studies.regulation.figures import (
     ALIKE,
     dose_figure,
@@ -35,6 +35,7 @@ from cellprism.studies.regulation.tables import (
     RIDGE,
     Design,
     Facts,
+    OneFactor,
     Regulation,
 )
 
@@ -105,14 +106,9 @@ def verdict(facts: Facts, claims: dict[str, Claim]) -> str:
     """Two sentences: the direction, and what co-expression alone reaches."""
     one, claim = facts.of(DIRECTION), claims.get(IDS[DIRECTION])
     if one is None or claim is None or claim.value is None:
-        alone = [row for row in facts.one if row.measure == DIRECTION]
-        said = "; ".join(
-            f"{row.factor} {row.value:.2f} ({row.targets} targets, p = {small_text(row.p)}; {row.detectable:.2f} more "
-            f"or "
-            "less than one half would have shown)"
-            for row in alone
-        )
-        return f"The chance that a target is moved more than it moves back, beyond genes matched to it: {said}."
+        alone = [(row, claims.get(factor_id(row))) for row in facts.one if row.measure == DIRECTION]
+        said = "; ".join(_of_one(row, said.verdict if said else "") for row, said in alone)
+        return f"{said[:1].upper()}{said[1:]}."
     low, high = one.interval
     known = {
         "above chance": "The model moves targets from their factors more than the other way round",
@@ -127,6 +123,19 @@ def verdict(facts: Facts, claims: dict[str, Claim]) -> str:
     )
 
 
+def _of_one(row: OneFactor, verdict: str) -> str:
+    """What is said of a factor that was asked about by name."""
+    known = {
+        "above chance": f"{row.factor} moves its targets more than they move it",
+        "below chance": f"the targets of {row.factor} move it more than it moves them",
+        "at chance": f"{row.factor} and its targets move each other alike",
+    }.get(verdict, f"whether {row.factor} moves its targets more than they move it cannot be told")
+    return (
+        f"{known}: by comparison with matched genes it does in {row.value:.2f} of pairs (one half is chance; "
+        f"{row.targets} targets, p = {small_text(row.p)}; {row.detectable:.2f} more or less would have shown)"
+    )
+
+
 def _coexpression(facts: Facts) -> str:
     model, alone, ridge = (facts.of(ALIKE, source) for source in (MODEL, COEXPRESSION, RIDGE))
     assert model is not None, "there is a direction"
@@ -134,9 +143,8 @@ def _coexpression(facts: Facts) -> str:
         f"{one.value:.3f} {name}" for one, name in ((alone, "by co-expression alone"), (ridge, "by ridge")) if one
     ]
     beyond, left = facts.of(FORWARD), facts.of(FORWARD, COEXPRESSION)
-    said = (
-        f"Who the targets are it tells from genes of like expression in {model.value:.3f} of pairs, {', '.join(beside)}"
-    )
+    said = f"It tells targets from genes of like expression in {model.value:.3f} of pairs"
+    said += f" ({', '.join(beside)})" if beside else ""
     known = f" ({left.value:.3f} by co-expression alone)" if left else ""
     return said + (f"; beside genes that are co-expressed alike in {beyond.value:.3f}{known}." if beyond else ".")
 

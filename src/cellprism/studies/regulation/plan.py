@@ -1,6 +1,5 @@
 """What is asked of a run: which edges, factors, genes and cells; known before anything is measured."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -18,6 +17,7 @@ from cellprism.studies.regulation.settings import RegulationSettings
 from cellprism.studies.workbench import Workbench
 
 ALL = "all cells"
+ALIKE = 0.85  # of a misspelt name
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,22 +116,17 @@ def _why_not(
     """Why a factor that was named cannot be asked about."""
     place = int(facts.genes.get_indexer(pd.Index([name]))[0])
     if place < 0:
-        return f"not in the model or the cells{_meant(name, set(named) & set(facts.genes))}"
+        close = get_close_matches(name.upper(), set(named) & set(facts.genes), 1, ALIKE)
+        return f"not in the model or the cells{f'; did you mean {close[0]}?' if close else ''}"
     share = float(facts.detected[place])
     if share < settings.detected or not share:
         return f"expressed in {share:.2%} of the cells, and {settings.detected:.2%} are needed (detected)"
     if name not in named:
-        return f"{settings.edges} has no edge from it{_meant(name, named)}"
+        return f"{settings.edges} has no edge from it"
     return (
         f"{counts.get(name, 0)} of its {named[name]} targets are expressed, and {settings.min_targets} are needed "
         "(min_targets)"
     )
-
-
-def _meant(name: str, names: Iterable[str]) -> str:
-    """The name that is most like one that is not there, as a question; empty where none is."""
-    close = get_close_matches(name.upper(), list(names), 1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def chosen_cells(cells: AnnData, types: tuple[str, ...], count: int, seed: int) -> dict[str, np.ndarray]:
