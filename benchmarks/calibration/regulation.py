@@ -9,6 +9,7 @@ from cellprism.regulation.inference import (
     FORWARD,
     beside_relabelled,
     of_measure,
+    over_networks,
     overall,
     specific_beside_relabelled,
     surplus,
@@ -17,12 +18,12 @@ from cellprism.regulation.measured import agreement
 from cellprism.regulation.pools import GeneFacts, regulon, relabelled
 from cellprism.report.claims import Claim
 from cellprism.report.context import Context
-from cellprism.simulate.wired_model import planted_wiring, wired_cells
+from cellprism.simulate.wired_model import linked_cells, planted_wiring
 from cellprism.studies.regulation.answers import factor_alone
 from cellprism.studies.regulation.claims import IDS, claims
-from cellprism.studies.regulation.tables import DOSE, MODEL, Design, Facts, Regulation
+from cellprism.studies.regulation.tables import DOSE, MODEL, UNTRAINED, Design, Facts, Regulation
 
-GENES, FACTORS, TARGETS, CELLS, MATCHES, DRAWS = 97, 8, 11, 60, 3, 39
+GENES, FACTORS, TARGETS, CELLS, MATCHES, DRAWS, NETWORKS = 200, 8, 11, 300, 3, 39, 6
 SCREENED = 150
 KEYS = {
     "directed": IDS[DIRECTION], "beyond": IDS[FORWARD], "specific": IDS["specific"],
@@ -31,21 +32,24 @@ KEYS = {
 
 
 def factors(seed: int, size: float) -> dict[str, str]:
-    """All claims about the factors of a wired model, whose effects are its weights times the doses."""
-    wiring, targets = planted_wiring(GENES, FACTORS, TARGETS, size, 0.0, seed)
-    facts = GeneFacts.of(wired_cells(GENES, CELLS, seed))
-    regulons = []
+    """All claims about the factors of a model whose effects follow co-expression, and otherwise random wiring."""
+    cells, targets = linked_cells(GENES, FACTORS, TARGETS, CELLS, seed)
+    facts, rng = GeneFacts.of(cells), np.random.default_rng([seed, 7])
+    model, *untrained = (_following(facts, seed, network) for network in range(NETWORKS + 1))
+    effects, regulons = model, []
     for factor, own in enumerate(targets):
         open_to = np.ones(GENES, dtype=bool)
         open_to[[factor, *own]] = False
+        effects[factor, own] += size * rng.choice([-1.0, 1.0], TARGETS)
         regulons.append(regulon(facts, factor, np.array(own), np.zeros(TARGETS), open_to, MATCHES))
-    np.fill_diagonal(wiring, np.nan)
-    even, rng = balanced(wiring), np.random.default_rng([seed, 7])
+    even = balanced(effects)
     drawn = [relabelled(facts, regulons, MATCHES, rng) for _ in range(DRAWS)]
     found, beside, one = [], [], []
     for measure in (FORWARD, DIRECTION):
         true, chance = of_measure(measure, even, regulons), [of_measure(measure, even, each) for each in drawn]
         found.append(overall(measure, MODEL, DOSE, true, seed))
+        each = [of_measure(measure, balanced(one), regulons) for one in untrained]
+        found.append(over_networks(measure, UNTRAINED, DOSE, each, seed))
         beside.append(beside_relabelled(true, chance, measure, seed))
         if measure == FORWARD:
             beside.append(specific_beside_relabelled(true, chance))
@@ -56,6 +60,12 @@ def factors(seed: int, size: float) -> dict[str, str]:
     design = Design([f"G{i}" for i in range(FACTORS)], {}, {}, FACTORS * TARGETS, GENES, 0, {"one": 1}, [0.9], 0, 0.0)
     said = {claim.id: claim for claim in _claims(Facts(design=design, overall=found, relabelled=beside, one=one))}
     return {key: said[name].verdict if name in said else UNTOLD for key, name in KEYS.items()}
+
+
+def _following(facts: GeneFacts, seed: int, network: int) -> np.ndarray:
+    """Effects of random wiring that is mostly symmetric, and of co-expression."""
+    wiring, _ = planted_wiring(GENES, FACTORS, TARGETS, 0.0, 0.0, seed * (NETWORKS + 1) + network)
+    return balanced(wiring) + facts.coexpression
 
 
 def experiment(seed: int, size: float) -> dict[str, str]:
@@ -82,7 +92,7 @@ WORLDS = [
         200,
     ),
     World(
-        "symmetric wiring",
+        "wiring that follows co-expression",
         {
             "directed": "regulation: direction over factors, sign flips by factor",
             "beyond": "regulation: targets beyond matched genes over factors, sign flips by factor",
@@ -90,8 +100,8 @@ WORLDS = [
             "one directed": "regulation: direction of one factor, by permutation within matched sets",
             "one beyond": "regulation: targets of one factor beyond matched genes, by permutation within sets",
         },
-        "Every gene moves every other as much as it is moved by it, but for noise and for hubs of either kind; "
-        "targets are drawn at random.",
+        "Every gene moves every other as much as it is moved by it, but for noise, and the more the more they are "
+        "co-expressed; targets are drawn at random among genes that go with everything.",
         factors, (0.5, 1.5, 4.0), "weight added from factor to target, in standard deviations of the others", 200, 25,
     ),
 ]  # fmt: skip

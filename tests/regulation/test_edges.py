@@ -1,5 +1,7 @@
 """Edges through one door."""
 
+import gzip
+
 import pandas as pd
 import pytest
 
@@ -80,6 +82,22 @@ def test_what_is_no_table_of_edges_is_refused_with_the_fix(tmp_path):
     itself.write_text("source,target\nA,A\n")
     with pytest.raises(ConfigError, match="holds no edge from one gene to another"):
         read_edges(itself)
+    for name, content, why in (
+        (
+            "words.csv",
+            b"source,target,weight\nA,B,1\nA,C,activation\n",
+            "has 'activation' as .*1 of 2 are words.*; expected 1",
+        ),
+        ("words.tsv", b"gene\tscreen\tlog2_fold_change\nA\tCD8 X\thigh\n", "has 'high' as .*expected numbers"),
+        ("page.csv", b"\n<!DOCTYPE html>\n<html><body>404</body></html>", "is a web page and no table; download"),
+        ("empty.csv", b"", "cannot be read as a table"),
+        ("header.csv", b"source,target,weight\n", "holds no edge from one gene to another"),
+        ("cut.csv.gz", gzip.compress(b"source,target\nA,B\n" * 99)[:-9], "cannot be read as a table"),
+        ("plain.csv.gz", b"source,target\nA,B\n", "cannot be read as a table"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=why):
+            read_edges(tmp_path / name)
 
 
 def test_ensembl_ids_are_spelled_as_the_model_spells_its_genes(tmp_path):

@@ -19,6 +19,7 @@ from cellprism.regulation.inference import (
     factor_rows,
     known_before,
     of_measure,
+    one_more_network,
     over_networks,
     overall,
     specific,
@@ -150,6 +151,9 @@ def test_untrained_networks_are_the_units_since_factors_share_the_accident_of_on
     assert np.mean(np.array(of_factors) <= 0.05) > 0.4
     assert np.mean([one.p <= 0.05 for one in of_networks]) == pytest.approx(0.05, abs=0.045)
     assert np.mean([one.interval[0] <= 0.5 <= one.interval[1] for one in of_networks]) == pytest.approx(0.95, abs=0.04)
+    lone = [0.5 + 0.02 * rng.standard_normal() + 0.03 / 40**0.5 * rng.standard_normal() for _ in of_networks]
+    inside = [low <= x <= high for x, (low, high) in zip(lone, map(one_more_network, of_networks), strict=True)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.04)
     assert (of_networks[0].networks, of_networks[0].factors) == (6, 40)
     assert over_networks(DIRECTION, "untrained", "dose", each[:1], 0) is None
 

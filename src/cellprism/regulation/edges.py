@@ -16,6 +16,7 @@ Notable choices
 - Literature and measurements never mix: ``kind`` says which a table is, and each is asked for by name.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def read_edges(path: str | Path, alias: Mapping[str, str] | None = None) -> Edge
     """Edges of a file, spelled as the model spells its genes.
 
     Raises:
-        ConfigError: it is not there, not readable, has other columns, or holds no edge.
+        ConfigError: it is not there, not readable, has other columns, words for numbers, or holds no edge.
     """
     table, kind, sign = _read(Path(path).expanduser())
     screens = dict(zip(table["target"], table["screen"].astype(str), strict=True)) if "screen" in table else {}
@@ -74,7 +75,7 @@ def read_edges(path: str | Path, alias: Mapping[str, str] | None = None) -> Edge
         column: [known.get(bare_ensembl(name) or name, name) for name in table[column].astype(str).str.strip()]
         for column in ("source", "target")
     }
-    strength: Any = pd.to_numeric(table["effect"], errors="coerce") if "effect" in table else np.zeros(len(table))
+    strength: Any = _numbers(table["effect"], str(path), kind) if "effect" in table else np.zeros(len(table))
     whole = pd.DataFrame({**names, "effect": sign * strength})
     if kind == "literature":
         whole["effect"] = np.sign(whole["effect"].fillna(0.0))
@@ -126,6 +127,20 @@ def _read(path: Path) -> tuple[pd.DataFrame, Kind, float]:
     raise ConfigError(f"{path} has the columns {shown}; expected {EXPECTED}")
 
 
+def _numbers(column: Any, path: str, kind: Kind) -> Any:
+    """The strengths of a table, NaN where there is none. Raises ``ConfigError`` for words."""
+    read = pd.to_numeric(column, errors="coerce")
+    words = column[read.isna() & column.notna()].astype(str)
+    words = words[words.str.strip() != ""]
+    if not len(words):
+        return read
+    wanted = "1 where the source activates, -1 where it represses" if kind == "literature" else "numbers"
+    raise ConfigError(
+        f"{path} has {words.iloc[0]!r} as the strength of an edge ({len(words):,} of {len(column):,} are words); "
+        f"expected {wanted}, and nothing where it is not known"
+    )
+
+
 def table_of(path: Path, what: str, expected: str) -> pd.DataFrame:
     """A CSV, TSV or parquet file.
 
@@ -142,8 +157,11 @@ def table_of(path: Path, what: str, expected: str) -> pd.DataFrame:
     try:
         if path.name.endswith(".parquet"):
             return pd.read_parquet(path)
+        with path.open("rb") as file:
+            if file.read(256).lstrip().lower().startswith((b"<!doctype", b"<html")):
+                raise ConfigError(f"{path} is a web page and no table; download the file that the page names")
         return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
-    except (OSError, ValueError) as error:  # pyarrow's and pandas' errors of what is no table are of these
+    except (OSError, ValueError, EOFError, zlib.error) as error:  # pyarrow's and pandas' errors are of these
         raise ConfigError(f"{path} cannot be read as a table ({error}); expected columns {expected}") from error
 
 

@@ -194,6 +194,15 @@ def over_networks(
     return Overall(measure, source, probe, *_over_units(x, seed), factors, smallest, len(x))
 
 
+def one_more_network(untrained: Overall) -> tuple[float, float]:
+    """Where one more network of the kind lies with 95 % confidence.
+
+    Formula: m -+ t s sqrt(1 + 1 / n), which is the interval of the mean widened by sqrt(n + 1).
+    """
+    half = (untrained.interval[1] - untrained.value) * np.sqrt(untrained.networks + 1)
+    return float(untrained.value - half), float(untrained.value + half)
+
+
 def _over_units(x: Float[np.ndarray, " unit"], seed: int) -> tuple[float, tuple[float, float], float, float]:
     """Mean, 95 % t interval, p of sign flips around one half, and p of a difference that matters."""
     mean, half = float(x.mean()), float(t.ppf(1 - LEVEL / 2, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))

@@ -4,8 +4,10 @@ Notable choices
 
 - Each gene matches at most one target of a factor, so that targets and matches are exchangeable within their sets, and
   sets are independent.
-- Genes are matched by rank: mean expression, share of cells that express the gene, and correlation with the factor over
-  cells, each scaled to equal spread. Without the last, a factor's targets would win by co-expression alone.
+- Genes are matched by rank: mean expression, share of cells that express the gene, and co-expression with the factor.
+  Without the last, a factor's targets would win by co-expression alone.
+- Co-expression is matched as effects are compared: balanced, by size, and by sign where it is large. At equal
+  correlation targets, many of which go with everything, would go with their factor less than what is usual for them.
 - The factor itself, all of its targets, and genes that regulate it are never matches.
 """
 
@@ -23,6 +25,7 @@ from scipy.stats import rankdata
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.recovery import correlations
+from cellprism.equations.regulation import balanced
 from cellprism.regulation.edges import Edges
 
 BIN = 12  # genes whose names are exchanged among each other
@@ -62,10 +65,22 @@ class GeneFacts:
         dense = self.expression.toarray()
         return correlations(dense, dense)
 
-    def described(self, beside: Float[np.ndarray, " gene"] | None = None) -> Float[np.ndarray, "gene fact"]:
-        """What genes are matched by: ranks of level and detection, and of a further fact of each where given."""
-        facts = [self.level, self.detected, *([] if beside is None else [beside])]
-        return np.stack([rankdata(fact) for fact in facts], axis=1) / len(self.genes)
+    @cached_property
+    def coexpression(self) -> Float[np.ndarray, "gene gene"]:
+        """The correlations, balanced as effects are (``equations.regulation.balanced``); NaN on the diagonal."""
+        others = self.correlation.copy()
+        np.fill_diagonal(others, np.nan)
+        return balanced(others)
+
+    def described(self, beside: int | None = None) -> Float[np.ndarray, "gene fact"]:
+        """What genes are matched by: ranks of level and detection; and where a gene is given to go with, of the size
+        of the co-expression with it, once as it is and once with its sign."""
+        facts = [rankdata(self.level), rankdata(self.detected)]
+        if beside is not None:
+            with_it = np.nan_to_num(self.coexpression[beside])
+            size = rankdata(np.abs(with_it))
+            facts += [size, np.sign(with_it) * size]
+        return np.stack(facts, axis=1) / len(self.genes)
 
 
 @dataclass(frozen=True)
@@ -147,16 +162,16 @@ def regulon(
     most: int,
 ) -> Regulon:
     """A factor's targets with their matches."""
-    with_factor = facts.described(facts.correlation[factor])
-    matched = matches(with_factor, targets, open_to, most)
+    matched = matches(facts.described(factor), targets, open_to, most)
     return Regulon(factor, targets, sign, matched, matches(facts.described(), targets, open_to, most))
 
 
 def coexpressed(facts: GeneFacts, own: Regulon, most: int) -> Regulon:
-    """The genes that go with a factor most without being its targets, in their place: as many, matched alike."""
-    size = np.abs(facts.correlation[own.factor])
+    """Genes that go with a factor most without being its targets, in their place: as many, matched alike. Of those that
+    go with it most every ``most + 1``-th is taken, so that others that go with it as much are left to match."""
+    size = np.abs(facts.coexpression[own.factor])
     size[[own.factor, *own.targets]] = -1
-    chosen = np.argsort(-size, kind="stable")[: len(own.targets)]
+    chosen = np.argsort(-size, kind="stable")[: (size >= 0).sum()][:: most + 1][: len(own.targets)]
     open_to = np.ones(len(facts.genes), dtype=bool)
     open_to[[own.factor, *own.targets, *chosen]] = False
     return regulon(facts, own.factor, chosen, np.zeros(len(chosen)), open_to, most)
@@ -179,7 +194,7 @@ def relabelled(facts: GeneFacts, own: Sequence[Regulon], most: int, rng: np.rand
         targets, sign = targets[kept], one.sign[first][kept]
         open_to = np.ones(len(order), dtype=bool)
         open_to[[one.factor, *targets]] = False
-        matched = matches(facts.described(facts.correlation[one.factor]), targets, open_to, most)
+        matched = matches(facts.described(one.factor), targets, open_to, most)
         found.append(Regulon(one.factor, targets, sign, matched, matched))
     return found
 
@@ -199,7 +214,11 @@ def imbalance(facts: GeneFacts, regulons: Sequence[Regulon], dose: Float[np.ndar
 
     known = {"expression": facts.level, "detection": facts.detected, "dose": np.nan_to_num(dose)}
     found = {name: float(np.mean([higher(fact, own) for own in regulons])) for name, fact in known.items()}
-    return found | {"co-expression": float(np.mean([higher(facts.correlation[r.factor], r) for r in regulons]))}
+    by_factor = {"size of co-expression": np.abs(facts.coexpression), "signed co-expression": facts.coexpression}
+    return found | {
+        name: float(np.mean([higher(np.nan_to_num(table[r.factor]), r) for r in regulons]))
+        for name, table in by_factor.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,35 @@ def wired_cells(genes: int, cells: int, seed: int) -> AnnData:
     return adata
 
 
+def linked_cells(genes: int, factors: int, targets: int, cells: int, seed: int) -> tuple[AnnData, list[list[int]]]:
+    """Counts with co-expression that says nothing of who the targets are, although targets go with everything.
+
+    Every gene follows four programs, up or down; those among which the targets are drawn at random, four in ten, follow
+    them twice as much. Besides, genes follow the factors a little, whether they are targets or not.
+
+    Args:
+        genes: genes.
+        factors: factors, the first of the genes.
+        targets: targets of each.
+        cells: cells.
+        seed: of every draw.
+
+    Returns:
+        Cells, and the targets of each factor.
+    """
+    rng = np.random.default_rng([seed, 101])
+    programs, own = rng.standard_normal((cells, 4)), rng.standard_normal((cells, factors))
+    follows = 0.2 * rng.standard_normal((4, genes))
+    popular = np.arange(factors, factors + int(0.4 * (genes - factors)))
+    follows[:, popular] *= 2
+    link = 0.1 * rng.standard_normal((factors, genes))
+    link[:, :factors] = 0.5 * np.eye(factors)
+    rate = np.exp(programs @ follows + own @ link + rng.uniform(0.5, 1.5, genes))
+    adata = AnnData(sp.csr_matrix(rng.poisson(rate).astype(np.float32)))
+    adata.var_names, adata.obs_names = [f"G{i}" for i in range(genes)], [f"cell{i}" for i in range(cells)]
+    return adata, [[int(g) for g in rng.choice(popular, targets, replace=False)] for _ in range(factors)]
+
+
 def planted_wiring(
     genes: int, factors: int, targets: int, forward: float, reverse: float, seed: int
 ) -> tuple[Float[np.ndarray, "gene gene"], list[list[int]]]:

@@ -13,7 +13,7 @@ from cellprism.studies.regulation import STUDY
 from cellprism.studies.regulation.answers import factor_alone
 from cellprism.studies.regulation.claims import IDS, claims
 from cellprism.studies.regulation.page import answers_of, section
-from cellprism.studies.regulation.tables import Facts, Regulation
+from cellprism.studies.regulation.tables import MODEL, Regulation
 from studies.made_up_regulation import FACTORS, regulation
 
 
@@ -37,10 +37,10 @@ def test_the_power_is_told_and_the_verdict_has_what_co_expression_alone_reaches(
     assert "7 factors with 77 edges" in part.method
     assert "+0.4% expression, −2.0% dose" in part.method
     assert part.said.startswith("The model has no direction that matters")
-    assert "0.510 [0.490, 0.530]" in part.said
+    assert "in 0.510 [0.490, 0.530] of pairs (one half is chance, p = 0.4; 0.090 more or less would" in part.said
     assert (
-        "0.610 of pairs, 0.620 by co-expression alone, 0.600 by ridge; beside genes that are co-expressed alike"
-        in part.said
+        "0.610 of pairs (0.620 by co-expression alone, 0.600 by ridge); beside genes that are co-expressed alike in "
+        "0.520 (0.500 by co-expression alone)" in part.said
     )
     assert len(part.said.split(". ")) == 2
 
@@ -65,6 +65,22 @@ def test_a_test_that_calls_relabelled_regulons_too_often_is_not_believed(found, 
     assert none[IDS[SPECIFIC]].value is None
 
 
+def test_what_one_network_may_have_by_accident_is_not_claimed(found, context):
+    strong = [replace(row, value=0.56, interval=(0.53, 0.59), p=0.001) if row.source == MODEL else row
+              for row in found.facts.overall]  # fmt: skip
+    for width, verdict in ((0.002, "above chance"), (0.03, "cannot be told here")):
+        rows = [replace(row, interval=(row.value - width, row.value + width)) if row.networks else row
+                for row in strong]  # fmt: skip
+        known = facts(found, overall=rows)
+        said = {claim.id: claim for claim in claims(known, context)}[IDS[DIRECTION]]
+        assert said.verdict == verdict
+        told = section(known, [said], context).said
+        assert ("this is one network" in told) == (verdict != "above chance")
+    without = facts(found, overall=[row for row in strong if not row.networks])
+    said = {claim.id: claim for claim in claims(without, context)}[IDS[DIRECTION]]
+    assert said.why.startswith("without untrained networks")
+
+
 def test_one_factor_is_judged_by_permutation_and_nothing_is_said_over_factors(found, context):
     rng = np.random.default_rng(1)
     own, matched = rng.standard_normal(31) + 4, rng.standard_normal((31, 3))
@@ -75,7 +91,10 @@ def test_one_factor_is_judged_by_permutation_and_nothing_is_said_over_factors(fo
     assert said[IDS[DIRECTION]].value is None
     assert "--all" in said[IDS[DIRECTION]].why
     part = section(alone, list(said.values()), context)
-    assert "TBX21 1.00 (31 targets, p = 0.002" in part.said
+    assert part.said.startswith("TBX21 moves its targets more than they move it: by comparison with matched genes")
+    assert "in 1.00 of pairs (one half is chance; 31 targets, p = 0.002" in part.said
+    untold = section(alone, [], context).said
+    assert untold.startswith("Whether TBX21 moves its targets more than they move it cannot be told: by")
     assert [row[0].id for row in part.rows][:1] == ["regulation-factor-tbx21"]
     assert factor_alone("X", FORWARD, own[:0], matched[:0], 0) is None
 
@@ -119,6 +138,3 @@ def test_every_figure_has_its_numbers(found, context):
 
 def test_without_an_answer_there_is_a_page(context):
     assert "cellprism regulation RUN --all --edges FILE" in section(None, [], context).absent
-    nothing = Regulation(Facts("no edges were named"))
-    assert claims(nothing, context) == []
-    assert section(nothing, [], context).absent == "no edges were named"

@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 from workflow.tiny import bar
 
-from cellprism.errors import ConfigError
+from cellprism.errors import ConfigError, ModelError
 from cellprism.store.run import Run
 from cellprism.studies.regulation import preset
 from cellprism.studies.regulation.answers import committees_of
@@ -74,10 +74,15 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, settings):
     assert not shards.folder.exists()
 
 
-def test_without_edges_there_is_nothing_to_ask(bench, settings):
-    found = work(bench, replace(settings, edges=""))
-    assert "no edges were named" in found.facts.absent
-    assert "no factor has enough targets" in work(bench, replace(settings, min_targets=24)).facts.absent
+def test_where_nothing_can_be_asked_the_fix_is_named(bench, settings, monkeypatch):
+    with pytest.raises(ConfigError, match="no edges were named"):
+        work(bench, replace(settings, edges=""))
+    with monkeypatch.context() as other:
+        other.setattr("cellprism.studies.regulation.work.lacks_probe", lambda model: "it predicts nothing.")
+        with pytest.raises(ModelError, match="it predicts nothing. Make a run with one that does, such as pbmc2"):
+            work(bench, settings)
+    with pytest.raises(ConfigError, match="no factor has enough targets .*; lower min_targets or detected"):
+        work(bench, replace(settings, min_targets=24))
 
 
 def test_a_factor_that_was_named_is_asked_about_alone(bench, settings):
@@ -91,8 +96,18 @@ def test_a_factor_that_was_named_is_asked_about_alone(bench, settings):
 
 
 def test_who_is_not_there_is_refused_with_who_is(bench, settings):
-    with pytest.raises(ConfigError, match=r"no factor is left to ask about \(NOBODY: not expressed.*or try "):
+    with pytest.raises(ConfigError, match=r"no factor is left to ask about \(NOBODY: not in the model.*; try "):
         planned(bench, replace(settings, factors=("NOBODY",)))
+    plan = planned(bench, settings)
+    name, gene = plan.factors[0], next(g for g in plan.facts.genes if g not in set(plan.edges.table["source"]))
+    for changes, why in (
+        ({"factors": (name.lower() + "x",)}, f"not in the model or the cells; did you mean {name}"),
+        ({"factors": (gene,)}, "has no edge from it"),
+        ({"factors": (name,), "detected": 0.99}, "of the cells, and 99.00% are needed"),
+        ({"factors": (name,), "min_targets": 90}, "targets are expressed, and 90 are needed"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            planned(bench, replace(settings, **changes))
     with pytest.raises(ConfigError, match="types names 'Martians', which no cell has; the cells have CD"):
         planned(bench, replace(settings, types=("Martians",)))
     with pytest.raises(ConfigError, match="there is no file .*nowhere.csv"):

@@ -164,10 +164,10 @@ def committees_of(plan: Plan) -> list[tuple[int, Int[np.ndarray, "set member"]]]
 
 
 def _sets(facts: GeneFacts, members: Int[np.ndarray, " member"], target: int) -> Int[np.ndarray, "set member"] | None:
-    """The members, then ``SETS`` sets of genes like them in expression, detection and correlation with the target."""
+    """The members, then ``SETS`` sets of genes like them in expression, detection and co-expression with the target."""
     open_to = np.ones(len(facts.genes), dtype=bool)
     open_to[[target, *members]] = False
-    beside = matches(facts.described(facts.correlation[target]), members, open_to, SETS)
+    beside = matches(facts.described(target), members, open_to, SETS)
     if beside.shape[1] < SETS:
         return None
     return np.concatenate([members[None], beside.T])

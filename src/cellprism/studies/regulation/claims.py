@@ -2,12 +2,12 @@
 
 from scipy.stats import binom
 
-from cellprism.regulation.inference import DIRECTION, FORWARD, SPECIFIC, Relabelled
+from cellprism.regulation.inference import DIRECTION, FORWARD, SPECIFIC, Overall, Relabelled, one_more_network
 from cellprism.report.claims import Claim, Null, Source, Test, judged
 from cellprism.report.context import Context
 from cellprism.report.published import NUMBERS
 from cellprism.report.verdict import SHARE_MATTERS
-from cellprism.studies.regulation.tables import FILE, MODEL, Facts, OneFactor, Regulation
+from cellprism.studies.regulation.tables import FILE, MODEL, UNTRAINED, Facts, OneFactor, Regulation
 
 SECTION = "Regulation"
 PATH = f"regulation/{FILE}"
@@ -24,10 +24,8 @@ IDS = {DIRECTION: "regulators-directed", FORWARD: "regulators-beyond-coexpressio
 
 
 def claims(found: Regulation, context: Context) -> list[Claim]:
-    """What the numbers say; nothing where nothing was asked."""
+    """What the numbers say."""
     facts = found.facts
-    if facts.absent:
-        return []
     said = [_over_factors(facts, measure) for measure in (DIRECTION, FORWARD)]
     said.append(_specific(facts))
     said += [_one(one, number) for number, one in enumerate(facts.one)]
@@ -57,7 +55,7 @@ def _over_factors(facts: Facts, measure: str) -> Claim:
     return judged(
         IDS[measure], SECTION, SAID[measure], one.value, unit=UNIT, format=".3f", interval=one.interval,
         published=published, null=null, test=test, source=Source(PATH, f"overall.{facts.overall.index(one)}.value"),
-        barred=_called_too_often(beside),
+        barred=_called_too_often(beside) or _of_one_network(one, facts.of(measure, UNTRAINED)),
     )  # fmt: skip
 
 
@@ -77,6 +75,21 @@ def _called_too_often(beside: Relabelled | None) -> str:
             f"the test over factors calls {beside.called:.0%} of relabelled regulons, whose factors share targets as "
             f"the "
             f"true ones do, and among these the true ones have p = {beside.p:.2g}"
+        )
+    return ""
+
+
+def _of_one_network(one: Overall, untrained: Overall | None) -> str:
+    """Why a difference over factors may be an accident of this network's weights, which all of its factors share."""
+    if one.p > LEVEL:
+        return ""
+    if untrained is None:
+        return "without untrained networks it is not known how much one network differs from one half by accident"
+    low, high = one_more_network(untrained)
+    if low <= one.value <= high:
+        return (
+            f"this is one network, and by the accident of its weights one that nobody trained lies between {low:.3f} "
+            f"and {high:.3f} (95 %, {untrained.networks} networks); others trained alike were not asked"
         )
     return ""
 
@@ -110,7 +123,7 @@ def _one(one: OneFactor, number: int) -> Claim:
         FORWARD: f"{one.factor} moves its targets more than matched genes",
     }[one.measure]
     return judged(
-        f"regulator-{_slug(one.factor)}-{one.measure}", SECTION, said, one.value, unit=UNIT, format=".2f",
+        factor_id(one), SECTION, said, one.value, unit=UNIT, format=".2f",
         published=NUMBERS["tbx21"] if (one.factor, one.measure) == ("TBX21", DIRECTION) else None,
         null=Null("genes of the same set in the targets' place", one.mean, one.interval, one.p, one.draws),
         test=Test(
@@ -120,6 +133,11 @@ def _one(one: OneFactor, number: int) -> Claim:
         ),
         source=Source(PATH, f"one.{number}.value"),
     )  # fmt: skip
+
+
+def factor_id(one: OneFactor) -> str:
+    """The id of the claim about a factor that was asked for by name."""
+    return f"regulator-{_slug(one.factor)}-{one.measure}"
 
 
 def _beside_experiments(facts: Facts) -> list[Claim]:

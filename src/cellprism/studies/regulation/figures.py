@@ -100,7 +100,7 @@ def _axes(title: str, number: int, n: int, span: list[float]) -> dict[str, Any]:
     top = 1 - number * share
     return {
         f"xaxis{place}": {
-            "title": {"text": wrapped(title, 44)}, "anchor": f"y{place}", "showgrid": True, "range": span,
+            "title": {"text": wrapped(title, 29)}, "anchor": f"y{place}", "showgrid": True, "range": span,
         },
         f"yaxis{place}": {
             "domain": [max(0.0, top - (1 - GAP) * share), top], "anchor": f"x{place}", "ticks": "", "showline": False,

@@ -13,7 +13,7 @@ from cellprism.report.figure import Figure, NumberTable, small_text
 from cellprism.report.frames import numbers, ordered, records, texts, where
 from cellprism.report.section import Cell, LongTable, Section, Table, folded
 from cellprism.report.words import Words
-from cellprism.studies.regulation.claims import IDS
+from cellprism.studies.regulation.claims import IDS, factor_id
 from cellprism.studies.regulation.figures import (
     ALIKE,
     dose_figure,
@@ -35,6 +35,7 @@ from cellprism.studies.regulation.tables import (
     RIDGE,
     Design,
     Facts,
+    OneFactor,
     Regulation,
 )
 
@@ -48,9 +49,8 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
     if found is None:
         absent = "Nobody asked whether factors move their targets; `cellprism regulation RUN --all --edges FILE` does."
         return Section("regulation", TITLE, SHORT, "", absent=absent)
-    if found.facts.absent or found.facts.design is None:
-        return Section("regulation", TITLE, SHORT, "", absent=found.facts.absent)
     facts, design, by_id = found.facts, found.facts.design, {claim.id: claim for claim in claims}
+    assert design is not None, "something was asked"
     rows: list[tuple[Figure, ...]] = [(overall_figure(facts, (PATH,)),)] if facts.of(DIRECTION) else []
     if facts.of(DIRECTION):
         rows.append((factors_figure(found.tables["factors"], ("regulation/factors.parquet",)),))
@@ -106,23 +106,33 @@ def verdict(facts: Facts, claims: dict[str, Claim]) -> str:
     """Two sentences: the direction, and what co-expression alone reaches."""
     one, claim = facts.of(DIRECTION), claims.get(IDS[DIRECTION])
     if one is None or claim is None or claim.value is None:
-        alone = [row for row in facts.one if row.measure == DIRECTION]
-        said = "; ".join(
-            f"{row.factor} {row.value:.2f} ({row.targets} targets, p = {small_text(row.p)}; {row.detectable:.2f} more "
-            f"or "
-            "less than one half would have shown)"
-            for row in alone
-        )
-        return f"The chance that a target is moved more than it moves back, beyond genes matched to it: {said}."
+        alone = [(row, claims.get(factor_id(row))) for row in facts.one if row.measure == DIRECTION]
+        said = "; ".join(_of_one(row, said.verdict if said else "") for row, said in alone)
+        return f"{said[:1].upper()}{said[1:]}."
     low, high = one.interval
     known = {
         "above chance": "The model moves targets from their factors more than the other way round",
         "below chance": "The model moves factors from their targets more than the other way round",
         "at chance": "The model has no direction that matters between factors and their targets",
     }.get(claim.verdict, "Whether the model has a direction between factors and their targets cannot be told")
+    why = f"; {claim.why}" if claim.verdict == "cannot be told here" else ""
     return (
-        f"{known}: a target exceeds its matched genes in {one.value:.3f} [{low:.3f}, {high:.3f}] of pairs (one half is "
-        f"chance, p = {small_text(one.p)}). {_coexpression(facts)}"
+        f"{known}: by comparison with matched genes, a factor moves its target more than the target moves it in "
+        f"{one.value:.3f} [{low:.3f}, {high:.3f}] of pairs (one half is chance, p = {small_text(one.p)}; "
+        f"{one.detectable:.3f} more or less would have shown{why}). {_coexpression(facts)}"
+    )
+
+
+def _of_one(row: OneFactor, verdict: str) -> str:
+    """What is said of a factor that was asked about by name."""
+    known = {
+        "above chance": f"{row.factor} moves its targets more than they move it",
+        "below chance": f"the targets of {row.factor} move it more than it moves them",
+        "at chance": f"{row.factor} and its targets move each other alike",
+    }.get(verdict, f"whether {row.factor} moves its targets more than they move it cannot be told")
+    return (
+        f"{known}: by comparison with matched genes it does in {row.value:.2f} of pairs (one half is chance; "
+        f"{row.targets} targets, p = {small_text(row.p)}; {row.detectable:.2f} more or less would have shown)"
     )
 
 
@@ -132,11 +142,11 @@ def _coexpression(facts: Facts) -> str:
     beside = [
         f"{one.value:.3f} {name}" for one, name in ((alone, "by co-expression alone"), (ridge, "by ridge")) if one
     ]
-    beyond = facts.of(FORWARD)
-    said = (
-        f"Who the targets are it tells from genes of like expression in {model.value:.3f} of pairs, {', '.join(beside)}"
-    )
-    return said + (f"; beside genes that are co-expressed alike in {beyond.value:.3f}." if beyond else ".")
+    beyond, left = facts.of(FORWARD), facts.of(FORWARD, COEXPRESSION)
+    said = f"It tells targets from genes of like expression in {model.value:.3f} of pairs"
+    said += f" ({', '.join(beside)})" if beside else ""
+    known = f" ({left.value:.3f} by co-expression alone)" if left else ""
+    return said + (f"; beside genes that are co-expressed alike in {beyond.value:.3f}{known}." if beyond else ".")
 
 
 def _factor_figures(found: Regulation, words: Words) -> list[Figure]:

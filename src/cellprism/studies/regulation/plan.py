@@ -1,6 +1,7 @@
 """What is asked of a run: which edges, factors, genes and cells; known before anything is measured."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from cellprism.studies.regulation.settings import RegulationSettings
 from cellprism.studies.workbench import Workbench
 
 ALL = "all cells"
+ALIKE = 0.85  # of a misspelt name
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,8 @@ def planned(bench: Workbench, settings: RegulationSettings) -> Plan:
     expressed = facts.genes[facts.detected >= max(settings.detected, 1 / cells.n_obs)]
     edges = known_edges(bench, settings.edges)
     refuse_strangers([*edges.table["source"], *edges.table["target"]], facts.genes, settings.edges)
-    edges = in_cells(edges, facts.genes, expressed)
-    factors, missing = _factors(edges, settings, expressed)
+    named, edges = edges.counts(), in_cells(edges, facts.genes, expressed)
+    factors, missing = _factors(edges, named, settings, facts)
     panel = panel_of(facts, edges, factors, settings.genes, settings.context, settings.matches, expressed)
     missing |= {name: "no room on the panel; ask for more genes" for name in factors if name not in panel.factors}
     on_panel = facts.of_genes(panel.genes)
@@ -80,28 +82,51 @@ def spelling_of(bench: Workbench) -> dict[str, str]:
     return {name: table.symbol[place] for name, place in table.by_ensembl.items()} | dict(table.alias)
 
 
-def _factors(edges: Edges, settings: RegulationSettings, expressed: pd.Index) -> tuple[list[str], dict[str, str]]:
+def _factors(
+    edges: Edges, named: dict[str, int], settings: RegulationSettings, facts: GeneFacts
+) -> tuple[list[str], dict[str, str]]:
     """Factors with enough expressed targets, those with most first; and why others that were named are left out.
+
+    Args:
+        edges: those in the cells.
+        named: targets of each factor in the whole table.
+        settings: who is asked for.
+        facts: of all genes.
 
     Raises:
         ConfigError: of those that were named none is left.
     """
-    counts = edges.counts()
+    counts, fewest = edges.counts(), settings.min_targets
+    enough = [name for name, n in counts.items() if n >= fewest]
     if not settings.factors:
-        return [name for name, n in counts.items() if n >= settings.min_targets], {}
-    missing = {}
-    for name in dict.fromkeys(settings.factors):
-        found = counts.get(name, 0)
-        if name not in expressed:
-            missing[name] = f"not expressed in {settings.detected:.1%} of the cells, or not in the model"
-        elif found < settings.min_targets:
-            missing[name] = f"{found} targets in the cells, {settings.min_targets} are needed"
-    left = [name for name in dict.fromkeys(settings.factors) if name not in missing]
+        return enough, {}
+    asked = list(dict.fromkeys(settings.factors))
+    left = [name for name in asked if name in enough]
+    missing = {name: _why_not(name, counts, named, settings, facts) for name in asked if name not in left}
     if not left:
         why = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-        most = ", ".join(list(counts)[:5])
-        raise ConfigError(f"no factor is left to ask about ({why}); lower min_targets or detected, or try {most}")
+        instead = f"try {', '.join(enough[:5])}, or " if enough else ""
+        raise ConfigError(f"no factor is left to ask about ({why}); {instead}lower min_targets or detected")
     return left, missing
+
+
+def _why_not(
+    name: str, counts: dict[str, int], named: dict[str, int], settings: RegulationSettings, facts: GeneFacts
+) -> str:
+    """Why a factor that was named cannot be asked about."""
+    place = int(facts.genes.get_indexer(pd.Index([name]))[0])
+    if place < 0:
+        close = get_close_matches(name.upper(), set(named) & set(facts.genes), 1, ALIKE)
+        return f"not in the model or the cells{f'; did you mean {close[0]}?' if close else ''}"
+    share = float(facts.detected[place])
+    if share < settings.detected or not share:
+        return f"expressed in {share:.2%} of the cells, and {settings.detected:.2%} are needed (detected)"
+    if name not in named:
+        return f"{settings.edges} has no edge from it"
+    return (
+        f"{counts.get(name, 0)} of its {named[name]} targets are expressed, and {settings.min_targets} are needed "
+        "(min_targets)"
+    )
 
 
 def chosen_cells(cells: AnnData, types: tuple[str, ...], count: int, seed: int) -> dict[str, np.ndarray]:

@@ -109,8 +109,6 @@ class Design:
 class Facts:
     """All that is no table."""
 
-    absent: str = ""
-    """Why nothing was asked; empty where something was."""
     design: Design | None = None
     overall: list[Overall] = field(default_factory=list)
     relabelled: list[Relabelled] = field(default_factory=list)
@@ -138,7 +136,7 @@ class Regulation:
 
     facts: Facts
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """By the names of ``COLUMNS``; none where nothing was asked."""
+    """By the names of ``COLUMNS``."""
 
 
 def write(folder: Path, found: Regulation) -> list[Path]:
@@ -153,5 +151,4 @@ def write(folder: Path, found: Regulation) -> list[Path]:
 def read(folder: Path) -> Regulation:
     """Read it. Raises ``DamagedError`` where it is not what ``write`` wrote."""
     facts: Facts = read_record(Facts, folder / FILE)
-    names = () if facts.absent else COLUMNS
-    return Regulation(facts, {name: read_columns(folder / f"{name}.parquet", COLUMNS[name]) for name in names})
+    return Regulation(facts, {name: read_columns(folder / f"{name}.parquet", COLUMNS[name]) for name in COLUMNS})

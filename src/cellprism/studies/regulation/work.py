@@ -3,6 +3,7 @@ read."""
 
 import time
 
+from cellprism.errors import ConfigError, ModelError
 from cellprism.regulation.inference import factor_rows, known_before
 from cellprism.regulation.measured import over_regulators
 from cellprism.regulation.pools import imbalance
@@ -23,24 +24,32 @@ from cellprism.studies.regulation.tables import Design, Facts, Regulation
 from cellprism.studies.workbench import Workbench
 
 NO_EDGES = (
-    "no edges were named, so that there was nothing to ask: cellprism regulation RUN --edges FILE, with a table of "
-    "source and target such as CollecTRI"
+    "no edges were named, so that there is nothing to ask: cellprism regulation RUN --all --edges FILE, with a table "
+    "of source and target such as CollecTRI"
 )
+OTHER_MODEL = "Make a run with one that does, such as pbmc2: cellprism train CELLS --out ANOTHER --model pbmc2"
 
 
 def work(bench: Workbench, settings: RegulationSettings) -> Regulation:
-    """Ask what the settings ask for; where that cannot be, say why.
+    """Ask what the settings ask for.
 
     Raises:
-        ConfigError: the edges, a factor or a cell type that was named will not do.
+        ConfigError: no edges were named, or the edges, a factor or a cell type that was named will not do.
+        ModelError: the model cannot be asked.
     """
-    if absent := ("" if settings.edges else NO_EDGES) or lacks_probe(bench.model):
-        bench.say(f"nothing to ask: {absent}")
-        return Regulation(Facts(absent))
+    if not settings.edges:
+        raise ConfigError(NO_EDGES)
+    if why := lacks_probe(bench.model):
+        raise ModelError(f"{why} {OTHER_MODEL}")
     began, plan, seed = time.perf_counter(), planned(bench, settings), bench.config.seed
     if not plan.regulons:
         why = "; ".join(f"{name}: {reason}" for name, reason in list(plan.missing.items())[:5]) or "there are no edges"
-        return Regulation(Facts(f"no factor has enough targets among the genes that the cells express ({why})"))
+        raise ConfigError(
+            f"no factor has enough targets among the genes that the cells express ({why}); lower min_targets or "
+            "detected, or name edges of other factors"
+        )
+    if settings.factors and plan.missing:
+        bench.say("left out: " + "; ".join(f"{name} ({why})" for name, why in plan.missing.items()))
     bench.say(
         f"factors: {len(plan.regulons)}; {len(plan.panel.genes)} genes beside {len(plan.panel.context)} that are "
         f"shown, {sum(map(len, plan.types.values()))} cells of {len(plan.types)} types; a direction that is "
