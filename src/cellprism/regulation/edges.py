@@ -129,7 +129,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, Kind, float]:
 
 def _numbers(column: Any, path: str, kind: Kind) -> Any:
     """The strengths of a table, NaN where there is none. Raises ``ConfigError`` for words."""
-    read = pd.to_numeric(column, errors="coerce")
+    read: Any = pd.to_numeric(column, errors="coerce")
     words = column[read.isna() & column.notna()].astype(str)
     words = words[words.str.strip() != ""]
     if not len(words):
