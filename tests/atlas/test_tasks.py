@@ -148,7 +148,7 @@ def test_6_steer_it_to_3(reader, run, site):
 
 def test_7_compare_two_donors(reader):
     reader.click("Beside run", "beside")
-    assert "100 %" in reader.text  # of features match beyond chance: the other is the same run
+    assert "100\u00a0%" in reader.text  # of features match beyond chance: the other is the same run
     assert reader.cost == (1, 0)
 
 
