@@ -25,6 +25,7 @@ from cellprism.studies.regulation.tables import DOSE, MODEL, UNTRAINED, Design, 
 
 GENES, FACTORS, TARGETS, CELLS, MATCHES, DRAWS, NETWORKS = 200, 8, 11, 300, 3, 39, 6
 SCREENED = 150
+DESIGN = Design([f"G{i}" for i in range(FACTORS)], {}, {}, FACTORS * TARGETS, GENES, 0, {"one": 1}, [0.9], 0, 0.0)
 KEYS = {
     "directed": IDS[DIRECTION], "beyond": IDS[FORWARD], "specific": IDS["specific"],
     "one directed": "regulator-g0-direction", "one beyond": "regulator-g0-forward",
@@ -57,8 +58,7 @@ def factors(seed: int, size: float) -> dict[str, str]:
         ahead, back = even[0], even[:, 0]
         values = np.abs(ahead) if measure == FORWARD else surplus(ahead, back)
         one.append(factor_alone("G0", measure, values[first.targets], values[first.matched], seed))
-    design = Design([f"G{i}" for i in range(FACTORS)], {}, {}, FACTORS * TARGETS, GENES, 0, {"one": 1}, [0.9], 0, 0.0)
-    said = {claim.id: claim for claim in _claims(Facts(design=design, overall=found, relabelled=beside, one=one))}
+    said = {claim.id: claim for claim in _claims(Facts(DESIGN, overall=found, relabelled=beside, one=one))}
     return {key: said[name].verdict if name in said else UNTOLD for key, name in KEYS.items()}
 
 
@@ -75,7 +75,7 @@ def experiment(seed: int, size: float) -> dict[str, str]:
     truth = level + rng.standard_normal(SCREENED)
     effect = level + size * (truth - level) + rng.standard_normal(SCREENED)
     found = agreement("screen", truth, {MODEL: effect}, level, 99, seed)
-    (claim,) = (c for c in _claims(Facts(measured=found)) if c.id.startswith("measured-"))
+    (claim,) = (c for c in _claims(Facts(DESIGN, measured=found)) if c.id.startswith("measured-"))
     return {"measured": claim.verdict}
 
 

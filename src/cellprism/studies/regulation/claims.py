@@ -42,7 +42,7 @@ def _over_factors(facts: Facts, measure: str) -> Claim:
     )  # fmt: skip
     published = NUMBERS["tbx21"] if measure == DIRECTION else None
     if one is None or one.factors < FEWEST_FACTORS:
-        n = one.factors if one else len(facts.design.factors) if facts.design else 0
+        n = one.factors if one else len(facts.design.factors)
         why = f"{n} factor{'s were' if n != 1 else ' was'} asked about; over factors takes at least {FEWEST_FACTORS}"
         return judged(
             IDS[measure], SECTION, SAID[measure], None, unit=UNIT, format=".3f", published=published, test=test,
@@ -103,7 +103,7 @@ def _specific(facts: Facts) -> Claim:
         "Benjamini-Hochberg over factors", "factors, relabelled together", beside.draws if beside else None,
         SHARE_MATTERS,
     )  # fmt: skip
-    n = len(facts.design.factors) if facts.design else 0
+    n = len(facts.design.factors)
     if beside is None or n < FEWEST_FACTORS:
         return judged(
             IDS[SPECIFIC], SECTION, said, None, unit="of factors", format=".0%", published=NUMBERS["specific-tfs"],

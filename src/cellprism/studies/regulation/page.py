@@ -50,7 +50,6 @@ def section(found: Regulation | None, claims: Sequence[Claim], context: Context)
         absent = "Nobody asked whether factors move their targets; `cellprism regulation RUN --all --edges FILE` does."
         return Section("regulation", TITLE, SHORT, "", absent=absent)
     facts, design, by_id = found.facts, found.facts.design, {claim.id: claim for claim in claims}
-    assert design is not None, "something was asked"
     rows: list[tuple[Figure, ...]] = [(overall_figure(facts, (PATH,)),)] if facts.of(DIRECTION) else []
     if facts.of(DIRECTION):
         rows.append((factors_figure(found.tables["factors"], ("regulation/factors.parquet",)),))
@@ -170,7 +169,6 @@ def _caption(found: Regulation) -> str:
     factors = found.tables["factors"]
     answers = ", ".join(f"{n} {answer}" for answer, n in answers_of(factors).items())
     facts, design = found.facts, found.facts.design
-    assert design is not None, "something was asked"
     said = (
         f"Factors one by one, by doses over all types: {answers}. Rows are probes and cell types, means over factors."
     )

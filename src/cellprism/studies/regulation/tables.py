@@ -109,7 +109,7 @@ class Design:
 class Facts:
     """All that is no table."""
 
-    design: Design | None = None
+    design: Design
     overall: list[Overall] = field(default_factory=list)
     relabelled: list[Relabelled] = field(default_factory=list)
     one: list[OneFactor] = field(default_factory=list)
