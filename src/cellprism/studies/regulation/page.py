@@ -90,7 +90,7 @@ def _power(facts: Facts, design: Design) -> str:
     )
     if design.imbalance:
         said += " Targets rank above their matches by, of all genes of the panel: " + (
-            ", ".join(f"{share:+.1%} {fact}" for fact, share in design.imbalance.items()).replace("-", "−") + "."
+            ", ".join(f"{f'{share:+.1%}'.replace('-', '−')} {fact}" for fact, share in design.imbalance.items()) + "."
         )
     if one := facts.of(DIRECTION):
         said += (
