@@ -160,7 +160,7 @@ def factors_figure(factors: pd.DataFrame, files: tuple[str, ...]) -> Figure:
         ),
         "Each mark is a factor; both axes are chances, one half is like any other gene. A factor that drives its "
         "targets lies high and to the left. A mark in the middle means little by itself: half of the factors would "
-        f"have shown a difference of {power:.2f} or less from one half with 80 % power. `--tf NAME` draws a factor's "
+        f"have shown a difference of {power:.2f} or less from one half with 80 % power. --tf NAME draws a factor's "
         "targets one by one.",
         f"Scatter of forward against reverse chances, a mark a factor: {said}",
         files,
