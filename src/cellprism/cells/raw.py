@@ -1,7 +1,7 @@
 """Cells as they stand in a file, before anything is checked: what every reader hands over."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float
-
-ROWS = 4_096  # cells looked at together
 
 
 def no_offers() -> tuple[str, ...]:
@@ -50,12 +48,6 @@ class RawCells:
     """The embedding that was asked for."""
     notes: tuple[str, ...] = ()
     """What a user should know about how this was read."""
-
-
-def row_blocks(matrix: sp.csr_matrix) -> Iterator[slice]:
-    """Stretches of rows that together are all, for what would else make something of the size of the matrix."""
-    for start in range(0, matrix.get_shape()[0], ROWS):
-        yield slice(start, start + ROWS)
 
 
 def setting(name: str, value: str) -> str:

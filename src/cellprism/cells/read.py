@@ -23,6 +23,7 @@ from jaxtyping import Float
 
 from cellprism.cells.align import DataGenes, GeneMapping, align, data_genes, mapping_record, match_genes
 from cellprism.cells.contradictions import contradictions, drop_notes
+from cellprism.cells.expression import cell_blocks
 from cellprism.cells.genes import GeneTable, HasGenes, ReadsEmbedding, bare_ensembl
 from cellprism.cells.labels import (
     CELL_TYPE,
@@ -35,7 +36,7 @@ from cellprism.cells.labels import (
 )
 from cellprism.cells.only import restricted
 from cellprism.cells.overlap import overlap_problems, species_of, umi_problems
-from cellprism.cells.raw import RawCells, row_blocks
+from cellprism.cells.raw import RawCells
 from cellprism.cells.report import CellsReport, cells_report
 from cellprism.cells.source import read_source
 from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
@@ -201,7 +202,7 @@ def _usable(raw: RawCells, wanted: Wanted, problems: list[str]) -> AnnData:
 
 
 def _sums(matrix: sp.csr_matrix, axis: int) -> Float[np.ndarray, " sums"]:
-    sums = (matrix[rows].sum(axis=axis, dtype=np.float64) for rows in row_blocks(matrix))
+    sums = (matrix[rows].sum(axis=axis, dtype=np.float64) for rows in cell_blocks(matrix.get_shape()[0]))
     parts = [np.asarray(part).ravel() for part in sums]
     return np.rint(np.concatenate(parts) if axis else np.sum(parts, axis=0))
 
@@ -209,7 +210,9 @@ def _sums(matrix: sp.csr_matrix, axis: int) -> Float[np.ndarray, " sums"]:
 def _lost_cells(raw: RawCells, mapping: GeneMapping) -> list[str]:
     """A sentence if cells have counts, but none in the genes of the model."""
     known = (mapping.place >= 0).astype(np.float64)
-    empty = np.flatnonzero(np.concatenate([raw.matrix[rows] @ known for rows in row_blocks(raw.matrix)]) == 0)
+    empty = np.flatnonzero(
+        np.concatenate([raw.matrix[rows] @ known for rows in cell_blocks(raw.matrix.get_shape()[0])]) == 0
+    )
     if not empty.size:
         return []
     return [

@@ -15,7 +15,8 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from cellprism.cells.raw import no_offers, row_blocks, setting
+from cellprism.cells.expression import cell_blocks
+from cellprism.cells.raw import no_offers, setting
 from cellprism.cells.whole import whole_problem
 from cellprism.errors import CellsError
 
@@ -176,7 +177,7 @@ def _way_out(offers: Sequence[str]) -> str:
 
 
 def _empty_cells(matrix: sp.csr_matrix, cell_names: pd.Index) -> list[str]:
-    parts = ((matrix[rows] != 0).sum(axis=1) for rows in row_blocks(matrix))
+    parts = ((matrix[rows] != 0).sum(axis=1) for rows in cell_blocks(matrix.get_shape()[0]))
     empty = np.flatnonzero(np.concatenate([np.asarray(part).ravel() for part in parts]) == 0)
     if not empty.size:
         return []

@@ -13,7 +13,7 @@ from anndata import AnnData
 from jaxtyping import Float
 
 from cellprism.cells.expression import cell_blocks, log1p_blocks
-from cellprism.equations.ratio import is_spread
+from cellprism.equations.ratio import variance
 
 ENTRIES = 1 << 24
 """Features x genes of which sums are held together: 128 MiB."""
@@ -101,5 +101,4 @@ class _Moments:
     def found(self, n: int) -> tuple[Float[np.ndarray, " column"], Float[np.ndarray, " column"]]:
         """Mean and standard deviation; what does not vary has none."""
         mean, squares = self.total / n, self.squares / n
-        variance = squares - mean**2
-        return mean, np.sqrt(np.where(is_spread(variance, squares), variance, 0))
+        return mean, np.sqrt(variance(mean, squares))

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
 
-from cellprism.equations.ratio import is_spread
+from cellprism.equations.ratio import is_spread, variance
 
 
 def weighted_shift(z: sp.csr_matrix, expression: sp.csr_matrix) -> Float[np.ndarray, "feature gene"]:
@@ -83,8 +83,7 @@ class ShiftSums:
     def shift(self) -> Float[np.ndarray, "feature gene"]:
         """``weighted_shift`` of all cells."""
         mean, squares = self.y / self.cells, self.y_squares / self.cells
-        variance = squares - mean**2
-        spread = np.sqrt(np.where(is_spread(variance, squares), variance, 0))
+        spread = np.sqrt(variance(mean, squares))
         shift = self.product - self.signed[:, None] * mean
         for scale in (self.size[:, None], spread):
             np.divide(shift, scale, out=shift, where=scale > 0)

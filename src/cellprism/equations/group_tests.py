@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from jaxtyping import Float
 from scipy.special import ndtr, stdtr
 
-from cellprism.equations.ratio import is_spread
+from cellprism.equations.ratio import is_spread, variance
 
 
 def ranked(values: sp.csc_matrix) -> tuple[Float[np.ndarray, "variable sample"], Float[np.ndarray, " variable"]]:
@@ -113,9 +113,7 @@ def moments(values: Float[np.ndarray, "variable sample"], member: Float[np.ndarr
     n = member.sum(axis=0)
     count = np.maximum(n, 1)
     mean, squares = values @ member / count, np.square(values) @ member / count
-    variance = squares - mean**2
-    variance = np.where(is_spread(variance, squares), variance, 0) * n / np.maximum(n - 1, 1)
-    return Moments(n, mean, variance)
+    return Moments(n, mean, variance(mean, squares) * n / np.maximum(n - 1, 1))
 
 
 def welch_p(first: Moments, second: Moments) -> Float[np.ndarray, "variable group"]:

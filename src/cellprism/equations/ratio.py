@@ -22,6 +22,12 @@ def varies(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " column"]:
     return is_spread(x.var(axis=0), np.square(x).mean(axis=0))
 
 
+def variance(mean: Any, squares: Any) -> Any:
+    """Variance of numbers with these means, and means of squares; 0 for what does not vary."""
+    deviations = squares - mean**2
+    return np.where(is_spread(deviations, squares), deviations, 0)
+
+
 def share(part: Any, whole: Any, squares: Any) -> Float[np.ndarray, "*some"]:
     """part / whole, NaN where the whole is no spread of numbers with these squares."""
     out = np.full(np.broadcast(part, whole).shape, np.nan)
