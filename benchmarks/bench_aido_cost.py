@@ -15,7 +15,6 @@ of truth values and a number passes through a copy in float32.
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from made_with import made_with
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -138,12 +138,7 @@ def main(rounds: int) -> None:
     ours, published = rows["whole forward"], rows[PUBLISHED]
     peak = max(rows[s]["peak_mb"] for s in ("whole forward", *EXTRACTIONS, f"resume {SITE}"))
     result = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip(),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(),
-                    "threads": torch.get_num_threads(), "load": round(os.getloadavg()[0], 1)},
+        **made_with(threads=torch.get_num_threads(), load=round(os.getloadavg()[0], 1)),
         "versions": {"torch": torch.__version__},
         "rounds": rounds,
         "tokens": TOKENS,
@@ -161,13 +156,6 @@ def main(rounds: int) -> None:
     out = HERE / "results" / "aido_cost.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
     print(out)
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

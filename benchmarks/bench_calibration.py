@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench_truth import machine, plain
+from bench_truth import plain
 from calibration import (
     compare,
     contrast,
@@ -37,6 +37,7 @@ from calibration import (
 )
 from calibration.table import corrected, rows_of, shown
 from calibration.world import Kept, World, run
+from made_with import made_with
 from rich.progress import Progress
 
 RESULT = Path(__file__).parent / "results" / "calibration.json"
@@ -79,7 +80,7 @@ def calibrate(chosen: Sequence[World], most: int, out: Path) -> list[dict[str, A
             found = run(world, most, kept, lambda: progress.advance(bar))
             new = rows_of(world, found, world.settings(most))
             seconds = (time.perf_counter() - began) / max(1, len(kept.said) - there)
-            stamp = {"seconds_a_replicate": seconds, "date": time.strftime("%Y-%m-%d"), **machine()}
+            stamp = {"seconds_a_replicate": seconds, **made_with()}
             rows = [row for row in rows if row["world"] != world.name] + [{**row, **stamp} for row in new]
             out.write_text(json.dumps(plain({"rows": corrected(rows)}), indent=1, allow_nan=False) + "\n")
     return corrected(rows)

@@ -32,7 +32,8 @@ import numpy as np
 import scipy.sparse as sp
 import zarr
 from anndata.io import sparse_dataset
-from bench_scale import made_on, trained, written
+from bench_scale import trained, written
+from made_with import made_with
 
 from cellprism.cells.align import GeneMapping, align
 from cellprism.cells.stored import stored_cells
@@ -81,7 +82,7 @@ def main() -> None:
     facts = {"cells": given.cells, "read": min(MOST, given.cells), "genes": len(aligned.names), "batch": BATCH}
     files = [file for file in path.with_suffix(".zarr").rglob("*") if file.is_file()]
     facts |= {"h5ad_bytes": path.stat().st_size, "zarr_bytes": sum(f.stat().st_size for f in files)}
-    print(json.dumps({**made_on(), **facts, "rows": rows, "expected": round(float(expected), 3)}, indent=2))
+    print(json.dumps({**made_with(), **facts, "rows": rows, "expected": round(float(expected), 3)}, indent=2))
 
 
 def row(name: str, rounds: list[tuple[float, float]]) -> dict[str, Any]:

@@ -10,11 +10,9 @@ names of all files, hidden ones included, and their bytes; of ``run.json`` all b
 
 import json
 import os
-import platform
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from bench_pbmc3k import processor
+from made_with import made_with
 from small_run import RUN_STEPS, Ended, do_step, forked, write_inputs
 
 HERE = Path(__file__).parent
@@ -33,7 +31,7 @@ CHANGES = ("open", "os.rename", "os.remove", "os.rmdir", "os.chmod")
 
 
 def main(kills: int) -> None:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    begun = made_with()
     moments, rows = random.Random(time.time_ns()), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -45,18 +43,16 @@ def main(kills: int) -> None:
             kind = ("time", "file")[(number + number // len(STEPS)) % 2]
             rows.append({"step": step, "at_a": kind, **survived(folder, asked, step, kind, *unbroken[step], moments)})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-            write(commit, rows)
+            write(begun, rows)
             if sum(row["killed"] for row in rows) >= kills:
                 break
 
 
-def write(commit: str, rows: list[dict[str, Any]]) -> None:
+def write(begun: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Write what is known so far."""
     killed = [row for row in rows if row["killed"]]
     result = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": commit,
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+        **begun,
         "cells": CELLS,
         "kills": len(killed),
         "kills_of_step": {step: sum(row["step"] == step for row in killed) for step in STEPS},

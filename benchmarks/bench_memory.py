@@ -11,17 +11,13 @@ interpreter and libraries.
 """
 
 import json
-import os
-import platform
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from bench_pbmc3k import processor
+from made_with import made_with
 from small_run import GENES, RUN_STEPS, do_step, forked, write_inputs
 
 HERE = Path(__file__).parent
@@ -55,7 +51,7 @@ def measure(folder: Path, n_cells: int, step: str, work: Any, *arguments: Any) -
     row = {"cells": n_cells, "step": step, "peak": ended.peak, "seconds": round(ended.seconds, 1)}
     print(json.dumps(row), file=sys.stderr, flush=True)
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**row, "commit": commit(), "date": time.strftime("%Y-%m-%d")}))
+    path.write_text(json.dumps({**row, **made_with()}))
 
 
 def made(code: int, what: str) -> None:
@@ -69,7 +65,6 @@ def write(folder: Path) -> None:
     rows = [json.loads(path.read_text()) for path in (folder / "figures").iterdir()]
     order = (*RUN_STEPS, "wide report")
     result = {
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
         "genes": GENES,
         "train": TRAIN,
         "wide_features": WIDE,
@@ -79,11 +74,6 @@ def write(folder: Path) -> None:
     out = HERE / "results" / "memory.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
     print(out)
-
-
-def commit() -> str:
-    """The commit that is measured."""
-    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def write_once(place: Path, n_cells: int) -> None:

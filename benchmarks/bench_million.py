@@ -19,7 +19,8 @@ import anndata
 import h5py
 import numpy as np
 from anndata.io import write_elem
-from bench_scale import made_on, trained, written
+from bench_scale import trained, written
+from made_with import made_with
 from small_run import do_step, forked
 
 STEPS = ("cells", "train", "fit", "programs", "report")
@@ -43,7 +44,7 @@ def main() -> None:
             done.append(measured(settings(given.folder, source), given.folder / f"run-{n_cells}", step, n_cells))
             path.write_text(json.dumps(done))
         rows += done
-    print(json.dumps({**made_on(), "rows": rows, "a_cell": a_cell(rows)}, indent=2))
+    print(json.dumps({**made_with(), "rows": rows, "a_cell": a_cell(rows)}, indent=2))
 
 
 def embedded(folder: Path, n_cells: int) -> Path:

@@ -19,7 +19,8 @@ from typing import Any
 
 import anndata
 import numpy as np
-from bench_truth import machine, plain
+from bench_truth import plain
+from made_with import made_with
 
 from cellprism.cli.talk import bar
 from cellprism.report.claims import Claim, read_claims
@@ -94,7 +95,7 @@ def main() -> None:
             continue
         began = time.process_time()
         found = ask(truth, asked.data, asked.work, asked.scvi)
-        stamp = {"processor_seconds": time.process_time() - began, "date": time.strftime("%Y-%m-%d"), **machine()}
+        stamp = {"processor_seconds": time.process_time() - began, **made_with()}
         rows = [row for row in rows if row["truth"] != truth.name] + [{**found, **stamp}]
         asked.out.write_text(json.dumps(plain({"rows": rows}), indent=1, allow_nan=False) + "\n")
         print(f"{truth.name}: {'found' if found['found'] else 'not found'}")

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from anndata import AnnData
-from bench_truth import machine, plain
+from bench_truth import plain
+from made_with import made_with
 
 from cellprism.cells.read import read_cells
 from cellprism.features.train import train_sae
@@ -89,7 +90,7 @@ def main() -> None:
         sae = autoencoder(model, cells, asked.folder / f"{one.donor}-sae{one.seed}", one.seed)
         rows.append(pair_row(model, sae, cells, asked.folder, one, asked.permuted))
         print(rows[-1], flush=True)
-        stamp = {"date": time.strftime("%Y-%m-%d"), "model": asked.model, "genes": len(genes), **machine()}
+        stamp = {"model": asked.model, "genes": len(genes), **made_with()}
         asked.out.write_text(json.dumps(plain({**stamp, "rows": rows}), indent=1, allow_nan=False) + "\n")
 
 

@@ -8,11 +8,11 @@ figures of each step are those of the process that made it.
 
 import json
 import os
-import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from made_with import made_with
 
 HERE = Path(__file__).parent
 
@@ -25,16 +25,7 @@ def main(data: Path, run: Path) -> None:
     claims = json.loads((run / "claims.json").read_text())
     steps = {name: {k: step[k] for k in ("seconds", "peak_memory_mb")} for name, step in state["steps"].items()}
     result = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip(),
-        "machine": {
-            "processor": processor(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "threads": os.environ.get("OMP_NUM_THREADS", "all"),
-        },
+        **made_with(threads=os.environ.get("OMP_NUM_THREADS", "all")),
         "versions": state["steps"]["programs"]["versions"],
         "steps": steps,
         "seconds": round(sum(step["seconds"] for step in steps.values()), 1),
@@ -45,13 +36,6 @@ def main(data: Path, run: Path) -> None:
     out = HERE / "results" / "pbmc3k.json"
     out.write_text(json.dumps(result, indent=1) + "\n")
     print(out)
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import anndata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from bench_truth import machine, plain
+from bench_truth import plain
 from calibration.world import ABOVE
+from made_with import made_with
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.equations.recovery import auroc, correlations
@@ -51,13 +52,8 @@ def main() -> None:
     cellprism("run", folder / "run.toml", "--out", folder / "run")
     found = scores(folder / "run", answers, source, target)
     record = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    stamp = {
-        "steps": asked.steps,
-        "seconds": time.perf_counter() - began,
-        "date": time.strftime("%Y-%m-%d"),
-        **machine(),
-    }
-    record[f"seed {asked.seed}"] = plain({**found, **stamp, **machine()})
+    took = {"steps": asked.steps, "seconds": time.perf_counter() - began}
+    record[f"seed {asked.seed}"] = plain({**found, **took, **made_with()})
     RESULT.write_text(json.dumps(record, indent=1) + "\n")
     print(json.dumps(record[f"seed {asked.seed}"], indent=1))
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_truth import machine, plain
+from bench_truth import plain
+from made_with import made_with
 
 from cellprism.cells.read import read_cells
 from cellprism.models.registry import load_model
@@ -141,8 +142,7 @@ def keep(row: dict[str, Any]) -> None:
     """Write a row beside the others."""
     rows = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
     rows = [old for old in rows if (old["model"], old["objective"]) != (row["model"], row["objective"])]
-    stamp = {"date": time.strftime("%Y-%m-%d"), **machine()}
-    RESULT.write_text(json.dumps(plain({"rows": [*rows, row | stamp]}), indent=1, allow_nan=False) + "\n")
+    RESULT.write_text(json.dumps(plain({"rows": [*rows, row | made_with()]}), indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

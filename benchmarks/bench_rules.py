@@ -19,7 +19,8 @@ import anndata
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
-from bench_truth import machine, plain
+from bench_truth import plain
+from made_with import made_with
 
 from cellprism.cells.expression import log1p_cp10k
 from cellprism.enrich.gene_sets import dense
@@ -43,7 +44,7 @@ def main() -> None:
     for run in asked.runs:
         began, name = time.perf_counter(), run.resolve().parent.name
         found = scored(run)
-        stamp = {"seconds": time.perf_counter() - began, "date": time.strftime("%Y-%m-%d"), **machine()}
+        stamp = {"seconds": time.perf_counter() - began, **made_with()}
         record[name] = plain({**found, **stamp})
         asked.out.write_text(json.dumps(record, indent=1) + "\n")
         print(name, shown(record[name]), sep="\n")

@@ -11,12 +11,13 @@ each is shown at the best of three learning rates. Results go to benchmarks/resu
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from made_with import made_with
 
 ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv-peers"
@@ -48,7 +49,7 @@ def main() -> None:
         sys.exit(subprocess.run(command, env={**os.environ, **quiet}, check=False).returncode)
     record = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
     for part in parts:
-        found = {"date": time.strftime("%Y-%m-%d"), **machine(), **{"speed": speed, "quality": quality}[part]()}
+        found = {**made_with(), "versions": versions(), **{"speed": speed, "quality": quality}[part]()}
         if part == "speed":  # it depends on the kind of processor: figures of each are kept
             found = {**record.get(part, {}), instructions(): found}
         record[part] = found
@@ -63,20 +64,12 @@ def instructions() -> str:
     return torch.backends.cpu.get_cpu_capability()
 
 
-def machine() -> dict:
+def versions() -> dict[str, str]:
+    """Of this library and of its peers."""
     from importlib.metadata import version
 
-    import torch
-
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True)
     packages = ("cellprism", "torch", "numba", "sae-lens", "eai-sparsify", "dictionary-learning")
-    return {
-        "commit": commit.stdout.strip(),
-        "machine": {"processor": names[0] if names else platform.processor(), "threads": torch.get_num_threads()},
-        "versions": {name: version(name) for name in packages},
-    }
+    return {name: version(name) for name in packages}
 
 
 def dictionary(n: int, d_model: int, atoms: int, active: int, seed: int):

@@ -1,18 +1,20 @@
 """Cells encoded by a dictionary: cells a second and memory at several sizes, one process against two, as JSON.
 
-    python benchmarks/bench_scale.py FOLDER [--cells 5000 20000] [--workers 1 2]
+    python benchmarks/bench_scale.py FOLDER [--cells 5000 20000] [--workers 1 2] [--rounds 1]
+    python benchmarks/bench_scale.py FOLDER --model mini --about PBMC3K.h5ad --cells 1000 4000 --rounds 3
 
-The cells have a panel of 200 genes, written block by block; the dictionary is that of a run on 2,000 such cells, of a
-random model of 16 dimensions and 2 blocks. Each encoding is a command of its own: seconds and the largest memory of any
-of its processes are those of the whole command. What a cell takes is the difference of two sizes over the difference of
-cells. Where no million cells were encoded, a row for them is reckoned from it, and says so. FOLDER keeps inputs and
-figures: the same command goes on, and with other sizes.
+The dictionary is that of a short run; the cells have its counts, drawn anew about each cell, and are written block by
+block. Without ``--model`` they are planted cells with a panel of 200 genes, and the model is a random one of 16
+dimensions and 2 blocks. Each encoding is a command of its own: seconds and the largest memory of any of its processes
+are those of the whole command. Sizes and numbers of workers take turns in each round. What a cell takes is the
+difference of two sizes over the difference of cells (medians over rounds); a row for a million cells is reckoned from
+it where none were encoded, and says so. FOLDER keeps inputs and figures: the same command goes on.
 """
 
 import argparse
+import itertools
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -25,7 +27,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from bench_pbmc3k import processor
+from made_with import made_with
 from small_run import no_bar, write_inputs
 
 from cellprism.store.h5ad import write_h5ad_rows
@@ -33,6 +35,7 @@ from cellprism.workflow.config import make_config
 from cellprism.workflow.pipeline import start_run
 
 TRAINED_ON, BLOCK, MILLION = 2_000, 1_000, 1_000_000
+TAKEN = ("seconds", "processor_seconds", "result_mb")
 TRAIN = {"n_features": 128, "k": 8, "epochs": 1, "batch_size": 4096}
 
 
@@ -41,25 +44,26 @@ def main() -> None:
     asked.add_argument("folder", type=Path)
     asked.add_argument("--cells", type=int, nargs="+", default=[5_000, 20_000])
     asked.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    asked.add_argument("--rounds", type=int, default=1)
+    asked.add_argument("--model", default="")
+    asked.add_argument("--about", type=Path, help="cells that a dictionary of the model is trained on")
     given = asked.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    run = trained(given.folder)
-    for n_cells in given.cells:
-        cells = written(given.folder, n_cells)
-        for workers in given.workers:
-            path = given.folder / f"figures-{n_cells}-{workers}.json"
-            if not path.is_file():
-                path.write_text(json.dumps(encoded(cells, run, workers, n_cells)))
-                print(path.read_text(), file=sys.stderr, flush=True)
-    rows = [json.loads(path.read_text()) for path in sorted(given.folder.glob("figures-*.json"))]
-    print(json.dumps({**made_on(), "rows": rows, "reckoned": reckoned(rows)}, indent=2))
-
-
-def made_on() -> dict[str, Any]:
-    """The commit, the machine and the day."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    facts = {"commit": commit, "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-    return {**facts, "date": time.strftime("%Y-%m-%d")}
+    run = trained_on(given.folder, given.model, given.about) if given.model else trained(given.folder)
+    about = given.about or given.folder / "cells.h5ad"
+    turns = itertools.product(range(given.rounds), given.cells, given.workers)
+    for turn, n_cells, workers in turns:
+        path = given.folder / f"figures-{n_cells}-{workers}-{turn}.json"
+        if not path.is_file():
+            path.write_text(json.dumps(encoded(written(given.folder, n_cells, about), run, workers, n_cells)))
+            print(path.read_text(), file=sys.stderr, flush=True)
+    rows = medians([json.loads(path.read_text()) for path in sorted(given.folder.glob("figures-*.json"))])
+    subject = {"model": given.model or "random, 16 dimensions"}
+    print(
+        json.dumps(
+            {**made_with(), **subject, "rows": rows, "a_cell": a_cell(rows), "reckoned": reckoned(rows)}, indent=2
+        )
+    )
 
 
 def trained(folder: Path) -> Path:
@@ -70,18 +74,27 @@ def trained(folder: Path) -> Path:
     return folder / "run"
 
 
-def written(folder: Path, n_cells: int) -> Path:
-    """Cells whose counts are drawn about those of the training cells, a block in memory at a time."""
+def trained_on(folder: Path, model: str, cells: Path) -> Path:
+    """A run of a known model with a dictionary of 512 features, from as many cells as train it in a minute or so."""
+    if not (folder / "run" / "run.json").is_file():
+        train = {"n_features": 512, "k": 4, "epochs": 1}
+        config = make_config({"cells": str(cells), "model": model, "layer": 1, "train": train})
+        start_run(config, folder / "run", no_bar, lambda text: None, ("cells", "train"))
+    return folder / "run"
+
+
+def written(folder: Path, n_cells: int, about: Path | None = None) -> Path:
+    """Cells whose counts are drawn about those of known cells, a block in memory at a time."""
     path = folder / f"cells-{n_cells}.h5ad"
     if path.is_file():
         return path
-    known = anndata.read_h5ad(folder / "cells.h5ad")
-    rates = np.asarray(sp.csr_matrix(known.X).toarray(), dtype=np.float64) + 0.05
+    known = anndata.read_h5ad(about or folder / "cells.h5ad")
+    counts = sp.csr_matrix(known.X)
 
     def blocks() -> Iterator[sp.csr_matrix]:
         rng = np.random.default_rng(1)
         for start in range(0, n_cells, BLOCK):
-            drawn = rng.poisson(rates[rng.integers(len(rates), size=min(BLOCK, n_cells - start))])
+            drawn = rng.poisson(counts[rng.integers(known.n_obs, size=min(BLOCK, n_cells - start))].toarray() + 0.05)
             drawn[:, 0] += drawn.sum(axis=1) == 0
             yield sp.csr_matrix(drawn.astype(np.float32))
 
@@ -110,21 +123,38 @@ def encoded(cells: Path, run: Path, workers: int, n_cells: int) -> dict[str, Any
     }  # fmt: skip
 
 
-def reckoned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A million cells by what a cell more takes, between the least and the most cells that were measured."""
+def medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each size and number of workers, over rounds; seconds of each round beside."""
+    table = pd.DataFrame(rows)
+    found = table.groupby(["cells", "workers"]).median().reset_index().to_dict("records")
+    rounds = {key: list(some) for key, some in table.groupby(["cells", "workers"])["seconds"]}
+    return [{**row, "rounds": rounds[row["cells"], row["workers"]]} for row in found]
+
+
+def a_cell(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a cell more takes between the least and the most cells, by number of workers, and how many times as fast as
+    one process that is, beyond the start."""
     found = []
     for workers in sorted({row["workers"] for row in rows}):
         some = sorted((row for row in rows if row["workers"] == workers), key=lambda row: row["cells"])
-        if len(some) < 2 or some[-1]["cells"] >= MILLION:
-            continue
-        few, many = some[0], some[-1]
-        a_cell = {
-            name: (many[name] - few[name]) / (many["cells"] - few["cells"])
-            for name in ("seconds", "processor_seconds", "result_mb")
-        }
-        whole = {name: round(few[name] + each * (MILLION - few["cells"]), 1) for name, each in a_cell.items()}
-        rate = round(1 / a_cell["seconds"], 1) if a_cell["seconds"] > 0 else None
-        found.append({"workers": workers, "cells": MILLION, "not_run": True, "cells_a_second": rate, **whole})
+        if len(some) > 1:
+            few, many = some[0], some[-1]
+            each = {name: round((many[name] - few[name]) / (many["cells"] - few["cells"]), 6) for name in TAKEN}
+            found.append(
+                {"workers": workers, **each, "start_seconds": round(few["seconds"] - few["cells"] * each["seconds"], 1)}
+            )
+    alone = [row["seconds"] for row in found if row["workers"] == 1]
+    return [{**row, "times_as_fast": round(alone[0] / row["seconds"], 2)} if alone else row for row in found]
+
+
+def reckoned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A million cells by what a cell more takes, where none were encoded."""
+    found = []
+    for each in a_cell(rows):
+        many = max((row for row in rows if row["workers"] == each["workers"]), key=lambda row: row["cells"])
+        if many["cells"] < MILLION:
+            whole = {name: round(many[name] + each[name] * (MILLION - many["cells"]), 1) for name in TAKEN}
+            found.append({"workers": each["workers"], "cells": MILLION, "not_run": True, **whole})
     return found
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_truth import machine, plain
+from bench_truth import plain
+from made_with import made_with
 from scipy.stats import spearmanr
 
 from cellprism.cells.balanced import balanced
@@ -168,8 +169,7 @@ class Bench:
         self.spent.write_text(json.dumps(plain(self.row), allow_nan=False))
         rows = json.loads(self.out.read_text())["rows"] if self.out.exists() else []
         rows = [old for old in rows if old["model"] != self.row["model"]]
-        stamp = {"date": time.strftime("%Y-%m-%d"), **machine()}
-        text = json.dumps(plain({"rows": [*rows, {**self.row, **stamp}]}), indent=1, allow_nan=False)
+        text = json.dumps(plain({"rows": [*rows, {**self.row, **made_with()}]}), indent=1, allow_nan=False)
         self.out.write_text(text + "\n")
 
 

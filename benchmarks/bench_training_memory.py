@@ -13,18 +13,15 @@ residuals, stopped after STEPS steps: by then it is in its fourth window whereve
 """
 
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from bench_pbmc3k import processor
+from made_with import made_with
 
 HERE = Path(__file__).parent
 MEMORY, STEPS, BATCH = 1 << 27, 400, 4096
@@ -40,11 +37,8 @@ def main(data: Path) -> None:
             command = [sys.executable, __file__, "measure", f"{folder}/{n_cells}.h5ad", str(int(backed))]
             rows.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
             print(json.dumps(rows[-1]), file=sys.stderr)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     result = {
-        "date": time.strftime("%Y-%m-%d"),
-        "commit": commit,
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+        **made_with(),
         "memory_setting": MEMORY // MB,
         "batch_size": BATCH,
         "rows": rows,

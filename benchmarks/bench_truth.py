@@ -17,17 +17,13 @@ and why, stands in ``truth/worlds.py``.
 
 import argparse
 import json
-import os
-import platform
 import re
 import resource
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from made_with import made_with
 from truth import claims, cost, figure, full_size, score
 from truth.worlds import Piece, pieces
 
@@ -71,7 +67,7 @@ def run(left: list[Piece], record: dict[str, Any], out: Path) -> None:
     """One world after the other, each written when it is done."""
     for piece in left:
         found = score.run(piece)
-        stamp = {"asked": piece.identity(), "date": time.strftime("%Y-%m-%d"), "peak_gb": peak_gb(), **machine()}
+        stamp = {"asked": piece.identity(), "peak_gb": peak_gb(), **made_with()}
         record["worlds"][piece.name] = plain({**found, **stamp})
         write(record, out)
         print(f"\n{piece.name}\n{score.shown(found)}", flush=True)
@@ -83,7 +79,7 @@ def with_full_size(record: dict[str, Any], cells: int, out: Path) -> None:
     kept = record.setdefault("full_size", {})
     for part in full_size.parts(cells):
         if kept.get(part.name, {}).get("asked") != plain(part.asked()):
-            kept[part.name] = plain({**part.run(), "date": time.strftime("%Y-%m-%d"), **machine()})
+            kept[part.name] = plain({**part.run(), **made_with()})
             write(record, out)
         print(f"{part.name}: {json.dumps(kept[part.name])}", flush=True)
 
@@ -100,15 +96,6 @@ def write(record: dict[str, Any], out: Path) -> None:
 
 def peak_gb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)
-
-
-def machine() -> dict:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=True)
-    processor = names[0] if names else platform.processor()
-    threads = {"torch": torch.get_num_threads(), "processors": os.cpu_count()}
-    return {"commit": commit.stdout.strip(), "machine": {"processor": processor, **threads}}
 
 
 def plain(value):

@@ -12,11 +12,11 @@ import cellprism as cp
 from cellprism.cli.app import call
 from cellprism.dictionary.encode_block import Encoder
 from cellprism.dictionary.folder import read_dictionary
-from cellprism.errors import CellprismError, CellsError, DamagedError, InputError, ModelError, RunError
+from cellprism.errors import CellprismError, CellsError, ConfigError, DamagedError, InputError, ModelError, RunError
 from cellprism.features.collect import cell_features
 from cellprism.models.aido.files import save
 from cellprism.models.aido.model import AidoCell
-from cellprism.workflow.encode import encode_to, planned
+from cellprism.workflow.encode import Where, encode_to, planned
 from cellprism.workflow.pipeline import start_run
 from cellprism.workflow.share import open_dictionary, share
 from workflow.tiny import N_FEATURES, bar, config_of
@@ -150,6 +150,10 @@ def test_cells_that_are_no_counts_are_refused_and_nothing_is_left(asked, trained
     cells.write_h5ad(tmp_path / "half.h5ad")
     with pytest.raises(CellsError, match="cells 1 to 37"):
         encode_to(tmp_path / "out.h5ad", tmp_path / "half.h5ad", trained)
+    with pytest.raises(CellsError, match="no such file"):
+        encode_to(tmp_path / "out.h5ad", tmp_path / "nowhere.h5ad", trained)
+    with pytest.raises(ConfigError, match="expected local:N"):
+        encode_to(tmp_path / "out.h5ad", asked["cells"], trained, where=Where("locl:2"))
     assert [path.name for path in tmp_path.iterdir()] == ["half.h5ad"]
 
 

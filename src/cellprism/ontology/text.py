@@ -5,10 +5,10 @@ from pathlib import Path
 
 from cellprism.cells.unpack import UNREADABLE, TooLarge, read_bytes
 from cellprism.errors import ConfigError, DamagedError
+from cellprism.store.web_page import SEEN, is_web_page
 
 LISTED = 8
 """Problems of a file that a message lists."""
-WEB_PAGE = ("<!doctype html", "<html")
 
 
 def unpacked(path: Path) -> bytes:
@@ -47,13 +47,14 @@ def text_of(path: Path, kind: str) -> str:
     Raises:
         ConfigError, DamagedError: as ``unpacked`` and ``decoded``; or it is a web page or XML.
     """
-    text = decoded(unpacked(path), str(path))
-    start = text[:1000].lstrip().lower()
-    if start.startswith(WEB_PAGE):
+    content = unpacked(path)
+    text = decoded(content, str(path))
+    if is_web_page(content[:SEEN]):
         raise DamagedError(
             f"{path} is a web page (HTML), not {kind}: the page that links to the file was saved in its place; save "
             "the file itself, or fetch it with cellprism data fetch"
         )
+    start = text[:SEEN].lstrip().lower()
     if start.startswith(("<?xml", "<rdf", "{")):
         found = "JSON" if start.startswith("{") else "XML (OWL)"
         raise DamagedError(f"{path} is {found}, not {kind}; the same release has it as {kind}: fetch that")

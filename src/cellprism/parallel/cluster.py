@@ -70,11 +70,11 @@ def engine_of(cluster: str, dashboard: bool = False) -> Iterator[Engine]:
         ConfigError: it names nothing known, or Dask is not installed.
         InputError: the scheduler does not answer, or no worker comes up.
     """
+    check_cluster(cluster)
     if not cluster:
         yield SerialEngine()
         return
     kind, size = _parsed(cluster)
-    _refuse_without_dask(kind)
     from distributed import Client  # pyright: ignore[reportMissingImports]
 
     with _opened(kind, cluster, size, dashboard) as address:
@@ -86,6 +86,16 @@ def engine_of(cluster: str, dashboard: bool = False) -> Iterator[Engine]:
             if kind == "local":
                 client.wait_for_workers(1, timeout=START_WITHIN)
             yield DaskEngine(client, size or max(1, len(client.nthreads())))
+
+
+def check_cluster(cluster: str) -> None:
+    """Refuse a setting that ``engine_of`` could do nothing with, before any work is begun.
+
+    Raises:
+        ConfigError: it names nothing known, or Dask is not installed.
+    """
+    if cluster:
+        _refuse_without_dask(_parsed(cluster)[0])
 
 
 def _parsed(cluster: str) -> tuple[str, int]:

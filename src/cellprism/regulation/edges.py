@@ -27,6 +27,7 @@ import pandas as pd
 
 from cellprism.cells.genes import bare_ensembl
 from cellprism.errors import ConfigError
+from cellprism.store.web_page import SEEN, is_web_page
 
 Kind = Literal["literature", "measured"]
 LAYOUTS: tuple[tuple[Kind, tuple[str, str, str], float], ...] = (
@@ -158,7 +159,7 @@ def table_of(path: Path, what: str, expected: str) -> pd.DataFrame:
         if path.name.endswith(".parquet"):
             return pd.read_parquet(path)
         with path.open("rb") as file:
-            if file.read(256).lstrip().lower().startswith((b"<!doctype", b"<html")):
+            if is_web_page(file.read(SEEN)):
                 raise ConfigError(f"{path} is a web page and no table; download the file that the page names")
         return pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
     except (OSError, ValueError, EOFError, zlib.error) as error:  # pyarrow's and pandas' errors are of these

@@ -19,6 +19,7 @@ from requests.auth import AuthBase
 
 from cellprism.errors import CellprismError, DamagedError
 from cellprism.store.atomic import sha256
+from cellprism.store.web_page import SEEN, is_web_page
 
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes that have come, and the bytes there are."""
@@ -178,6 +179,5 @@ def _go_on(
 def _description(path: Path) -> str:
     """What came, in a few words."""
     with path.open("rb") as stream:
-        start = stream.read(200).lstrip().lower()
-    kind = "a web page of " if start.startswith((b"<!doctype", b"<html")) else ""
+        kind = "a web page of " if is_web_page(stream.read(SEEN)) else ""
     return f"{kind}{path.stat().st_size:,} bytes (SHA-256 {sha256(path)})"

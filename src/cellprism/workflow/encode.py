@@ -36,7 +36,7 @@ from cellprism.errors import ConfigError, ModelError, RunError
 from cellprism.features.origin import check_site, fingerprint, forced_past, reads_with
 from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
-from cellprism.parallel.cluster import engine_of
+from cellprism.parallel.cluster import check_cluster, engine_of
 from cellprism.parallel.engine import Engine
 from cellprism.parallel.pace import Pace
 from cellprism.parallel.shards import ShardFolder
@@ -163,6 +163,7 @@ def encode_to(
         raise ConfigError(f"the result is an .h5ad file, but its name is {out}; let it end in .h5ad")
     if out.exists() and not again:
         raise RunError(f"{out} is there; choose another name, or say --again to write over it")
+    check_cluster(where.cluster)
     opened = open_dictionary(dictionary)
     device = device_of(where.device)
     loaded = _model(opened, model, where.offline)
@@ -255,13 +256,12 @@ def _one(source: Any, model: CellModel, wanted: Read, staged: Path, bar: Bar) ->
     stored, totals = stored_cells(path, wanted.counts, key) if lazy and path is not None else None, wanted.totals
     if stored is None:
         with bar("reading cells", None):
-            staged.parent.mkdir(parents=True, exist_ok=True)
             write_h5ad(staged, read_cells(source, model, counts=wanted.counts, totals=totals))
         stored, totals = stored_cells(staged, None, key), None
         assert stored is not None, "it was just written, cell by cell"
     with bar("checking counts", stored.n_cells) as advance:
-        found = checked_cells(stored, model.gene_table, totals, wanted.genes, advance)
-    return replace(found, source=str(path or "an AnnData in memory"))
+        checked = checked_cells(stored, model.gene_table, totals, wanted.genes, advance)
+    return replace(checked, source=str(path or "an AnnData in memory"))
 
 
 def _with_columns(checked: CheckedCells, columns: dict[str, str]) -> CheckedCells:
