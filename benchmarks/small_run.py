@@ -38,6 +38,7 @@ RUN_STEPS = (
     "report",
 )
 GENES, HIDDEN, LAYERS = 200, 16, 2
+LOOK = 0.02  # seconds between two looks at a process's memory
 
 
 class Ended(NamedTuple):
@@ -48,6 +49,8 @@ class Ended(NamedTuple):
     seconds: float
     peak: int
     """Its largest resident memory, in MiB."""
+    held: int
+    """The same without pages of files, which the system takes back where memory is short; looked at now and then."""
 
 
 def write_inputs(folder: Path, n_cells: int, train: dict[str, Any]) -> dict[str, Any]:
@@ -132,5 +135,19 @@ def forked(work: Callable[..., object], *arguments: Any, kill_after: float | Non
     if kill_after is not None:
         time.sleep(kill_after)
         os.kill(pid, signal.SIGKILL)  # it may have ended: then it waits to be asked how, and nothing happens
-    _, status, used = os.wait4(pid, 0)
-    return Ended(os.waitstatus_to_exitcode(status), time.perf_counter() - began, used.ru_maxrss // 1024)
+    held, ended = 0, (0, 0, None)
+    while not ended[0]:
+        held = max(held, anonymous(pid))
+        time.sleep(LOOK)
+        ended = os.wait4(pid, os.WNOHANG)
+    _, status, used = ended
+    return Ended(os.waitstatus_to_exitcode(status), time.perf_counter() - began, used.ru_maxrss // 1024, held)
+
+
+def anonymous(pid: int) -> int:
+    """Memory of a process, in MiB, that no file stands behind; 0 where it has ended or this is no Linux."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("RssAnon")), 0)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cellprism.cells.read import read_cells as read_cells
     from cellprism.enrich.over_representation import over_representation as over_representation
     from cellprism.features.collect import feature_genes as feature_genes
+    from cellprism.features.tokens.residuals import residual_tokens as residual_tokens
     from cellprism.features.train import SaeJob as SaeJob
     from cellprism.features.train import train_sae as train_sae
     from cellprism.features.train import train_saes as train_saes
@@ -48,6 +49,7 @@ _HOME = {
     "read_cells": "cells.read",
     "over_representation": "enrich.over_representation",
     "feature_genes": "features.collect",
+    "residual_tokens": "features.tokens.residuals",
     "SaeJob": "features.train",
     "train_sae": "features.train",
     "train_saes": "features.train",

@@ -32,6 +32,8 @@ from cellprism.cells.raw import RawCells, setting, suggestion
 from cellprism.cells.totals import TOTAL
 from cellprism.cells.values import are_counts
 from cellprism.errors import CellsError
+from cellprism.store.h5ad import PARTS
+from cellprism.store.room import read_into_room
 
 PIECE = 1 << 26
 """Bytes of a dense matrix that are read at a time."""
@@ -283,8 +285,9 @@ def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr
         return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(shape)
     by_column = is_by_column(element)
     refuse_contradictions(element, expected, by_column, source)
-    refuse_bombs([element[name] for name in ("data", "indices", "indptr")], source)
-    parts = tuple(numbers(element[name][:], source, f"{element.name}/{name}") for name in ("data", "indices", "indptr"))
+    refuse_bombs([element[part] for part in PARTS], source)
+    kinds = {part: numbers(element[part][:0], source, f"{element.name}/{part}").dtype for part in PARTS}
+    parts = tuple(read_into_room(element[part], kind) for part, kind in kinds.items())
     matrix = sp.csc_matrix(parts, shape=shape) if by_column else sp.csr_matrix(parts, shape=shape)
     matrix.check_format(full_check=True)
     return sp.csr_matrix(matrix)

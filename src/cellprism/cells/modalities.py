@@ -14,9 +14,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from cellprism.cells.expression import cell_blocks
 from cellprism.cells.genes import bare_ensembl
 from cellprism.cells.raw import RawCells
 from cellprism.errors import CellsError
+from cellprism.store.room import stacked
 
 TYPE_COLUMNS = ("featuretypes", "featuretype", "modality", "modalities", "featuremodality")
 GENES = (
@@ -99,7 +101,9 @@ def _with_ids(var: pd.DataFrame) -> np.ndarray:
 
 def _without(raw: RawCells, other: np.ndarray, what: str) -> RawCells:
     note = f"{int(other.sum()):,} rows are no genes and were left out ({what})"
-    return replace(raw, matrix=raw.matrix[:, ~other], var=raw.var[~other], notes=(*raw.notes, note))
+    some = (raw.matrix[rows][:, ~other] for rows in cell_blocks(raw.matrix.get_shape()[0]))
+    matrix = stacked(some, int((~other).sum()), raw.matrix.nnz, raw.matrix.dtype)
+    return replace(raw, matrix=matrix, var=raw.var[~other], notes=(*raw.notes, note))
 
 
 def _refuse_unknown(raw: RawCells, kinds: pd.Series, names: pd.Series, column: str) -> None:

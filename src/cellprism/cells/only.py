@@ -11,8 +11,10 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
+from cellprism.cells.expression import cell_blocks
 from cellprism.cells.labels import CELL_TYPE, cell_types, possible_columns
 from cellprism.cells.raw import RawCells, suggestion
+from cellprism.store.room import stacked
 
 
 def restricted(raw: RawCells, only: Mapping[str, Sequence[object]], labels: str | None) -> tuple[RawCells, list[str]]:
@@ -38,7 +40,12 @@ def restricted(raw: RawCells, only: Mapping[str, Sequence[object]], labels: str 
     note = f"{int(keep.sum()):,} of {keep.size:,} cells were asked for ({said})"
     kept = replace(
         raw,
-        matrix=raw.matrix[keep],
+        matrix=stacked(
+            (raw.matrix[rows][keep[rows]] for rows in cell_blocks(keep.size)),
+            len(raw.var),
+            raw.matrix.nnz,
+            raw.matrix.dtype,
+        ),
         obs=_without_unused(cast(pd.DataFrame, raw.obs[keep])),
         totals=None if raw.totals is None else raw.totals[keep],
         embedding=None if raw.embedding is None else raw.embedding[keep],

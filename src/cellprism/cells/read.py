@@ -42,6 +42,7 @@ from cellprism.cells.source import read_source
 from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
 from cellprism.cells.values import pieces, value_problems
 from cellprism.errors import CellsError, ConfigError, ModelError
+from cellprism.store.room import stacked
 
 FEW_COUNTS, MANY_COUNTS = 10, 500
 """A cell with fewer counts is none, where others have that many."""
@@ -243,17 +244,20 @@ def _columns(
 ) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Counts and what is known of their genes; with a table, the model's genes."""
     stored = raw.matrix
-    values = np.empty(len(stored.data), dtype=np.float32)
-    for whole, some in zip(pieces(values), pieces(stored.data), strict=True):
-        np.rint(some, out=whole, casting="unsafe")
-    counts = sp.csr_matrix((values, stored.indices, stored.indptr), shape=stored.shape)
-    var = gene_rows(raw.var, names, mapping, table)
-    if mapping is not None:
-        return align(counts, mapping), var
-    x = sp.csr_matrix((values, stored.indices.copy(), stored.indptr.copy()), shape=stored.shape)
-    x.sum_duplicates()
-    x.eliminate_zeros()
-    return x, var
+    blocks = (_counts(stored[rows]) for rows in cell_blocks(len(raw.obs)))
+    aligned = blocks if mapping is None else (align(block, mapping) for block in blocks)
+    width = len(raw.var) if mapping is None else mapping.kept.size
+    return stacked(aligned, width, stored.nnz), gene_rows(raw.var, names, mapping, table)
+
+
+def _counts(block: sp.csr_matrix) -> sp.csr_matrix:
+    """Whole numbers, each gene once, zeros left out."""
+    values = np.empty(block.nnz, dtype=np.float32)
+    np.rint(block.data, out=values, casting="unsafe")
+    counts = sp.csr_matrix((values, block.indices, block.indptr), shape=block.shape)
+    counts.sum_duplicates()
+    counts.eliminate_zeros()
+    return counts
 
 
 def gene_rows(

@@ -4,13 +4,24 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import anndata
 import h5py
 import numpy as np
+import scipy.sparse as sp
 from anndata import AnnData
-from anndata.io import write_elem
+from anndata.io import read_elem, write_elem
 
 from cellprism.store.atomic import replacing
+from cellprism.store.room import LARGE
+
+PARTS = ("data", "indices", "indptr")
+"""Of a sparse matrix."""
+OTHERS = ("obs", "var", "uns", "obsm")
+"""What the run's cells hold besides."""
+BYTES = 8
+"""Of a count and its column."""
 
 
 class _Patient(io.FileIO):
@@ -56,6 +67,51 @@ def write_h5ad(path: Path, data: AnnData) -> None:
         write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
 
 
+def write_mapped_h5ad(path: Path, data: AnnData) -> None:
+    """The same, with large sparse counts as they are, so that ``mapped_h5ad`` needs no memory for them."""
+    counts: Any = data.X
+    if counts.nnz * BYTES < LARGE:
+        write_h5ad(path, data)
+        return
+    data.strings_to_categoricals()
+    others: dict[str, Any] = {name: getattr(data, name) for name in OTHERS}
+    with _patient(path) as file:
+        write_elem(file, "/", AnnData(**others), dataset_kwargs={"compression": "gzip"})
+        x = _sparse(file, data.shape)
+        for name in PARTS:
+            x.create_dataset(name, data=getattr(counts, name))
+
+
+def mapped_h5ad(path: Path) -> AnnData:
+    """Read cells; of large counts that were written as they are, only what is asked for is ever in memory.
+
+    Raises:
+        OSError, KeyError, ValueError: the file is none, or damaged.
+    """
+    with h5py.File(path, "r") as opened:
+        file: dict[str, Any] = dict(opened.items())
+        stored = file["X"]
+        apart = isinstance(stored, h5py.Group) and set(PARTS) <= set(stored)
+        parts: list[Any] = [stored[name] for name in PARTS] if apart else []
+        if not parts or any(part.id.get_offset() is None for part in parts[:2]):
+            return anndata.read_h5ad(path)
+        values, columns = (np.memmap(path, part.dtype, "c", part.id.get_offset(), part.shape) for part in parts[:2])
+        shape: Any = stored.attrs["shape"]
+        x = sp.csr_matrix((values, columns, parts[2][:]), shape=tuple(shape))
+        others: dict[str, Any] = {name: read_elem(file[name]) for name in OTHERS if name in file}
+    x.check_format(full_check=True)
+    return AnnData(x, **others)
+
+
+def _sparse(file: h5py.File, shape: tuple[int, ...]) -> h5py.Group:
+    """``X`` of a file, to be filled; what AnnData without X left there goes."""
+    if "X" in file:
+        del file["X"]
+    x = file.create_group("X")
+    x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": np.array(shape)})
+    return x
+
+
 @contextmanager
 def _patient(path: Path) -> Iterator[h5py.File]:
     """A new file that replaces ``path`` when all went well."""
@@ -86,10 +142,7 @@ def write_h5ad_rows(path: Path, data: AnnData, parts: Iterable[Part], n_values: 
     data.strings_to_categoricals()
     with _patient(path) as file:
         write_elem(file, "/", data, dataset_kwargs={"compression": "gzip"})
-        if "X" in file:  # AnnData without X may write an empty one
-            del file["X"]
-        x = file.create_group("X")
-        x.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": np.array(data.shape)})
+        x = _sparse(file, data.shape)
         packed = {"compression": "gzip", "compression_opts": 1, "chunks": (min(n_values, CHUNK),)} if n_values else {}
         values = x.create_dataset("data", (n_values,), np.float32, **packed)
         columns = x.create_dataset("indices", (n_values,), np.int32, **packed)

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import anndata
 import numpy as np
 import torch
 from anndata import AnnData
@@ -24,6 +23,7 @@ from cellprism.parallel.engine import Engine, SerialEngine
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import processes
 from cellprism.sae.files import load_sae
+from cellprism.store.h5ad import mapped_h5ad
 from cellprism.store.run import Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
@@ -109,7 +109,7 @@ class Workbench:
     @cached_property
     def cells(self) -> AnnData:
         """The run's cells: raw counts aligned to the model's genes."""
-        return anndata.read_h5ad(self.folder / "cells.h5ad")
+        return mapped_h5ad(self.folder / "cells.h5ad")
 
     @cached_property
     def sae(self) -> SparseAutoencoder:

@@ -20,7 +20,7 @@ from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import is_first
 from cellprism.sae.fit import Progress
 from cellprism.store.atomic import write_json
-from cellprism.store.h5ad import write_h5ad
+from cellprism.store.h5ad import write_mapped_h5ad
 from cellprism.store.place import as_given
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import studies
@@ -54,7 +54,7 @@ def prepare_cells(bench: Workbench) -> list[Path]:
         together = {label: name for name, labels in config.pool.items() for label in labels}
         cells.obs["cell_type"] = cells.obs["cell_type"].astype(str).replace(together).astype("category")
     paths = [bench.folder / "cells.h5ad", bench.folder / CELLS, bench.folder / MODEL]
-    write_h5ad(paths[0], cells)
+    write_mapped_h5ad(paths[0], cells)
     model = bench.model  # only now: it may take its genes from the cells
     card, limits = dict(model.card), model.limits_on(cells) if isinstance(model, StatesLimits) else ()
     if limits:
