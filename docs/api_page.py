@@ -12,8 +12,8 @@ GROUPS = {
     "A finished run": ("open_run", "feature_card", "encode", "export", "get", "tl", "pl"),
     "Cells and models": ("read_cells", "load_model", "save_model", "pretrain", "PretrainConfig"),
     "Autoencoders": (
-        "SaeConfig", "train_sae", "train_saes", "SaeJob", "fit_sae", "fit_saes", "activations", "SparseAutoencoder",
-        "load_sae", "save_sae",
+        "SaeConfig", "train_sae", "train_saes", "SaeJob", "fit_sae", "fit_saes", "activations", "residual_tokens",
+        "SparseAutoencoder", "load_sae", "save_sae",
     ),
     "Features and programs": ("feature_genes", "over_representation", "read_gmt", "read_collection"),
     "Steering": ("steer", "edited", "contrast", "Add", "Clamp", "Ablate"),

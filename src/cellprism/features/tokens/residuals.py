@@ -48,8 +48,8 @@ def residual_tokens(model: CellModel, adata: AnnData, layer: int, batch_size: in
     >>> cells = cp.read_cells("bundled:pbmc68k", model)[:4]
     >>> for x, gene, cell in cp.residual_tokens(model, cells, layer=1, batch_size=2):
     ...     print(x.shape[1], cell.unique().tolist(), len(x) == len(gene))
-    128 [0, 1] True
-    128 [2, 3] True
+    64 [0, 1] True
+    64 [2, 3] True
     """
     for (x,), gene, cell in present_tokens(model, adata, [layer], batch_size):
         yield Tokens(x, gene, cell)
