@@ -3,6 +3,7 @@
 Dask lies beside the environment (``make``): in it, every import of anndata would load ``dask.array``.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -95,4 +96,11 @@ def test_the_script_of_a_slurm_job(monkeypatch):
                  "export OMP_NUM_THREADS=4", "export PYTHONPATH=/shared/code"):  # fmt: skip
         assert line in script
     assert "--nthreads 1" in script
+    import dask
+
+    name, value = re.search(r"export (DASK_\w+)='(.*)'", script).groups()
+    config = dask.config.merge(dask.config.config, dask.config.collect_env({name: value}))
+    environ = dask.config.get("distributed.nanny.pre-spawn-environ", config=config)
+    assert environ["MALLOC_TRIM_THRESHOLD_"] is None, "its workers keep memory for the next pass"
+    assert environ["OMP_NUM_THREADS"] == 1
     assert "dask_worker" in script or "dask worker" in script.replace("-m distributed.cli.dask_worker", "dask worker")

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import cellprism as cp
-from cellprism.errors import DiskError
+from cellprism.errors import DamagedError, DiskError
 from cellprism.store import h5ad, room
 
 
@@ -89,12 +89,13 @@ def test_mapped_cells_are_those_that_were_written(in_files):
 
 
 @pytest.mark.parametrize("column", [-1, 30, 2**31 - 1])
-def test_columns_beyond_the_genes_are_refused(in_files, column):
+@pytest.mark.parametrize("write", [h5ad.write_mapped_h5ad, h5ad.write_h5ad])
+def test_columns_beyond_the_genes_are_refused(in_files, column, write):
     path = in_files / "cells.h5ad"
-    h5ad.write_mapped_h5ad(path, cells())
+    write(path, cells())
     with h5py.File(path, "r+") as file:
         file["X/indices"][7] = column
-    with pytest.raises(ValueError, match="ind"):
+    with pytest.raises(DamagedError, match=r"cells.h5ad cannot be read \(.*rerun"):
         h5ad.mapped_h5ad(path)
 
 

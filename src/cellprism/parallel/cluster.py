@@ -25,7 +25,7 @@ SILENT = (None, "00:30:00")
 DASHBOARD = "127.0.0.1:8787"
 START_WITHIN = 120  # seconds for the first worker of this machine
 CLOSE_WITHIN = 20  # seconds
-TRIMMED = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+ENVIRON, TRIMMED = "distributed.nanny.pre-spawn-environ", "MALLOC_TRIM_THRESHOLD_"
 """Has workers of Dask give memory back at once, and so ask for it anew for every tensor: a pass took 1.7 times as
 long."""
 
@@ -139,7 +139,7 @@ def _opened(kind: str, cluster: str, size: int, dashboard: bool) -> Iterator[Any
     from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
 
     # memory_limit 0: what is planned is said before; a limit of Dask's would kill workers of large models
-    with dask.config.set({TRIMMED: None}):
+    with dask.config.set({f"{ENVIRON}.{TRIMMED}": None}):
         here = LocalCluster(
             n_workers=size, threads_per_worker=1, processes=True, host="127.0.0.1", memory_limit=0,
             dashboard_address=DASHBOARD if dashboard else None, worker_dashboard_address=None,
@@ -163,9 +163,11 @@ def slurm_cluster(jobs: int, dashboard: bool = False) -> Any:
     asked = {key: value for key, value in SLURM.items() if dask.config.get(f"jobqueue.slurm.{key}", None) in SILENT}
     cores = int(asked.get("cores") or dask.config.get("jobqueue.slurm.cores"))
     threads = [f"export {name}={cores}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")]
+    setting = ENVIRON.upper().replace(".", "__").replace("-", "_")
+    kept = f"export DASK_{setting}='{{\"{TRIMMED}\": None}}'"
     path = [f"export PYTHONPATH={os.environ['PYTHONPATH']}"] if os.environ.get("PYTHONPATH") else []
     return SLURMCluster(
-        n_workers=jobs, processes=1, job_script_prologue=[*threads, *path],
+        n_workers=jobs, processes=1, job_script_prologue=[*threads, kept, *path],
         worker_extra_args=["--nthreads", "1", "--no-dashboard"],
         scheduler_options={"dashboard": dashboard, "dashboard_address": DASHBOARD}, **asked,
     )  # fmt: skip

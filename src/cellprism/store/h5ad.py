@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import read_elem, write_elem
 
+from cellprism.errors import DamagedError
 from cellprism.store.atomic import replacing
 from cellprism.store.room import LARGE
 
@@ -86,8 +87,19 @@ def mapped_h5ad(path: Path) -> AnnData:
     """Read cells; of large counts that were written as they are, only what is asked for is ever in memory.
 
     Raises:
-        OSError, KeyError, ValueError: the file is none, or damaged.
+        DamagedError: the file is none, or its counts contradict themselves.
     """
+    try:
+        data = _mapped(path)
+        counts: Any = data.X
+        if sp.issparse(counts):  # columns that are none would have SciPy write beyond its arrays
+            counts.check_format(full_check=True)
+    except (OSError, KeyError, ValueError) as error:
+        raise DamagedError(f"{path} cannot be read ({error}); rerun the step that wrote it") from error
+    return data
+
+
+def _mapped(path: Path) -> AnnData:
     with h5py.File(path, "r") as opened:
         file: dict[str, Any] = dict(opened.items())
         stored = file["X"]
@@ -99,7 +111,6 @@ def mapped_h5ad(path: Path) -> AnnData:
         shape: Any = stored.attrs["shape"]
         x = sp.csr_matrix((values, columns, parts[2][:]), shape=tuple(shape))
         others: dict[str, Any] = {name: read_elem(file[name]) for name in OTHERS if name in file}
-    x.check_format(full_check=True)
     return AnnData(x, **others)
 
 
