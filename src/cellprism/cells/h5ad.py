@@ -93,7 +93,8 @@ def from_anndata(adata: anndata.AnnData, source: str, counts: str | None, embedd
     held: Any = adata.to_memory() if adata.isbacked else adata
     matrices = {} if held.X is None else {"X": (held.X, held.var)}
     matrices |= {} if held.raw is None else {"raw": (held.raw.X, held.raw.var)}
-    matrices |= {LAYER + name: (values, held.var) for name, values in held.layers.items()}
+    named = {name: values for name, values in held.layers.items() if name is not None}  # AnnData 0.13 has X there too
+    matrices |= {LAYER + name: (values, held.var) for name, values in named.items()}
     chosen = choose(source, list(matrices), counts)
     values, var = matrices[chosen]
     if not sp.issparse(values) and not isinstance(values, np.ndarray):
