@@ -59,11 +59,8 @@ def main() -> None:
             print(path.read_text(), file=sys.stderr, flush=True)
     rows = medians([json.loads(path.read_text()) for path in sorted(given.folder.glob("figures-*.json"))])
     subject = {"model": given.model or "random, 16 dimensions"}
-    print(
-        json.dumps(
-            {**made_with(), **subject, "rows": rows, "a_cell": a_cell(rows), "reckoned": reckoned(rows)}, indent=2
-        )
-    )
+    found = {"rows": rows, "a_cell": a_cell(rows), "reckoned": reckoned(rows)}
+    print(json.dumps({**made_with(), **subject, **found}, indent=2))
 
 
 def trained(folder: Path) -> Path:
@@ -75,7 +72,7 @@ def trained(folder: Path) -> Path:
 
 
 def trained_on(folder: Path, model: str, cells: Path) -> Path:
-    """A run of a known model with a dictionary of 512 features, from as many cells as train it in a minute or so."""
+    """A run of a known model with a dictionary of 512 features, trained on these cells once."""
     if not (folder / "run" / "run.json").is_file():
         train = {"n_features": 512, "k": 4, "epochs": 1}
         config = make_config({"cells": str(cells), "model": model, "layer": 1, "train": train})
