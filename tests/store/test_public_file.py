@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cellprism.errors import DamagedError
+from cellprism.errors import CellprismError, DamagedError
 from cellprism.store.public_file import DATA_DIR, PublicFile, fetch_file, local_file
 
 CONTENT = b"forty-one terms" * 41
@@ -58,4 +58,10 @@ def test_other_bytes_are_refused_by_the_checksum_alone(file, tmp_path):
     said = rf"sent {len(CONTENT)} bytes .* instead of the file that was asked for \(sha256:0+\); nothing was kept"
     with pytest.raises(DamagedError, match=said):
         fetch_file(replace(file, sha256="0" * 64))
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_file_that_does_not_come_leaves_nothing(file, tmp_path):
+    with pytest.raises(CellprismError, match="cannot be reached"):
+        fetch_file(replace(file, url="http://127.0.0.1:9/some.obo"))
     assert list((tmp_path / "data").iterdir()) == []

@@ -186,13 +186,20 @@ def programs(labels: np.ndarray, rng: np.random.Generator) -> Programs:
     types = {str(kind): int(n) for kind, n in pd.Series(labels).value_counts().items()}
     return Programs(
         features=table, lists=list_table(lists),
-        enrichment=table[["feature", "best_term", "best_padj"]].set_axis(["feature", "term", "padj"], axis=1),
+        enrichment=_enrichment(table),
         nulls=pd.DataFrame({"null": ["popularity"], "measure": ["annotated_rate"], "mean": [0.41]}),
         types=pd.concat([table[["feature"]], type_contrast(activation, labels)], axis=1),
         specificity=type_specificity(table, found, types, shuffled), excess=EXCESS, seeds=seeds(), sought=SOUGHT,
         rates=rates(),
         sources=dict.fromkeys(PROGRAMS, "made up"), matrices=_matrices(activation, labels, rng),
     )  # fmt: skip
+
+
+def _enrichment(table: pd.DataFrame) -> pd.DataFrame:
+    """The best term of each feature."""
+    sizes = {"overlap": 3, "set_size": table["set_size"], "term_size": 11, "background_size": N_GENES}
+    named = {"feature": table["feature"].astype(str), "term": table["best_term"], "represented_by": table["best_term"]}
+    return pd.DataFrame({**named, **sizes, "pvalue": table["best_padj"] / 7, "padj": table["best_padj"]})
 
 
 def _feature(feature: int, term: str, kind: str, genes: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:

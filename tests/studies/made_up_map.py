@@ -53,7 +53,7 @@ def naming() -> Named:
         "type_label": TYPES[0], "type_auroc": 0.8, "term_label": programs, "term_auroc": 0.85,
         "genes_label": "LYZ, CD74, NKG7", "genes_auroc": 0.86,
     }  # fmt: skip
-    table = pd.DataFrame(columns)[FEATURE_COLUMNS]
+    table = pd.DataFrame(columns)[list(FEATURE_COLUMNS)]
     table.loc[table["feature"] == 7, ["auroc", "p", "q", "shown"]] = [0.58, 0.4, 0.4, False]
     shown = table[table["shown"]]
     same = {kind: int((shown["kind"] == kind).sum()) for kind in KINDS}

@@ -28,7 +28,7 @@ TYPES = {"CD8 T cells": 2, "NK cells": 2}
 def regulation(rng: np.random.Generator) -> Regulation:
     """Seven factors, of which the first drives its targets; a screen; TBX21's preset."""
     rows = [_row(f, name, kind, rng) for f, name in enumerate(FACTORS) for kind in (*TYPES, EVERY)]
-    factors = pd.DataFrame(rows, columns=COLUMNS["factors"])
+    factors = pd.DataFrame(rows, columns=list(COLUMNS["factors"]))
     overall = [
         _overall(measure, source, value)
         for measure, values in (
@@ -91,7 +91,7 @@ def _pairs(rng: np.random.Generator) -> pd.DataFrame:
         for name in FACTORS
         for i in range(4 * TARGETS)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["pairs"])
+    return pd.DataFrame(rows, columns=list(COLUMNS["pairs"]))
 
 
 def _doses() -> pd.DataFrame:
@@ -101,7 +101,7 @@ def _doses() -> pd.DataFrame:
         for group in ("target", "matched")
         for q in (0.5, 0.9)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["doses"])
+    return pd.DataFrame(rows, columns=list(COLUMNS["doses"]))
 
 
 def _preset() -> pd.DataFrame:
@@ -112,4 +112,4 @@ def _preset() -> pd.DataFrame:
         for feature in (3, 17)
         for alpha in (-15.0, -5.0, -2.0, 2.0, 5.0, 15.0)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS["preset"])
+    return pd.DataFrame(rows, columns=list(COLUMNS["preset"]))

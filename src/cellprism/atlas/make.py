@@ -8,10 +8,12 @@ from cellprism.atlas.cell_map import CellMap
 from cellprism.atlas.serve import Steers
 from cellprism.atlas.shards import MARK, SiteWriter, making_site
 from cellprism.atlas.site import Asked, run_tables, write_shards
+from cellprism.display import command
 from cellprism.errors import DamagedError, InputError
 from cellprism.ontology.collection import Collection
 from cellprism.ontology.read import read_collection
-from cellprism.store.run import Run
+from cellprism.store.run import SETTINGS, Run
+from cellprism.studies.files import fitting
 from cellprism.workflow.publish import ATLAS, write_report
 
 NOT_ASKED = "This atlas was made without the model (--no-live)."
@@ -79,7 +81,7 @@ def make_atlas(
     with making_site(run / Path(ATLAS).parent if out is None else out) as site:
         tables = run_tables(run)
         asked = Asked(write_live, run_tables(beside) if beside else None, own_map, _collection(run))
-        with bar("writing the atlas", None):
+        with bar("writing the atlas", None), fitting(f"run {run}", command("run", run / SETTINGS, "--out", run)):
             write_shards(site, tables, asked)
         sizes, without, steering = site.sizes, site.without_live, site.steering
     if out is None:

@@ -27,6 +27,7 @@ from cellprism.report.context import Context, read_context
 from cellprism.store.place import folder_of
 from cellprism.store.run import STATE, Run
 from cellprism.studies.files import read_h5ad, there
+from cellprism.studies.study import studies
 from cellprism.workflow.feature_card import FeatureCards
 from cellprism.workflow.publish import CLAIMS, PAGE
 
@@ -50,6 +51,7 @@ class OpenRun(Shown):
         self.folder = Run.existing(folder).folder
         self.context: Context = read_context(self.folder)
         """What the run says of itself: cells, model, site, record."""
+        self._whole: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -162,9 +164,12 @@ class OpenRun(Shown):
         return Workbench(run, config_of(run), _no_bar)
 
     def require(self, study: str) -> None:
-        """Raise ``RunError`` where a study was not done."""
+        """Raise ``RunError`` where a study was not done, ``DamagedError`` where its files are not what it wrote."""
         if study not in self.context.record["steps"]:
             raise RunError(f"{self.folder} has no {study} yet; `{command('do', study, self.folder)}` makes them")
+        if study not in self._whole:
+            studies()[study].read(self.folder / study)
+            self._whole.add(study)
 
 
 @contextmanager

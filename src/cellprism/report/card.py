@@ -58,7 +58,7 @@ class FeatureCard:
 
     def to_json(self, indent: int | None = 2) -> str:
         """The card as JSON."""
-        return json.dumps(asdict(self), indent=indent, ensure_ascii=False, allow_nan=False)
+        return json.dumps(asdict(self, dict_factory=_without_nan), indent=indent, ensure_ascii=False, allow_nan=False)
 
     def _repr_html_(self) -> str:
         """The card as a notebook shows it."""
@@ -69,6 +69,11 @@ class FeatureCard:
         origin = " · ".join(text for text in (self.run, self.model, self.place) if text)
         head = f"<h3>Feature {self.feature}</h3><p>{_text(origin)}</p>"
         return f'<div class="cellprism-card"><style>{_STYLE}</style>{head}{"".join(parts)}</div>'
+
+
+def _without_nan(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The fields of a record; what is missing is null, as JSON knows it."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in pairs}
 
 
 _STYLE = f"""

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from requests.auth import AuthBase
 
 from cellprism.errors import CellprismError, DamagedError
 from cellprism.store.atomic import sha256
+from cellprism.store.disk import writing
 from cellprism.store.web_page import SEEN, is_web_page
 
 Progress = Callable[[str, int, int], None]
@@ -122,13 +124,32 @@ def download(
     Raises:
         DamagedError: what came has another size or checksum; nothing of it is kept.
         CellprismError: the server cannot be reached, or broke off several times; what came is kept.
+        DiskError: the disk is full or cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
-    part.touch()
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        try:
+            _fetch(url, file, part, refused, token, progress and partial(progress, target.name))
+            part.replace(target)
+        finally:
+            if part.exists() and not part.stat().st_size:
+                part.unlink()  # nothing came of it
+
+
+def _fetch(
+    url: str,
+    file: RemoteFile,
+    part: Path,
+    refused: Callable[[requests.Response], Exception],
+    token: str,
+    told: Callable[[int, int], None] | None,
+) -> None:
+    """Fetch the whole of ``file`` to ``part``, in several attempts."""
     for attempt in range(ATTEMPTS):
         try:
-            _go_on(url, file, part, refused, token, lambda done: progress and progress(target.name, done, file.size))
+            _go_on(url, file, part, refused, token, lambda done: told and told(done, file.size))
             break
         except requests.RequestException as error:  # the answer began and broke off
             if attempt == ATTEMPTS - 1:
@@ -144,7 +165,6 @@ def download(
             f"{url} sent {found} instead of the file that was asked for ({file}); nothing "
             "was kept. Try again; if it stays so, a proxy or mirror gives out something else"
         )
-    part.replace(target)
 
 
 def _go_on(

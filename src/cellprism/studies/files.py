@@ -1,21 +1,26 @@
 """Reading and writing what a study keeps, with a clear message: what is missing, in which file, what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anndata
 import dacite
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_string_dtype
 
-from cellprism.errors import DamagedError
+from cellprism.errors import CellprismError, DamagedError
 from cellprism.report.claims import Null
 from cellprism.report.verdict import Interval
 from cellprism.store.atomic import read_json, write_json
 from cellprism.store.tables import read_table
 
 Record = TypeVar("Record")
+MISFITS = (ArithmeticError, AssertionError, AttributeError, LookupError, StopIteration, TypeError, ValueError)
+"""What a number, a name or a row ends in that is not where it should be."""
 
 
 def write_record(path: Path, record: Any) -> Path:
@@ -45,12 +50,52 @@ def read_object(path: Path, fields: Sequence[str]) -> dict[str, Any]:
     return value
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A parquet table with the given columns."""
+def read_columns(path: Path, columns: Mapping[str, type], others: type | None = None) -> pd.DataFrame:
+    """A parquet table with the given columns, each of its kind.
+
+    Whole numbers (``int``), text and yes or no (``bool``) are never missing; a number (``float``) may be, and is NaN
+    then, but not infinite. A table without rows has no kinds.
+
+    Args:
+        path: of the table.
+        columns: what it must have, each with its kind.
+        others: the kind of all its other columns; None where these may be of any.
+
+    Raises:
+        DamagedError: a column is missing, or is of another kind; it names both.
+    """
     there(path)
     table = read_table(path)
-    require(table.columns, columns, str(path))
+    require(table.columns, list(columns), str(path))
+    kinds = dict.fromkeys(table.columns, others) | dict(columns)
+    for name, kind in kinds.items() if len(table) else ():
+        if kind is float and table[name].isna().all():
+            table[name] = np.nan
+        if kind is not None and not _is(table[name], kind):
+            raise DamagedError(
+                f"{path}: column {name!r} should hold {WORDS[kind]}, found {_told(table[name])}; rerun the step that "
+                "wrote it"
+            )
     return table
+
+
+WORDS = {int: "whole numbers", float: "numbers", str: "text", bool: "yes or no"}
+
+
+def _is(column: pd.Series, kind: type) -> bool:
+    """Whether all values of a column are of a kind."""
+    if kind is str:
+        return is_string_dtype(column) and bool(column.notna().all())
+    if kind is not float:
+        return column.dtype.kind == ("b" if kind is bool else "i")
+    return column.dtype.kind == "i" or (column.dtype.kind == "f" and not np.isinf(column).any())
+
+
+def _told(column: pd.Series) -> str:
+    """What a column holds, for a message."""
+    if column.isna().any():
+        return "missing values"
+    return "infinite ones" if column.dtype.kind == "f" and np.isinf(column).any() else str(column.iloc[0])[:40]
 
 
 def objects_of(value: dict[str, Any], field: str, needed: Sequence[str], path: Path) -> list[dict[str, Any]]:
@@ -66,6 +111,28 @@ def objects_of(value: dict[str, Any], field: str, needed: Sequence[str], path: P
             raise DamagedError(f"{path}: {field} holds {row!r}, expected JSON objects; rerun the step that wrote it")
         require(row, needed, f"{path}, {field}, row {row.get('name', name)!r}")
     return list(rows.values())
+
+
+@contextmanager
+def fitting(what: str, remedy: str) -> Iterator[None]:
+    """Say of files that are each as they should be, and do not go together, that they do not.
+
+    Args:
+        what: they are.
+        remedy: the command that makes them again.
+
+    Raises:
+        DamagedError: a number, a name or a row that one of them speaks of is not in another.
+    """
+    try:
+        yield
+    except CellprismError:
+        raise
+    except MISFITS as error:
+        raise DamagedError(
+            f"{what} does not fit together ({type(error).__name__}: {str(error)[:200]}); make it again with: {remedy} "
+            "(where it was only just made, this is a mistake of cellprism: please report it with what --debug shows)"
+        ) from error
 
 
 def require(present: Any, needed: Sequence[str], place: str) -> None:

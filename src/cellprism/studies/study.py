@@ -8,6 +8,7 @@ Studies come by the entry point group ``cellprism.studies``, the built-in ones t
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -82,19 +83,28 @@ class Study:
 
     def read(self, folder: Path) -> Any:
         """What ``write`` wrote. Raises ``DamagedError`` where a file lacks something."""
-        return _part(f"{self.tables}:read")(folder)
+        with self._fitting():
+            return _part(f"{self.tables}:read")(folder)
 
     def claimed(self, found: Any, context: "Context") -> "list[Claim]":
         """What the numbers say, judged."""
-        return _part(self.claims)(found, context)
+        with self._fitting():
+            return _part(self.claims)(found, context)
 
     def facts_of(self, found: Any, claims: "Sequence[Claim]", feature: int) -> "list[Fact]":
         """What it says of one feature; nothing where it has no ``card``."""
-        return _part(self.card)(found, claims, feature) if self.card else []
+        with self._fitting():
+            return _part(self.card)(found, claims, feature) if self.card else []
 
     def drawn(self, found: Any, claims: "Sequence[Claim]", context: "Context") -> "Section":
         """Its part of the page; ``found`` is None where the study was not run."""
-        return _part(self.section)(found, claims, context)
+        with self._fitting():
+            return _part(self.section)(found, claims, context)
+
+    def _fitting(self) -> AbstractContextManager[None]:
+        from cellprism.studies.files import fitting
+
+        return fitting(f"what {self.name} has written", f"cellprism do {self.name} RUN")
 
 
 @cache

@@ -15,6 +15,7 @@ from cellprism.report.page import render_page
 from cellprism.report.section import Section
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run
+from cellprism.studies.files import fitting
 from cellprism.studies.study import Study, studies
 
 CLAIMS, PAGE = "claims.json", "report.html"
@@ -33,10 +34,12 @@ def write_report(folder: Path) -> Path:
     run = Run.existing(folder)
     check_unaltered(run)
     context = read_context(folder)
-    claims, sections, findings = gathered(run, context)
-    write_claims(folder / CLAIMS, claims)
     atlas = ATLAS if (folder / ATLAS).is_file() else ""
-    write_text(folder / PAGE, render_page(context, sections, claims, findings, atlas))
+    with fitting(f"run {folder}", command("run", folder / SETTINGS, "--out", folder)):
+        claims, sections, findings = gathered(run, context)
+        page = render_page(context, sections, claims, findings, atlas)
+        write_claims(folder / CLAIMS, claims)
+    write_text(folder / PAGE, page)
     return folder / PAGE
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.display import command
-from cellprism.errors import RunError
+from cellprism.errors import ConfigError, RunError
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run, digest
 from cellprism.studies.common import CommonConfig
@@ -173,12 +173,19 @@ def config_of(run: Run) -> CommonConfig:
 
     Raises:
         RunError: the folder has no run.toml.
+        ConfigError: it holds what this version does not know.
     """
     path = run.folder / SETTINGS
     if not path.is_file():
         again = command("train", "CELLS", "--out", run.folder)
         raise RunError(f"{run.folder} has no {SETTINGS}; start it again with: {again}")
-    return read_config(path)
+    try:
+        return read_config(path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}. That file was written by the run itself: where another version of cellprism made it, remove what "
+            f"is named here from {path} and give the same command again"
+        ) from error
 
 
 def peak_memory() -> int:

@@ -11,9 +11,12 @@ from cellprism.studies.files import read_columns, read_record, write_record
 
 SUMMARY, FEATURES, DONORS = "compare.json", "features.parquet", "donors.parquet"
 COLUMNS = {
-    "features": ["feature", "difference", "low", "high", "t", "p", "q", "permuted_p", "level", "term", "top_genes"],
-    "donors": ["donor", "condition", "cells", "cells_control"],
-}
+    "features": {
+        "feature": int, "difference": float, "low": float, "high": float, "t": float, "p": float, "q": float,
+        "permuted_p": float, "level": float, "term": str, "top_genes": str,
+    },
+    "donors": {"donor": str, "condition": str, "cells": int, "cells_control": int},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

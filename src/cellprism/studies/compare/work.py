@@ -103,7 +103,7 @@ def _rows(
         "q": q, "permuted_p": p, "level": donors.level[kept], "term": terms,
         "top_genes": by_feature["top_genes"].to_numpy(dtype=str),
     })  # fmt: skip
-    return cast(pd.DataFrame, table[COLUMNS["features"]]).sort_values(["p", "feature"], ignore_index=True)
+    return cast(pd.DataFrame, table[list(COLUMNS["features"])]).sort_values(["p", "feature"], ignore_index=True)
 
 
 def _donor_rows(donors: Donors) -> pd.DataFrame:
@@ -113,4 +113,4 @@ def _donor_rows(donors: Donors) -> pd.DataFrame:
         (name, both if donors.paired else donors.case if case else donors.control, a, b)
         for name, case, (a, b) in zip(donors.names, donors.is_case, donors.cells, strict=True)
     ]
-    return pd.DataFrame(rows, columns=pd.Index(COLUMNS["donors"]))
+    return pd.DataFrame(rows, columns=pd.Index(list(COLUMNS["donors"])))

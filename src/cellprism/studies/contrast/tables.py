@@ -26,12 +26,18 @@ FIELDS = [
     "named",
 ]
 COLUMNS = {
-    "path": ["lambda", "n_above_0", "n_above_0.1", "n_above_0.3", "n_above_0.5", "validation_loss"],
-    "genes": ["gene", "source_mean", "target_mean", "steered_mean", "gap_fraction", "direction"],
-    "cells": ["cell", "projection_before", "projection_after", "closer"],
-    "recipe": ["feature", "strength"],
-    "trials": ["kind", "replicate", "dose"],
-}
+    "path": {
+        "lambda": float, "n_above_0": int, "n_above_0.1": int, "n_above_0.3": int, "n_above_0.5": int,
+        "validation_loss": float,
+    },
+    "genes": {
+        "gene": str, "source_mean": float, "target_mean": float, "steered_mean": float, "gap_fraction": float,
+        "direction": str,
+    },
+    "cells": {"cell": str, "projection_before": float, "projection_after": float, "closer": bool},
+    "recipe": {"feature": int, "strength": float},
+    "trials": {"kind": str, "replicate": int, "dose": float},
+}  # fmt: skip
 """Columns of each table that the page needs."""
 
 
@@ -81,4 +87,5 @@ def read(folder: Path) -> Contrasts:
 def _recipe(folder: Path) -> Recipe:
     summary = read_object(folder / SUMMARY, FIELDS)
     objects_of(summary, "scores", ["value", "low", "high"], folder / SUMMARY)
-    return Recipe(summary, **{name: read_columns(folder / f"{name}.parquet", cols) for name, cols in COLUMNS.items()})
+    tables = {name: read_columns(folder / f"{name}.parquet", columns) for name, columns in COLUMNS.items()}
+    return Recipe(summary, **tables)

@@ -161,4 +161,5 @@ def write(folder: Path, found: Fit) -> list[Path]:
 
 def read(folder: Path) -> Fit:
     """Read it. Raises ``DamagedError`` where it is not what ``write`` wrote."""
-    return Fit(read_record(Measures, folder / FILE), read_columns(folder / HISTORY, ["step", "mse"]))
+    history = read_columns(folder / HISTORY, {"step": int, "mse": float}, float)
+    return Fit(read_record(Measures, folder / FILE), history)

@@ -11,13 +11,18 @@ from cellprism.studies.files import read_columns, read_record, write_record
 
 SUMMARY = "lens.json"
 TABLES = {
-    "features": [
-        "feature", "high", "low", "up", "down", "term", "term_padj", "direction", "high_in", "type_share",
-        "neighbours", "expected", "p", "q", "local",
-    ],
-    "genes": ["feature", "direction", "rank", "gene", "difference", "auroc", "q"],
-    "terms": ["feature", "direction", "term", "genes", "term_size", "pvalue", "padj"],
-    "moved": ["feature", "direction", "rank", "gene", "effect", "own"],
+    "features": {
+        "feature": int, "high": int, "low": int, "up": int, "down": int, "term": str, "term_padj": float,
+        "direction": str, "high_in": str, "type_share": float, "neighbours": float, "expected": float, "p": float,
+        "q": float, "local": bool,
+    },
+    "genes": {
+        "feature": int, "direction": str, "rank": int, "gene": str, "difference": float, "auroc": float, "q": float,
+    },
+    "terms": {
+        "feature": int, "direction": str, "term": str, "genes": int, "term_size": int, "pvalue": float, "padj": float,
+    },
+    "moved": {"feature": int, "direction": str, "rank": int, "gene": str, "effect": float, "own": bool},
 }  # fmt: skip
 """Columns of each table: one row a feature that could be read; its differential genes; its terms; genes that the model
 moves most when a feature is set high."""

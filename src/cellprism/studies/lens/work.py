@@ -130,7 +130,7 @@ def rare_record(found: Locality, by_type: bool, alpha: float, untrained: list[fl
 def _feature_rows(own: Read, rare: Locality | None, world: World, settings: LensSettings) -> pd.DataFrame:
     """One row a feature that could be read, see ``tables.TABLES``."""
     if rare is None:
-        return pd.DataFrame(columns=pd.Index(TABLES["features"]))
+        return pd.DataFrame(columns=pd.Index(list(TABLES["features"])))
     cells, features = own.cells, own.cells.features.tolist()
     best = own.terms.drop_duplicates("feature").set_index("feature").reindex(features)
     names, share = _types(own, world)

@@ -13,10 +13,10 @@ FEATURES, NEIGHBOURS, CELLS, OVERLAPS, FILE = (
     "features.parquet", "neighbours.parquet", "cells.parquet", "overlaps.parquet", "map.json"
 )  # fmt: skip
 COMPONENTS, MODULES = "components", "modules"
-FEATURE_COLUMNS = [
-    "feature", "firing_rate", "dead", "component", "component_size", "module", "duplicate_of", "x", "y", "top_genes",
-    "best_term", "high_in",
-]  # fmt: skip
+FEATURE_COLUMNS = {
+    "feature": int, "firing_rate": float, "dead": bool, "component": int, "component_size": int, "module": int,
+    "duplicate_of": int, "x": float, "y": float, "top_genes": str, "best_term": str, "high_in": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def read(folder: Path) -> Found:
     return Found(
         read_record(Summary, folder / FILE),
         read_columns(folder / FEATURES, FEATURE_COLUMNS),
-        read_columns(folder / NEIGHBOURS, ["feature", "by", "rank", "neighbour", "value"]),
-        read_columns(folder / CELLS, ["cell", "cell_type", "x", "y"]),
-        read_columns(folder / OVERLAPS, ["low", "high", "pairs", "random"]),
+        read_columns(folder / NEIGHBOURS, {"feature": int, "by": str, "rank": int, "neighbour": int, "value": float}),
+        read_columns(folder / CELLS, {"cell": str, "cell_type": str, "x": float, "y": float}),
+        read_columns(folder / OVERLAPS, {"low": float, "high": float, "pairs": int, "random": float}),
     )

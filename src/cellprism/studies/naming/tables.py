@@ -11,10 +11,11 @@ from cellprism.studies.files import read_columns, read_record, write_record
 FEATURES, FILE = "features.parquet", "naming.json"
 TYPE, TERM, GENES = "type", "term", "genes"
 KINDS = {TYPE: "cell types", TERM: "programs", GENES: "genes"}
-FEATURE_COLUMNS = [
-    "feature", "label", "kind", "sign", "chosen", "auroc", "chance", "others", "p", "q", "shown", "own_genes",
-    "own_genes_auroc", *(f"{kind}_{what}" for kind in KINDS for what in ("label", "auroc")),
-]  # fmt: skip
+FEATURE_COLUMNS = {
+    "feature": int, "label": str, "kind": str, "sign": str, "chosen": float, "auroc": float, "chance": float,
+    "others": float, "p": float, "q": float, "shown": bool, "own_genes": str, "own_genes_auroc": float,
+    **{f"{kind}_{what}": to for kind in KINDS for what, to in (("label", str), ("auroc", float))},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

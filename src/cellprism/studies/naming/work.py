@@ -106,7 +106,7 @@ def labelled(
     """Labels chosen on the first cells and judged on the other ones: FEATURE_COLUMNS."""
     features = np.flatnonzero(can_be_told(one) & can_be_told(other))
     if not len(features):
-        return pd.DataFrame(columns=pd.Index(FEATURE_COLUMNS))
+        return pd.DataFrame(columns=pd.Index(list(FEATURE_COLUMNS)))
     a, b = _some(one, features), _some(other, features)
     genes, names = leading_genes(a, OWN), np.array(list(terms.gene), dtype=object)
     choices = {GENES: _choice_of_genes(a, b, genes[:, :NAMED], names)}
@@ -132,7 +132,7 @@ def labelled(
     table["shown"] = (table["q"] < LEVEL) & (table["auroc"] > 0.5)
     table["own_genes"] = [", ".join(row) for row in names[genes]]
     table["own_genes_auroc"] = np.diagonal(by_genes(b, _sets(genes, len(names))))
-    return table.loc[:, FEATURE_COLUMNS]
+    return table.loc[:, list(FEATURE_COLUMNS)]
 
 
 Choice = tuple[Any, Any, Float[np.ndarray, " feature"], Float[np.ndarray, "label feature"]]

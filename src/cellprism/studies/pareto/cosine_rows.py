@@ -79,4 +79,4 @@ def _pairs(found: Gradients, slopes: Slopes, settings: ParetoSettings, seed: int
 
 def cosine_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """All rows, in the order of ``tables.COSINE_COLUMNS``."""
-    return pd.DataFrame(rows, columns=pd.Index(COSINE_COLUMNS))
+    return pd.DataFrame(rows, columns=pd.Index(list(COSINE_COLUMNS)))

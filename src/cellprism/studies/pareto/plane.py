@@ -39,7 +39,7 @@ def plane_rows(unit: Unit, front: Front, seed: int) -> pd.DataFrame:
     still = ((cells.batch, cells.x) for cells in cache.take(np.arange(cache.n_cells)))
     moved = {kind: _site(unit, residuals_of(cache, unit.turn, test, _strengths(unit, front, kind))) for kind in CHOSEN}
     site = _space(SITE, _site(unit, still), target, moved, seed)
-    return pd.DataFrame([*final, *site], columns=pd.Index(PLANE_COLUMNS))
+    return pd.DataFrame([*final, *site], columns=pd.Index(list(PLANE_COLUMNS)))
 
 
 def _strengths(unit: Unit, front: Front, kind: str) -> Tensor:

@@ -11,40 +11,46 @@ from cellprism.store.tables import write_table
 from cellprism.studies.files import read_columns, read_record, write_record
 
 SUMMARY = "pareto.json"
-FRONT_COLUMNS = [
-    "unit", "autoencoder", "donor", "weight", "lambda", "features", "features_above_0.3", "loss", "evaluations", "norm",
-    "validation_latent_gain", "validation_expression_gain", "latent_gain", "latent_low", "latent_high",
-    "expression_gain", "expression_low", "expression_high", "latent_progress", "drift", "variance_kept", "on_front",
-    "chosen",
-]  # fmt: skip
+FRONT_COLUMNS = {
+    "unit": str, "autoencoder": int, "donor": str, "weight": float, "lambda": float, "features": int,
+    "features_above_0.3": int, "loss": float, "evaluations": int, "norm": float, "validation_latent_gain": float,
+    "validation_expression_gain": float, "latent_gain": float, "latent_low": float, "latent_high": float,
+    "expression_gain": float, "expression_low": float, "expression_high": float, "latent_progress": float,
+    "drift": float, "variance_kept": float, "on_front": bool, "chosen": str,
+}  # fmt: skip
 """unit (an autoencoder and a donor); weight of expression; lambda; features that the recipe turns at all, and by more
 than 0.3; loss of the training cells, in units of the neutral loss; evaluations of the gradient so far on this path;
 norm of the edit of the test cells, over that of the difference of means per gene; gains (1 minus the squared distance
 that is left, in units of that without steering) on validation cells, and on test cells with 95 % intervals over cells;
 every score of a contrast on test cells; ``way of GENE``, the share of its predicted gap that a gene goes; on_front: no
 other recipe of the unit is better in both by validation cells; chosen: ``latent``, ``expression``, ``both``."""
-COSINE_COLUMNS = [
-    "unit", "at", "weight", "lambda", "place", "pooling", "weighting", "common", "cosine", "low", "high",
-]  # fmt: skip
+COSINE_COLUMNS = {
+    "unit": str, "at": str, "weight": float, "lambda": float, "place": str, "pooling": str, "weighting": str,
+    "common": str, "cosine": float, "low": float, "high": float,
+}  # fmt: skip
 """at: ``neutral``, or ``path`` with weight and lambda of the recipe; place and pooling of the embedding's objective,
 weighting of expression's, common mode ``left in`` or ``taken out``; cosine of their gradients with the 95 % interval
 over cells."""
-BESIDE_COLUMNS = [
-    "kind", "replicate", "features", "norm", "latent_gain", "expression_gain", "latent_progress", "expression_progress",
-    "balanced_correct", "drift", "variance_kept",
-]  # fmt: skip
+BESIDE_COLUMNS = {
+    "kind": str, "replicate": int, "features": int, "norm": float, "latent_gain": float, "expression_gain": float,
+    "latent_progress": float, "expression_progress": float, "balanced_correct": float, "drift": float,
+    "variance_kept": float,
+}  # fmt: skip
 """An edit a row: kind and replicate; features that it turns, 0 where it is no recipe; norm as above; gains and scores
 on test cells, ``way of GENE`` and ``way of JUDGE``."""
-RECIPE_COLUMNS = [
-    "recipe", "feature", "strength", "program", "firing_rate", "edit_share", "latent_loss", "expression_loss", "rank",
-]  # fmt: skip
+RECIPE_COLUMNS = {
+    "recipe": str, "feature": int, "strength": float, "program": str, "firing_rate": float, "edit_share": float,
+    "latent_loss": float, "expression_loss": float, "rank": int,
+}  # fmt: skip
 """A feature of a chosen recipe a row: strength, program by which it is described, share of tokens at which it fires in
 the source, share of the squared edit; what leaving it out costs of either gain on test cells; its place in the greedy
 smallest recipe, -1 where it is not in it."""
-GENE_COLUMNS = ["recipe", "gene", "direction", "observed_gap", "gap", "left", "fraction"]
+GENE_COLUMNS = {
+    "recipe": str, "gene": str, "direction": str, "observed_gap": float, "gap": float, "left": float, "fraction": float,
+}  # fmt: skip
 """A gene that counts a row, for the recipes of both objectives: its direction and gap in the counts, the gap that the
 model predicts, what is left of it in test cells, and the share that is closed."""
-PLANE_COLUMNS = ["space", "kind", "x", "y", "among"]
+PLANE_COLUMNS = {"space": str, "kind": str, "x": float, "y": float, "among": float}
 """A cell a row, of both types unsteered and of the test cells steered: space ``final`` or ``site``; kind ``source``,
 ``target``, or the recipe that steers it; place on the map of the unsteered cells of that space; share of the target's
 cells among the unsteered cells nearest to a steered one."""
@@ -269,4 +275,4 @@ def read(folder: Path) -> Pareto:
     """Read it. Raises ``DamagedError`` where it is not what ``write`` wrote."""
     kept = read_record(_Kept, folder / SUMMARY)
     names = TABLES if kept.summary is not None else {}
-    return Pareto(kept.absent, kept.summary, {n: read_columns(folder / f"{n}.parquet", c) for n, c in names.items()})
+    return Pareto(kept.absent, kept.summary, {n: read_columns(folder / f"{n}.parquet", c, float) for n, c in names.items()})

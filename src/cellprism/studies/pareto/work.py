@@ -106,8 +106,8 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         recipes = shards.rows("recipes", lambda: recipe_rows(unit, front, programs, advance))
     found = {
         "front": pd.concat([f.rows for f in fronts], ignore_index=True), "cosines": cosine_table(cosines),
-        "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=pd.Index(RECIPE_COLUMNS)),
-        "genes": pd.DataFrame(gene_rows(unit, front), columns=pd.Index(GENE_COLUMNS)),
+        "beside": pd.DataFrame(beside), "recipes": pd.DataFrame(recipes, columns=pd.Index(list(RECIPE_COLUMNS))),
+        "genes": pd.DataFrame(gene_rows(unit, front), columns=pd.Index(list(GENE_COLUMNS))),
         "plane": plane_rows(unit, front, bench.config.seed),
     }  # fmt: skip
     with bench.bar("longer searches and the way back", None):

@@ -32,10 +32,16 @@ FEATURES, LISTS, ENRICHMENT, NULLS, TYPES = (
 RATES, SPECIFICITY, EXCESS, SOURCES = "rates.json", "types.json", "types_beside.json", "sources.json"
 SEEDS, SOUGHT = "seeds.json", "sought.json"
 SOUGHT_NULLS = ("popularity", "coexpression")
-FEATURE_COLUMNS = [
-    "feature", "firing_rate", "participation_ratio", "set_size", "top_genes", "best_term", "best_padj", "n_terms",
-    "gene_share", "state_share", "top_cell_type", "type_share", "type_padj", "own_genes_r", "sign", "high_in", "low_in",
-]  # fmt: skip
+FEATURE_COLUMNS = {
+    "feature": int, "firing_rate": float, "participation_ratio": float, "set_size": int, "top_genes": str,
+    "best_term": str, "best_padj": float, "n_terms": int, "gene_share": float, "state_share": float,
+    "top_cell_type": str, "type_share": float, "type_padj": float, "own_genes_r": float, "sign": str, "high_in": str,
+    "low_in": str,
+}  # fmt: skip
+ENRICHMENT_COLUMNS = {
+    "feature": str, "term": str, "represented_by": str, "overlap": int, "set_size": int, "term_size": int,
+    "background_size": int, "pvalue": float, "padj": float,
+}  # fmt: skip
 RATE_FIELDS = [
     "name", "rate", "interval", "replicates", "n_lists", "mean_set_size", "distinct_terms", "against", "comparable",
 ]  # fmt: skip
@@ -186,7 +192,7 @@ def read(folder: Path) -> Programs:
     features = read_columns(folder / FEATURES, FEATURE_COLUMNS)
     rates = read_object(folder / RATES, OTHER_RATES)
     objects_of(rates, "rows", RATE_FIELDS, folder / RATES)
-    types = read_columns(folder / TYPES, ["feature"])
+    types = read_columns(folder / TYPES, {"feature": int}, float)
     if len(types) != len(features):
         raise DamagedError(
             f"{folder / TYPES} has {len(types)} features, {FEATURES} {len(features)}; rerun the step that wrote them"
@@ -194,9 +200,9 @@ def read(folder: Path) -> Programs:
     specificity, excess, sought = folder / SPECIFICITY, folder / EXCESS, folder / SOUGHT
     return Programs(
         features=features,
-        lists=read_columns(folder / LISTS, ["feature", "rank", "gene"]),
-        enrichment=read_columns(folder / ENRICHMENT, ["feature", "term", "padj"]),
-        nulls=read_columns(folder / NULLS, ["null", "measure"]),
+        lists=read_columns(folder / LISTS, {"feature": int, "rank": int, "gene": str}),
+        enrichment=read_columns(folder / ENRICHMENT, ENRICHMENT_COLUMNS),
+        nulls=read_columns(folder / NULLS, {"null": str, "measure": str}, float),
         types=types,
         specificity=read_record(TypeSpecificity, specificity) if specificity.is_file() else None,
         excess=read_record(TypeExcess, excess) if excess.is_file() else None,

@@ -117,8 +117,8 @@ def pair_rows(effects: Effects, plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]
             pairs += [(name, genes[g], group, *each) for g, *each in zip(places, *columns, strict=True)]
             for quantile, table in zip(effects.quantiles, effects.by_dose, strict=True) if number == 0 else ():
                 doses += [(name, genes[g], group, quantile, table[own.factor, g], table[g, own.factor]) for g in places]
-    return pd.DataFrame(pairs, columns=pd.Index(COLUMNS["pairs"])), pd.DataFrame(
-        doses, columns=pd.Index(COLUMNS["doses"])
+    return pd.DataFrame(pairs, columns=pd.Index(list(COLUMNS["pairs"]))), pd.DataFrame(
+        doses, columns=pd.Index(list(COLUMNS["doses"]))
     )
 
 

@@ -32,7 +32,7 @@ def preset(bench: Workbench, plan: Plan, without_edits: str, named: bool) -> pd.
     """
     groups = {gene: group for gene, group in PUBLISHED.items() if gene in plan.facts.genes}
     if FACTOR not in plan.factors or without_edits or not groups:
-        return pd.DataFrame(columns=pd.Index(COLUMNS["preset"])).astype({"effect": float, "alpha": float})
+        return pd.DataFrame(columns=pd.Index(list(COLUMNS["preset"]))).astype({"effect": float, "alpha": float})
     groups |= {gene: TARGET for gene in plan.edges.targets(FACTOR)["target"] if named and gene not in groups}
     names = list(dict.fromkeys([FACTOR, *groups, *plan.panel.genes, *plan.panel.context]))
     batch = shown_cells(bench.model, plan.cells[_cells_with(plan, FACTOR)].copy(), names)
@@ -48,7 +48,7 @@ def preset(bench: Workbench, plan: Plan, without_edits: str, named: bool) -> pd.
             advance(number + 1)
             found = feature_doses(probe, features, ALPHAS, place, [factor])
             rows += [{**row, "gene": gene, "group": groups[gene], "way": "reverse"} for row in found]
-    return pd.DataFrame(rows, columns=pd.Index(COLUMNS["preset"]))
+    return pd.DataFrame(rows, columns=pd.Index(list(COLUMNS["preset"])))
 
 
 def _cells_with(plan: Plan, gene: str) -> np.ndarray:

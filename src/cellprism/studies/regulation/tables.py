@@ -27,13 +27,17 @@ PUBLISHED = {
 EVERY = "all types"
 """In place of a cell type: the mean over types."""
 COLUMNS = {
-    "factors": [
-        "factor", "type", "probe", "targets", "matches", "forward", "reverse", "direction", "alike", "forward_p",
-        "direction_p", "agreement", "detectable", "forward_q", "direction_q", "answer",
-    ],
-    "pairs": ["factor", "gene", "group", "forward", "reverse", "forward_change", "reverse_change"],
-    "doses": ["factor", "gene", "group", "quantile", "forward", "reverse"],
-    "preset": ["gene", "group", "way", "feature", "alpha", "effect", "cells"],
+    "factors": {
+        "factor": str, "type": str, "probe": str, "targets": int, "matches": int, "forward": float, "reverse": float,
+        "direction": float, "alike": float, "forward_p": float, "direction_p": float, "agreement": float,
+        "detectable": float, "forward_q": float, "direction_q": float, "answer": str,
+    },
+    "pairs": {
+        "factor": str, "gene": str, "group": str, "forward": float, "reverse": float, "forward_change": float,
+        "reverse_change": float,
+    },
+    "doses": {"factor": str, "gene": str, "group": str, "quantile": float, "forward": float, "reverse": float},
+    "preset": {"gene": str, "group": str, "way": str, "feature": int, "alpha": float, "effect": float, "cells": int},
 }  # fmt: skip
 """Tables and their columns.
 
@@ -143,7 +147,7 @@ def write(folder: Path, found: Regulation) -> list[Path]:
     """Write the study's folder."""
     paths = [write_record(folder / FILE, found.facts)]
     for name, table in found.tables.items():
-        write_table(folder / f"{name}.parquet", cast(pd.DataFrame, table[COLUMNS[name]]))
+        write_table(folder / f"{name}.parquet", cast(pd.DataFrame, table[list(COLUMNS[name])]))
         paths.append(folder / f"{name}.parquet")
     return paths
 

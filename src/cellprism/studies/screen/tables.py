@@ -15,12 +15,13 @@ from cellprism.store.tables import write_table
 from cellprism.studies.files import read_columns, read_h5ad, read_record, write_record
 
 CARDS, SUMMARY, MATRIX, EXACT = "cards.parquet", "screen.json", "matrix.h5ad", "exact.h5ad"
-CARD_COLUMNS = [
-    "feature", "program", "sign", "described", "firing_rate", "cells", "edit_size", "edit_ratio", "genes_own", "effect",
-    "reach", "specificity", "specificity_expected", "response", "control", "control_low", "control_high", "p", "q",
-    "passed", "mirror", "linear_genes", "plausible_low", "plausible_high", "percentile_at_5", "misfit_at_5", "quadrant",
-    "apart",
-]  # fmt: skip
+CARD_COLUMNS = {
+    "feature": int, "program": str, "sign": str, "described": float, "firing_rate": float, "cells": int,
+    "edit_size": float, "edit_ratio": float, "genes_own": int, "effect": float, "reach": int, "specificity": float,
+    "specificity_expected": float, "response": float, "control": float, "control_low": float, "control_high": float,
+    "p": float, "q": float, "passed": str, "mirror": float, "linear_genes": float, "plausible_low": float,
+    "plausible_high": float, "percentile_at_5": float, "misfit_at_5": float, "quadrant": str, "apart": float,
+}  # fmt: skip
 """feature; program (its best term, empty without); sign; described: -log10 of its q; firing_rate: share of tokens;
 cells in which it fires; edit_size: root mean square over these cells of the norm of an edit of one unit; edit_ratio: at
 strength 5, over the norm of the residuals; genes_own; effect: root mean square over genes of the change per unit of
@@ -168,7 +169,7 @@ def write(folder: Path, found: Screen) -> list[Path]:
 def read(folder: Path) -> Screen:
     """Read it, but for the matrices. Raises ``DamagedError`` where it is not what ``write`` wrote."""
     kept = read_record(_Kept, folder / SUMMARY)
-    cards = read_columns(folder / CARDS, CARD_COLUMNS) if kept.summary is not None else None
+    cards = read_columns(folder / CARDS, CARD_COLUMNS, float) if kept.summary is not None else None
     return Screen(kept.absent, kept.summary, cards)
 
 

@@ -10,10 +10,11 @@ from cellprism.store.tables import write_table
 from cellprism.studies.files import read_columns, read_record, write_record
 
 FILE, FEATURES = "stability.json", "features.parquet"
-FEATURE_COLUMNS = [
-    "feature", "grade", "found_again", "as_subspace", "cosine", "profile", "likeness", "chance", "rebuilt",
-    "chance_rebuilt", "found_elsewhere", "program",
-]  # fmt: skip
+FEATURE_COLUMNS = {
+    "feature": int, "grade": str, "found_again": float, "as_subspace": float, "cosine": float, "profile": float,
+    "likeness": float, "chance": float, "rebuilt": float, "chance_rebuilt": float, "found_elsewhere": float,
+    "program": str,
+}  # fmt: skip
 GRADES = {"A": "found again", "B": "found again as a mixture", "C": "not found again"}
 
 

@@ -11,7 +11,10 @@ from cellprism.studies.files import read_columns, read_record, write_record
 
 FEATURES, FILE = "features.parquet", "state.json"
 DEPTH, MITOCHONDRIAL, RIBOSOMAL, S, G2M = "depth", "mitochondrial", "ribosomal", "S phase", "G2M phase"
-FEATURE_COLUMNS = ["feature", "firing_rate", "of_gene", "of_state", "of_rest", "score", "common"]
+FEATURE_COLUMNS = {
+    "feature": int, "firing_rate": float, "of_gene": float, "of_state": float, "of_rest": float, "score": float,
+    "common": float,
+}  # fmt: skip
 FOLLOWED = ("r", "q", "r_within", "q_within")
 """For each covariate a column of features.parquet, ``depth_r`` and so on; the last two where cells have types."""
 
@@ -87,8 +90,8 @@ def write(folder: Path, found: Found) -> list[Path]:
 def read(folder: Path) -> Found:
     """Read it. Raises ``DamagedError`` where it is not what ``write`` wrote."""
     state = read_record(State, folder / FILE)
-    columns = [f"{row.name}_{kind}" for row in state.followed for kind in _kinds(row)]
-    return Found(state, read_columns(folder / FEATURES, [*FEATURE_COLUMNS, *columns]))
+    followed = {f"{row.name}_{kind}": float for row in state.followed for kind in _kinds(row)}
+    return Found(state, read_columns(folder / FEATURES, FEATURE_COLUMNS | followed))
 
 
 def _kinds(row: Followed) -> tuple[str, ...]:

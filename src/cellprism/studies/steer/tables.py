@@ -19,13 +19,21 @@ from cellprism.studies.files import objects_of, read_columns, read_object, requi
 ABSENT, SUMMARY, PROGRAMS = "absent.json", "summary.json", "programs"
 JUDGED = "judged"
 COLUMNS = {
-    "effects": ["feature", "alpha", "gene", "effect", "direct", "rises", "falls", "baseline", "on_target"],
-    "doses": ["feature", "alpha", "on_target", "off_target", "response"],
-    "types": ["feature", "alpha", "cell_type", "cells", "on_target", "off_target", "response"],
-    "genes": ["gene", "cells", "counts", "read", "seen"],
-    "nulls": ["feature", "kind", "response", "propagated", "held_out", "antisymmetry"],
-    "terms": ["feature", "alpha", "direction", "genes", "term", "padj"],
-}
+    "effects": {
+        "feature": int, "alpha": float, "gene": str, "effect": float, "direct": float, "rises": float, "falls": float,
+        "baseline": float, "on_target": bool,
+    },
+    "doses": {"feature": int, "alpha": float, "on_target": float, "off_target": float, "response": float},
+    "types": {
+        "feature": int, "alpha": float, "cell_type": str, "cells": int, "on_target": float, "off_target": float,
+        "response": float,
+    },
+    "genes": {"gene": str, "cells": int, "counts": float, "read": float, "seen": float},
+    "nulls": {
+        "feature": int, "kind": str, "response": float, "propagated": float, "held_out": float, "antisymmetry": float,
+    },
+    "terms": {"feature": int, "alpha": float, "direction": str, "genes": int, "term": str, "padj": float},
+}  # fmt: skip
 """Columns of each table; they are only there once a feature was judged, of ``nulls`` once one had an effect."""
 
 
@@ -84,9 +92,9 @@ def _experiment(folder: Path) -> Experiment:
     for row in objects_of(summary, "features", ["feature", "program", "status"], path):
         require(row, ["response", "no_effect"] if row["status"] == JUDGED else [], f"{path}, feature {row['feature']}")
     judged = [row for row in summary["features"] if row["status"] == JUDGED]
-    wanted = {name: columns if judged else [] for name, columns in COLUMNS.items()}
+    wanted = {name: columns if judged else {} for name, columns in COLUMNS.items()}
     if all(row["no_effect"] for row in judged):
-        wanted["nulls"] = []
+        wanted["nulls"] = {}
     tables = {name: read_columns(folder / f"{name}.parquet", columns) for name, columns in wanted.items()}
     return Experiment(folder.name, summary, **tables)
 
