@@ -57,7 +57,7 @@ def test_every_command_line_is_taken_by_the_program(page, capsys):
             app.parse_args(words, exit_on_error=False, print_error=False)
         except MissingArgumentError:  # in a sentence a verb may be named without what it is asked of
             refused += [words] if alone else []
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is told with the others
+        except Exception as error:  # whatever is wrong with it, it is told with the others
             refused.append([*words, str(error)])
     assert refused == []
 

@@ -153,6 +153,8 @@ def test_a_second_process_is_refused_until_the_first_is_gone_even_killed(run):
             assert holder.stdout.readline() == "held\n"
             refused = rival(run)
             assert refused.startswith("another process is working on")
+            if sys.platform == "linux":
+                assert f"(number {holder.pid} on this machine)" in refused
             assert str(run.folder) in refused
             with pytest.raises(RunError, match="wait for it or choose another folder"), run.locked():
                 pass

@@ -18,7 +18,6 @@ from cellprism.studies.files import read_columns
 from cellprism.studies.study import studies
 from cellprism.workflow.publish import gathered, write_report
 
-
 Break = Callable[[pd.Series], pd.Series]
 
 

@@ -227,3 +227,12 @@ def test_a_run_knows_its_settings(asked, run):
 def test_two_processes_do_not_work_on_one_run(asked, run):
     with Run(run).locked(), pytest.raises(RunError, match="another process is working on"):
         start_run(config_of(asked), run, bar, lambda text: None)
+
+
+@pytest.mark.parametrize("study", ["lens", "steer"])
+def test_a_key_that_no_version_here_knows_is_named_with_its_file_and_what_to_do(run, study):
+    path = run / "run.toml"
+    path.write_text(path.read_text().replace(f"[{study}]\n", f"[{study}]\nolder = 3\n"))
+    said = rf"unknown key {study}\.older.*remove what is named here from {path} and give"
+    with pytest.raises(ConfigError, match=said):
+        went_on(run, "fit")

@@ -35,20 +35,21 @@ def simulate(
     from cellprism.simulate.answers import answers_of
     from cellprism.simulate.cell_settings import PlantedSettings
     from cellprism.simulate.cells import planted_cells
-    from cellprism.store.atomic import write_text
+    from cellprism.store.atomic import clear_beside, write_text
     from cellprism.store.h5ad import write_h5ad
     from cellprism.workflow.config import changed_settings
 
     cells, programs = (out.with_name(out.name.removesuffix(".h5ad") + end) for end in (".h5ad", ".gmt"))
-    there = [path.name for path in (cells, programs) if path.exists()]
-    if there and not again:
-        raise ConfigError(f"{' and '.join(there)} would be written over; name another file, or say --again")
+    for path in (cells, programs):
+        clear_beside(path)
+    if cells.exists() and not again:
+        raise ConfigError(f"{cells.name} would be written over; name another file, or say --again")
     made = planted_cells(changed_settings(PlantedSettings.preset(preset), changes or ()), seed)
     answers = answers_of(made)
-    cells.parent.mkdir(parents=True, exist_ok=True)
-    write_h5ad(cells, made)
-    lines = (
-        "\t".join([name, "planted", *answers.weights.index[answers.weights[name] != 0]]) for name in answers.programs
-    )
-    write_text(programs, "".join(f"{line}\n" for line in lines))
+    genes = {name: answers.weights.index[answers.weights[name] != 0] for name in answers.programs}
+    text = "".join("\t".join([name, "planted", *genes[name]]) + "\n" for name in answers.programs)
+    if programs.exists() and not again and programs.read_bytes() != text.encode():
+        raise ConfigError(f"{programs.name} would be written over; name another file, or say --again")
+    write_text(programs, text)
+    write_h5ad(cells, made)  # comes last: where it is, both are whole
     print(cells, programs, sep="\n")

@@ -15,7 +15,8 @@ from cellprism.dictionary.card import Card, read_card, readme
 from cellprism.errors import DamagedError, InputError, RunError
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.files import load_sae, save_sae
-from cellprism.store.atomic import replacing, sha256, write_json, write_text
+from cellprism.store.atomic import clear_beside, replacing, scratch_beside, sha256, write_json, write_text
+from cellprism.store.disk import writing
 from cellprism.store.inside import check_plain, is_inside
 
 CARD, FEATURES, GENES, README = "dictionary.json", "features.tsv", "genes.tsv", "README.md"
@@ -40,10 +41,20 @@ def write_dictionary(folder: Path, dictionary: Dictionary) -> Card:
 
     Raises:
         RunError: the folder holds something.
+        DiskError: the disk is full or read-only.
     """
     check_plain(folder)
+    place = folder.resolve()
+    clear_beside(place)
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(f"{folder} is not empty; choose another folder, or remove it first")
+    with writing(folder), scratch_beside(place) as scratch:
+        card = _write(scratch / place.name, dictionary)
+        (scratch / place.name).rename(place)  # all at once, also in the place of an empty folder
+    return card
+
+
+def _write(folder: Path, dictionary: Dictionary) -> Card:
     save_sae(dictionary.sae, folder)
     with replacing(folder / FEATURES) as scratch:
         dictionary.features.to_csv(scratch, sep="\t", index=False)
@@ -51,7 +62,7 @@ def write_dictionary(folder: Path, dictionary: Dictionary) -> Card:
     files = sorted(path.name for path in folder.iterdir() if path.is_file())
     card = replace(dictionary.card, sha256={name: sha256(folder / name) for name in files})
     write_text(folder / README, readme(card))
-    write_json(folder / CARD, card.to_json())  # comes last: a folder that has it is complete
+    write_json(folder / CARD, card.to_json())
     return card
 
 

@@ -47,10 +47,15 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     """A hidden folder beside ``path``, held by this process and gone in the end; those that killed processes left of
     the same name go first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear(path.parent.glob(f".{escape(path.name)}.????????{SCRATCH}"))
+    clear_beside(path)
     name = {"prefix": f".{path.name}.", "suffix": SCRATCH, "dir": path.parent}
     with tempfile.TemporaryDirectory(**name, ignore_cleanup_errors=True) as folder, _held(Path(folder)):
         yield Path(folder)
+
+
+def clear_beside(path: Path) -> None:
+    """Remove what killed writers of a path left beside it; what a living one is writing stays."""
+    _clear(path.parent.glob(f".{escape(path.name)}.????????{SCRATCH}"))
 
 
 def clear_scratch(folder: Path) -> None:
@@ -70,7 +75,7 @@ def _clear(folders: Iterable[Path]) -> None:
     for folder in list(folders):
         if not folder.is_dir() or folder.is_symlink():
             continue
-        with suppress(FileNotFoundError, BlockingIOError, PermissionError), _held(folder):  # gone, or somebody's
+        with suppress(OSError), _held(folder):  # gone, somebody's, or on a disk that cannot be written
             shutil.rmtree(folder)
 
 

@@ -41,7 +41,7 @@ from cellprism.parallel.engine import Engine
 from cellprism.parallel.pace import Pace
 from cellprism.parallel.shards import ShardFolder
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.store.atomic import read_json
+from cellprism.store.atomic import clear_beside, read_json
 from cellprism.store.h5ad import write_h5ad
 from cellprism.store.identity import hash_of, identity_of_path
 from cellprism.store.run import digest
@@ -161,13 +161,15 @@ def encode_to(
     """
     if out.suffix != ".h5ad":
         raise ConfigError(f"the result is an .h5ad file, but its name is {out}; let it end in .h5ad")
+    home = out.parent / f".{out.name}.shards"
+    for place in (out, home):
+        clear_beside(place)
     if out.exists() and not again:
         raise RunError(f"{out} is there; choose another name, or say --again to write over it")
     check_cluster(where.cluster)
     opened = open_dictionary(dictionary)
     device = device_of(where.device)
     loaded = _model(opened, model, where.offline)
-    home = out.parent / f".{out.name}.shards"
     sae, layer = opened.dictionary.sae.to(device), opened.dictionary.card.layer
     if not isinstance(loaded, FitsToCells):  # before any cell is read
         _refuse_others(loaded, sae, layer, opened)

@@ -159,8 +159,9 @@ def written(cells: str, model: str, out: Path) -> None:
     Raises:
         CellsError: there is a file of that name, or the cells cannot be used.
     """
-    from cellprism.store.atomic import write_text
+    from cellprism.store.atomic import clear_beside, write_text
 
+    clear_beside(out)
     if out.exists():
         raise CellsError(str(out), ["it is there already; remove it, or choose another --out"])
     write_text(out, first_config(cells, model))

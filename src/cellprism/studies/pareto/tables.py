@@ -275,4 +275,6 @@ def read(folder: Path) -> Pareto:
     """Read it. Raises ``DamagedError`` where it is not what ``write`` wrote."""
     kept = read_record(_Kept, folder / SUMMARY)
     names = TABLES if kept.summary is not None else {}
-    return Pareto(kept.absent, kept.summary, {n: read_columns(folder / f"{n}.parquet", c, float) for n, c in names.items()})
+    return Pareto(
+        kept.absent, kept.summary, {n: read_columns(folder / f"{n}.parquet", c, float) for n, c in names.items()}
+    )
