@@ -91,7 +91,7 @@ def place(finished, asked, tmp_path, monkeypatch) -> Path:
     for name in ("cells.h5ad", "CELLS"):
         shutil.copyfile(asked["cells"], tmp_path / f"{name.removesuffix('.h5ad')}.h5ad")
     for name in ("config.toml", "CONFIG.toml"):
-        write_config(tmp_path / name, make_config(asked))
+        (tmp_path / name).write_text(write_config(make_config(asked)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

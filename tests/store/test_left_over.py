@@ -1,4 +1,4 @@
-"""What a killed command leaves beside its result goes when the same command is given again, also where it is refused."""
+"""What a killed command leaves beside its result goes when the same command is given again, refused or not."""
 
 import shutil
 
@@ -57,9 +57,10 @@ def test_a_dictionary_is_there_whole_or_not_at_all(finished, tmp_path, monkeypat
     def full(path, value):
         raise DiskError(f"{path} cannot be written")
 
-    with monkeypatch.context() as patch, pytest.raises(DiskError):
+    with monkeypatch.context() as patch:
         patch.setattr(dictionary_folder, "write_json", full)
-        share(finished, out)
+        with pytest.raises(DiskError):
+            share(finished, out)
     assert list(tmp_path.iterdir()) == []
     out.mkdir()
     (tmp_path / "link").symlink_to(out, target_is_directory=True)

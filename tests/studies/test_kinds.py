@@ -1,6 +1,7 @@
 """Tables whose columns are of another kind than their step writes: a page, a card and an atlas, or one message."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +77,8 @@ def looked_at(folder: Path) -> None:
         lambda: cp.get.features(folder, term="B"),
         lambda: cp.get.terms(folder, 12),
     ):
-        try:
+        with suppress(CellprismError):
             look()
-        except CellprismError as error:
-            assert str(error)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numbers that are too large
@@ -103,10 +102,8 @@ def test_page_card_and_atlas_with_one_broken_table_at_a_time(run_folder, tables,
         else:
             broken(run_folder, tables, path, [BREAKS[name]])
         looked_at(run_folder)
-        try:
+        with suppress(CellprismError):
             make_atlas(run_folder, run_folder / "site", bar, live=False)
-        except CellprismError as error:
-            assert str(error)
         tables[path] = table
 
 

@@ -163,7 +163,7 @@ class Run:
 
 
 def holder(opened: int) -> str:
-    """Which process holds the lock of an open file, in words; empty where the system does not say (it does on Linux)."""
+    """Which process holds the lock of an open file, in words; empty where the system, unlike Linux, does not say."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anndata
 import dacite
@@ -69,11 +69,12 @@ def read_columns(path: Path, columns: Mapping[str, type], others: type | None = 
     require(table.columns, list(columns), str(path))
     kinds = dict.fromkeys(table.columns, others) | dict(columns)
     for name, kind in kinds.items() if len(table) else ():
-        if kind is float and table[name].isna().all():
+        if kind is float and bool(table[name].isna().all()):
             table[name] = np.nan
-        if kind is not None and not _is(table[name], kind):
+        column = cast(pd.Series, table[name])
+        if kind is not None and not _is(column, kind):
             raise DamagedError(
-                f"{path}: column {name!r} should hold {WORDS[kind]}, found {_told(table[name])}; rerun the step that "
+                f"{path}: column {name!r} should hold {WORDS[kind]}, found {_told(column)}; rerun the step that "
                 "wrote it"
             )
     return table

@@ -183,8 +183,8 @@ def config_of(run: Run) -> CommonConfig:
         return read_config(path)
     except ConfigError as error:
         raise ConfigError(
-            f"{error}. That file was written by the run itself: where another version of cellprism made it, remove what "
-            f"is named here from {path} and give the same command again"
+            f"{error}. That file was written by the run itself: where another version of cellprism made it, remove "
+            f"what is named here from {path} and give the same command again"
         ) from error
 
 
