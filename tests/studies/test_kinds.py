@@ -95,16 +95,20 @@ def test_no_column_of_another_kind_ends_in_a_traceback(run_folder, tables):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [*BREAKS, "no rows"])
-def test_page_card_and_atlas_with_one_broken_table_at_a_time(run_folder, tables, name):
-    for path, table in list(tables.items()):
-        if name == "no rows":
-            tables[path] = table.head(0)
-        else:
-            broken(run_folder, tables, path, [BREAKS[name]])
+def test_page_and_card_with_the_tables_of_a_study_broken_and_an_atlas_with_all(run_folder, tables, name):
+    sound, spoiled = dict(tables), {}
+    for study in studies():
+        tables.update(sound)
+        for path in (path for path in tables if path.parent.is_relative_to(run_folder / study)):
+            if name == "no rows":
+                tables[path] = tables[path].head(0)
+            else:
+                broken(run_folder, tables, path, [BREAKS[name]])
+            spoiled[path] = tables[path]
         looked_at(run_folder)
-        with suppress(CellprismError):
-            make_atlas(run_folder, run_folder / "site", bar, live=False)
-        tables[path] = table
+    tables.update(spoiled)
+    with suppress(CellprismError):
+        make_atlas(run_folder, run_folder / "site", bar, live=False)
 
 
 @pytest.mark.parametrize(
