@@ -4,9 +4,9 @@
 
 The cells are those of ``bench_scale.py`` (a panel of 200 genes, counts drawn about those of planted cells), with an
 embedding of 16 dimensions, a fixed random projection of their logarithms, that ``obsm:X_embedding`` reads. Every step
-is a process of its own, whose processor seconds and largest memory are its own, ``held_mib`` without pages of
-files, which the system takes back where memory is short. What a cell takes is the difference of
-two sizes over the difference of cells. Figures are printed as JSON; steps that are done are not done again.
+is a process of its own, whose processor seconds and largest memory are its own; ``held_mib`` leaves out pages of files,
+which the system takes back where memory is short. What a cell takes is the difference of two sizes over the difference
+of cells. Figures are printed as JSON; steps that are done are not done again.
 """
 
 import argparse

@@ -25,7 +25,7 @@ def main(data: Path, run: Path) -> None:
     claims = json.loads((run / "claims.json").read_text())
     steps = {name: {k: step[k] for k in ("seconds", "peak_memory_mb")} for name, step in state["steps"].items()}
     result = {
-        **made_with(threads=os.environ.get("OMP_NUM_THREADS", "all")),
+        **made_with(),
         "versions": state["steps"]["programs"]["versions"],
         "steps": steps,
         "seconds": round(sum(step["seconds"] for step in steps.values()), 1),

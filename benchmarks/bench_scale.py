@@ -48,14 +48,15 @@ def main() -> None:
     asked.add_argument("--model", default="")
     asked.add_argument("--about", type=Path, help="cells that a dictionary of the model is trained on")
     given = asked.parse_args()
+    if bool(given.model) != bool(given.about):
+        asked.error("--model and --about go together: a model, and cells to train its dictionary on")
     given.folder.mkdir(parents=True, exist_ok=True)
-    run = trained_on(given.folder, given.model, given.about) if given.model else trained(given.folder)
-    about = given.about or given.folder / "cells.h5ad"
+    run = trained(given.folder, given.model, given.about)
     turns = itertools.product(range(given.rounds), given.cells, given.workers)
     for turn, n_cells, workers in turns:
         path = given.folder / f"figures-{n_cells}-{workers}-{turn}.json"
         if not path.is_file():
-            path.write_text(json.dumps(encoded(written(given.folder, n_cells, about), run, workers, n_cells)))
+            path.write_text(json.dumps(encoded(written(given.folder, n_cells, given.about), run, workers, n_cells)))
             print(path.read_text(), file=sys.stderr, flush=True)
     rows = medians([json.loads(path.read_text()) for path in sorted(given.folder.glob("figures-*.json"))])
     subject = {"model": given.model or "random, 16 dimensions"}
@@ -63,19 +64,11 @@ def main() -> None:
     print(json.dumps({**made_with(), **subject, **found}, indent=2))
 
 
-def trained(folder: Path) -> Path:
-    """A run with a dictionary."""
+def trained(folder: Path, model: str = "", about: Path | None = None) -> Path:
+    """A run with a dictionary: of a known model and of cells that are there, or of a random one and planted cells."""
     if not (folder / "run" / "run.json").is_file():
-        config = make_config(write_inputs(folder, TRAINED_ON, TRAIN))
-        start_run(config, folder / "run", no_bar, lambda text: None, ("cells", "train"))
-    return folder / "run"
-
-
-def trained_on(folder: Path, model: str, cells: Path) -> Path:
-    """A run of a known model with a dictionary of 512 features, trained on these cells once."""
-    if not (folder / "run" / "run.json").is_file():
-        train = {"n_features": 512, "k": 4, "epochs": 1}
-        config = make_config({"cells": str(cells), "model": model, "layer": 1, "train": train})
+        known = {"cells": str(about), "model": model, "layer": 1, "train": {"n_features": 512, "k": 4, "epochs": 1}}
+        config = make_config(known if model else write_inputs(folder, TRAINED_ON, TRAIN))
         start_run(config, folder / "run", no_bar, lambda text: None, ("cells", "train"))
     return folder / "run"
 

@@ -11,8 +11,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def made_with(**more: Any) -> dict[str, Any]:
-    """date, commit, and machine: processor, cores, python, and what else is to be said of it."""
-    machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    """date, commit, and machine: processor, cores, python, threads that were asked for, and what else is to be said."""
+    machine = {
+        "processor": processor(), "cores": os.cpu_count(), "python": platform.python_version(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "all"),
+    }  # fmt: skip
     return {"date": time.strftime("%Y-%m-%d"), "commit": commit(), "machine": {**machine, **more}}
 
 

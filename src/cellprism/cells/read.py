@@ -40,7 +40,7 @@ from cellprism.cells.raw import RawCells
 from cellprism.cells.report import CellsReport, cells_report
 from cellprism.cells.source import read_source
 from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
-from cellprism.cells.values import pieces, value_problems
+from cellprism.cells.values import pieces, rounded, value_problems
 from cellprism.errors import CellsError, ConfigError, ModelError
 from cellprism.store.room import stacked
 
@@ -244,17 +244,14 @@ def _columns(
 ) -> tuple[sp.csr_matrix, pd.DataFrame]:
     """Counts and what is known of their genes; with a table, the model's genes."""
     stored = raw.matrix
-    blocks = (_counts(stored[rows]) for rows in cell_blocks(len(raw.obs)))
-    aligned = blocks if mapping is None else (align(block, mapping) for block in blocks)
+    blocks = (rounded(stored[rows]) for rows in cell_blocks(len(raw.obs)))
+    aligned = (_tidied(block) if mapping is None else align(block, mapping) for block in blocks)
     width = len(raw.var) if mapping is None else mapping.kept.size
     return stacked(aligned, width, stored.nnz), gene_rows(raw.var, names, mapping, table)
 
 
-def _counts(block: sp.csr_matrix) -> sp.csr_matrix:
-    """Whole numbers, each gene once, zeros left out."""
-    values = np.empty(block.nnz, dtype=np.float32)
-    np.rint(block.data, out=values, casting="unsafe")
-    counts = sp.csr_matrix((values, block.indices, block.indptr), shape=block.shape)
+def _tidied(counts: sp.csr_matrix) -> sp.csr_matrix:
+    """Each gene once, zeros left out."""
     counts.sum_duplicates()
     counts.eliminate_zeros()
     return counts

@@ -22,7 +22,7 @@ from cellprism.cells.overlap import overlap_problems, umi_problems
 from cellprism.cells.read import cell_rows, gene_rows, repeated_genes
 from cellprism.cells.stored import Rows, StoredCells
 from cellprism.cells.totals import TOTAL, declared_totals, totals_hint
-from cellprism.cells.values import DROP, MOST, is_whole, value_problems
+from cellprism.cells.values import DROP, MOST, is_whole, rounded, value_problems
 from cellprism.errors import CellsError
 
 BLOCK = 4_096  # cells looked at together
@@ -51,11 +51,8 @@ class AlignedRows:
     def part(self, start: int, stop: int) -> AnnData:
         """Some cells, as ``read_cells`` returns them but for their other columns of ``obs``."""
         stored = self.rows.counts(start, stop)[:, self.columns]
-        counts = sp.csr_matrix(
-            (np.rint(stored.data).astype(np.float32), stored.indices, stored.indptr), shape=stored.shape
-        )
         part = AnnData(
-            align(counts, GeneMapping(self.place, np.zeros_like(self.place))),
+            align(rounded(stored), GeneMapping(self.place, np.zeros_like(self.place))),
             obs=pd.DataFrame({TOTAL: self.totals[start:stop]}, index=pd.Index([str(i) for i in range(start, stop)])),
             var=pd.DataFrame({"ensembl": list(self.ensembl)}, index=pd.Index(self.names, dtype=str)),
             uns={"cellprism": {"totals": self.totals_from}},

@@ -25,7 +25,9 @@ SILENT = (None, "00:30:00")
 DASHBOARD = "127.0.0.1:8787"
 START_WITHIN = 120  # seconds for the first worker of this machine
 CLOSE_WITHIN = 20  # seconds
-ENVIRON, TRIMMED = "distributed.nanny.pre-spawn-environ", "MALLOC_TRIM_THRESHOLD_"
+ENVIRON = "distributed.nanny.pre-spawn-environ"
+"""Where Dask's configuration says what the environment of its workers holds."""
+TRIMMED = "MALLOC_TRIM_THRESHOLD_"
 """Has workers of Dask give memory back at once, and so ask for it anew for every tensor: a pass took 1.7 times as
 long."""
 

@@ -53,6 +53,9 @@ def stacked(blocks: Iterable[sp.csr_matrix], n_columns: int, most: int, dtype: A
         n_columns: columns of each.
         most: values of all blocks together, at most.
         dtype: of the values.
+
+    Raises:
+        DiskError: the disk for temporary files is full.
     """
     values, columns, ends, filled = room(most, dtype), room(most, np.int32), [np.zeros(1, np.int64)], 0
     for block in blocks:

@@ -6,4 +6,4 @@ SEEN = 1_000
 
 def is_web_page(start: bytes) -> bool:
     """Whether a file that starts with these bytes is HTML."""
-    return start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype html", b"<html"))
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith((b"<!doctype", b"<html"))
