@@ -82,9 +82,12 @@ def test_what_is_no_run_or_is_broken_is_one_message(whole_run, run_folder, tmp_p
         cp.open_run(tmp_path)
     with pytest.raises(RunError, match="is no run folder"):
         cp.open_run(whole_run / "model.json")
-    (run_folder / "programs" / "enrichment.parquet").write_bytes(b"PAR1 nothing")
+    lists = run_folder / "programs" / "enrichment.parquet"
+    whole = lists.read_bytes()
+    lists.write_bytes(b"PAR1 nothing")
     with pytest.raises(DamagedError, match="is not a readable table"):
         cp.open_run(run_folder).tables["enrichment"]
+    lists.write_bytes(whole)
     (run_folder / "programs" / "cells.h5ad").unlink(missing_ok=True)
     with pytest.raises(DamagedError, match=r"cells.h5ad is missing; rerun the step"):
         cp.open_run(run_folder).cell_features  # noqa: B018

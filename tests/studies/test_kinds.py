@@ -139,13 +139,6 @@ def test_numbers_may_be_missing_but_not_infinite_and_an_empty_table_has_no_kinds
     assert len(read_columns(path, {"a": str})) == 0
 
 
-def test_json_with_a_number_that_json_has_not_is_damaged(run_folder):
-    path = run_folder / "fit" / "measures.json"
-    path.write_text(path.read_text().replace('"l0": ', '"l0": NaN, "was": ', 1))
-    with pytest.raises(DamagedError, match="measures.json is not readable JSON .*NaN"):
-        studies()["fit"].read(run_folder / "fit")
-
-
 def test_rows_that_do_not_go_together_are_one_message_that_says_what_to_do(run_folder, monkeypatch):
     monkeypatch.setattr(Run, "altered", lambda run, step: [])
     path = run_folder / "steer" / "programs" / "doses.parquet"

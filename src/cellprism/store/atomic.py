@@ -113,10 +113,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; a truncated or altered file, or one with NaN or infinity, raises ``DamagedError`` that names it."""
+    """Read JSON; a truncated or altered file raises ``DamagedError`` that names it."""
     try:
         text = path.read_text(encoding="utf-8")
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text)
         if "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode()  # halves of a character, which no file could hold
     except (ValueError, RecursionError) as error:
@@ -125,10 +125,6 @@ def read_json(path: Path) -> Any:
             f"{path} is not readable JSON ({why}); restore it or rerun the step that wrote it"
         ) from error
     return value
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number of JSON")
 
 
 def sha256(path: Path) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import anndata
 import dacite
@@ -71,7 +71,7 @@ def read_columns(path: Path, columns: Mapping[str, type], others: type | None = 
     for name, kind in kinds.items() if len(table) else ():
         if kind is float and bool(table[name].isna().all()):
             table[name] = np.nan
-        column = cast(pd.Series, table[name])
+        column = table[name]
         if kind is not None and not _is(column, kind):
             raise DamagedError(
                 f"{path}: column {name!r} should hold {WORDS[kind]}, found {_told(column)}; rerun the step that "
@@ -83,7 +83,7 @@ def read_columns(path: Path, columns: Mapping[str, type], others: type | None = 
 WORDS = {int: "whole numbers", float: "numbers", str: "text", bool: "yes or no"}
 
 
-def _is(column: pd.Series, kind: type) -> bool:
+def _is(column: Any, kind: type) -> bool:
     """Whether all values of a column are of a kind."""
     if kind is str:
         return is_string_dtype(column) and bool(column.notna().all())
@@ -92,7 +92,7 @@ def _is(column: pd.Series, kind: type) -> bool:
     return column.dtype.kind == "i" or (column.dtype.kind == "f" and not np.isinf(column).any())
 
 
-def _told(column: pd.Series) -> str:
+def _told(column: Any) -> str:
     """What a column holds, for a message."""
     if column.isna().any():
         return "missing values"
