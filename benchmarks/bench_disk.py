@@ -12,7 +12,10 @@ in the model's genes:
 - ``blocks at random``: runs of 16 neighbouring cells drawn at random, 64 batches by one such read, shuffled in memory,
   as block samplers do;
 - ``ours, windows``: cells drawn at random for a window of 64 batches, read in ascending order a run at a time, shuffled
-  in memory, as training mixes cells.
+  in memory, as training mixes cells;
+- ``annbatch``, where it is installed (Python 3.12): its loader over its own mixed and sharded copy of the cells, 64
+  batches by one read, 16 neighbours at a time as above, or 512, which a mixed copy bears. ``copy_seconds`` is what that
+  copy took.
 
 ``apart`` is the mean total variation distance between a batch's donors and those of all cells: 0.9 where a batch is one
 donor's, and ``expected`` for batches drawn at random. Ways take turns over three rounds; the median
@@ -24,11 +27,14 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 import zarr
 from anndata.io import sparse_dataset
@@ -39,6 +45,11 @@ from cellprism.cells.align import GeneMapping, align
 from cellprism.cells.stored import stored_cells
 from cellprism.cells.streamed import AlignedRows, checked_cells
 from cellprism.models.registry import load_model
+
+try:
+    import annbatch
+except ImportError:
+    annbatch = None
 
 BATCH, RUN, AT_ONCE, DONORS, ROUNDS, MOST, FEW = 512, 16, 64, 10, 3, 32_768, 2_048
 Read = Callable[[Any], Any]
@@ -69,6 +80,9 @@ def main() -> None:
         "zarr: blocks at random": lambda rng: blocks(lazy, packed, given.cells, rng),
         "zarr: ours, windows": lambda rng: in_windows(packed, given.cells, rng),
     }
+    if annbatch is not None:
+        mixed = mixed_copy(path, given.cells)
+        ways |= {f"annbatch, {n} at a time": partial(drawn, mixed, aligned, n) for n in (RUN, BATCH)}
     rounds = []
     for turn in range(ROUNDS):
         kept = given.folder / f"disk-{given.cells}-{turn}.json"
@@ -82,6 +96,8 @@ def main() -> None:
     facts = {"cells": given.cells, "read": min(MOST, given.cells), "genes": len(aligned.names), "batch": BATCH}
     files = [file for file in path.with_suffix(".zarr").rglob("*") if file.is_file()]
     facts |= {"h5ad_bytes": path.stat().st_size, "zarr_bytes": sum(f.stat().st_size for f in files)}
+    if annbatch is not None:
+        facts |= {"annbatch": version("annbatch"), **json.loads(mixed.with_suffix(".annbatch.json").read_text())}
     print(json.dumps({**made_with(), **facts, "rows": rows, "expected": round(float(expected), 3)}, indent=2))
 
 
@@ -106,6 +122,27 @@ def as_zarr(path: Path) -> Path:
         with anndata.settings.override(zarr_write_format=3):
             anndata.read_h5ad(path).write_zarr(out)
     return out
+
+
+def mixed_copy(path: Path, n_cells: int) -> Path:
+    """The cells as annbatch mixes and shards them, with their rows in the first file; beside it what it took."""
+    out, took = path.with_suffix(".annbatch"), path.with_suffix(".annbatch.json")
+    if not took.exists():
+        began = time.process_time()
+        cells = anndata.read_h5ad(path)
+        plain = anndata.AnnData(cells.X, obs=pd.DataFrame({"row": np.arange(n_cells)}, cells.obs_names), var=cells.var)
+        plain.write_zarr(part := path.with_suffix(".rows.zarr"))
+        annbatch.DatasetCollection(str(out)).add_adatas([str(part)])
+        took.write_text(json.dumps({"copy_seconds": round(time.process_time() - began, 1)}))
+    return out
+
+
+def drawn(mixed: Path, aligned: AlignedRows, each: int, rng: np.random.Generator) -> Iterator[Batch]:
+    loader = annbatch.Loader(
+        batch_size=BATCH, chunk_size=each, preload_nchunks=BATCH * AT_ONCE // each, shuffle=True, rng=rng
+    )
+    for some in loader.use_collection(annbatch.DatasetCollection(str(mixed))):
+        yield some["obs"]["row"].to_numpy(), in_genes(some["X"], aligned)
 
 
 def measured(batches: Iterator[Batch], n_cells: int) -> tuple[float, float]:
