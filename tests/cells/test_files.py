@@ -16,7 +16,7 @@ from cellprism.errors import CellsError
 
 from .conftest import IDS, SYMBOLS, write_10x_h5, write_folder
 
-FORMATS = "an .h5ad file, a 10x .h5 file or a 10x matrix folder"
+FORMATS = "an .h5ad, .h5mu or 10x .h5 file, a .zarr or 10x matrix folder, a .csv manifest of several"
 ROWS = {
     "v2": [[i, s] for i, s in zip(IDS, SYMBOLS, strict=True)],
     "v3": [[i, s, "Gene Expression"] for i, s in zip(IDS, SYMBOLS, strict=True)],

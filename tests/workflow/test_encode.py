@@ -140,7 +140,7 @@ def test_several_files_are_one_data_set_by_a_manifest(asked, trained, tmp_path):
     with pytest.raises(CellsError, match=r"three.h5ad is not there; paths lead from the manifest's folder"):
         cp.encode(tmp_path / "cells.csv", trained)
     (tmp_path / "cells.csv").write_text("path\none.h5ad\n")
-    with pytest.raises(CellsError, match="has no column 'file'"):
+    with pytest.raises(CellsError, match="has a column 'file'"):
         cp.encode(tmp_path / "cells.csv", trained)
 
 

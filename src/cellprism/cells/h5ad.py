@@ -1,7 +1,6 @@
-"""AnnData at the door: in memory or as an .h5ad file, of which only the parts that are needed are read.
+"""AnnData at the door: in memory, as an .h5ad file or as a zarr folder, of which only what is needed is read.
 
-- Graphs, other layers and all embeddings but the one asked for stay on disk; a dense matrix is made sparse piece by
-  piece.
+- Graphs, other layers and all embeddings but the one asked for stay on disk.
 - Sizes are compared with each other and with what is stored before any value is read.
 - Files from before AnnData 0.7 are read whole by anndata, whose warnings about their age are of no use to
   the reader.
@@ -13,30 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import anndata
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata.io import read_elem
 from jaxtyping import Float
 
+from cellprism.cells.elements import elements_of, held_by, is_array, judged_elements_of, refuse_large
 from cellprism.cells.embedding import embedding_values
-from cellprism.cells.hdf5 import (
-    PACKED_DENSE,
-    datasets_of,
-    refuse_bombs,
-    refuse_contradictions,
-    refuse_foreign,
-)
-from cellprism.cells.raw import RawCells, setting, suggestion
+from cellprism.cells.matrix import numbers, read_matrix
+from cellprism.cells.raw import RawCells, as_text, setting, suggestion
 from cellprism.cells.totals import TOTAL
 from cellprism.cells.values import are_counts
+from cellprism.cells.zarr import is_zarr
 from cellprism.errors import CellsError
-from cellprism.store.h5ad import PARTS
-from cellprism.store.room import read_into_room
 
-PIECE = 1 << 26
-"""Bytes of a dense matrix that are read at a time."""
 LAYER = "layers/"
 Matrices = Mapping[str, tuple[Callable[[], sp.csr_matrix], int]]
 """Of each matrix, by its name: a function that reads it, and the number of its genes."""
@@ -50,35 +40,36 @@ def read_old_h5ad(path: Path) -> anndata.AnnData:
         return anndata.read_h5ad(path)
 
 
-def read_h5ad_file(path: Path, counts: str | None, embedding: str | None = None) -> RawCells:
-    """Read one matrix of an .h5ad file with its cells and genes, and one embedding if asked.
+def read_anndata(path: Path, counts: str | None, embedding: str | None = None) -> RawCells:
+    """Read one matrix of an .h5ad file or a zarr folder with its cells and genes, and one embedding if asked.
 
     Raises:
         CellsError: no such matrix or embedding, the file is not AnnData, refers to other files or contradicts itself.
         OSError, KeyError, ValueError, RuntimeError: the file is damaged.
     """
     source = str(path)
-    with h5py.File(path, "r") as opened:
-        refuse_foreign(opened, source)
-        file: dict[str, Any] = dict(opened.items())
+    with judged_elements_of(path, source) as file:
         if not {"obs", "var"} <= file.keys():
             held = ", ".join(sorted(file)) or "nothing"
             hint = "; a 10x file must end in .h5" if "matrix" in file else ""
             raise CellsError(source, [f"this is no AnnData file: expected obs, var and X, found {held}{hint}"])
-        if isinstance(file["obs"], h5py.Dataset):  # an old file: its categories are kept apart from their columns
-            refuse_bombs(datasets_of(opened), source)
+        if is_array(file["obs"]):  # an old file: its categories are kept apart from their columns
+            if is_zarr(path):
+                old = "it is of an AnnData before 0.7"
+                raise CellsError(source, [f"{old}: read it with that, and write it anew as .h5ad"])
+            refuse_large(list(file.values()), source)
             return from_anndata(read_old_h5ad(path), source, counts, embedding)
         choices = matrices_of(file)
         chosen = choose(source, list(choices), counts)
         element, var = choices[chosen]
-        refuse_bombs([*datasets_of(file["obs"]), *datasets_of(var)], source)
+        refuse_large([file["obs"], var], source)
         check_table(file["obs"], source)
         check_table(var, source)
-        matrix = _read_matrix(element, (rows_of(file["obs"]), rows_of(var)), source)
+        matrix = read_matrix(element, (rows_of(file["obs"]), rows_of(var)), source)
         obs, genes = table_of(file["obs"]), table_of(var)
         return RawCells(
             source=source, matrix=matrix, obs=obs, var=genes, where=chosen,
-            embedding=_embedding(source, file.get("obsm", {}), embedding, len(obs)),
+            embedding=_embedding(source, held_by(file.get("obsm", {})), embedding, len(obs), read_elem),
             **_others(lambda: _reopened(path), chosen, counts),
             **known_totals(obs, recorded_totals(file.get("uns", {}))),
         )  # fmt: skip
@@ -161,28 +152,25 @@ def _reads_as_counts(read: Callable[[], sp.csr_matrix]) -> bool:
 def _reopened(path: Path) -> Matrices:
     def reader(name: str) -> Callable[[], sp.csr_matrix]:
         def read() -> sp.csr_matrix:
-            with h5py.File(path, "r") as opened:
-                element, var = matrices_of(dict(opened.items()))[name]
-                return _read_matrix(element, (rows_of(opened["obs"]), rows_of(var)), str(path))
+            with elements_of(path) as file:
+                element, var = matrices_of(file)[name]
+                return read_matrix(element, (rows_of(file["obs"]), rows_of(var)), str(path))
 
         return read
 
-    with h5py.File(path, "r") as opened:
-        return {name: (reader(name), rows_of(var)) for name, (_, var) in matrices_of(dict(opened.items())).items()}
+    with elements_of(path) as file:
+        return {name: (reader(name), rows_of(var)) for name, (_, var) in matrices_of(file).items()}
 
 
 def _embedding(
-    source: str, held: Mapping[str, Any], key: str | None, n_cells: int
+    source: str, held: Mapping[str, Any], key: str | None, n_cells: int, read: Callable[[Any], Any] = lambda held: held
 ) -> Float[np.ndarray, "cell d_model"] | None:
     if key is None:
         return None
     if key not in held:
         raise CellsError(source, [f"there is no embedding {key!r} in obsm; {suggestion(key, list(held))}"])
-    element = held[key]
-    if isinstance(element, h5py.Dataset | h5py.Group):
-        refuse_bombs(datasets_of(element), source)
-    values: Any = read_elem(element) if isinstance(element, h5py.Dataset | h5py.Group) else element
-    return embedding_values(source, key, values, n_cells)
+    refuse_large([held[key]], source)
+    return embedding_values(source, key, read(held[key]), n_cells)
 
 
 def known_totals(obs: pd.DataFrame, record: Any) -> dict[str, Any]:
@@ -193,13 +181,12 @@ def known_totals(obs: pd.DataFrame, record: Any) -> dict[str, Any]:
 
 
 def recorded_totals(uns: Any) -> dict[str, Any] | None:
-    """What cells written by cellprism say of their totals; None for others."""
-    ours = uns.get("cellprism") if isinstance(uns, Mapping) else None
-    if not isinstance(ours, Mapping):
+    """What cells on disk that were written by cellprism say of their totals; None for others."""
+    ours = held_by(uns).get("cellprism")
+    if ours is None or is_array(ours):
         return None
-    said: Any = ours.get("totals")
-    whole = isinstance(said, h5py.Dataset) and said.shape == ()
-    return {"totals": said.asstr()[()]} if whole else {}
+    said: Any = held_by(ours).get("totals")
+    return {"totals": as_text(read_elem(said))} if said is not None and is_array(said) and said.shape == () else {}
 
 
 def matrices_of(file: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -234,11 +221,6 @@ def _length(column: Any) -> int | None:
     return column.shape[0] if is_array(column) and column.shape else None
 
 
-def is_array(element: Any) -> bool:
-    """Whether an element of a file, HDF5 or zarr, is an array and no group."""
-    return hasattr(element, "shape")
-
-
 def check_table(table: Any, source: str) -> None:
     """Stop where a column of a table has another length than its index."""
     rows = rows_of(table)
@@ -248,61 +230,3 @@ def check_table(table: Any, source: str) -> None:
         if (length := _length(column)) is not None and length != rows:
             wrong = f"{column.name} has {length:,} entries, but {table.name} has {rows:,} rows"
             raise CellsError(source, [f"{wrong}: it contradicts itself, copy it again"])
-
-
-def check_shape(element: Any, expected: tuple[int, int], source: str) -> None:
-    """Stop where a matrix has another shape than the tables of cells and genes say.
-
-    Raises:
-        CellsError: both shapes.
-    """
-    told = element.shape if is_array(element) else element.attrs.get("shape", element.attrs.get("h5sparse_shape"))
-    shape = tuple(int(n) for n in told) if told is not None else ()
-    if shape != expected:
-        found = " x ".join(f"{n:,}" for n in shape) or "without a shape"
-        turned = "; it lies on its side (transposed)" if shape == expected[::-1] else ""
-        raise CellsError(
-            source,
-            [f"{element.name} is {found}, but the file names {expected[0]:,} cells and {expected[1]:,} genes{turned}: "
-             "it contradicts itself; write it anew from cells and genes that belong together"],
-        )  # fmt: skip
-
-
-def is_by_column(sparse: Any) -> bool:
-    """Whether a sparse matrix is stored gene by gene."""
-    return str(sparse.attrs.get("encoding-type", sparse.attrs.get("h5sparse_format"))).startswith("csc")
-
-
-def _read_matrix(element: Any, expected: tuple[int, int], source: str) -> sp.csr_matrix:
-    check_shape(element, expected, source)
-    dense, shape = isinstance(element, h5py.Dataset), expected
-    if dense:
-        refuse_bombs([element], source, PACKED_DENSE)
-        n_cells, n_genes = expected
-        step = max(1, PIECE // max(1, n_genes * element.dtype.itemsize))
-        blocks = [
-            sp.csr_matrix(numbers(element[i : i + step], source, str(element.name))) for i in range(0, n_cells, step)
-        ]
-        return sp.csr_matrix(sp.vstack(blocks, format="csr")) if blocks else sp.csr_matrix(shape)
-    by_column = is_by_column(element)
-    refuse_contradictions(element, expected, by_column, source)
-    refuse_bombs([element[part] for part in PARTS], source)
-    kinds = {part: numbers(element[part][:0], source, f"{element.name}/{part}").dtype for part in PARTS}
-    parts = tuple(read_into_room(element[part], kind) for part, kind in kinds.items())
-    matrix = sp.csc_matrix(parts, shape=shape) if by_column else sp.csr_matrix(parts, shape=shape)
-    matrix.check_format(full_check=True)
-    return sp.csr_matrix(matrix)
-
-
-def numbers(values: Any, source: str, where: str) -> Any:
-    """Values in a type that SciPy's sparse matrices hold: this machine's byte order, no half precision.
-
-    Raises:
-        CellsError: they are text, objects or records, or some of them are masked.
-    """
-    if values.dtype.kind not in "biufc":
-        raise CellsError(source, [f"{where} holds values of type {values.dtype}; expected numbers"])
-    if np.ma.is_masked(values):
-        raise CellsError(source, [f"some values of {where} are masked, so that their counts are missing; fill them"])
-    dtype = values.dtype.newbyteorder("=")
-    return values.astype(np.float32 if dtype == np.float16 else dtype, copy=False)

@@ -102,7 +102,7 @@ def _with_ids(var: pd.DataFrame) -> np.ndarray:
 def _without(raw: RawCells, other: np.ndarray, what: str) -> RawCells:
     note = f"{int(other.sum()):,} rows are no genes and were left out ({what})"
     some = (raw.matrix[rows][:, ~other] for rows in cell_blocks(raw.matrix.get_shape()[0]))
-    matrix = stacked(some, int((~other).sum()), raw.matrix.nnz, raw.matrix.dtype)
+    matrix = stacked(some, int((~other).sum()))
     return replace(raw, matrix=matrix, var=raw.var[~other], notes=(*raw.notes, note))
 
 

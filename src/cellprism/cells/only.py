@@ -40,12 +40,7 @@ def restricted(raw: RawCells, only: Mapping[str, Sequence[object]], labels: str 
     note = f"{int(keep.sum()):,} of {keep.size:,} cells were asked for ({said})"
     kept = replace(
         raw,
-        matrix=stacked(
-            (raw.matrix[rows][keep[rows]] for rows in cell_blocks(keep.size)),
-            len(raw.var),
-            raw.matrix.nnz,
-            raw.matrix.dtype,
-        ),
+        matrix=stacked((raw.matrix[rows][keep[rows]] for rows in cell_blocks(keep.size)), len(raw.var)),
         obs=_without_unused(cast(pd.DataFrame, raw.obs[keep])),
         totals=None if raw.totals is None else raw.totals[keep],
         embedding=None if raw.embedding is None else raw.embedding[keep],

@@ -84,7 +84,8 @@ def read_cells(
     are summed.
 
     Args:
-        source: an .h5ad file, a 10x .h5 file, a 10x matrix folder, the name of a data set
+        source: an .h5ad, .h5mu or 10x .h5 file, a .zarr or 10x matrix folder, a .csv manifest of several (a column
+            ``file``, and others that become columns of ``obs``), the name of a data set
             (``bundled:pbmc68k``, ``pbmc3k``, ``planted:small`` for cells with known answers), or an AnnData, which is
             left as it is.
         model: the model that will read the cells; its ``gene_table`` is used. One that reads an embedding gets it,
@@ -247,7 +248,7 @@ def _columns(
     blocks = (rounded(stored[rows]) for rows in cell_blocks(len(raw.obs)))
     aligned = (_tidied(block) if mapping is None else align(block, mapping) for block in blocks)
     width = len(raw.var) if mapping is None else mapping.kept.size
-    return stacked(aligned, width, stored.nnz), gene_rows(raw.var, names, mapping, table)
+    return stacked(aligned, width), gene_rows(raw.var, names, mapping, table)
 
 
 def _tidied(counts: sp.csr_matrix) -> sp.csr_matrix:

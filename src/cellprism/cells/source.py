@@ -13,25 +13,27 @@ from anndata import AnnData
 from anndata._io.specs.registry import IORegistryError  # what a newer kind of file raises
 
 from cellprism.cells.datasets import DATASETS, DataSet, dataset_file
-from cellprism.cells.h5ad import from_anndata, read_h5ad_file
+from cellprism.cells.h5ad import from_anndata, read_anndata
 from cellprism.cells.made import is_made, made_cells
 from cellprism.cells.modalities import only_genes
+from cellprism.cells.mudata import genes_of_mudata, is_mudata, read_mudata_file
 from cellprism.cells.names import plain_names
-from cellprism.cells.other_files import PACKAGES, genes_of_mudata, is_mudata, read_other
 from cellprism.cells.raw import RawCells, near
+from cellprism.cells.several import files_of_manifest, is_manifest, read_several
 from cellprism.cells.tenx import matrix_files, read_10x_folder, read_10x_h5
 from cellprism.cells.unpack import TooLarge, refuse_no_file
+from cellprism.cells.zarr import is_zarr
 from cellprism.errors import CellsError
 
 IN_MEMORY = "the AnnData in memory"
 IN_ANNDATA = "put a matrix into one: anndata.AnnData(counts, obs=..., var=...)"
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/+[^/]", re.IGNORECASE)
-FORMATS = "an .h5ad file, a 10x .h5 file or a 10x matrix folder"
+FORMATS = "an .h5ad, .h5mu or 10x .h5 file, a .zarr or 10x matrix folder, a .csv manifest of several"
 OTHER_KINDS = {
     ".hdf5": "if it is AnnData, rename it to end in .h5ad; if it is 10x output, in .h5",
     ".mtx": "pass the folder that holds matrix.mtx, barcodes.tsv and features.tsv",
     ".loom": "convert it: anndata.io.read_loom(...).write_h5ad(...)",
-    ".csv": "convert it: anndata.io.read_csv(...).write_h5ad(...)",
+    ".csv": "convert it: anndata.io.read_csv(...).write_h5ad(...); a manifest of several files has a column 'file'",
     ".tsv": "convert it: anndata.io.read_text(...).write_h5ad(...)",
     ".txt": "convert it: anndata.io.read_text(...).write_h5ad(...)",
     ".rds": "convert the Seurat or SingleCellExperiment object to .h5ad in R, for example with zellkonverter",
@@ -75,6 +77,9 @@ def read_source(source: AnnData | str | Path, counts: str | None, embedding: str
     _check_exists(path, name)
     if not path.is_dir():
         refuse_no_file(path, name)
+    if is_manifest(path):
+        raw = read_several(path, lambda file: read_source(file, counts, embedding))
+        return replace(raw, source=name, sha256=_sha256_of([path, *files_of_manifest(path)]))
     with readable(path, name):
         raw = plain_names(only_genes(_read_path(path, name, counts, embedding)))
         raw = _known(raw, DATASETS[name]) if name in DATASETS else raw
@@ -130,6 +135,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _sha256_of(files: list[Path]) -> str:
+    """SHA-256 of the checksums of several files, in their order."""
+    return hashlib.sha256("".join(f"{file_sha256(file)}\n" for file in files).encode()).hexdigest()
+
+
 def files_of(folder: Path) -> list[Path]:
     """The files that decide what cells are read from a folder: the three of a 10x folder, or all of a zarr store.
 
@@ -146,10 +156,10 @@ def _read_path(path: Path, name: str, counts: str | None, embedding: str | None)
         raise CellsError(name, [f"{path.name} is a folder, not a file; expected a file of this name, or rename it"])
     if path.is_file() and path.suffix.lower() in (".h5ad", ".h5") and not path.stat().st_size:
         raise CellsError(name, ["it is empty (0 bytes); copy it again"])
-    if path.suffix.lower() == ".h5ad":
-        return read_h5ad_file(path, counts, embedding)
-    if path.suffix.lower() in PACKAGES:
-        return from_anndata(read_other(path, name), name, counts, embedding)
+    if path.suffix.lower() == ".h5ad" or is_zarr(path):
+        return read_anndata(path, counts, embedding)
+    if path.suffix.lower() == ".h5mu":
+        return from_anndata(read_mudata_file(path, name), name, counts, embedding)
     if counts not in (None, "X"):
         raise CellsError(name, [f"there are no counts {counts!r}: such a source has one matrix only; leave counts out"])
     if embedding is not None:

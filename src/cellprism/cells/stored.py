@@ -12,33 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from cellprism.cells.elements import elements_of, held_by, is_array, judged_elements_of, refuse_large
 from cellprism.cells.embedding import embedding_values
-from cellprism.cells.h5ad import (
-    check_shape,
-    check_table,
-    choose,
-    is_array,
-    is_by_column,
-    known_totals,
-    matrices_of,
-    numbers,
-    recorded_totals,
-    rows_of,
-    table_of,
-)
-from cellprism.cells.hdf5 import PACKED_DENSE, datasets_of, refuse_bombs, refuse_contradictions, refuse_foreign
+from cellprism.cells.h5ad import check_table, choose, known_totals, matrices_of, recorded_totals, rows_of, table_of
+from cellprism.cells.hdf5 import PACKED_DENSE, refuse_contradictions
+from cellprism.cells.matrix import check_shape, is_by_column, numbers
 from cellprism.cells.modalities import only_genes
 from cellprism.cells.names import plain_names
 from cellprism.cells.raw import RawCells, suggestion
 from cellprism.cells.source import readable
 from cellprism.cells.unpack import refuse_no_file
-from cellprism.cells.zarr import ROOT, is_zarr, refuse_foreign_zarr, zarr_elements
+from cellprism.cells.zarr import is_zarr, root_of
 from cellprism.errors import CellsError
 
 
@@ -76,11 +65,8 @@ class Rows:
     def _opened(self) -> Iterator[Mapping[str, Any]]:
         if _written(Path(self.path)) != self.written:
             raise CellsError(self.path, ["it was written to while it was read; let that end, and begin again"])
-        if is_zarr(Path(self.path)):
-            yield zarr_elements(Path(self.path))
-            return
-        with h5py.File(self.path, "r") as file:
-            yield dict(file.items())
+        with elements_of(Path(self.path)) as file:
+            yield file
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,7 @@ class StoredCells:
 
 
 def stored_cells(path: Path, counts: str | None = None, embedding: str | None = None) -> StoredCells | None:
-    """Open an .h5ad file, or a zarr folder of format 3, without reading its counts; None where they cannot be read a
+    """Open an .h5ad file, or a zarr folder, without reading its counts; None where they cannot be read a
     block of cells at a time.
 
     Args:
@@ -118,14 +104,10 @@ def stored_cells(path: Path, counts: str | None = None, embedding: str | None = 
             refers to other files or contradicts itself.
     """
     source = str(path)
-    if is_zarr(path):
-        refuse_foreign_zarr(path, source)
-        with readable(path, source):
-            return _stored(path, source, zarr_elements(path), counts, embedding)
-    refuse_no_file(path, source)
-    with readable(path, source), h5py.File(path, "r") as opened:
-        refuse_foreign(opened, source)
-        return _stored(path, source, dict(opened.items()), counts, embedding)
+    if not is_zarr(path):
+        refuse_no_file(path, source)
+    with readable(path, source), judged_elements_of(path, source) as file:
+        return _stored(path, source, file, counts, embedding)
 
 
 def _stored(
@@ -137,9 +119,7 @@ def _stored(
     choices = matrices_of(file)
     chosen = choose(source, list(choices), counts)
     element, var = choices[chosen]
-    in_hdf5 = not is_zarr(path)
-    if in_hdf5:
-        refuse_bombs([*datasets_of(file["obs"]), *datasets_of(var)], source)
+    refuse_large([file["obs"], var], source)
     check_table(file["obs"], source)
     check_table(var, source)
     shape = rows_of(file["obs"]), rows_of(var)
@@ -148,11 +128,10 @@ def _stored(
         if is_by_column(element):
             return None
         refuse_contradictions(element, shape, False, source)
-    if in_hdf5:
-        refuse_bombs(datasets_of(element), source, PACKED_DENSE)  # a block at a time: it may exceed the memory
-    _check_embedding(file.get("obsm", {}), embedding, shape[0], source)
+    refuse_large([element], source, PACKED_DENSE)  # a block at a time: it may exceed the memory
+    _check_embedding(held_by(file.get("obsm", {})), embedding, shape[0], source)
     obs, genes = table_of(file["obs"]), table_of(var)
-    totals = known_totals(obs, recorded_totals(file.get("uns", {}))) if in_hdf5 else {}
+    totals = known_totals(obs, recorded_totals(file.get("uns", {})))
     head, kept = _only_genes(source, obs, genes, chosen, totals)
     return StoredCells(head, Rows(str(path.absolute()), chosen, shape[1], embedding or "", _written(path)), kept)
 
@@ -193,5 +172,5 @@ def _block(element: Any, start: int, stop: int, width: int, source: str) -> sp.c
 
 
 def _written(path: Path) -> tuple[int, int]:
-    seen = (path / ROOT).stat() if is_zarr(path) else path.stat()
+    seen = root_of(path).stat() if is_zarr(path) else path.stat()
     return seen.st_size, seen.st_mtime_ns

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from scipy.io import mmread
 
 from cellprism.cells.hdf5 import refuse_bombs, refuse_contradictions, refuse_foreign
+from cellprism.cells.matrix import read_sparse
 from cellprism.cells.raw import RawCells
 from cellprism.cells.unpack import Unpacked, most_bytes, read_bytes, refuse_no_file
 from cellprism.errors import CellsError
@@ -60,9 +61,7 @@ def read_10x_h5(path: Path) -> RawCells:
         columns, shape = _checked_parts(group, {c: place for c, place in names.items() if place in group}, source)
         var = _var(pd.DataFrame({column: part.asstr()[:] for column, part in columns.items()}))
         barcodes = group["barcodes"].asstr()[:]
-        stored = tuple(group[name][:] for name in ("data", "indices", "indptr"))
-    matrix = sp.csr_matrix(stored, shape=shape)  # stored by column of gene x cell
-    matrix.check_format(full_check=True)
+        matrix = read_sparse(group, shape, source)  # stored by column of gene x cell
     return RawCells(source, matrix, pd.DataFrame(index=pd.Index(barcodes, dtype=str)), var)
 
 

@@ -14,7 +14,8 @@ def init(cells: str, *, model: str = "pbmc2", out: Path | None = None) -> None:
     Parameters
     ----------
     cells
-        An .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
+        An .h5ad, .h5mu or 10x .h5 file, a .zarr or 10x matrix folder, a .csv manifest of several, or the
+        name of a data set.
     model
         ``pbmc2``, a model folder or file, ``hf://owner/name@COMMIT``, or ``FAMILY:WHAT``.
     out

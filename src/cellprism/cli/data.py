@@ -67,7 +67,8 @@ def check(
     Parameters
     ----------
     cells
-        An .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
+        An .h5ad, .h5mu or 10x .h5 file, a .zarr or 10x matrix folder, a .csv manifest of several, or the
+        name of a data set.
     model
         ``pbmc2``, a model folder, or a safetensors file.
     labels

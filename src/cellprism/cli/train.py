@@ -31,7 +31,8 @@ def train(
     Parameters
     ----------
     cells
-        Raw counts: an .h5ad or 10x .h5 file, a 10x matrix folder, or the name of a data set.
+        Raw counts: an .h5ad, .h5mu or 10x .h5 file, a .zarr or 10x matrix folder, a .csv manifest of several, or the
+        name of a data set.
     out
         The run folder.
     model

@@ -27,6 +27,7 @@ from anndata.utils import make_index_unique
 from cellprism.cells.genes import ReadsEmbedding
 from cellprism.cells.manifest import read_manifest
 from cellprism.cells.read import read_cells
+from cellprism.cells.several import is_manifest
 from cellprism.cells.stored import stored_cells
 from cellprism.cells.streamed import CheckedCells, checked_cells
 from cellprism.dictionary.encode_block import Encoder, fitted
@@ -50,7 +51,6 @@ from cellprism.types import CellModel, FitsToCells, PlansPasses
 from cellprism.workflow.share import Opened, open_dictionary
 
 LAZY = (".h5ad", ".zarr")
-MANIFEST = ".csv"
 VALUE = 8  # bytes of a stored activation and its place
 
 
@@ -238,7 +238,7 @@ def _checked(
 ) -> tuple[list[CheckedCells], list[str]]:
     """Every file of cells, checked and aligned; and what a person should know of them."""
     path = Path(cells).expanduser() if isinstance(cells, str | Path) else None
-    if path is not None and path.suffix == MANIFEST and path.is_file():
+    if path is not None and is_manifest(path):
         listed = [(one.path, one.columns) for one in read_manifest(path)]
     else:
         listed = [(cells, {})]

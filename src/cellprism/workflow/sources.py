@@ -12,6 +12,7 @@ from typing import Any
 
 from cellprism.cells.datasets import DATASETS, dataset_file
 from cellprism.cells.made import is_made
+from cellprism.cells.several import files_of_manifest, is_manifest
 from cellprism.cells.source import files_of
 from cellprism.errors import InputError
 from cellprism.models.geneformer.dictionaries import PUBLISHED_IN
@@ -24,7 +25,8 @@ BESIDE = ("config.json", "genes.tsv", "args.json", "vocab.json")  # read beside 
 
 
 def cells_identity(name: str) -> object:
-    """What decides the cells: the bytes of the file, or of the three files of a 10x folder."""
+    """What decides the cells: the bytes of the file, of the three files of a 10x folder, or of all that a manifest
+    lists."""
     if not name:
         return ""
     if is_made(name):
@@ -33,6 +35,8 @@ def cells_identity(name: str) -> object:
         path = dataset_file(DATASETS[name]) if name in DATASETS else Path(name).expanduser()
         if path.is_dir():
             return identity_of_files(files_of(path), path)
+        if is_manifest(path):
+            return [hash_of(path), *(cells_identity(str(file)) for file in files_of_manifest(path))]
     except InputError:
         return {"absent": name}
     return hash_of(path) if path.is_file() else {"absent": name}

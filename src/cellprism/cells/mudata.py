@@ -1,17 +1,14 @@
-"""Cells in MuData (.h5mu) and zarr, by way of the packages that read them; neither is needed for anything else."""
+"""Cells in MuData, in memory or as .h5mu, by way of its package, which nothing else needs."""
 
 from pathlib import Path
 from typing import Any
 
-import anndata
 import h5py
 from anndata import AnnData
 
 from cellprism.cells.hdf5 import datasets_of, refuse_bombs, refuse_foreign
 from cellprism.errors import CellsError
 
-PACKAGES = {".h5mu": "mudata", ".zarr": "zarr"}
-"""Ending of a file or folder -> the package that reads it, which is an extra of the same name."""
 GENES = ("rna", "gex", "gene_expression", "gene expression", "transcriptome")
 """What the modality with genes is called, in lower case."""
 
@@ -34,23 +31,19 @@ def genes_of_mudata(data: Any, source: str) -> AnnData:
     return data.mod[found[0]]
 
 
-def read_other(path: Path, source: str) -> AnnData:
-    """A file or folder that another package reads.
+def read_mudata_file(path: Path, source: str) -> AnnData:
+    """The modality of an .h5mu file that holds genes.
 
     Raises:
-        CellsError: the package is not installed, the file refers to other files or is packed beyond reason, or it has
-        no
+        CellsError: mudata is not installed, the file refers to other files or is packed beyond reason, or it has no
             modality with genes.
     """
-    kind = PACKAGES[path.suffix.lower()]
+    with h5py.File(path, "r") as opened:
+        refuse_foreign(opened, source)
+        refuse_bombs(datasets_of(opened), source)
     try:
-        if kind == "zarr":
-            return anndata.read_zarr(path)
-        with h5py.File(path, "r") as opened:
-            refuse_foreign(opened, source)
-            refuse_bombs(datasets_of(opened), source)
         import mudata
     except ModuleNotFoundError as error:
-        raise CellsError(source, [f'reading it needs {kind}: pip install "cellprism[{kind}]"']) from error
+        raise CellsError(source, ['reading it needs mudata: pip install "cellprism[mudata]"']) from error
     with mudata.set_options(pull_on_update=False):
         return genes_of_mudata(mudata.read_h5mu(path), source)
