@@ -19,9 +19,8 @@ from cellprism.atlas.serve import server_of
 from cellprism.atlas.steering import Steering
 from cellprism.store.run import Run
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.config import make_config
+from cellprism.workflow.config import config_of, make_config
 from cellprism.workflow.pipeline import start_run
-from cellprism.workflow.steps import config_of
 
 SIZES = {"wide": (1440, 900), "narrow": (390, 844)}
 PAGES = (

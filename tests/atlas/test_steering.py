@@ -14,7 +14,7 @@ from cellprism.atlas.steering import Question, Steering
 from cellprism.errors import ConfigError
 from cellprism.store.run import Run
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 
 @pytest.fixture(scope="module")

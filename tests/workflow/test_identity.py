@@ -15,10 +15,10 @@ import tomli_w
 
 from cellprism.models.registry import load_model, save_model
 from cellprism.store.run import Run
-from cellprism.workflow.config import read_config
+from cellprism.workflow.config import config_of, read_config
 from cellprism.workflow.pipeline import start_run, steps
 from cellprism.workflow.publish import write_report
-from cellprism.workflow.steps import config_of, identity_of
+from cellprism.workflow.steps import identity_of
 from workflow.tiny import bar, write_inputs
 
 ALL = [name for name, step in steps().items() if step.every_run]

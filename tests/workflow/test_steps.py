@@ -10,8 +10,8 @@ from cellprism.errors import CellsError, ConfigError, DamagedError, RunError
 from cellprism.store.atomic import read_json
 from cellprism.store.run import Run
 from cellprism.store.tables import read_table
+from cellprism.workflow.config import config_of as config_of_run
 from cellprism.workflow.pipeline import continue_run, start_run, steer_one, steps
-from cellprism.workflow.steps import config_of as config_of_run
 from cellprism.workflow.steps import identity_of
 from workflow.tiny import bar, config_of
 

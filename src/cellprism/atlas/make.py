@@ -93,8 +93,7 @@ def make_atlas(
 
 def _collection(run: Path) -> Collection | None:
     """Gene sets of a run's programs; None where they are not at hand any more."""
-    from cellprism.workflow.config import section
-    from cellprism.workflow.steps import config_of
+    from cellprism.workflow.config import config_of, section
 
     try:
         return read_collection(section(config_of(Run(run)), "programs").collection)
@@ -110,7 +109,7 @@ def _live(site: SiteWriter, run: Path, places: CellMap | None, bar: Any, served:
     from cellprism.atlas.live import write_live
     from cellprism.atlas.steering import Steering
     from cellprism.studies.workbench import Workbench
-    from cellprism.workflow.steps import config_of
+    from cellprism.workflow.config import config_of
 
     try:
         found = Run(run)

@@ -42,9 +42,8 @@ def contrast(
     from cellprism.cli.talk import bar, say
     from cellprism.errors import ConfigError
     from cellprism.store.run import Run
-    from cellprism.workflow.config import changed, section
+    from cellprism.workflow.config import changed, config_of, section
     from cellprism.workflow.pipeline import continue_run
-    from cellprism.workflow.steps import config_of
 
     given = {"source": from_ or None, "target": to or None, "objectives": objective or None, "named": named or None}
     changes = changes_of("contrast", set_, given.items())

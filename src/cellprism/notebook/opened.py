@@ -158,7 +158,7 @@ class OpenRun(Shown):
     @cached_property
     def _bench(self) -> "Workbench":
         from cellprism.studies.workbench import Workbench
-        from cellprism.workflow.steps import config_of
+        from cellprism.workflow.config import config_of
 
         run = Run(self.folder)
         return Workbench(run, config_of(run), _no_bar)

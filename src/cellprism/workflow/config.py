@@ -19,7 +19,8 @@ from typing import Any, Literal, get_args, get_origin
 import dacite
 import tomli_w
 
-from cellprism.errors import ConfigError
+from cellprism.display import command
+from cellprism.errors import ConfigError, RunError
 from cellprism.models.registry import tokens_of
 from cellprism.store.place import as_given, beside
 from cellprism.store.run import SETTINGS, Run
@@ -165,6 +166,27 @@ def section(config: CommonConfig, study: str) -> Any:
     return getattr(config, study)
 
 
+def config_of(run: Run, changes: Changes = ()) -> CommonConfig:
+    """The configuration that a run was made with, with changes.
+
+    Raises:
+        RunError: the folder has no run.toml.
+        ConfigError: it holds what this version does not know, or a change is not valid.
+    """
+    path = run.folder / SETTINGS
+    if not path.is_file():
+        again = command("train", "CELLS", "--out", run.folder)
+        raise RunError(f"{run.folder} has no {SETTINGS}; start it again with: {again}")
+    try:
+        config = read_config(path)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}. That file was written by the run itself: where another version of cellprism made it, remove "
+            f"what is named here from {path} and give the same command again"
+        ) from error
+    return read_config(path, changes) if changes else config
+
+
 def changed(folder: Path, changes: Changes) -> CommonConfig | None:
     """The configuration of an existing run with changes; None where nothing is changed.
 
@@ -172,7 +194,7 @@ def changed(folder: Path, changes: Changes) -> CommonConfig | None:
         RunError: there is no run.
         ConfigError: a change is not valid.
     """
-    return read_config(Run.existing(folder).folder / SETTINGS, changes) if changes else None
+    return config_of(Run.existing(folder), changes) if changes else None
 
 
 def write_config(config: CommonConfig, folder: Path | None = None) -> str:

@@ -12,7 +12,7 @@ from cellprism.store.run import Run
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import BASE, studies
 from cellprism.workflow.citations import cited
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 ARCHITECTURES = {
     "topk": "TopK", "batchtopk": "BatchTopK", "matryoshka": "Matryoshka", "l1": "L1", "gated": "gated",

@@ -14,13 +14,12 @@ from cellprism.studies.common import CommonConfig
 from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
-from cellprism.workflow.config import read_config, write_config
+from cellprism.workflow.config import config_of, read_config, write_config
 from cellprism.workflow.sources import check_collections, settings_identity
 from cellprism.workflow.steps import (
     Say,
     Step,
     check_needs,
-    config_of,
     identity_of,
     keep_settings,
     perform,

@@ -25,7 +25,7 @@ from cellprism.studies.naming.tables import Found as Naming
 from cellprism.studies.programs.tables import Programs, signed_term
 from cellprism.studies.stability.tables import Stability
 from cellprism.studies.study import studies
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 SWITCHES = tuple(item.name for item in fields(ModelOptions) if item.type is bool)
 """Options of a model that a card passes on: those that name no file."""

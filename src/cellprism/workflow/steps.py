@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from cellprism.display import command
-from cellprism.errors import ConfigError, RunError
+from cellprism.errors import RunError
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run, digest
 from cellprism.studies.common import CommonConfig
 from cellprism.studies.study import BASE
 from cellprism.studies.workbench import Say, Workbench
-from cellprism.workflow.config import given, read_config, write_config
+from cellprism.workflow.config import given, write_config
 
 RECORDED = ("cellprism", "torch", "numpy", "scipy", "anndata", "scikit-learn")
 
@@ -166,26 +166,6 @@ def identity_of(step: Step, config: CommonConfig, steps: dict[str, Step]) -> str
 def keep_settings(run: Run, config: CommonConfig) -> None:
     """Write what the run was last asked for; call while holding its lock."""
     write_text(run.folder / SETTINGS, write_config(config, run.folder))
-
-
-def config_of(run: Run) -> CommonConfig:
-    """The configuration that a run was made with.
-
-    Raises:
-        RunError: the folder has no run.toml.
-        ConfigError: it holds what this version does not know.
-    """
-    path = run.folder / SETTINGS
-    if not path.is_file():
-        again = command("train", "CELLS", "--out", run.folder)
-        raise RunError(f"{run.folder} has no {SETTINGS}; start it again with: {again}")
-    try:
-        return read_config(path)
-    except ConfigError as error:
-        raise ConfigError(
-            f"{error}. That file was written by the run itself: where another version of cellprism made it, remove "
-            f"what is named here from {path} and give the same command again"
-        ) from error
 
 
 def peak_memory() -> int:

@@ -37,7 +37,7 @@ from cellprism.studies.adds.work import work
 from cellprism.studies.programs.seeds import further_autoencoders
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 ONE = AddsSettings(cells=37, seeds=1)
 

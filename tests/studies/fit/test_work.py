@@ -10,7 +10,7 @@ from cellprism.store.run import Run
 from cellprism.studies.fit.work import _controls, firing_histogram
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 
 @pytest.fixture

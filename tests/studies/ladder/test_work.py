@@ -15,7 +15,7 @@ from cellprism.studies.ladder.tables import Ladder
 from cellprism.studies.ladder.work import work
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 FEW = LadderSettings(rungs=("matched",), rules=("top20", "correlation", "participation"), replicates=3, seeds=1)
 

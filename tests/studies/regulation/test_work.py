@@ -20,7 +20,7 @@ from cellprism.studies.regulation.tables import DELETION, DOSE, EVERY, PUBLISHED
 from cellprism.studies.regulation.work import work
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 
 @pytest.fixture

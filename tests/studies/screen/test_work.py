@@ -18,7 +18,7 @@ from cellprism.studies.screen.settings import ScreenSettings
 from cellprism.studies.screen.tables import CARD_COLUMNS, EXACT, MATRIX, read, read_matrix
 from cellprism.studies.screen.work import work
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from cellprism.studies.stability.tables import GRADES
 from cellprism.studies.stability.work import graded, work
 from cellprism.studies.study import studies
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 
 @pytest.fixture

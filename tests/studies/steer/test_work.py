@@ -11,7 +11,7 @@ from cellprism.steering.settings import CONTROL
 from cellprism.store.run import Run
 from cellprism.studies.steer.work import _others, _signed, together
 from cellprism.studies.workbench import Workbench
-from cellprism.workflow.steps import config_of
+from cellprism.workflow.config import config_of
 
 
 def judged(*features: tuple[float, np.ndarray]) -> dict | None:
