@@ -78,7 +78,7 @@ def large_programs(features: int, kinds: np.ndarray, genes: int, rng: np.random.
     enrichment = pd.DataFrame({
         "feature": np.repeat(np.arange(features), A_FEATURE).astype(str),
         "term": np.concatenate([terms[rng.choice(TERMS, A_FEATURE, replace=False)] for _ in range(features)]),
-        "overlap": 3, "set_size": LIST, "term_size": 20, "background_size": genes,
+        "represented_by": "", "overlap": 3, "set_size": LIST, "term_size": 20, "background_size": genes,
         "pvalue": rng.random(features * A_FEATURE), "padj": rng.random(features * A_FEATURE),
     })  # fmt: skip
     of_genes = rng.gamma(0.3, size=(features, genes)).astype(np.float32)
@@ -96,7 +96,8 @@ def large_programs(features: int, kinds: np.ndarray, genes: int, rng: np.random.
     contrast = pd.DataFrame({kind: rng.normal(size=features) for kind in levels})
     return Programs(
         table, list_table(lists), enrichment, nulls, pd.concat([table[["feature"]], contrast], axis=1), None, None,
-        Seeds([0, 1], [excess_of("tokens", [0.5, 0.5], [0.4, 0.4], features)]), rates, {}, (matrix, of_cells),
+        Seeds([0, 1], [excess_of("tokens", [0.5, 0.5], [0.4, 0.4], features)]), sought=[], rates=rates, sources={},
+        matrices=(matrix, of_cells),
     )  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def made(run: Path, out: Path, pages: int) -> dict[str, Any]:
         tables = run_tables(run)
         write_cells(site, tables)
         write_genes(site, tables)
-        write_terms(site, tables)
+        write_terms(site, tables, None)
         write_types(site, tables)
         site.shard("index", {**index_of(tables, [], True), "live": NOT_ASKED})
         write_page(site, "large")

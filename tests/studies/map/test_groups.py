@@ -49,6 +49,14 @@ def test_one_seed_gives_one_result():
     assert not plane(points[:3], 3).any()
 
 
+@pytest.mark.parametrize("alike", [2, 30])
+def test_points_that_lie_in_one_place_have_a_map_too(alike):
+    points = np.random.default_rng(0).normal(size=(60, 5))
+    points[:alike] = points[0]
+    assert np.isfinite(plane(points, 0)).all()
+    assert np.isfinite(plane(np.zeros((60, 5)), 0)).all()
+
+
 def test_near_points_stay_near_on_a_map():
     rng = np.random.default_rng(4)
     points = 8 * rng.normal(size=(3, 9))[np.arange(60) % 3] + rng.normal(size=(60, 9))

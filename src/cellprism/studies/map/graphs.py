@@ -75,25 +75,24 @@ def modules(
 
 
 def plane(points: Float[np.ndarray, "point d"], seed: int, cosine: bool = False) -> Float[np.ndarray, "point 2"]:
-    """Points on a plane, near ones near each other; all at 0 where there are fewer than four.
+    """Points on a plane, near ones near each other; all at 0 where there are fewer than four, or
+    all are the same.
 
     Args:
         points: at least as many as are near one another, else fewer neighbours are used.
         seed: of the layout.
         cosine: whether near means a small angle, else a small distance.
     """
-    if len(points) < 4:
+    if len(points) < 4 or not np.ptp(points, axis=0).any():
         return np.zeros((len(points), 2))
     library = igraph()
     count = min(NEAR, len(points) - 1)
-    search = NearestNeighbors(n_neighbors=count + 1, metric="cosine" if cosine else "euclidean").fit(points)
-    distance, index = search.kneighbors(points)
+    search = NearestNeighbors(n_neighbors=count, metric="cosine" if cosine else "euclidean").fit(points)
+    distance, index = search.kneighbors()  # of each point the others, also where some lie in one place
     row = np.repeat(np.arange(len(points)), count)
-    graph = library.Graph(len(points), np.stack([row, index[:, 1:].ravel()], axis=1).tolist(), directed=True)
+    graph = library.Graph(len(points), np.stack([row, index.ravel()], axis=1).tolist(), directed=True)
     start = PCA(2, svd_solver="full").fit_transform(points)
     start = 10 * start / max(float(np.abs(start).max()), 1e-12)
     with _seeded(library, seed):
-        found = graph.layout_umap(
-            dist=np.maximum(distance[:, 1:], 0).ravel().tolist(), seed=start.tolist(), epochs=EPOCHS
-        )
+        found = graph.layout_umap(dist=np.maximum(distance, 0).ravel().tolist(), seed=start.tolist(), epochs=EPOCHS)
     return np.array(found.coords)
