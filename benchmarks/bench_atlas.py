@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
+from made_with import made_with
 
 from cellprism.atlas.cells import write_cells
 from cellprism.atlas.feature_pages import FeaturePages
@@ -216,7 +217,7 @@ def main() -> None:
         result = sizes | made(given.run, given.site, given.pages)
         write_json(given.site / "made.json", result)
     result = json.loads((given.site / "made.json").read_text())
-    result["milliseconds"] = measured(given.site)
+    result |= {"milliseconds": measured(given.site), **made_with()}
     print(json.dumps(result, indent=1))
     if given.out:
         write_json(given.out, result)

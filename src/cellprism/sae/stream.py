@@ -61,8 +61,8 @@ def as_rows(batch: Any) -> Batch | Sites:
 
 def _rows(x: Any) -> Float[Tensor, "_ d_model"]:
     x = _tensor(x)
-    if not x.ndim:
-        raise InputError("a batch of vectors is a single number; expected [token d_model]")
+    if x.ndim < 2:
+        raise InputError(f"a batch of vectors has shape {list(x.shape)}; expected [token d_model]")
     return x.detach().reshape(-1, x.shape[-1])
 
 
