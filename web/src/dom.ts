@@ -34,6 +34,14 @@ export function s(tag: string, attributes: Attributes = {}, ...children: Child[]
   return element;
 }
 
+/** Name the tables of a page after what stands above them, for those who hear it. */
+export function nameTables(place: HTMLElement): void {
+  for (const table of place.querySelectorAll<HTMLElement>("table:not([aria-label])")) {
+    const above = table.closest(".figure, details")?.querySelector("h2, summary") ?? document.querySelector("main h1");
+    if (above?.textContent) table.setAttribute("aria-label", above.textContent);
+  }
+}
+
 export const MINUS = "\u2212";
 
 /** A number in few digits; a dash for none. `form`: g, d, % or p. */

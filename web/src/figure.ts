@@ -1,5 +1,5 @@
 // The frame of every figure and table: what it shows, the control beside it, the file that holds its numbers, and ways to take it along.
-import { csv, h, save } from "./dom";
+import { csv, h, nameTables, save } from "./dom";
 
 export interface Frame {
   title: string;
@@ -22,9 +22,9 @@ export function figure(frame: Frame, ...body: Node[]): HTMLElement {
     button("SVG", () => save(`${frame.name}.svg`, standalone(drawing), "image/svg+xml"));
     button("PNG", () => void png(drawing).then((blob) => save(`${frame.name}.png`, blob)));
   }
-  return h(
+  const section = h(
     "section", { class: "figure" },
-    h("header", {}, h("h3", {}, frame.title), h("span", { class: "spacer" }), buttons),
+    h("header", {}, h("h2", {}, frame.title), h("span", { class: "spacer" }), buttons),
     frame.note && h("p", { class: "note" }, frame.note),
     body,
     (frame.control || frame.file) && h(
@@ -33,6 +33,8 @@ export function figure(frame: Frame, ...body: Node[]): HTMLElement {
       frame.file && h("code", { title: "file of the run folder" }, frame.file),
     ),
   );
+  nameTables(section);
+  return section;
 }
 
 const STYLE = ["fill", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight", "text-anchor", "opacity"];

@@ -2,7 +2,7 @@
 import "./atlas.css";
 import { Atlas } from "./atlas";
 import { chance, difference, kindChance, kindMeans, seeded, totals } from "./difference";
-import { h, num } from "./dom";
+import { h, nameTables, num } from "./dom";
 import { current, to, type Route } from "./state";
 import { isDark } from "./colour";
 import { inside } from "./scatter";
@@ -63,6 +63,8 @@ function frame(atlas: Atlas, main: HTMLElement): HTMLElement {
     nav, main);
 }
 
+/** Milliseconds until a page that is not there yet says so. */
+const PATIENCE = 250;
 let asked = 0;
 
 async function show(atlas: Atlas, main: HTMLElement): Promise<void> {
@@ -75,6 +77,7 @@ async function show(atlas: Atlas, main: HTMLElement): Promise<void> {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  const slow = setTimeout(() => main.replaceChildren(h("p", { class: "wait", role: "status" }, "reading what this page needs …")), PATIENCE);
   let made: Node;
   try {
     const page = PAGES[route.page];
@@ -82,8 +85,10 @@ async function show(atlas: Atlas, main: HTMLElement): Promise<void> {
   } catch (error) {
     made = h("p", { class: "wait" }, error instanceof Error ? error.message : String(error));
   }
+  clearTimeout(slow);
   if (mine !== asked) return;
   main.replaceChildren(made);
+  nameTables(main);
   document.body.dataset["ready"] = route.page;
   document.body.dataset["took"] = (performance.now() - began).toFixed(1);
   const title = main.querySelector("h1")?.textContent;

@@ -11,7 +11,7 @@ import { featureColumns } from "./features";
 export async function chosenFeatures(atlas: Atlas, map: CellMap | null, chosen: number[], x: Float32Array, y: Float32Array): Promise<Node[]> {
   const members = new Set(chosen);
   const table = new Table({ columns: featureColumns(atlas), rows: atlas.index.n.features, among: (f) => members.has(f), name: "chosen-features", label: "chosen features", height: 340 });
-  const list = h("section", { class: "figure" }, h("header", {}, h("h3", {}, `${num(chosen.length, "d")} chosen features`)), table.element);
+  const list = h("section", { class: "figure" }, h("header", {}, h("h2", {}, `${num(chosen.length, "d")} chosen features`)), table.element);
   if (!map || !chosen.length) return [list];
   const sketch = await atlas.sketch();
   const all = totals(sketch.values, sketch.features);

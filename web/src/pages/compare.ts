@@ -31,7 +31,7 @@ export async function comparePage(atlas: Atlas, route: Route): Promise<Node> {
     h("div", { class: "two" }, maps.map((map) => map?.element ?? h("span")),
       [left, right].map((shard) => figure({ title: `Genes of ${shard.feature}`, name: `feature-${shard.feature}-genes`, file: "programs/lists.parquet", note: "Correlation over cells with each gene of its list, where the counts were at hand, else mean activation; those of both in the second colour." },
         bars(shard.genes.slice(0, 16).map((row) => ({ text: row.gene, value: (row.r ?? row.mean) ?? 0, href: to("gene", row.gene), ...(shared(left, right).has(row.gene) ? { colour: "var(--opposite)" } : {}) })), "genes")))),
-    h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Numbers")), h("div", { class: "scroll" }, h("table", { class: "small" }, h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", {}, featureLink(atlas, a)), h("th", {}, featureLink(atlas, b)), h("th", {}, "beside"))),
+    h("section", { class: "figure" }, h("header", {}, h("h2", {}, "Numbers")), h("div", { class: "scroll" }, h("table", { class: "small" }, h("thead", {}, h("tr", {}, h("th", {}, ""), h("th", {}, featureLink(atlas, a)), h("th", {}, featureLink(atlas, b)), h("th", {}, "beside"))),
       h("tbody", {}, keys.map((column) => h("tr", {}, h("th", { scope: "row" }, column.name), h("td", {}, atlas.shown(column.key, a)), h("td", {}, atlas.shown(column.key, b)), h("td", {}, h("small", {}, column.control)))))))));
 }
 

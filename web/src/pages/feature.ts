@@ -135,14 +135,14 @@ function dose(entry: DoseEntry, feature: number, atlas: Atlas): HTMLElement {
 function causes(shard: FeatureShard): HTMLElement {
   const some = [...(shard.card.facts["steer"] ?? []), ...(shard.card.facts["screen"] ?? [])];
   if (!some.length) return h("span");
-  return h("section", { class: "figure" }, h("header", {}, h("h3", {}, "What it causes")), facts(some, (fact) => words(fact.value)));
+  return h("section", { class: "figure" }, h("header", {}, h("h2", {}, "What it causes")), facts(some, (fact) => words(fact.value)));
 }
 
 function neighbours(atlas: Atlas, shard: FeatureShard): HTMLElement {
   const some = (shard.card.facts["map"] ?? []).filter((fact) => fact.name.startsWith("nearest"));
   if (!some.length) return missing("Its neighbours were not looked for.", absentStudy(atlas, "map"));
-  return h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Neighbours")),
-    h("div", { class: "three" }, some.map((fact) => h("div", {}, h("h4", {}, fact.name), h("p", { class: "note" }, fact.note),
+  return h("section", { class: "figure" }, h("header", {}, h("h2", {}, "Neighbours")),
+    h("div", { class: "three" }, some.map((fact) => h("div", {}, h("h3", {}, fact.name), h("p", { class: "note" }, fact.note),
       h("ol", { class: "plainlist" }, pairs(fact).map(([f, value]) => h("li", {}, featureLink(atlas, f), h("small", {}, ` ${num(value)}`))))))),
     h("footer", {}, h("code", {}, some[0]?.file ?? "")));
 }

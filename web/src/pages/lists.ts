@@ -25,7 +25,7 @@ export function listsPage(atlas: Atlas, route: Route): Node {
   const body: Node[] = [];
   if (name !== undefined) {
     const table = new Table({ columns: featureColumns(atlas), rows: atlas.index.n.features, among: (f) => members.has(f), name, label: `list ${name}`, height: 420 });
-    body.push(h("section", { class: "figure" }, h("header", {}, h("h3", {}, `${name}: ${num(features.length, "d")} features`), h("span", { class: "spacer" }),
+    body.push(h("section", { class: "figure" }, h("header", {}, h("h2", {}, `${name}: ${num(features.length, "d")} features`), h("span", { class: "spacer" }),
       h("button", { type: "button", class: "quiet", onclick: () => save(`${name}.gmt`, gmt(atlas, name, features)) }, "GMT"),
       h("button", { type: "button", class: "quiet", onclick: () => save(`${name}.csv`, csv(["feature", "label"], features.map((f) => [f, atlas.label(f)])), "text/csv") }, "CSV"),
       h("button", { type: "button", class: "quiet", onclick: () => { const now = lists(); delete now[name]; keep(now); location.hash = to("lists"); } }, "remove")), table.element,

@@ -123,7 +123,7 @@ async function chosen(state: Crossfilter, map: CellMap | null, features: Feature
 function strongest(atlas: Atlas, canLasso: boolean): HTMLElement {
   const f = atlas.index.n.features;
   const order = Array.from({ length: f }, (_, i) => i).filter((i) => !Number.isNaN(atlas.value("padj", i))).sort((a, b) => atlas.value("padj", a) - atlas.value("padj", b)).slice(0, 12);
-  return h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Clearest programs"), h("span", { class: "spacer" }), h("a", { href: to("features") }, `all ${num(f, "d")} features`)),
+  return h("section", { class: "figure" }, h("header", {}, h("h2", {}, "Clearest programs"), h("span", { class: "spacer" }), h("a", { href: to("features") }, `all ${num(f, "d")} features`)),
     canLasso && h("p", { class: "note" }, "Choose Lasso above the map of cells and draw around some: this table then shows which features differ there, beside chance. On the map of features: in which cells the chosen ones are strong."),
     h("ol", { class: "plainlist" }, order.map((i) => h("li", {}, featureLink(atlas, i), h("small", {}, ` q ${atlas.shown("padj", i)} · ${atlas.shown("type", i)}${atlas.text("grade", i) ? ` · grade ${atlas.text("grade", i)}` : ""}`)))),
     h("footer", {}, h("span", {}, h("b", {}, "beside "), atlas.columns.get("padj")?.control ?? ""), h("code", {}, "programs/features.parquet")));

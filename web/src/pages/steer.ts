@@ -110,7 +110,7 @@ class SteerPage {
         h("small", {}, count[f] ? (this.whole ? "fires in this cell" : `fires at ${num(count[f]! / this.session.shard.folds)} genes of this cell`) : "does not fire in this cell: a strength cannot switch it on"),
         h("button", { type: "button", class: "quiet", "aria-label": `leave feature ${f} alone`, onclick: () => { this.strengths.delete(f); this.changed(true); } }, "remove"));
     };
-    this.sliders.replaceChildren(h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Strengths"), h("span", { class: "note" }, "1 leaves a feature alone, 0 takes it out, a negative one turns it around")),
+    this.sliders.replaceChildren(h("section", { class: "figure" }, h("header", {}, h("h2", {}, "Strengths"), h("span", { class: "note" }, "1 leaves a feature alone, 0 takes it out, a negative one turns it around")),
       ...[...this.strengths].map(row),
       h("p", { class: "note" }, "strongest in this cell: ", offered.filter((f) => !this.strengths.has(f)).map((f) => h("button", { type: "button", class: "quiet", title: this.atlas.label(f), onclick: () => { this.strengths.set(f, 5); this.changed(true); } }, `+ ${f}`)))));
   }

@@ -33,7 +33,7 @@ export async function termPage(atlas: Atlas, route: Route): Promise<Node> {
   });
   const nulls = atlas.index.nulls.map(([kind, mean]) => `${kind.replaceAll("_", " ")} ${num(mean, "%")}`).join(", ");
   return h("div", {}, title(name, h("p", { class: "lead" }, `${num(shard.size, "d")} of its genes are among the ${num(shard.background, "d")} of the background. ${hits} features match it at q < ${atlas.index.alpha}; ${num(shard.tested, "d")} share a gene with it.`), shard.source ? h("p", { class: "note" }, shard.source) : null),
-    shard.genes.length > 0 && h("section", { class: "figure" }, h("header", {}, h("h3", {}, "Its genes in this run")), h("p", {}, shard.genes.map((gene) => [h("a", { href: to("gene", gene) }, gene), " "]))),
+    shard.genes.length > 0 && h("section", { class: "figure" }, h("header", {}, h("h2", {}, "Its genes in this run")), h("p", {}, shard.genes.map((gene) => [h("a", { href: to("gene", gene) }, gene), " "]))),
     figure({ title: "Features", name: `term-${name}`, file: "programs/enrichment.parquet", control: `lists made by chance that match any term: ${nulls} (programs/nulls.parquet)` }, table.element));
 }
 
