@@ -76,6 +76,7 @@ def null_rates(
     family: str = "all-terms",
     alpha: float = 0.05,
     min_term_size: int = 1,
+    scores: "Scores | None" = None,
 ) -> NullRates:
     """Score the lists and, for each null, ``replicates`` families of chance lists of the same sizes.
 
@@ -89,6 +90,7 @@ def null_rates(
         replicates: families of lists per null.
         seed: each replicate of each null has its own stream, the same whichever nulls are asked for.
         family, alpha, min_term_size: as in ``over_representation``; a term is significant at padj < alpha.
+        scores: scores the chance lists; others may do it, since each replicate is drawn by itself.
 
     Raises:
         ConfigError: no lists, an unknown null or family, no cells for a null that needs them, or as
@@ -97,27 +99,50 @@ def null_rates(
     check_family(family)
     if not lists or replicates < 1:
         raise ConfigError(f"{len(lists)} lists and {replicates} replicates; there must be at least 1 of each")
-    terms = term_table(collection, background, min_term_size)
-    scored = partial(score_of, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
-    sets = list_table(lists.values(), terms)
-    observed, draws = scored(sets), drawers(lists, terms, cells, nulls)
-    scores = {
-        null: [scored(draw([seed, ALL_NULLS.index(null), i])) for i in range(replicates)]
-        for null, draw in draws.items()
-    }
+    chance = ChanceLists(lists, collection, background, cells, nulls, seed, family, alpha, min_term_size)
+    sets, observed = chance.sets, chance.scored(chance.sets)
+    asked = [(null, i) for null in nulls for i in range(replicates)]
+    found = list((scores or ChanceLists.scores)(chance, asked))
+    scores_of = {null: found[at * replicates : (at + 1) * replicates] for at, null in enumerate(nulls)}
     size = float(sets.size.mean())
     common = {"replicates": replicates, "n_lists": len(lists), "mean_set_size": size}
     rng = np.random.default_rng([seed, len(NULLS)])
-    summary = [{**row, **common} for null, many in scores.items() for row in _compared(null, observed, many, rng)]
+    summary = [{**row, **common} for null, many in scores_of.items() for row in _compared(null, observed, many, rng)]
     rows = [
         {"null": null, "replicate": i, **_measures(found)}
-        for null, many in scores.items()
+        for null, many in scores_of.items()
         for i, found in enumerate(many)
     ]
-    found = NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
-    for table in found:
+    rates = NullRates(pd.DataFrame(summary), pd.DataFrame(rows))
+    for table in rates:
         table.attrs["cellprism"] = {"gene_sets": record_of(collection)}
-    return found
+    return rates
+
+
+class ChanceLists:
+    """What draws lists by chance beside some lists, and scores them. Arguments and errors are those of
+    ``null_rates``."""
+
+    def __init__(
+        self, lists: Mapping[Any, Iterable[str]], collection: Mapping[str, Iterable[str]], background: Iterable[str],
+        cells: AnnData | None, nulls: Sequence[str], seed: int, family: str, alpha: float, min_term_size: int,
+    ):  # fmt: skip
+        terms = term_table(collection, background, min_term_size)
+        self.seed = seed
+        self.sets = list_table(lists.values(), terms)
+        self.scored = partial(score_of, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
+        self._draw = drawers(lists, terms, cells, nulls)
+
+    def score(self, null: str, replicate: int) -> Score:
+        """The score of one family of chance lists."""
+        return self.scored(self._draw[null]([self.seed, ALL_NULLS.index(null), replicate]))
+
+    def scores(self, asked: Sequence[tuple[str, int]]) -> Iterable[Score]:
+        """The scores of several, each a null and the number of a replicate, in their order."""
+        return [self.score(null, replicate) for null, replicate in asked]
+
+
+Scores = Callable[[ChanceLists, Sequence[tuple[str, int]]], Iterable[Score]]
 
 
 def null_means(

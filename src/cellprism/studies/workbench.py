@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -127,8 +127,10 @@ class Workbench:
         """The residuals of all present tokens of the run's cells at its site, made once for all that reads them here.
 
         They are kept in memory where ``train.memory`` has room for all, else on disk in the run folder while the
-        process lives, else made again.
+        process lives, else made again; by the workers of a cluster where there are some (``studies.harvest``).
         """
+        from cellprism.studies.harvest import harvested
+
         memory = self.config.train.memory
         tokens = CellTokens(
             self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(),
@@ -136,6 +138,7 @@ class Workbench:
         )  # fmt: skip
         if not tokens.fits:
             self.say(tokens.plan())
+        tokens.made = partial(harvested, self, tokens)
         return tokens
 
     def cells_a_pass(self) -> int:

@@ -7,6 +7,7 @@ Notable choices
 - Where all tokens fit into the memory given, the model runs once and they are kept. Where they do not, and a folder is
   given whose disk has room, they are kept there as they are (float32) in files that are gone with the process; else the
   model runs again for each part. Whatever the place, the values are the same to the bit.
+- Who makes them can be said (``TokenSource.made``): this process, or others that read some cells each.
 - Several steps of one process can share the tokens of some cells: ``in_passes`` gives them as the forward passes made
   them, so that sums over them do not depend on where they were kept.
 - A part is read cell by cell in the order of the AnnData, and always in the same forward passes. The same cells give
@@ -19,7 +20,8 @@ import hashlib
 import math
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -40,7 +42,7 @@ from cellprism.features.tokens.residuals import cells_of, genes_of, present_toke
 from cellprism.features.tokens.token_policy import Policy, TokenPolicy
 from cellprism.store.run import digest
 from cellprism.store.whole_number import whole_number
-from cellprism.types import CellBatch, CellModel, Site
+from cellprism.types import CellModel, Site
 
 CELLS = 1024  # cells taken from the AnnData at once
 SLICE = 1 << 15  # kept tokens handed out at once
@@ -96,6 +98,8 @@ class TokenSource(ABC):
     def __init__(self, memory: int, folder: Path | None = None):
         self.memory, self.disk = memory, folder
         self._kept: Held | None = None
+        self.made: Callable[[], Iterable[Held]] = lambda: self._passes(np.arange(len(self.counts)))
+        """Makes all tokens, unit after unit, where they are kept."""
 
     @property
     def capacity(self) -> int:
@@ -139,7 +143,7 @@ class TokenSource(ABC):
         """All tokens of some units, given in ascending order."""
         kept = self._everything()
         if kept is None:
-            return self._gather(units)
+            return self._gather(units, self._passes(units))
         if len(units) == len(self.counts):
             return kept
         ends = np.cumsum(self.counts)[units]
@@ -158,14 +162,15 @@ class TokenSource(ABC):
     def _everything(self) -> Held | None:
         """All tokens, in memory or on disk; None where they are read again each time."""
         if self._kept is None and (self.fits or self.on_disk):
-            self._kept = self._gather(np.arange(len(self.counts)), None if self.fits else self.disk)
+            units = np.arange(len(self.counts))
+            self._kept = self._gather(units, self.made(), None if self.fits else self.disk)
         return self._kept
 
-    def _gather(self, units: Int[np.ndarray, " some"], folder: Path | None = None) -> Held:
+    def _gather(self, units: Int[np.ndarray, " some"], parts: Iterable[Held], folder: Path | None = None) -> Held:
         """Filled in place, since joining parts would take twice the memory; on disk where a folder is given."""
         whole: Held | None = None
         filled, count = 0, int(self.counts[units].sum())
-        for part in self._passes(units):
+        for part in parts:
             if whole is None:
                 x = tuple(_empty(t, count, folder) for t in part.x)
                 times = None if part.times is None else _empty(part.times, count, folder)
@@ -233,11 +238,12 @@ class CellTokens(TokenSource):
         refuse_changed(adata)
         self.model, self.adata, self.batch_size = model, adata, whole_number(batch_size, "batch_size")
         self.policy = TokenPolicy(policy, model, adata)
+        self._reading = Reading(model, adata, self.layers, self.policy, self.batch_size)
         self.bytes_per_token = 4 * model.d_model * len(self.layers) + BESIDES + 4 * (policy == "weighted")
         self.counts = np.zeros(adata.n_obs, dtype=np.int64)
         self.are_genes = True
         content = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode())
-        for rows, part in self._parts(np.arange(adata.n_obs)):
+        for rows, part in self._reading.parts(np.arange(adata.n_obs)):
             for piece in _contents(part):
                 content.update(piece)
             for batch in model.batches(part, batch_size):
@@ -255,14 +261,6 @@ class CellTokens(TokenSource):
                 policy, batch_size,
             ]
         )  # fmt: skip
-
-    def _parts(self, rows: Int[np.ndarray, " cell"]) -> Iterator[tuple[Int[np.ndarray, " some"], AnnData]]:
-        """A thousand cells at a time: their rows, and themselves."""
-        at_once = max(1, CELLS // self.batch_size) * self.batch_size
-        for start in range(0, len(rows), at_once):
-            some = rows[start : start + at_once]
-            part = self.adata[some]
-            yield some, part.to_memory() if self.adata.isbacked else part
 
     def check_of(self, model: CellModel, adata: AnnData, layers: Sequence[int]) -> None:
         """Refuse to stand for tokens that these are not.
@@ -286,21 +284,43 @@ class CellTokens(TokenSource):
         for start, end in pairwise(ends):
             yield kept.take(slice(start, end)).to(self.device)
 
-    @torch.no_grad()
     def _passes(self, units: Int[np.ndarray, " some"]) -> Iterator[Held]:
-        for rows, part in self._parts(units):
-            for batch in self.model.batches(part, self.batch_size):
-                yield self._held(batch, part, rows)
+        return self._reading.passes(units)
 
-    def _held(self, batch: CellBatch, part: AnnData, rows: Int[np.ndarray, " some"]) -> Held:
-        used, times = self.policy.used(batch, part), self.policy.times(batch, part)
-        row = torch.from_numpy(rows).to(batch.cell.device)
-        return Held(
-            tuple(x[used] for x in residuals_at(self.model, batch, self.layers)),
-            genes_of(batch)[used].int(),
-            row[cells_of(batch)[used]].int(),
-            None if times is None else times[used].float(),
-        )
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How the tokens of some cells are read; what it gives of a cell does not depend on the other cells asked for, as
+    long as they begin where a forward pass does."""
+
+    model: CellModel
+    adata: AnnData
+    layers: tuple[int, ...]
+    policy: TokenPolicy
+    batch_size: int
+    """Cells per forward pass."""
+
+    def parts(self, rows: Int[np.ndarray, " cell"]) -> Iterator[tuple[Int[np.ndarray, " some"], AnnData]]:
+        """A thousand cells at a time: their rows, and themselves."""
+        at_once = max(1, CELLS // self.batch_size) * self.batch_size
+        for start in range(0, len(rows), at_once):
+            some = rows[start : start + at_once]
+            part = self.adata[some]
+            yield some, part.to_memory() if self.adata.isbacked else part
+
+    @torch.no_grad()
+    def passes(self, rows: Int[np.ndarray, " cell"]) -> Iterator[Held]:
+        """Their tokens, a forward pass at a time."""
+        for some, part in self.parts(rows):
+            for batch in self.model.batches(part, self.batch_size):
+                used, times = self.policy.used(batch, part), self.policy.times(batch, part)
+                row = torch.from_numpy(some).to(batch.cell.device)
+                yield Held(
+                    tuple(x[used] for x in residuals_at(self.model, batch, self.layers)),
+                    genes_of(batch)[used].int(),
+                    row[cells_of(batch)[used]].int(),
+                    None if times is None else times[used].float(),
+                )
 
 
 def tokens_at(

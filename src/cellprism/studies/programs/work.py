@@ -27,7 +27,7 @@ from cellprism.enrich.distinct import Coverage, coverage, representatives
 from cellprism.enrich.labels import UNLABELLED, best_terms, top_cell_types
 from cellprism.enrich.list_rules import Directions, own_lists
 from cellprism.enrich.membership import information_in, term_table
-from cellprism.enrich.nulls import NULLS, NullRates, null_rates
+from cellprism.enrich.nulls import NULLS, NullRates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.enrich.signs import signs
 from cellprism.equations.effects import permutation_p
@@ -35,6 +35,7 @@ from cellprism.features.baselines import neuron_genes, untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.models.passes import free_memory
+from cellprism.studies.programs.chance import chance_rates
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, list_background
 from cellprism.studies.programs.noise import noise_lists
 from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
@@ -140,7 +141,7 @@ def _rates(
     cells, tokens = bench.cells, bench.tokens
     with bench.bar("drawing random lists", None):
         shown = replace(settings, replicates=min(settings.replicates, SHOWN))
-        nulls = _random(lists, NULLS, bench, shown, background)
+        nulls = chance_rates(bench, lists, NULLS, shown, background)
     rows = [rate_row("features", lists, table, settings.alpha), *null_rows(nulls)]
     with bench.bar("controls: untrained autoencoder, neurons", None):
         untrained = feature_statistics(
@@ -230,19 +231,8 @@ def _fixed_rows(
             _scored(f"{name}, {rule}", some, bench, settings, background) for name, some in by_name.items() if some
         ]
         (nulls,) = (nulls for ending, nulls in RANDOM.items() if rule.endswith(ending))
-        rows += null_rows(_random(by_name["features"], nulls, bench, settings, background), f", {rule}")
+        rows += null_rows(chance_rates(bench, by_name["features"], nulls, settings, background), f", {rule}")
     return rows
-
-
-def _random(
-    lists: Lists, nulls: tuple[str, ...], bench: Workbench, settings: ProgramsSettings, background: tuple[str, ...]
-) -> NullRates:
-    """Lists made by chance beside the run's own."""
-    return null_rates(
-        lists, bench.collection(settings.collection), background, bench.cells, nulls=nulls,
-        replicates=settings.replicates, seed=bench.config.seed, family=settings.family, alpha=settings.alpha,
-        min_term_size=settings.min_term_size,
-    )  # fmt: skip
 
 
 def null_rows(nulls: NullRates, rule: str = "") -> list[dict[str, Any]]:
