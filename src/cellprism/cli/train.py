@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Again, Changes, Device, Offline, Only, Whole, only_of
+from cellprism.cli.options import Again, Changes, Cluster, Device, Offline, Only, Whole, only_of
 from cellprism.display import command
 
 
@@ -22,6 +22,7 @@ def train(
     device: Device = "",
     offline: Offline = False,
     again: Again = False,
+    cluster: Cluster = "",
     set_: Changes = None,
 ) -> None:
     """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
@@ -71,6 +72,9 @@ def train(
         asked["preset"] = preset
     config = make_config(asked, set_ or (), "the command line")
     with started():
-        start_run(config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline, again=again)
+        start_run(
+            config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline, again=again,
+            cluster=cluster,
+        )  # fmt: skip
         if is_first():
             say(f"autoencoder in {out}; next: {command('do', 'fit', out)}, or {command('do', 'programs', out)}")

@@ -33,9 +33,14 @@ def read_record(kind: type[Record], path: Path) -> Record:
     """Read what ``write_record`` wrote. Raises ``DamagedError`` that names file and field."""
     found = read_object(path, ())
     try:
-        return dacite.from_dict(kind, found, dacite.Config(cast=[tuple], type_hooks={float: _number}))  # pyright: ignore[reportArgumentType]
+        return as_record(kind, found)
     except (dacite.DaciteError, TypeError, ValueError) as error:
         raise DamagedError(f"{path} is not what its step writes ({error}); make the run again") from error
+
+
+def as_record(kind: type[Record], found: dict[str, Any]) -> Record:
+    """A dataclass from the plain values that ``asdict`` made of it."""
+    return dacite.from_dict(kind, found, dacite.Config(cast=[tuple], type_hooks={float: _number}))  # pyright: ignore[reportArgumentType]
 
 
 def read_object(path: Path, fields: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""The inner state made shard by shard, as workers of a cluster make it: the bits of one process, also after a stop."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from workflow.tiny import bar
+
+from cellprism.errors import CellprismError
+from cellprism.parallel.engine import SerialEngine
+from cellprism.store.run import Run
+from cellprism.studies import harvest
+from cellprism.studies.harvest import some_cells
+from cellprism.studies.programs import chance
+from cellprism.studies.programs.chance import chance_rates
+from cellprism.studies.programs.gene_lists import list_background
+from cellprism.studies.programs.tables import lists_of, read_genes
+from cellprism.studies.workbench import Workbench
+from cellprism.workflow.config import config_of
+from cellprism.workflow.pipeline import _opening
+
+
+class Elsewhere(SerialEngine):
+    """Works as workers do, which open the run themselves, but in this process."""
+
+    elsewhere = True
+
+
+@pytest.fixture
+def opened(finished, tmp_path):
+    """Opens one run, for work here or elsewhere; its cells go through the model five at a time."""
+    run = Run(shutil.copytree(finished, tmp_path / "run"))
+    plans = run.state["passes"]
+    run.update(passes={layer: {**plan, "cells": 5} for layer, plan in plans.items()})
+    return lambda engine=None: Workbench(run, config_of(run), bar, engine=engine, opening=_opening)
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr(harvest, "SHARD", 1)
+
+
+def tensors(bench):
+    return [*bench.tokens.read(np.arange(bench.cells.n_obs)).x, bench.tokens.read(np.arange(bench.cells.n_obs)).gene]
+
+
+@pytest.mark.parametrize("memory", [1 << 31, 1])
+def test_cells_read_elsewhere_have_the_bits_of_one_process(opened, small_shards, monkeypatch, memory):
+    alone, elsewhere = opened(), opened(Elsewhere())
+    for bench in (alone, elsewhere):
+        bench.tokens.memory = memory
+        assert bench.tokens.batch_size == 5
+    shards = []
+    monkeypatch.setattr(harvest, "some_cells", lambda state, task: shards.append(task) or some_cells(state, task))
+    for one, other in zip(tensors(alone), tensors(elsewhere), strict=True):
+        assert torch.equal(one, other)
+    assert shards == [[start, min(start + 5, 37)] for start in range(0, 37, 5)]
+    assert not (elsewhere.folder / ".shards").exists()
+
+
+def test_a_harvest_that_stopped_goes_on(opened, small_shards, monkeypatch):
+    done = []
+
+    def failing(state, task):
+        if task[0] == 15 and len(done) < 30:
+            raise ValueError("no power")
+        done.append(task[0])
+        return some_cells(state, task)
+
+    monkeypatch.setattr(harvest, "some_cells", failing)
+    with pytest.raises(CellprismError, match=r"cells 16 to 20 failed: ValueError: no power"):
+        tensors(opened(Elsewhere()))
+    before = list(done)
+    assert 15 not in before
+    done.extend([-1] * 30)
+    found = tensors(opened(Elsewhere()))
+    assert done[len(before) + 30 :] == [15]
+    assert all(torch.equal(one, other) for one, other in zip(found, tensors(opened()), strict=True))
+
+
+def test_lists_by_chance_do_not_depend_on_who_draws_them(opened, monkeypatch):
+    monkeypatch.setattr(chance, "REPLICATES", 3)
+    alone, elsewhere = opened(), opened(Elsewhere())
+    lists = lists_of(alone.results("programs"))
+    settings = alone.settings("programs")
+    background = list_background(read_genes(alone.folder_of("programs")), alone.cells, settings.gene_filter)
+    nulls = ("uniform", "gene_use", "coexpression")
+    one, other = (chance_rates(bench, lists, nulls, settings, background) for bench in (alone, elsewhere))
+    pd.testing.assert_frame_equal(one.summary, other.summary)
+    pd.testing.assert_frame_equal(one.replicates, other.replicates)
+    assert not (elsewhere.folder_of("programs") / ".shards").exists()
