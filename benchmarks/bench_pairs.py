@@ -36,7 +36,7 @@ from cellprism.steering.pareto.pooled import ALL, FINAL
 from cellprism.studies.pareto.beside import for_both, gains, permuted_for_both
 from cellprism.studies.pareto.cosine_rows import neutral_rows
 from cellprism.studies.pareto.settings import ParetoSearch, ParetoSettings
-from cellprism.studies.pareto.unit import CHOSEN, read_unit, unit_front
+from cellprism.studies.pareto.unit import CHOSEN, front_of, path_arrays, read_unit
 from cellprism.studies.pareto.work import predicted_gaps
 from cellprism.studies.shards import Shards
 
@@ -122,7 +122,12 @@ def pair_row(
     shards = Shards(folder / f"{donor}-{name}-{seed}", {"asked": asked, "permuted": permuted})
     began = time.process_time()
     unit = read_unit(bench, settings, cells, sae, seed, "", source, target, None)
-    front = unit_front(bench, settings, unit, shards, lambda *_: None, 0)
+    at = np.linspace(0, 1, weights)
+    paths = [
+        shards.kept(f"path-{seed}-all-{number}", lambda weight=weight: path_arrays(unit, settings, float(weight)))
+        for number, weight in enumerate(at)
+    ]
+    front = front_of(unit, settings, at, paths, 0)
     gaps = predicted_gaps(unit, SEARCH.resamples)
     row: dict[str, Any] = {
         **asked._asdict(), "recipes": len(front.rows),

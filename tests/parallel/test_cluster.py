@@ -71,7 +71,7 @@ def test_encoding_and_studies_have_the_bits_of_one_process(two, tmp_path, tmp_pa
     features = cp.encode(cells, alone), cp.encode(cells, alone, cluster=scheduler)
     np.testing.assert_array_equal(features[0].X.toarray(), features[1].X.toarray())
     run = Run(Path(shutil.copytree(alone, tmp_path / "run")))
-    for study in ("assess", "fit", "programs", "screen", "regulation", "contrast"):
+    for study in ("assess", "fit", "programs", "screen", "regulation", "contrast", "pareto"):
         before = {path.name: path for path in (alone / study).iterdir()}
         run.forget(study)
         continue_run(run.folder, study, None, bar, lambda text: None, cluster=scheduler)

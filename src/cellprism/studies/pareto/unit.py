@@ -1,6 +1,5 @@
 """One front: an autoencoder and the cells of one donor, or of all."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.equations.fronts import front
+from cellprism.parallel.shards import Arrays
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.cell_split import CellSplit
 from cellprism.steering.contrast.contrast import ContrastCells, read_contrast_cells
@@ -22,7 +22,6 @@ from cellprism.steering.pareto.joint import JointProblem, follow, joint_problem,
 from cellprism.steering.pareto.points import Judging, balance, best, front_rows, judging_parts
 from cellprism.steering.site_cache import Prediction, SiteCache, read_site_cache
 from cellprism.studies.pareto.settings import ParetoSettings
-from cellprism.studies.shards import Arrays, Shards
 from cellprism.studies.workbench import Workbench
 
 PARTS = ("validation", "test")
@@ -148,19 +147,6 @@ class Front:
     """By part, of each recipe."""
     places: dict[str, int]
     """Rows of the recipes chosen on validation cells: ``latent``, ``expression`` and ``both``."""
-
-
-def unit_front(
-    bench: Workbench, settings: ParetoSettings, unit: Unit, shards: Shards, advance: Callable[..., None], done: int
-) -> Front:
-    """Follow the path of every weight; ``advance`` is told of weights done, ``done`` of them before."""
-    weights, parts = np.linspace(0, 1, settings.weights), []
-    for number, weight in enumerate(weights):
-        name = f"path-{unit.autoencoder}-{unit.donor or 'all'}-{number}"
-        advance(done + number, f"{unit.name}, weight {weight:.2f}")
-        parts.append(shards.kept(name, lambda weight=weight: path_arrays(unit, settings, float(weight))))
-    advance(done + len(weights), unit.name)
-    return front_of(unit, settings, weights, parts, bench.config.seed)
 
 
 def front_of(

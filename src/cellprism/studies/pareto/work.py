@@ -1,22 +1,18 @@
 """Trading the inner state against expression: a front for every autoencoder and donor, and what it says."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from jaxtyping import Int
 from torch.utils.flop_counter import FlopCounterMode
 
 from cellprism.cells.read import read_cells
-from cellprism.display import command
 from cellprism.equations.units import unit_mean
 from cellprism.errors import ConfigError
 from cellprism.report.frames import numbers
-from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.contrast.agreement import TypeValues, gap_agreement
 from cellprism.steering.model_output import lacks_expression
 from cellprism.steering.nulls import plain
@@ -25,12 +21,13 @@ from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
 from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
+from cellprism.studies.pareto.asked import LEAST, PROGRAMS, Asked, Trading, all_asked, followed, types_of
 from cellprism.studies.pareto.beside import beside_rows, beyond_permuted
 from cellprism.studies.pareto.cosine_rows import cosine_table, neutral_rows, path_rows
 from cellprism.studies.pareto.explained import annotated_share, gene_rows, likeness, recipe_rows, recruited
 from cellprism.studies.pareto.judges import Outside, measured_response, outside_judges
 from cellprism.studies.pareto.plane import plane_rows
-from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
+from cellprism.studies.pareto.settings import ParetoSettings
 from cellprism.studies.pareto.tables import (
     GENE_COLUMNS,
     RECIPE_COLUMNS,
@@ -42,30 +39,16 @@ from cellprism.studies.pareto.tables import (
     Spread,
     Summary,
 )
-from cellprism.studies.pareto.unit import Front, Unit, read_unit, unit_front
-from cellprism.studies.programs.seeds import further_autoencoders
+from cellprism.studies.pareto.unit import Front, Unit
 from cellprism.studies.programs.tables import signed_term
 from cellprism.studies.shards import Shards
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
 
-PROGRAMS = "programs"
-LEAST = 20  # cells of either type that a donor must have: a fifth of them judge
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """An autoencoder and some cells."""
-
-    sae: SparseAutoencoder
-    number: int
-    donor: str
-    cells: AnnData
-
 
 def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
     """Follow every path; where there is no expression to trade, or no types are named, say so."""
-    source, target = _types(bench, settings)
+    source, target = types_of(bench, settings)
     why = cannot_steer(bench) or lacks_expression(bench.model)
     if not source:
         why = "no cell types are named; give pareto.source and pareto.target, or those of [contrast]"
@@ -73,17 +56,10 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         bench.say(f"nothing to trade: {why}")
         return Pareto(absent=why)
     shards = Shards(bench.folder_of("pareto"), _identity(bench, settings))
-    learnable = _learnable(bench, settings)
-    asked = list(_asked(bench, settings, source, target))
-    units, fronts, cosines = [], [], []
-    with bench.bar(f"{source} to {target}, both objectives", len(asked) * settings.weights) as advance:
-        for place, one in enumerate(asked):
-            unit = read_unit(
-                bench, settings, one.cells, one.sae, one.number, one.donor, source, target,
-                learnable if one.number == 0 else None,
-            )  # fmt: skip
-            units.append(unit)
-            fronts.append(unit_front(bench, settings, unit, shards, advance, place * settings.weights))
+    trading = Trading(bench, settings, list(all_asked(bench, settings)))
+    cosines: list[dict[str, Any]] = []
+    fronts = followed(trading, shards, f"{source} to {target}, both objectives")
+    units = [trading.unit(place) for place in range(len(fronts))]
     for unit in units:
         with bench.bar(f"gradients, {unit.name}", len(unit.problem.latent.cells)) as advance:
             cosines += shards.rows(f"cosines-{unit.name}", lambda unit=unit, advance=advance: neutral_rows(
@@ -94,7 +70,7 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
         cosines += shards.rows("cosines-path", lambda: path_rows(
             unit, settings, front, bench.config.seed, advance
         ))  # fmt: skip
-    outside = _outside(bench, settings, unit, asked[0], (source, target))
+    outside = _outside(bench, settings, unit, trading.asked[0], (source, target))
     ways = pd.DataFrame([outside.ways(after) for after in front.after["test"]], index=front.rows.index)
     fronts[0] = front = replace(front, rows=pd.concat([front.rows, ways], axis=1))
     with bench.bar("other edits", None) as advance:
@@ -125,7 +101,7 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
     return Pareto("", summary, found)
 
 
-def _outside(bench: Workbench, settings: ParetoSettings, unit: Unit, one: _Asked, types: tuple[str, str]) -> Outside:
+def _outside(bench: Workbench, settings: ParetoSettings, unit: Unit, one: Asked, types: tuple[str, str]) -> Outside:
     """The judges of the first unit: a linear model, cells of the donors that it was not made from, and gated cells."""
     table = _table(settings.judge, "judge") if settings.judge else None
     elsewhere: dict[str, AnnData] = {}
@@ -176,62 +152,11 @@ def _programs(bench: Workbench) -> dict[int, str]:
     return {int(f): signed_term(str(term), str(sign)) for f, term, sign in named}
 
 
-def _types(bench: Workbench, settings: ParetoSettings) -> tuple[str, str]:
-    if settings.source:
-        return settings.source, settings.target
-    contrast = bench.settings("contrast")
-    return contrast.source, contrast.target
-
-
 def _identity(bench: Workbench, settings: ParetoSettings) -> dict[str, Any]:
-    steps, types = bench.run.state["steps"], _types(bench, settings)
+    steps, types = bench.run.state["steps"], types_of(bench, settings)
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
     asked = {"settings": repr(settings), "types": repr(types), "seed": bench.config.seed, "layer": bench.config.layer}
     return asked | built
-
-
-def _learnable(bench: Workbench, settings: ParetoSettings) -> Int[np.ndarray, " some"] | None:
-    """The features of the run's autoencoder that a recipe may turn; None: all."""
-    n = bench.sae.n_features
-    if settings.learnable == GIVEN:
-        outside = [f for f in settings.features if not 0 <= f < n]
-        if outside:
-            raise ConfigError(f"pareto.features has {outside}; this autoencoder has features 0 to {n - 1}")
-        return np.array(sorted(set(settings.features)), dtype=np.int64)
-    if settings.learnable not in (ANNOTATED, RANDOM):
-        return None
-    if PROGRAMS not in bench.run.state["steps"]:
-        raise ConfigError(
-            f"pareto.learnable is {settings.learnable!r}, and this run's features have no programs yet; make them with "
-            f"{command('do', 'programs', bench.folder)}"
-        )
-    features = bench.results(PROGRAMS).features
-    annotated = features.loc[features["best_padj"] < bench.settings(PROGRAMS).alpha, "feature"].to_numpy(dtype=int)
-    if settings.learnable == ANNOTATED:
-        return np.sort(annotated)
-    return np.sort(np.random.default_rng([bench.config.seed, 67]).permutation(n)[: len(annotated)])
-
-
-def _asked(bench: Workbench, settings: ParetoSettings, source: str, target: str) -> Iterator[_Asked]:
-    """The run's autoencoder with each donor, then the further ones."""
-    saes = [bench.sae, *further_autoencoders(bench, settings.seeds - 1)]
-    cells = bench.cells
-    donors = {"": np.arange(cells.n_obs)}
-    if settings.donor:
-        if settings.donor not in cells.obs:
-            known = ", ".join(map(str, cells.obs.columns))
-            raise ConfigError(f"pareto.donor is {settings.donor!r}: the cells have no such column; they have {known}")
-        column, kinds = cells.obs[settings.donor].astype(str), cells.obs["cell_type"].astype(str)
-        counts = {
-            donor: min(int(((column == donor) & (kinds == kind)).sum()) for kind in (source, target))
-            for donor in sorted(column.unique())
-        }
-        donors = {d: np.flatnonzero(column == d) for d, n in counts.items() if n >= LEAST}
-        if not donors:
-            raise ConfigError(f"no donor of {settings.donor!r} has {LEAST} cells of either type; found {counts}")
-    for number, sae in enumerate(saes):
-        for donor, rows in donors.items():
-            yield _Asked(sae, number, donor, cells[rows].copy())
 
 
 def _summary(
