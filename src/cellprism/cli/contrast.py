@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Cluster, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Dashboard, Device, Offline
 from cellprism.display import command
 
 
@@ -19,6 +19,7 @@ def contrast(
     named: list[str] | None = None,
     set_: Changes = None,
     cluster: Cluster = "",
+    dashboard: Dashboard = False,
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -51,5 +52,7 @@ def contrast(
     if not section(config, "contrast").source:
         asked = command("contrast", run, "--from", "TYPE", "--to", "TYPE")
         raise ConfigError(f"this run names no cell types; say which: {asked}")
-    continue_run(run, "contrast", config, bar, say, device=device, offline=offline, cluster=cluster)
+    continue_run(
+        run, "contrast", config, bar, say, device=device, offline=offline, cluster=cluster, dashboard=dashboard
+    )
     say(f"recipes in {run / 'contrast'}; next: {command('report', run)}")

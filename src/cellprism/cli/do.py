@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from cellprism.cli.flags import changes_of, flags_of
 from cellprism.cli.flags import given as given_of
-from cellprism.cli.options import Changes, Cluster, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Dashboard, Device, Offline
 from cellprism.display import command
 from cellprism.studies.study import Study, studies
 
@@ -25,6 +25,7 @@ def _verb(study: Study) -> Callable[..., None]:
         given: Annotated[flags, Parameter(name="*")] = none,  # pyright: ignore[reportInvalidTypeForm]
         set_: Changes = None,
         cluster: Cluster = "",
+        dashboard: Dashboard = False,
         device: Device = "",
         offline: Offline = False,
     ) -> None:
@@ -34,7 +35,8 @@ def _verb(study: Study) -> Callable[..., None]:
 
         changes = changes_of(study.name, set_, given_of(given))
         continue_run(
-            run, study.name, changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster
+            run, study.name, changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster,
+            dashboard=dashboard,
         )  # fmt: skip
         say(f"results in {run / study.name}; next: {command('report', run)}")
 

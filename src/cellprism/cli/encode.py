@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cellprism.cli.options import Cluster, Device, Offline
+from cellprism.cli.options import Cluster, Dashboard, Device, Offline
 
 
 def encode(
@@ -17,7 +17,7 @@ def encode(
     counts: str = "",
     totals: str = "",
     cluster: Cluster = "",
-    dashboard: Annotated[bool, Parameter(negative="")] = False,
+    dashboard: Dashboard = False,
     device: Device = "",
     offline: Offline = False,
     again: Annotated[bool, Parameter(help="Write over a file that is there.", negative="")] = False,
@@ -40,8 +40,6 @@ def encode(
         Which matrix of an .h5ad file holds raw counts: ``X`` (the default), ``layers/NAME`` or ``raw``.
     totals
         obs column with each cell's count over all genes, where the matrix holds only some.
-    dashboard
-        Show Dask's dashboard on this machine's own address (127.0.0.1:8787).
     """
     from cellprism.cli.talk import bar, say
     from cellprism.workflow.encode import Where, encode_to

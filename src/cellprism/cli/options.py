@@ -43,6 +43,11 @@ Cluster = Annotated[
 ]
 """``--cluster``."""
 
+Dashboard = Annotated[
+    bool, Parameter(help="Show Dask's dashboard on this machine's own address (127.0.0.1:8787).", negative="")
+]
+"""``--dashboard``."""
+
 Again = Annotated[
     bool,
     Parameter(help="Make a run that is there again from other cells, another model or with other labels.", negative=""),

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Cluster, Device, Offline, Whole
+from cellprism.cli.options import Changes, Cluster, Dashboard, Device, Offline, Whole
 from cellprism.display import command
 
 
@@ -22,6 +22,7 @@ def regulation(
     cells: Whole | None = None,
     set_: Changes = None,
     cluster: Cluster = "",
+    dashboard: Dashboard = False,
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -51,5 +52,15 @@ def regulation(
         raise ConfigError("say which factors to ask about: --tf NAME, once or several times, or --all")
     given = {"factors": tf or [], "edges": str(edges) if edges else None, "types": types, "cells": cells}
     changes = changes_of("regulation", set_, given.items())
-    continue_run(run, "regulation", changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster)
+    continue_run(
+        run,
+        "regulation",
+        changed(run, changes),
+        bar,
+        say,
+        device=device,
+        offline=offline,
+        cluster=cluster,
+        dashboard=dashboard,
+    )
     say(f"effects in {run / 'regulation'}; next: {command('report', run)}")

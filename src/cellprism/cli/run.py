@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Again, Changes, Cluster, Device, Offline
+from cellprism.cli.options import Again, Changes, Cluster, Dashboard, Device, Offline
 
 
 def run(
@@ -13,6 +13,7 @@ def run(
     dry_run: bool = False,
     track: str = "",
     cluster: Cluster = "",
+    dashboard: Dashboard = False,
     device: Device = "",
     offline: Offline = False,
     again: Again = False,
@@ -48,7 +49,8 @@ def run(
 
     with started():
         start_run(
-            wanted, out, bar, say, track=track, device=device, offline=offline, again=again, cluster=cluster
+            wanted, out, bar, say, track=track, device=device, offline=offline, again=again, cluster=cluster,
+            dashboard=dashboard,
         )  # fmt: skip
         if is_first():
             page = write_report(out)

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Cluster, Device, Offline
+from cellprism.cli.options import Changes, Cluster, Dashboard, Device, Offline
 from cellprism.display import command
 
 
@@ -19,6 +19,7 @@ def screen(
     judge: str = "",
     set_: Changes = None,
     cluster: Cluster = "",
+    dashboard: Dashboard = False,
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -45,5 +46,15 @@ def screen(
 
     given = {"source": from_ or None, "target": to or None, "programs": program or None, "judge": judge or None}
     changes = changes_of("screen", set_, given.items())
-    continue_run(run, "screen", changed(run, changes), bar, say, device=device, offline=offline, cluster=cluster)
+    continue_run(
+        run,
+        "screen",
+        changed(run, changes),
+        bar,
+        say,
+        device=device,
+        offline=offline,
+        cluster=cluster,
+        dashboard=dashboard,
+    )
     say(f"a card of every feature in {run / 'screen'}; next: {command('report', run)}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cellprism.cli.options import Again, Changes, Cluster, Device, Offline, Only, Whole, only_of
+from cellprism.cli.options import Again, Changes, Cluster, Dashboard, Device, Offline, Only, Whole, only_of
 from cellprism.display import command
 
 
@@ -23,6 +23,7 @@ def train(
     offline: Offline = False,
     again: Again = False,
     cluster: Cluster = "",
+    dashboard: Dashboard = False,
     set_: Changes = None,
 ) -> None:
     """Read cells, align them to the model's genes, and train a sparse autoencoder on its residual stream.
@@ -74,7 +75,7 @@ def train(
     with started():
         start_run(
             config, out, bar, say, ("cells", "train"), track=track, device=device, offline=offline, again=again,
-            cluster=cluster,
+            cluster=cluster, dashboard=dashboard,
         )  # fmt: skip
         if is_first():
             say(f"autoencoder in {out}; next: {command('do', 'fit', out)}, or {command('do', 'programs', out)}")

@@ -75,6 +75,7 @@ def start_run(
     offline: bool = False,
     again: bool = False,
     cluster: str = "",
+    dashboard: bool = False,
 ) -> None:
     """Do these steps of a configuration in a folder, skipping what is done.
 
@@ -91,6 +92,7 @@ def start_run(
         offline: take models of the hub from the cache alone.
         again: make a run that is there again from other cells, another model or with other labels.
         cluster: where shards of studies are worked on, as ``parallel.cluster.engine_of``; empty: in this process.
+        dashboard: show Dask's dashboard.
 
     Raises:
         InputError: the cells, the model or a setting will not do; nothing that was finished is lost.
@@ -102,7 +104,7 @@ def start_run(
         return
     if only is None:
         check_collections(config)
-    with engine_of(cluster) as engine, run.locked():
+    with engine_of(cluster, dashboard) as engine, run.locked():
         bench = Workbench(
             run, config, bar, say, track=track, device=device, offline=offline, engine=engine, opening=_opening
         )
@@ -140,6 +142,7 @@ def continue_run(
     device: str = "",
     offline: bool = False,
     cluster: str = "",
+    dashboard: bool = False,
 ) -> Path:
     """Do one more step of an existing run, with changed settings where ``config`` is given; else as ``start_run``.
 
@@ -147,7 +150,7 @@ def continue_run(
         RunError: no run there, a step it needs is missing, or another process works on it.
     """
     run = Run.existing(folder)
-    with engine_of(cluster) as engine, run.locked():
+    with engine_of(cluster, dashboard) as engine, run.locked():
         config = config or config_of(run)
         bench = Workbench(run, config, bar, say, device=device, offline=offline, engine=engine, opening=_opening)
         perform(steps()[step], bench, steps(), say)
