@@ -188,7 +188,7 @@ def test_arguments_of_another_kind_are_refused(cells, table, options, said):
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("", "it is empty; expected an .h5ad file"), ("https://example.org/a.h5ad", "this is an address"),
+        ("", "it is empty; expected an .h5ad, .h5mu"), ("https://example.org/a.h5ad", "this is an address"),
         ("s3://bucket/a.h5ad", "this is an address"), ("a" * 5000 + ".h5ad", "this is no path"),
         ("~nobodyhere/a.h5ad", "there is no such user on this machine"),
     ],

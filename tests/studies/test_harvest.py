@@ -1,6 +1,7 @@
 """The inner state made shard by shard, as workers of a cluster make it: the bits of one process, also after a stop."""
 
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,9 @@ def opened(finished, tmp_path):
     run = Run(shutil.copytree(finished, tmp_path / "run"))
     plans = run.state["passes"]
     run.update(passes={layer: {**plan, "cells": 5} for layer, plan in plans.items()})
-    return lambda engine=None: Workbench(run, config_of(run), bar, engine=engine, opening=_opening)
+    return lambda engine=None: Workbench(
+        run, config_of(run), bar, engine=engine, opening=_opening, harvest=harvest.harvested
+    )
 
 
 @pytest.fixture
@@ -58,6 +61,18 @@ def test_cells_read_elsewhere_have_the_bits_of_one_process(opened, small_shards,
         assert torch.equal(one, other)
     assert shards == [[start, min(start + 5, 37)] for start in range(0, 37, 5)]
     assert not (elsewhere.folder / ".shards").exists()
+
+
+def test_reading_the_inner_state_says_how_far_it_is(opened):
+    bench, told = opened(), []
+
+    @contextmanager
+    def telling(title, total):
+        yield lambda done, words="": told.append((title, total, done))
+
+    bench.bar = telling
+    bench.tokens.read(np.arange(37))
+    assert told == [(harvest.TITLE, 37, done) for done in (*range(5, 37, 5), 37)]
 
 
 def test_a_harvest_that_stopped_goes_on(opened, small_shards, monkeypatch):

@@ -1,6 +1,6 @@
 """What a study is given: folder and settings of the run, and model, cells and autoencoder, loaded when first used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from cellprism.cells.balanced import balanced
 from cellprism.enrich.labels import UNLABELLED
 from cellprism.errors import ConfigError
 from cellprism.features.origin import check_site
-from cellprism.features.tokens.cell_tokens import CellTokens
+from cellprism.features.tokens.cell_tokens import CellTokens, Held
 from cellprism.models.passes import free_memory
 from cellprism.models.registry import load_model
 from cellprism.ontology.collection import Collection
@@ -31,6 +31,7 @@ from cellprism.types import CellModel, FitsToCells, MovesToDevice, PlansPasses, 
 
 Say = Callable[[str], None]
 Opening = Callable[["Workbench", Path], tuple[Callable[..., "Workbench"], tuple[Any, ...]]]
+Harvest = Callable[["Workbench", CellTokens], Iterable[Held]]
 CELLS_A_PASS = 32  # of models whose memory is not planned
 WHOLE_CELLS_A_PASS = 512  # of those among them that read a cell as one token
 
@@ -58,6 +59,8 @@ class Workbench:
         engine: maps over shards (``studies.mapping``); in this process where none is given.
         opening: how another process opens this run, given a folder that both see: a function of a module that returns
             a workbench, and its arguments; needed by an engine that works elsewhere.
+        harvest: makes all tokens that are kept (``studies.harvest``); the model here, without a word, where none is
+            given.
 
     Raises:
         ConfigError: there is no such device.
@@ -75,10 +78,11 @@ class Workbench:
         offline: bool = False,
         engine: Engine | None = None,
         opening: Opening | None = None,
+        harvest: Harvest | None = None,
     ):
         self.run, self.config, self.bar, self.say = run, config, bar, say
         self.engine = engine or SerialEngine()
-        self._opening = opening
+        self._opening, self._harvest = opening, harvest
         self.track, self.device, self.offline = track, device_of(device), offline
         self._collections: dict[str, Collection] = {}
         self.further: list[SparseAutoencoder] = []
@@ -127,10 +131,8 @@ class Workbench:
         """The residuals of all present tokens of the run's cells at its site, made once for all that reads them here.
 
         They are kept in memory where ``train.memory`` has room for all, else on disk in the run folder while the
-        process lives, else made again; by the workers of a cluster where there are some (``studies.harvest``).
+        process lives, else made again.
         """
-        from cellprism.studies.harvest import harvested
-
         memory = self.config.train.memory
         tokens = CellTokens(
             self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(),
@@ -138,7 +140,8 @@ class Workbench:
         )  # fmt: skip
         if not tokens.fits:
             self.say(tokens.plan())
-        tokens.made = partial(harvested, self, tokens)
+        if self._harvest is not None:
+            tokens.made = partial(self._harvest, self, tokens)
         return tokens
 
     def cells_a_pass(self) -> int:

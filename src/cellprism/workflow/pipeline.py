@@ -11,6 +11,7 @@ from cellprism.sae.distributed import anywhere, is_first, processes
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.common import CommonConfig
+from cellprism.studies.harvest import harvested
 from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
@@ -106,7 +107,16 @@ def start_run(
         check_collections(config)
     with engine_of(cluster, dashboard) as engine, run.locked():
         bench = Workbench(
-            run, config, bar, say, track=track, device=device, offline=offline, engine=engine, opening=_opening
+            run,
+            config,
+            bar,
+            say,
+            track=track,
+            device=device,
+            offline=offline,
+            engine=engine,
+            opening=_opening,
+            harvest=harvested,
         )
         if not again:
             refuse_others(run, config, steps())
@@ -152,7 +162,9 @@ def continue_run(
     run = Run.existing(folder)
     with engine_of(cluster, dashboard) as engine, run.locked():
         config = config or config_of(run)
-        bench = Workbench(run, config, bar, say, device=device, offline=offline, engine=engine, opening=_opening)
+        bench = Workbench(
+            run, config, bar, say, device=device, offline=offline, engine=engine, opening=_opening, harvest=harvested
+        )
         perform(steps()[step], bench, steps(), say)
         keep_settings(run, config)  # only now: a step that failed leaves the run as it was
     return folder
