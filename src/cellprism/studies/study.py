@@ -64,6 +64,8 @@ class Study:
     card: str = ""
     """``module:function`` of (found, its claims, feature) -> list of ``report.card.Fact`` about one feature; empty
     where it says nothing of single ones."""
+    method: str = ""
+    """What was done where it was, as a sentence of a methods paragraph, which its settings follow; empty: its title."""
     every_run: bool = True
     """Part of a whole run; else done only where somebody asks for it with ``cellprism do``, and on the page then."""
 

@@ -85,9 +85,10 @@ def _autoencoder(context: Context, config: CommonConfig) -> str:
 
 
 def _study(name: str, config: CommonConfig) -> str:
-    """What a study asks, and every setting that it was done with."""
+    """What was done, and every setting that it was done with."""
     settings = ", ".join(f"{key} {value}" for key, value in _flat(getattr(config, name)))
-    return f"{name}: {studies()[name].title} Settings: {settings or 'none'}."
+    study = studies()[name]
+    return f"{study.method or study.title} (`{name}`: {settings or 'no settings'}.)"
 
 
 def _flat(settings: Any, before: str = "") -> list[tuple[str, str]]:

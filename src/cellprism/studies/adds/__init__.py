@@ -6,6 +6,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="adds",
     title="Put the trained autoencoder beside directions that nobody trained, in one table.",
+    method="The trained autoencoder was put beside directions that nobody trained, by the same measures.",
     needs=("cells", "train", "programs"),
     Settings=AddsSettings,
     work="cellprism.studies.adds.work:work",

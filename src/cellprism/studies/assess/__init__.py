@@ -6,6 +6,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="assess",
     title="Say how good the cell model is, beside simpler methods.",
+    method="How good the cell model is on these cells was measured beside simpler methods that were fitted "
+    "on others of them.",
     needs=("cells",),
     Settings=AssessSettings,
     work="cellprism.studies.assess.work:work",

@@ -6,6 +6,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="blocks",
     title="Say block by block how much there is to find, before or after training an autoencoder.",
+    method="Block by block it was measured how much there is to find, without training and by dictionaries "
+    "trained in short.",
     needs=("cells",),
     Settings=BlocksSettings,
     work="cellprism.studies.blocks.work:work",

@@ -6,6 +6,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="compare",
     title="Find features that differ between two conditions, with the donor as the unit.",
+    method="Features were compared between two conditions, with the donor as the unit.",
     needs=("cells", "train", "programs"),
     Settings=CompareSettings,
     work="cellprism.studies.compare.work:work",

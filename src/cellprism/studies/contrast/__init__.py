@@ -8,6 +8,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="contrast",
     title="Find the feature strengths that move one cell type towards another.",
+    method="Strengths of features were searched for that move cells of one type towards another, on "
+    "training cells, chosen on others and judged on others again.",
     needs=("cells", "train"),
     Settings=ContrastSection,
     work="cellprism.studies.contrast.work:work",

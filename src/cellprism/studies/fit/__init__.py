@@ -6,6 +6,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="fit",
     title="Say how well a run's autoencoder stands for its model.",
+    method="How well the autoencoder stands for the model was measured beside an untrained one and "
+    "directions that nobody trained.",
     needs=("cells", "train"),
     Settings=FitSettings,
     work="cellprism.studies.fit.work:work",

@@ -6,6 +6,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="ladder",
     title="Put the features beside every null and baseline, under every list rule.",
+    method="Features were put beside every null and baseline, under every rule that makes lists of genes.",
     needs=("cells", "train", "programs"),
     Settings=LadderSettings,
     work="cellprism.studies.ladder.work:work",

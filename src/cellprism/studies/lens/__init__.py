@@ -7,6 +7,8 @@ STUDY = Study(
     name="lens",
     title="Read features by the cells in which they are high: their genes and terms, rare cells, and what a model "
     "predicts when one is set high.",
+    method="Features were read by the cells in which they are high: their genes, their terms, and rare "
+    "cells among them, beside dictionaries that nobody trained.",
     needs=("cells", "train", "programs"),
     Settings=LensSettings,
     work="cellprism.studies.lens.work:work",

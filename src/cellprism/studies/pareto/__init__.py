@@ -7,6 +7,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="pareto",
     title="Trade the inner state against expression: what one recipe can reach of both.",
+    method="Recipes were searched for along weights of two objectives, the inner state and predicted "
+    "expression, and judged on test cells.",
     needs=("cells", "train"),
     Settings=ParetoSettings,
     work="cellprism.studies.pareto.work:work",

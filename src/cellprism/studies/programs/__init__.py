@@ -8,6 +8,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="programs",
     title="Turn a run's features into gene programs, beside what chance gives.",
+    method="Each feature became a list of genes, which was tested for over-representation of known "
+    "programs, beside lists made by chance and by controls.",
     needs=("cells", "train"),
     Settings=ProgramsSettings,
     work="cellprism.studies.programs.work:work",

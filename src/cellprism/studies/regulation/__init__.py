@@ -8,6 +8,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="regulation",
     title="Ask whether factors move their targets beyond what co-expression gives, and beyond the way back.",
+    method="Transcription factors were asked whether the model moves their targets with them, beyond "
+    "co-expression and beyond the way back.",
     needs=("cells", "train"),
     Settings=RegulationSettings,
     work="cellprism.studies.regulation.work:work",

@@ -8,6 +8,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="screen",
     title="Screen every feature: what it does to every gene, and whether that is what it says.",
+    method="Every feature's effect on every predicted gene was measured, and set beside what the feature says.",
     needs=("cells", "train", "programs"),
     Settings=ScreenSettings,
     work="cellprism.studies.screen.work:work",

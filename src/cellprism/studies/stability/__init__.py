@@ -8,6 +8,7 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="stability",
     title="Say which features another training finds again, and what chance finds again.",
+    method="Features were looked for in autoencoders trained with other seeds, and in dictionaries drawn by chance.",
     needs=("cells", "train", "programs"),
     Settings=StabilitySettings,
     work="cellprism.studies.stability.work:work",

@@ -6,6 +6,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="state",
     title="Ask whether features stand for genes or for states of cells, and what known of the cells goes with them.",
+    method="The variance of features was divided between genes and cells, and features were set beside "
+    "what is known of the cells.",
     needs=("cells", "train", "programs"),
     Settings=StateSettings,
     work="cellprism.studies.state.work:work",

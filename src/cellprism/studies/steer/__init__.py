@@ -8,6 +8,8 @@ from cellprism.studies.study import Study
 STUDY = Study(
     name="steer",
     title="Turn features up and down and see which genes follow.",
+    method="Chosen features were turned up and down, and the genes that follow were set beside those of "
+    "control features.",
     needs=("cells", "train", "programs"),
     Settings=SteerSettings,
     work="cellprism.studies.steer.work:work",
