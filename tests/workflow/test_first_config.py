@@ -10,6 +10,7 @@ from anndata import AnnData
 
 from cellprism.cli.app import call
 from cellprism.errors import CellsError
+from cellprism.studies.study import studies
 from cellprism.workflow.config import make_config, read_config
 from cellprism.workflow.first_config import first_config
 from workflow.tiny import some_cells
@@ -66,12 +67,13 @@ def test_the_methods_say_what_the_run_holds_and_nothing_else(finished, capsys):
         "We analysed 37 cells, of 2 types",
         "to the 60 genes of the model tiny (seed 3; 2 blocks of 16 dimensions)",
         "A TopK sparse autoencoder of 41 features, 5 of which fire", "after block 0, the 1st of 2 for 1 epoch in",
-        "Each gene's mean vector was subtracted first.", "programs: Turn a run's features into gene programs",
-        "replicates 3", "doses.judged_at 2", "Licences: model none; cells as their source states (not recorded)",
+        "Each gene's mean vector was subtracted first.", "Each feature became a list of genes, which was tested",
+        "(`programs`: collection", "replicates 3", "doses.judged_at 2", "Licences: model none; cells as their source states (not recorded)",
         "torch ",
         "Gao L et al. (2024)", "Benjamini Y, Yekutieli D (2001)",
     ):  # fmt: skip
         assert said in text, said
+    assert all(study.method.endswith(".") for study in studies().values())
     assert "Geneformer" not in text
     assert "JumpReLU" not in text
 
