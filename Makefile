@@ -79,7 +79,7 @@ interop: $(INTEROP)/.ready
 $(INTEROP)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/pip install -q --disable-pip-version-check -c constraints.txt torch
-	$(INTEROP)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e . pytest beartype sae-lens==6.54.12
+	$(INTEROP)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e ".[annbatch]" pytest beartype sae-lens==6.54.12
 	$(INTEROP)/bin/pip uninstall -q -y torchvision
 	touch $@
 

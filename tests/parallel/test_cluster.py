@@ -24,7 +24,7 @@ from cellprism.store.tables import read_table
 from cellprism.workflow.pipeline import continue_run
 from parallel.tasks import killed_once, squares
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # warnings of Dask's own
+pytestmark = pytest.mark.filterwarnings("default")  # warnings of Dask's own
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,6 +62,7 @@ def test_two_workers_lose_nothing_when_one_is_killed_and_name_a_poisoned_shard(t
     assert [poisoned.done(shard.name) for shard in parts()] == [True, False, True, True, True, True]
 
 
+@pytest.mark.slow
 def test_encoding_and_studies_have_the_bits_of_one_process(two, tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setattr("cellprism.dictionary.sharded.CELLS_A_SHARD", 8)
     monkeypatch.setattr("cellprism.workflow.encode.CELLS_A_SHARD", 8)

@@ -68,7 +68,8 @@ def test_the_methods_say_what_the_run_holds_and_nothing_else(finished, capsys):
         "to the 60 genes of the model tiny (seed 3; 2 blocks of 16 dimensions)",
         "A TopK sparse autoencoder of 41 features, 5 of which fire", "after block 0, the 1st of 2 for 1 epoch in",
         "Each gene's mean vector was subtracted first.", "Each feature became a list of genes, which was tested",
-        "(`programs`: collection", "replicates 3", "doses.judged_at 2", "Licences: model none; cells as their source states (not recorded)",
+        "(`programs`: collection", "replicates 3", "doses.judged_at 2",
+        "Licences: model none; cells as their source states (not recorded)",
         "torch ",
         "Gao L et al. (2024)", "Benjamini Y, Yekutieli D (2001)",
     ):  # fmt: skip
