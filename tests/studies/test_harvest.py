@@ -63,6 +63,15 @@ def test_cells_read_elsewhere_have_the_bits_of_one_process(opened, small_shards,
     assert not (elsewhere.folder / ".shards").exists()
 
 
+def test_where_the_disk_is_nearly_full_this_process_reads_them(opened, small_shards, monkeypatch):
+    bench, said = opened(Elsewhere()), []
+    bench.say = said.append
+    monkeypatch.setattr(harvest.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 5_000))
+    monkeypatch.setattr(harvest, "some_cells", None)
+    assert len(tensors(bench)) == 2
+    assert "reading the inner state in this process: files of workers would take up to" in said[-1]
+
+
 def test_reading_the_inner_state_says_how_far_it_is(opened):
     bench, told = opened(), []
 

@@ -2,9 +2,10 @@
 
 Workers make the same forward passes as this process would, so that the state has the same bits. Each writes a file a
 shard of cells, so a harvest that was stopped goes on; this process takes them in one after the other, and each file
-goes once it is taken in.
+goes once it is taken in. Where the disk has no room for these files, this process does all of it.
 """
 
+import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
+from cellprism.display import in_bytes
 from cellprism.features.tokens.cell_tokens import CellTokens, Held, Reading
 from cellprism.features.tokens.token_policy import TokenPolicy
 from cellprism.parallel.shards import Arrays, Shard
@@ -26,12 +28,22 @@ SHARD = 1 << 27
 
 def harvested(bench: Workbench, tokens: CellTokens) -> Iterable[Held]:
     """All tokens of the run's cells, in their order."""
-    return _by_workers(bench, tokens) if bench.engine.elsewhere else _here(bench, tokens)
+    if not bench.engine.elsewhere:
+        return _here(bench, tokens)
+    size = int(tokens.counts.sum()) * tokens.bytes_per_token
+    needed, free = size * (1 if tokens.fits else 2), shutil.disk_usage(bench.folder).free
+    if needed > free:
+        held = (
+            f"files of workers would take up to {in_bytes(needed)} in {bench.folder}, where {in_bytes(free)} are free"
+        )
+        bench.say(f"{TITLE} in this process: {held}")
+        return _here(bench, tokens)
+    return _by_workers(bench, tokens)
 
 
 def _here(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
     with bench.bar(TITLE, len(tokens.counts)) as advance:
-        for held in reading(bench).passes(np.arange(len(tokens.counts))):
+        for held in tokens.reading.passes(np.arange(len(tokens.counts))):
             yield held
             advance(int(held.cell[-1]) + 1 if len(held.cell) else 0)
 
@@ -39,10 +51,10 @@ def _here(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
 def _by_workers(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
     folder = Shards(bench.folder, tokens.identity)
     parts = shards_of(tokens.counts, tokens.batch_size, tokens.bytes_per_token)
-    results = mapped(bench, TITLE, parts, folder, reading(bench), reading, some_cells, "cells")
+    results = mapped(bench, TITLE, parts, folder, tokens.reading, reading, some_cells, "cells")
     for part, arrays in zip(parts, results.gather(), strict=True):
-        x, gene, cell = (torch.from_numpy(arrays[name]) for name in ("x", "gene", "cell"))
-        yield Held((x.to(tokens.device),), gene.to(tokens.device), cell.to(tokens.device))
+        x, gene, cell = (torch.from_numpy(arrays[name]).to(tokens.device) for name in ("x", "gene", "cell"))
+        yield Held((x,), gene, cell)
         folder.path(part.name).unlink()
     folder.clear()
 

@@ -141,7 +141,7 @@ class Workbench:
         if not tokens.fits:
             self.say(tokens.plan())
         if self._harvest is not None:
-            tokens.made = partial(self._harvest, self, tokens)
+            tokens.made = partial(self._harvest, self)
         return tokens
 
     def cells_a_pass(self) -> int:

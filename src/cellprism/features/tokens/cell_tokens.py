@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -98,8 +98,8 @@ class TokenSource(ABC):
     def __init__(self, memory: int, folder: Path | None = None):
         self.memory, self.disk = memory, folder
         self._kept: Held | None = None
-        self.made: Callable[[], Iterable[Held]] = lambda: self._passes(np.arange(len(self.counts)))
-        """Makes all tokens, unit after unit, where they are kept."""
+        self.made: Callable[[Any], Iterable[Held]] | None = None
+        """Makes all tokens of a source, unit after unit, where they are kept; None: this process, without a word."""
 
     @property
     def capacity(self) -> int:
@@ -163,7 +163,8 @@ class TokenSource(ABC):
         """All tokens, in memory or on disk; None where they are read again each time."""
         if self._kept is None and (self.fits or self.on_disk):
             units = np.arange(len(self.counts))
-            self._kept = self._gather(units, self.made(), None if self.fits else self.disk)
+            parts = self._passes(units) if self.made is None else self.made(self)
+            self._kept = self._gather(units, parts, None if self.fits else self.disk)
         return self._kept
 
     def _gather(self, units: Int[np.ndarray, " some"], parts: Iterable[Held], folder: Path | None = None) -> Held:
@@ -238,12 +239,12 @@ class CellTokens(TokenSource):
         refuse_changed(adata)
         self.model, self.adata, self.batch_size = model, adata, whole_number(batch_size, "batch_size")
         self.policy = TokenPolicy(policy, model, adata)
-        self._reading = Reading(model, adata, self.layers, self.policy, self.batch_size)
+        self.reading = Reading(model, adata, self.layers, self.policy, self.batch_size)
         self.bytes_per_token = 4 * model.d_model * len(self.layers) + BESIDES + 4 * (policy == "weighted")
         self.counts = np.zeros(adata.n_obs, dtype=np.int64)
         self.are_genes = True
         content = hashlib.sha256("\n".join([*adata.obs_names, "", *adata.var_names]).encode())
-        for rows, part in self._reading.parts(np.arange(adata.n_obs)):
+        for rows, part in self.reading.parts(np.arange(adata.n_obs)):
             for piece in _contents(part):
                 content.update(piece)
             for batch in model.batches(part, batch_size):
@@ -285,7 +286,7 @@ class CellTokens(TokenSource):
             yield kept.take(slice(start, end)).to(self.device)
 
     def _passes(self, units: Int[np.ndarray, " some"]) -> Iterator[Held]:
-        return self._reading.passes(units)
+        return self.reading.passes(units)
 
 
 @dataclass(frozen=True, eq=False)
