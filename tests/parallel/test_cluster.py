@@ -5,7 +5,9 @@ Dask lies beside the environment (``make``): in it, every import of anndata woul
 
 import re
 import shutil
+import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import anndata
@@ -91,10 +93,13 @@ def same(one, other):
 
 
 def test_the_script_of_a_slurm_job(monkeypatch):
-    pytest.importorskip("dask_jobqueue", reason='needs dask-jobqueue: pip install "cellprism[cluster]"')
+    if find_spec("dask_jobqueue") is None:
+        pytest.skip('needs dask-jobqueue: pip install "cellprism[cluster]"')
     monkeypatch.setenv("PYTHONPATH", "/shared/code")
+    before = signal.getsignal(signal.SIGINT)
     with slurm_cluster(0) as jobs:
         script = jobs.job_script()
+    assert signal.getsignal(signal.SIGINT) is before, "a step is still finished at Ctrl-C"
     for line in ("#SBATCH -n 1", "#SBATCH --cpus-per-task=4", "#SBATCH --mem=15G", "#SBATCH -t 04:00:00",
                  "export OMP_NUM_THREADS=4", "export PYTHONPATH=/shared/code"):  # fmt: skip
         assert line in script

@@ -9,6 +9,7 @@
 
 import os
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -120,7 +121,7 @@ def _refuse_without_dask(kind: str) -> None:
         import distributed  # noqa: F401 # pyright: ignore[reportMissingImports]
 
         if kind == "slurm":
-            import dask_jobqueue  # noqa: F401 # pyright: ignore[reportMissingImports]
+            _slurm_cluster_kind()
     except ModuleNotFoundError as error:
         raise ConfigError(
             f'--cluster needs {error.name}, which is not installed: pip install "cellprism[cluster]"'
@@ -160,16 +161,25 @@ def slurm_cluster(jobs: int, dashboard: bool = False) -> Any:
         A ``dask_jobqueue.SLURMCluster``; ``job_script()`` is the text that ``sbatch`` is given.
     """
     import dask  # pyright: ignore[reportMissingImports]
-    from dask_jobqueue import SLURMCluster  # pyright: ignore[reportMissingImports]
 
+    kind = _slurm_cluster_kind()
     asked = {key: value for key, value in SLURM.items() if dask.config.get(f"jobqueue.slurm.{key}", None) in SILENT}
     cores = int(asked.get("cores") or dask.config.get("jobqueue.slurm.cores"))
     threads = [f"export {name}={cores}" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")]
     setting = ENVIRON.upper().replace(".", "__").replace("-", "_")
     kept = f"export DASK_{setting}='{{\"{TRIMMED}\": None}}'"
     path = [f"export PYTHONPATH={os.environ['PYTHONPATH']}"] if os.environ.get("PYTHONPATH") else []
-    return SLURMCluster(
+    return kind(
         n_workers=jobs, processes=1, job_script_prologue=[*threads, kept, *path],
         worker_extra_args=["--nthreads", "1", "--no-dashboard"],
         scheduler_options={"dashboard": dashboard, "dashboard_address": DASHBOARD}, **asked,
     )  # fmt: skip
+
+
+def _slurm_cluster_kind() -> Any:
+    """The class of dask-jobqueue, whose import has Ctrl-C end the process at once: here a step is finished first."""
+    handler = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster  # pyright: ignore[reportMissingImports]
+
+    signal.signal(signal.SIGINT, handler)
+    return SLURMCluster
