@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import anndata
@@ -34,6 +35,17 @@ def test_it_is_taken_by_itself_and_its_cells_are_found_by_name(own):
     found = own_places(run_tables(own[0]))
     assert np.array_equal(found.places[:, 0], np.arange(37))
     assert (found.method, found.file) == ("your own map, obsm['X_umap']", "mine.h5ad")
+
+
+def test_it_is_taken_of_a_zarr_folder_too(own):
+    run, path = own
+    with warnings.catch_warnings(action="ignore"):
+        anndata.read_h5ad(path).write_zarr(path.with_suffix(".zarr"))
+    record = (run / "run.json").read_text()
+    (run / "run.json").write_text(record.replace("mine.h5ad", "mine.zarr"))
+    found = own_places(run_tables(run))
+    assert np.array_equal(found.places[:, 0], np.arange(37))
+    assert found.file == "mine.zarr"
 
 
 def test_without_one_another_map_is_made_and_one_that_was_asked_for_is_missed(finished, own):

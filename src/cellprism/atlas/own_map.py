@@ -1,17 +1,16 @@
 """The user's own map of the cells: two columns of ``obsm`` in the file that a run's cells came from."""
 
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
 from cellprism.atlas.cell_map import CellMap
 from cellprism.atlas.tables import RunTables
+from cellprism.cells.elements import held_by, judged_elements_of
 from cellprism.cells.embedding import embedding_values
-from cellprism.cells.hdf5 import refuse_foreign
+from cellprism.cells.zarr import is_zarr
 from cellprism.errors import CellsError, InputError
 
 USUAL = "X_umap"
@@ -20,8 +19,8 @@ USUAL = "X_umap"
 def own_places(tables: RunTables, key: str = "") -> CellMap | None:
     """Places of a run's cells on the user's own map; None where there is none and none was asked for.
 
-    Looked for in the run's own cells, which keep what a model reads, then in the .h5ad file that they came from, whose
-    cells are found by their names.
+    Looked for in the run's own cells, which keep what a model reads, then in the .h5ad file or .zarr folder that they
+    came from, whose cells are found by their names.
 
     Args:
         tables: the run; it must have its matrix of cells.
@@ -33,8 +32,8 @@ def own_places(tables: RunTables, key: str = "") -> CellMap | None:
     assert tables.cells is not None, "asked only where there are cells"
     wanted, reasons = key or USUAL, []
     for path in (tables.folder / "cells.h5ad", Path(tables.source)):
-        if path.suffix != ".h5ad" or not path.is_file():
-            reasons.append(f"{path} is no .h5ad file that is there")
+        if not is_zarr(path) and not (path.suffix == ".h5ad" and path.is_file()):
+            reasons.append(f"{path} is no .h5ad file or .zarr folder that is there")
             continue
         try:
             names, places = _read(path, wanted)
@@ -54,11 +53,9 @@ def own_places(tables: RunTables, key: str = "") -> CellMap | None:
 
 
 def _read(path: Path, key: str) -> tuple[pd.Index, np.ndarray]:
-    """Names of the cells of a file, and the first two columns of an embedding."""
-    with h5py.File(path, "r") as opened:
-        refuse_foreign(opened, str(path))
-        file: Any = dict(opened.items())
-        held = file["obsm"]
+    """Names of the cells of a file or folder, and the first two columns of an embedding."""
+    with judged_elements_of(path, str(path)) as file:
+        held = held_by(file["obsm"])
         if key not in held:
             raise CellsError(str(path), [f"there is no {key!r} in obsm; it has {', '.join(held) or 'nothing'}"])
         obs = file["obs"]
