@@ -27,7 +27,7 @@ def atlas(
     beside
         Another run: another layer, model, training or donor, whose features are matched with those of this one.
     own_map
-        Name in obsm of your own map of the cells; by default X_umap, where their .h5ad file has it.
+        Name in obsm of your own map of the cells; by default X_umap, where their file has it.
     """
     from cellprism.atlas.make import make_atlas
     from cellprism.cli.talk import bar, say

@@ -32,7 +32,7 @@ def view(
     beside
         Another run, whose features are matched with those of this one.
     own_map
-        Name in obsm of your own map of the cells; by default X_umap, where their .h5ad file has it.
+        Name in obsm of your own map of the cells; by default X_umap, where their file has it.
     """
     import tempfile
 
