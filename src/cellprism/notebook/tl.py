@@ -137,7 +137,7 @@ def read(adata: AnnData, run: OpenRun, counts: str | None, symbols: str | None, 
         if symbols not in adata.var:
             raise CellsError(
                 "the AnnData",
-                [f"there is no column {symbols!r} in var; it has {', '.join(map(str, adata.var.columns))}"],
+                [f"there is no column {symbols!r} in var; it has {', '.join(map(str, adata.var.columns)) or 'none'}"],
             )
         renamed = pd.DataFrame(index=pd.Index(adata.var[symbols].astype(str)))
         tables: Any = {"layers": dict(adata.layers), "obsm": dict(adata.obsm)}
