@@ -66,7 +66,8 @@ def by_group(adata: AnnData, feature: int, groupby: str, *, ax: Any = None, key:
     """
     if groupby not in adata.obs:
         raise CellsError(
-            "the AnnData", [f"there is no column {groupby!r} in obs; it has {', '.join(map(str, adata.obs.columns)) or 'none'}"]
+            "the AnnData",
+            [f"there is no column {groupby!r} in obs; it has {', '.join(map(str, adata.obs.columns)) or 'none'}"],
         )
     values = pd.Series(column_of(adata, feature, key), index=adata.obs_names)
     groups = {str(name): part.to_numpy() for name, part in values.groupby(adata.obs[groupby], observed=True)}
