@@ -43,7 +43,7 @@ def test_terms_join_the_representative_that_they_are_most_like():
     assert representatives(member, np.array([3.0, 2.0, 1.0])).tolist() == [0, 1, 1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sets(st.integers(0, 12), min_size=1), min_size=1, max_size=23), st.integers(0, 99))
 def test_every_term_is_like_the_one_that_stands_for_it_and_no_two_of_those_are_alike(sets, seed):
     information = np.random.default_rng(seed).permutation(len(sets)).astype(float)

@@ -110,7 +110,7 @@ def test_many_lists_at_once_equal_the_same_lists_one_by_one():
         pd.testing.assert_frame_equal(together[together["feature"] == name].reset_index(drop=True), alone)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.randoms(), st.integers(0, 99))
 def test_the_order_of_genes_terms_lists_and_background_does_not_matter(random, seed):
     def shuffled(things):

@@ -52,7 +52,7 @@ def test_preactivations_equal_a_loop():
             assert h[t, f].item() == pytest.approx(expected.item(), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tokens=st.integers(1, 19), features=st.integers(1, 211), k=st.integers(1, 211), seed=st.integers(0, 999))
 def test_top_k_keeps_the_largest_values_of_each_row_at_their_own_places(tokens, features, k, seed):
     k = min(k, features)
@@ -144,7 +144,7 @@ def test_no_pairs_at_all_are_a_code_of_zeros():
     assert not decode_pairs(nothing, _normal(FEATURES, D_MODEL)).any()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(k=st.integers(1, 7), seed=st.integers(0, 99), low=st.floats(-3, 3))
 def test_batch_top_k_keeps_the_largest_positive_values_of_the_batch(k, seed, low):
     h = _normal(TOKENS, FEATURES, seed=seed) + low

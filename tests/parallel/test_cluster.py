@@ -75,13 +75,13 @@ def test_encoding_and_studies_have_the_bits_of_one_process(two, tmp_path, tmp_pa
     features = cp.encode(cells, alone), cp.encode(cells, alone, cluster=scheduler)
     np.testing.assert_array_equal(features[0].X.toarray(), features[1].X.toarray())
     run = Run(Path(shutil.copytree(alone, tmp_path / "run")))
-    for study in ("assess", "fit", "programs", "screen", "regulation", "contrast", "pareto"):
-        before = {path.name: path for path in (alone / study).iterdir()}
+    for study in ("assess", "fit", "programs", "steer", "screen", "regulation", "contrast", "pareto"):
+        before = [path.relative_to(alone) for path in sorted((alone / study).rglob("*"))]
         run.forget(study)
         continue_run(run.folder, study, None, bar, lambda text: None, cluster=scheduler)
-        assert {path.name for path in (run.folder / study).iterdir()} == set(before)
-        for name, path in before.items():
-            same(path, run.folder / study / name)
+        assert [path.relative_to(run.folder) for path in sorted((run.folder / study).rglob("*"))] == before
+        for path in before:
+            same(alone / path, run.folder / path)
 
 
 def without_times(value):

@@ -9,8 +9,9 @@ from cellprism.steering.contrast.contrast import contrast_read, read_contrast_ce
 from cellprism.steering.contrast.recipe_search import measure, search
 from cellprism.steering.contrast.scores import score
 from cellprism.steering.contrast.trials import TestCells, _differences, _permuted, _random, edit_norms
-from cellprism.steering.dose import DoseSettings, _sweep, dose_sweep
+from cellprism.steering.dose import DoseSettings, _sweeps, dose_sweep
 from cellprism.steering.dose_cells import Types, read_dose_cells
+from cellprism.steering.dose_work import Sweeping, one_by_one
 from cellprism.steering.settings import ContrastSettings
 from cellprism.steering.site_cache import SiteCache
 from steering.planted import PlantedModel, planted_cells, planted_sae, values_of
@@ -133,21 +134,25 @@ def test_the_difference_of_means_moves_the_feature_s_genes_as_far_as_it_points_t
 
 
 def _groups(adata):
-    model = PlantedModel()
-    dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
-    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), Types.of(adata.n_obs * ["all"]), DOSES)
+    sweep = _swept(adata, DOSES)
     assert sweep.held_out is not None
     return sweep.own, sweep.held_out
+
+
+def _swept(adata, settings):
+    model = PlantedModel()
+    dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
+    sweeping = Sweeping(dose_cells, Types.among(adata), settings, lambda number: pytest.fail("no dictionary is read"))
+    (sweep,) = _sweeps(sweeping, {7: (np.array([7]), np.array([9, 12]))}, (), one_by_one)
+    return sweep
 
 
 def test_genes_of_the_program_are_never_their_own_match(adata):
     own, held_out = _groups(adata)
     assert own.chosen.tolist() == [7]
     assert held_out.chosen.tolist() == [9, 12]
-    model = PlantedModel()
-    wide = DoseSettings(matched_genes=26)
-    dose_cells = read_dose_cells(model, planted_sae(model), adata, 1, 16, [7])
-    sweep = _sweep(dose_cells, 7, 1, np.array([7]), np.array([9, 12]), Types.of(adata.n_obs * ["all"]), wide)
+    sweep = _swept(adata, DoseSettings(matched_genes=26))
+    assert sweep.held_out is not None
     for group in (sweep.own, sweep.held_out):
         assert set(group.matched.tolist()) == set(range(29)) - {7, 9, 12}
 

@@ -21,7 +21,7 @@ def written(folder: Path, contents: dict[str, bytes]) -> Path:
     return folder
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(CONTENTS, CONTENTS)
 def test_folders_have_one_identity_exactly_where_names_and_contents_are_the_same(tmp_path_factory, one, other):
     base = tmp_path_factory.mktemp("identity")

@@ -2,15 +2,14 @@
 
 import shutil
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from workflow.tiny import bar
 
 from cellprism.errors import CellprismError
-from cellprism.parallel.engine import SerialEngine
 from cellprism.store.run import Run
 from cellprism.studies import harvest
 from cellprism.studies.harvest import some_cells
@@ -18,15 +17,7 @@ from cellprism.studies.programs import chance
 from cellprism.studies.programs.chance import chance_rates
 from cellprism.studies.programs.gene_lists import list_background
 from cellprism.studies.programs.tables import lists_of, read_genes
-from cellprism.studies.workbench import Workbench
-from cellprism.workflow.config import config_of
-from cellprism.workflow.pipeline import _opening
-
-
-class Elsewhere(SerialEngine):
-    """Works as workers do, which open the run themselves, but in this process."""
-
-    elsewhere = True
+from studies.elsewhere import Elsewhere, bench_of
 
 
 @pytest.fixture
@@ -35,9 +26,7 @@ def opened(finished, tmp_path):
     run = Run(shutil.copytree(finished, tmp_path / "run"))
     plans = run.state["passes"]
     run.update(passes={layer: {**plan, "cells": 5} for layer, plan in plans.items()})
-    return lambda engine=None: Workbench(
-        run, config_of(run), bar, engine=engine, opening=_opening, harvest=harvest.harvested
-    )
+    return partial(bench_of, run)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """``cellprism steer``: features turned up and down."""
 
 from pathlib import Path
+from typing import Any
 
 from cellprism.cli.flags import changes_of
-from cellprism.cli.options import Changes, Device, Offline, Whole
+from cellprism.cli.options import Changes, Cluster, Dashboard, Device, Offline, Whole
 from cellprism.display import command
 
 
@@ -13,6 +14,8 @@ def steer(
     feature: Whole | None = None,
     program: list[str] | None = None,
     set_: Changes = None,
+    cluster: Cluster = "",
+    dashboard: Dashboard = False,
     device: Device = "",
     offline: Offline = False,
 ) -> None:
@@ -41,12 +44,13 @@ def steer(
 
     changes = changes_of("steer", set_, [("programs", program or None)])
     config = changed(run, changes)
+    where: dict[str, Any] = {"device": device, "offline": offline, "cluster": cluster, "dashboard": dashboard}
     if feature is not None:
-        folder = steer_one(run, feature, config, bar, say, device=device, offline=offline)
+        folder = steer_one(run, feature, config, bar, say, **where)
         warn(folder.name)
         say(f"doses of feature {feature} in {folder}; next: {command('report', run)}")
         return
-    continue_run(run, "steer", config, bar, say, device=device, offline=offline)
+    continue_run(run, "steer", config, bar, say, **where)
     warn(PROGRAMS)
     contrast = command("contrast", run, "--from", "TYPE", "--to", "TYPE")
     say(f"doses in {run / 'steer'}; next: {contrast}, or {command('report', run)}")

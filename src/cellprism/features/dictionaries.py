@@ -11,6 +11,7 @@ Notable choices
   or the cells whose principal components are taken.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
@@ -170,6 +171,20 @@ def explained(dictionary: SparseAutoencoder, sample: TokenSample) -> float:
 def with_centre(dictionary: PursuitAutoencoder, sae: SparseAutoencoder) -> PursuitAutoencoder:
     """A dictionary for vectors as the model makes them: the autoencoder's centre is taken off first."""
     return replace(dictionary, centre=sae.centre)
+
+
+def arrays_of(dictionary: PursuitAutoencoder) -> dict[str, np.ndarray]:
+    """All that makes a dictionary, for a file."""
+    centre = {} if dictionary.centre is None else {"centre": dictionary.centre}
+    tensors = {"directions": dictionary.W_dec, "mean": dictionary.b_dec, **centre}
+    return {"k": np.array([dictionary.k]), **{name: tensor.cpu().numpy() for name, tensor in tensors.items()}}
+
+
+def dictionary_of(found: Mapping[str, np.ndarray]) -> PursuitAutoencoder:
+    """The dictionary that ``arrays_of`` was given."""
+    tensors = {name: torch.from_numpy(array) for name, array in found.items() if name != "k"}
+    made = _dictionary(tensors["directions"], tensors["mean"], int(found["k"].item()))
+    return replace(made, centre=tensors.get("centre"))
 
 
 def eigenvalues(sample: TokenSample) -> Float[Tensor, " d_model"]:

@@ -47,6 +47,7 @@ from cellprism.steering.dose_tables import (
     no_effect,
     type_table,
 )
+from cellprism.steering.dose_work import Each, Sweeping, Turn, one_by_one, turn
 from cellprism.steering.edits import strength_vector
 from cellprism.steering.intervene import check_steerable
 from cellprism.steering.model_output import lacks_genes
@@ -116,6 +117,7 @@ def dose_sweep(
     settings: DoseSettings | None = None,
     memory: int = MEMORY,
     force: bool = False,
+    each: Each = one_by_one,
 ) -> DoseResult:
     """Turn chosen features up and down in some cells and read every gene.
 
@@ -136,6 +138,7 @@ def dose_sweep(
         memory: bytes of residuals and codes that may be kept; the blocks before the site run again for each edit where
             those of all cells take more.
         force: use an autoencoder that was trained on another model, layer or order of genes.
+        each: makes the pieces of the sweep (``dose_work``); here, one after the other, unless said otherwise.
 
     Cost: for each edit one pass over the cells in which the feature fires, ``reading.FOLDS`` passes where genes are
     read hidden; two edits a control; each dictionary reads the cells twice, without the model.
@@ -159,12 +162,12 @@ def dose_sweep(
     dose_cells = read_dose_cells(
         model, sae, adata, layer, settings.batch_size, list(programs), memory, settings.read
     )  # fmt: skip
-    labels = adata.obs["cell_type"].astype(str) if "cell_type" in adata.obs else [""] * adata.n_obs
-    types = Types.of(list(labels))
+    types = Types.among(adata)
+    sweeping = Sweeping(dose_cells, types, settings, dictionary=lambda number: found.dictionaries[number])
     genes, at = dose_cells.cache.genes, settings.judged_at
     place = genes.get_indexer(adata.var_names)
     entries: dict[int, dict[str, Any]] = {}
-    sweeps = []
+    judged: dict[int, tuple[Int[np.ndarray, " some"], Int[np.ndarray, " others"]]] = {}
     for feature in programs:
         its_own, others = (np.sort(p[p >= 0]) for p in (place[own[feature]], place[held.get(feature, [])]))
         if why := _unfit(dose_cells, feature, its_own):
@@ -173,13 +176,11 @@ def dose_sweep(
                 "cells_firing": int(dose_cells.rows(feature).size),
             }  # fmt: skip
         else:
-            direction = -1 if feature in low else 1
-            sweeps.append(_sweep(
-                dose_cells, feature, direction, its_own, others if others.size else None, types, settings
-            ))  # fmt: skip
+            judged[feature] = (its_own, others)
+    sweeps = _sweeps(sweeping, judged, low, each)
     moving = [sweep for sweep in sweeps if not no_effect(sweep, at, settings.least_effect)]
     found = beside([sweep.feature for sweep in moving]) if beside and moving else Beside()
-    nulls = null_table(dose_cells, moving, found, groups or {}, at, settings.matched_genes, settings.controls)
+    nulls = null_table(sweeping, moving, found, groups or {}, each)
     real = RealCells(dose_cells)
     strains = {sweep.feature: real.strain(sweep.feature, settings.strengths) for sweep in sweeps}
     for sweep in sweeps:
@@ -215,32 +216,30 @@ def _unfit(dose_cells: DoseCells, feature: int, own: Int[np.ndarray, " some"]) -
     return "" if own.size else NO_GENES
 
 
-def _sweep(
-    dose_cells: DoseCells,
-    feature: int,
-    direction: int,
-    own: Int[np.ndarray, " some"],
-    other: Int[np.ndarray, " others"] | None,
-    types: Types,
-    settings: DoseSettings,
-) -> Sweep:
-    """Effects of one feature at every strength, and its genes with their matches."""
-    known = own if other is None else np.union1d(own, other)
-    effects = [
-        Effect.still(len(dose_cells.level), len(types.names))
-        if s == 1
-        else dose_cells.effect(dose_cells.turned(feature, s), types, settings.least_effect)
-        for s in settings.strengths
-    ]
-    return Sweep(
-        feature,
-        direction,
-        np.array(settings.strengths),
-        effects,
-        GeneGroup.of(own, known, dose_cells.level, settings.matched_genes),
-        None if other is None else GeneGroup.of(other, known, dose_cells.level, settings.matched_genes),
-        dose_cells.level,
-    )
+def _sweeps(
+    sweeping: Sweeping,
+    judged: Mapping[int, tuple[Int[np.ndarray, " some"], Int[np.ndarray, " others"]]],
+    low: Collection[int],
+    each: Each,
+) -> list[Sweep]:
+    """Effects of some features at every strength, and their genes, own and held out, with their matches."""
+    dose_cells, settings = sweeping.dose_cells, sweeping.settings
+    level, per_gene = dose_cells.level, settings.matched_genes
+    turns = [Turn(feature, strength) for feature in judged for strength in settings.strengths if strength != 1]
+    effects = {task: Effect(**found) for task, found in zip(turns, each(sweeping, turn, turns), strict=True)}
+    still, sweeps = Effect.still(len(level), len(sweeping.types.names)), []
+    for feature, (own, other) in judged.items():
+        known = np.union1d(own, other)
+        sweeps.append(Sweep(
+            feature,
+            -1 if feature in low else 1,
+            np.array(settings.strengths),
+            [effects.get(Turn(feature, strength), still) for strength in settings.strengths],
+            GeneGroup.of(own, known, level, per_gene),
+            GeneGroup.of(other, known, level, per_gene) if other.size else None,
+            level,
+        ))  # fmt: skip
+    return sweeps
 
 
 def _stacked(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -44,6 +44,12 @@ class Types:
         names, place = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
         return cls(tuple(names.tolist()), place)
 
+    @classmethod
+    def among(cls, adata: AnnData) -> "Types":
+        """The types that ``obs`` says."""
+        known = "cell_type" in adata.obs
+        return cls.of(list(adata.obs["cell_type"].astype(str)) if known else [""] * adata.n_obs)
+
 
 @dataclass(frozen=True)
 class DoseCells:

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float, Int
 from cellprism.equations.ratio import varies
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import DoseCells
+from cellprism.steering.dose_work import Each, Found, Sweeping
 from cellprism.steering.nulls import difference_of_means, moved_along, shared_vector
 from cellprism.steering.response import GeneGroup, Mirror, Sweep
 from cellprism.steering.settings import CONTROL, DIFFERENCE, LEAST_CELLS, LIST
@@ -67,16 +68,17 @@ def acts_directly(dose_cells: DoseCells, sweep: Sweep) -> bool:
     return dose_cells.cache.read == "visible" and bool((at > 0).any())
 
 
-class _Matched(NamedTuple):
+class Matched(NamedTuple):
     """A control beside a swept feature."""
 
-    sweep: Sweep
+    feature: int
+    """The swept one."""
     replicate: int
     control: Control
-    scale: float
-    """Of its strengths, such that both edits are of one size."""
-    own: Int[np.ndarray, " some"]
-    """Places of its genes."""
+    step: float
+    """How far from 1 it is turned, such that both edits are of one size."""
+    through: bool
+    """Whether what is passed on through other tokens is read as well."""
 
 
 def feature_mirror(
@@ -90,13 +92,11 @@ def feature_mirror(
 
 
 def null_table(
-    dose_cells: DoseCells,
+    sweeping: Sweeping,
     sweeps: Sequence[Sweep],
     beside: Beside,
     groups: Mapping[int, Bool[np.ndarray, " cell"]],
-    distance: float,
-    per_gene: int,
-    controls: int,
+    each: Each,
 ) -> pd.DataFrame:
     """What some features stand beside, one row a draw.
 
@@ -106,52 +106,59 @@ def null_table(
     features that act at these directly), all in the direction that the control, or the feature, stands for;
     antisymmetry (NaN of lists).
     """
-    rows = []
-    by_dictionary = [dose_cells.read_by(dictionary) for dictionary in beside.dictionaries]
+    dose_cells, distance = sweeping.dose_cells, sweeping.settings.judged_at
+    matched = [
+        one for sweep in sweeps for one in _matched(sweeping, sweep, beside.controls.get(sweep.feature, ()))
+    ]  # fmt: skip
+    found = each(sweeping, control_effect, matched)
+    rows = [_control_row(one, values) for one, values in zip(matched, found, strict=True)]
     for sweep in sweeps:
-        through = acts_directly(dose_cells, sweep)
-        for one in _matched(by_dictionary, dose_cells, sweep, beside.controls.get(sweep.feature, ()), controls):
-            rows.append(_control_row(by_dictionary[one.control.dictionary], one, distance, per_gene, through))
         mirror = sweep.mirror(distance)
-        for i, group in enumerate(_lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), per_gene)):
-            rows.append(_row(sweep, LIST, i, sweep.direction * mirror.response(group)))
+        lists = _lists(dose_cells, sweep, beside.lists.get(sweep.feature, ()), sweeping.settings.matched_genes)
+        for i, group in enumerate(lists):
+            rows.append(_row(sweep.feature, LIST, i, sweep.direction * mirror.response(group)))
         if sweep.feature in groups:
             moved = _difference_mirror(dose_cells, sweep, groups[sweep.feature], distance)
             own, held = (
                 sweep.direction * moved.response(group) if group else np.nan for group in (sweep.own, sweep.held_out)
             )
-            rows.append(_row(sweep, DIFFERENCE, 0, own, held, moved.antisymmetry(sweep.own)))
+            rows.append(_row(sweep.feature, DIFFERENCE, 0, own, held, moved.antisymmetry(sweep.own)))
     table = pd.DataFrame(rows)
     return table.sort_values(["feature", "kind", "replicate"], ignore_index=True) if rows else table
 
 
 def _row(
-    sweep: Sweep, kind: str, replicate: int, response: float, held_out: float = np.nan, antisymmetry: float = np.nan,
+    feature: int, kind: str, replicate: int, response: float, held_out: float = np.nan, antisymmetry: float = np.nan,
     control: Control | None = None, propagated: float = np.nan,
 ) -> dict[str, object]:  # fmt: skip
     return {
-        "feature": sweep.feature, "kind": kind, "replicate": replicate,
+        "feature": feature, "kind": kind, "replicate": replicate,
         "dictionary": control.dictionary if control else -1, "matched_control": control.feature if control else -1,
         "program": control.program if control else "",
         "response": response, "propagated": propagated, "held_out": held_out, "antisymmetry": antisymmetry,
     }  # fmt: skip
 
 
-def _control_row(read: DoseCells, one: _Matched, distance: float, per_gene: int, through: bool) -> dict[str, object]:
-    """What a control does, read by its dictionary; with ``through`` also through other tokens alone."""
-    held = np.setdiff1d(_places(read, one.control.held_out), one.own)
-    known = np.union1d(one.own, held)
-    own, held_out = (GeneGroup.of(some, known, read.level, per_gene) if some.size else None for some in (one.own, held))
+def _control_row(one: Matched, found: Found) -> dict[str, object]:
+    response, held_out, antisymmetry, propagated = found["values"].tolist()
+    return _row(one.feature, CONTROL, one.replicate, response, held_out, antisymmetry, one.control, propagated)
+
+
+def control_effect(sweeping: Sweeping, one: Matched) -> Found:
+    """What a control does, read by its dictionary: response, held_out, antisymmetry and propagated, see
+    ``null_table``."""
+    read, per_gene = sweeping.read_by(one.control.dictionary), sweeping.settings.matched_genes
+    places = _places(read, one.control.genes)
+    held = np.setdiff1d(_places(read, one.control.held_out), places)
+    known = np.union1d(places, held)
+    own, held_out = (GeneGroup.of(some, known, read.level, per_gene) if some.size else None for some in (places, held))
     assert own is not None, "controls without genes are left out"
-    feature, step = one.control.feature, distance * one.scale
-    mirror = feature_mirror(read, feature, step, _genes(own, held_out))
-    direction = -1 if one.control.low else 1
-    passed_on = direction * feature_mirror(read, feature, step, own.genes, True).response(own) if through else np.nan
-    other = direction * mirror.response(held_out) if held_out else np.nan
-    return _row(
-        one.sweep, CONTROL, one.replicate, direction * mirror.response(own), other, mirror.antisymmetry(own),
-        one.control, passed_on,
-    )  # fmt: skip
+    feature, direction = one.control.feature, -1 if one.control.low else 1
+    mirror = feature_mirror(read, feature, one.step, _genes(own, held_out))
+    through = feature_mirror(read, feature, one.step, own.genes, True).response(own) if one.through else np.nan
+    other = mirror.response(held_out) if held_out else np.nan
+    directed = direction * np.array([mirror.response(own), other, through])
+    return {"values": np.array([*directed[:2], mirror.antisymmetry(own), directed[2]])}
 
 
 def _genes(own: GeneGroup, held_out: GeneGroup | None) -> Int[np.ndarray, " some"]:
@@ -159,21 +166,23 @@ def _genes(own: GeneGroup, held_out: GeneGroup | None) -> Int[np.ndarray, " some
     return np.union1d(own.genes, held_out.genes) if held_out else own.genes
 
 
-def _matched(
-    by_dictionary: Sequence[DoseCells], dose_cells: DoseCells, sweep: Sweep, controls: Sequence[Control], count: int
-) -> list[_Matched]:
+def _matched(sweeping: Sweeping, sweep: Sweep, controls: Sequence[Control]) -> list[Matched]:
     """The controls that are most like a swept feature, the nearest first, of those that fire in enough cells and whose
     genes are among the cells'."""
+    dose_cells, distance = sweeping.dose_cells, sweeping.settings.judged_at
+    through = acts_directly(dose_cells, sweep)
     size, found, measures = dose_cells.edit_size(sweep.feature), [], []
     for control in controls:
-        own, read = _places(dose_cells, control.genes), by_dictionary[control.dictionary]
+        own, read = _places(dose_cells, control.genes), sweeping.read_by(control.dictionary)
         if own.size and read.rows(control.feature).size >= LEAST_CELLS:
             its_size = read.edit_size(control.feature)
-            found.append((control, size / its_size, own))
+            found.append((control, distance * (size / its_size)))
             firing = np.log(read.firing[control.feature])
             measures.append([firing, np.log(its_size), *_list_measures(dose_cells, own)])
     ours = [np.log(dose_cells.firing[sweep.feature]), np.log(size), *_list_measures(dose_cells, sweep.own.chosen)]
-    return [_Matched(sweep, i, *found[place]) for i, place in enumerate(_nearest(ours, measures)[:count])]
+    nearest = _nearest(ours, measures)[: sweeping.settings.controls]
+    chosen = enumerate(found[place] for place in nearest)
+    return [Matched(sweep.feature, i, control, step, through) for i, (control, step) in chosen]
 
 
 def _lists(dose_cells: DoseCells, sweep: Sweep, lists: Sequence[Sequence[str]], per_gene: int) -> list[GeneGroup]:

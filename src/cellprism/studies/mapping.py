@@ -13,6 +13,8 @@ from cellprism.parallel.shards import Arrays, Results, Shard, ShardFolder
 from cellprism.studies.workbench import Workbench
 
 State = TypeVar("State")
+KEPT = 2
+"""States that a worker keeps: a study's own, and that of the tokens which it may read in between."""
 
 
 def mapped(
@@ -61,12 +63,12 @@ def _there(
     return work(_prepared(opening, prepare), task)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=KEPT)
 def _prepared(opening: tuple[Callable[..., Workbench], tuple[Any, ...]], prepare: Callable[[Workbench], Any]) -> Any:
     return prepare(_bench(opening))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=KEPT)
 def _bench(opening: tuple[Callable[..., Workbench], tuple[Any, ...]]) -> Workbench:
     """The run as this worker has it; opened once."""
     function, words = opening

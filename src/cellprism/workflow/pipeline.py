@@ -1,6 +1,6 @@
 """All steps by name, and a whole run from one configuration."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -105,19 +105,7 @@ def start_run(
         return
     if only is None:
         check_collections(config)
-    with engine_of(cluster, dashboard) as engine, run.locked():
-        bench = Workbench(
-            run,
-            config,
-            bar,
-            say,
-            track=track,
-            device=device,
-            offline=offline,
-            engine=engine,
-            opening=_opening,
-            harvest=harvested,
-        )
+    with _working(run, config, bar, say, cluster, dashboard, track=track, device=device, offline=offline) as bench:
         if not again:
             refuse_others(run, config, steps())
         for name in [step.name for step in steps().values() if step.every_run] if only is None else only:
@@ -126,6 +114,16 @@ def start_run(
             perform(steps()[name], bench, steps(), say)
             if name == "cells":  # not before: what cannot be read leaves no trace in the record
                 keep_settings(run, config)
+
+
+@contextmanager
+def _working(
+    run: Run, config: CommonConfig | None, bar: Bar, say: Say, cluster: str, dashboard: bool, **where: Any
+) -> Iterator[Workbench]:
+    """A run with these settings, or its own, while no other process works on its folder."""
+    with engine_of(cluster, dashboard) as engine, run.locked():
+        settings = config or config_of(run)
+        yield Workbench(run, settings, bar, say, engine=engine, opening=_opening, harvest=harvested, **where)
 
 
 def _call_for_help(bench: Workbench) -> None:
@@ -160,13 +158,9 @@ def continue_run(
         RunError: no run there, a step it needs is missing, or another process works on it.
     """
     run = Run.existing(folder)
-    with engine_of(cluster, dashboard) as engine, run.locked():
-        config = config or config_of(run)
-        bench = Workbench(
-            run, config, bar, say, device=device, offline=offline, engine=engine, opening=_opening, harvest=harvested
-        )
+    with _working(run, config, bar, say, cluster, dashboard, device=device, offline=offline) as bench:
         perform(steps()[step], bench, steps(), say)
-        keep_settings(run, config)  # only now: a step that failed leaves the run as it was
+        keep_settings(run, bench.config)  # only now: a step that failed leaves the run as it was
     return folder
 
 
@@ -179,6 +173,8 @@ def steer_one(
     *,
     device: str = "",
     offline: bool = False,
+    cluster: str = "",
+    dashboard: bool = False,
 ) -> Path:
     """Sweep one feature of an existing run, beside its programs; returns the folder of its doses.
 
@@ -189,8 +185,7 @@ def steer_one(
     from cellprism.studies.steer.work import steer_feature
 
     run = Run.existing(folder)
-    with run.locked():
-        bench = Workbench(run, config or config_of(run), bar, say, device=device, offline=offline)
+    with _working(run, config, bar, say, cluster, dashboard, device=device, offline=offline) as bench:
         check_needs(steps()["steer"], bench, steps())
         found = steer_feature(bench, bench.settings("steer"), feature)
         files = write_experiment(bench.folder_of("steer"), found)

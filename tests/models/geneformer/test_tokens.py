@@ -47,7 +47,7 @@ def test_stored_zeros_are_silent_repeats_are_added_up_and_the_matrix_is_left_alo
     assert counts.nnz == 5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_ranks_are_those_of_the_whole_formula_in_exact_arithmetic(seed, size):
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cellprism.models.scgpt.bins import amounts, bin_levels, bin_values
@@ -52,7 +52,6 @@ def test_fifty_different_values_have_the_fifty_bins_of_the_published_models():
     assert binned([0, *range(50, 0, -1)], 51) == [0, *range(50, 0, -1)]
 
 
-@settings(deadline=None)
 @given(COUNTS, st.sampled_from([3, 5, 11, 51]))
 def test_every_bin_is_the_middle_of_those_the_published_code_draws_from(row, n_bins):
     edges = exact_edges(row, n_bins)
@@ -65,7 +64,6 @@ def test_every_bin_is_the_middle_of_those_the_published_code_draws_from(row, n_b
         assert found == (sum(draws) // len(draws) if count else 0)
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_any_increasing_scale_has_the_same_bins(row):
     total = sum(row) + 17
@@ -99,7 +97,6 @@ def test_what_bins_stand_for_by_hand(row, n_bins, expected):
     assert levels(row, n_bins) == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(COUNTS, st.sampled_from([3, 5, 11, 51]))
 def test_a_bin_gives_back_what_it_stands_for(row, n_bins):
     values = torch.tensor([row], dtype=torch.float32)
@@ -114,7 +111,6 @@ def test_a_bin_gives_back_what_it_stands_for(row, n_bins):
             assert (there == held.min()).all(), "exactly, where the bin holds one value"
 
 
-@settings(deadline=None)
 @given(COUNTS, st.lists(st.floats(-9, 70), min_size=2, max_size=7))
 def test_more_is_never_less(row, predicted):
     values = torch.tensor([row], dtype=torch.float32)

@@ -17,7 +17,7 @@ def problem(tokens: int, features: int, d_model: int, seed: int) -> tuple[torch.
     return torch.randn(tokens, d_model, generator=generator), atoms
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 150), st.integers(1, 150), st.integers(1, 9), st.integers(1, 9), st.integers(0, 999))
 def test_atoms_and_values_are_those_of_the_equation(tokens, features, d_model, k, seed):
     x, atoms = problem(tokens, features, d_model, seed)

@@ -41,7 +41,7 @@ def way(request, monkeypatch):
     return request.param
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(seed=st.integers(0, 9999), spread=st.sampled_from([0.0, 0.5, 3.0]), way=st.sampled_from(_ways()))
 def test_pre_activations_are_within_their_bounds(seed, spread, way):
     with pytest.MonkeyPatch.context() as patch:

@@ -45,7 +45,7 @@ def _dense(code: SparseCode | Pairs) -> Tensor:
     return dense
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=ROWS, precision=st.sampled_from(["float32", "bfloat16"]), relu=st.booleans())
 def test_the_first_of_the_largest_are_kept_in_ascending_order(shape, precision, relu):
     tokens, features, k, seed = shape
@@ -57,7 +57,7 @@ def test_the_first_of_the_largest_are_kept_in_ascending_order(shape, precision, 
     assert torch.equal(code.values, h.gather(1, expected).clamp(min=0 if relu else -torch.inf))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=ROWS, scale=st.sampled_from([1e-25, 1e-3, 1.0, 1e25]))
 def test_any_values_are_ordered_as_numbers(shape, scale):
     tokens, features, k, seed = shape
@@ -133,7 +133,7 @@ def test_an_encoder_may_be_a_transposed_view():
         torch.testing.assert_close(found.values, expected.values)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shape=ROWS, precision=st.sampled_from(["float32", "bfloat16"]), guess=st.sampled_from([None, 0.0, 3.0, 1e9]))
 def test_a_batch_keeps_its_first_largest_positive_values(shape, precision, guess):
     tokens, features, k, seed = shape

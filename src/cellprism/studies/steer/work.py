@@ -17,7 +17,9 @@ from cellprism.steering.model_output import lacks_genes
 from cellprism.steering.settings import CONTROL
 from cellprism.studies.programs.gene_lists import list_background
 from cellprism.studies.programs.tables import Programs, lists_of, read_genes, signed_term
+from cellprism.studies.shards import Shards
 from cellprism.studies.steer.beside import beside
+from cellprism.studies.steer.pieces import Pieces
 from cellprism.studies.steer.settings import SteerSettings
 from cellprism.studies.steer.tables import JUDGED, PROGRAMS, Experiment, Steering, null_of_draws
 from cellprism.studies.workbench import Workbench
@@ -45,10 +47,11 @@ def work(bench: Workbench, settings: SteerSettings) -> Steering:
             chosen[int(found.feature)] = found
     others = {f: _others(bench, p, lists) for f, p in chosen.items()}
     terms = {f: found.term or "" for f, found in chosen.items()}
-    cells = bench.balanced_cells(settings.cells)
+    cells, shards = bench.balanced_cells(settings.cells), _shards(bench, settings, terms)
     result = _sweep(
-        bench, settings, cells, programs, {f: lists[str(f)] for f in chosen}, others, terms, by_program=True
+        bench, settings, cells, programs, {f: lists[str(f)] for f in chosen}, others, terms, shards, by_program=True
     )
+    shards.clear()
     rows = [_named(programs, row, chosen[row["feature"]]) for row in result.summary]
     return Steering([_experiment(cells, PROGRAMS, result, rows + missing)])
 
@@ -68,10 +71,11 @@ def steer_feature(bench: Workbench, settings: SteerSettings, feature: int) -> Ex
         known = f"features run from 0 to {len(programs.features) - 1}"
         raise ConfigError(f"feature {feature} does not exist or never fires in these cells; {known}")
     term = str(programs.features.set_index("feature").loc[feature, "best_term"])
-    cells = bench.balanced_cells(settings.cells)
+    cells, shards = bench.balanced_cells(settings.cells), _shards(bench, settings, {feature: term}, by="number")
     result = _sweep(
-        bench, settings, cells, programs, {feature: lists[str(feature)]}, {}, {feature: term}, by_program=False
+        bench, settings, cells, programs, {feature: lists[str(feature)]}, {}, {feature: term}, shards, by_program=False
     )  # fmt: skip
+    shards.clear()
     program = _signed(programs.features, feature, term) if term else f"feature {feature} (no program)"
     rows = [{**row, "program": program} for row in result.summary]
     return _experiment(cells, f"feature-{feature}", result, rows)
@@ -136,7 +140,7 @@ def _collection(bench: Workbench) -> Any:
 
 def _sweep(
     bench: Workbench, settings: SteerSettings, cells: AnnData, programs: Programs, own: dict[int, tuple[str, ...]],
-    held_out: dict[int, tuple[str, ...]], terms: dict[int, str], by_program: bool,
+    held_out: dict[int, tuple[str, ...]], terms: dict[int, str], shards: Shards, by_program: bool,
 ) -> DoseResult:  # fmt: skip
     sign = programs.features.set_index("feature")["sign"]
     F, gene_filter = read_genes(bench.folder_of("programs")), bench.settings("programs").gene_filter
@@ -149,7 +153,16 @@ def _sweep(
             groups={f: group for f in own if (group := _group(programs, f, cells)) is not None},
             beside=partial(beside, bench, programs, terms, by_program),
             collection=_collection(bench), background=background, settings=settings.doses,
+            each=Pieces(bench, shards),
         )  # fmt: skip
+
+
+def _shards(bench: Workbench, settings: SteerSettings, terms: dict[int, str], by: str = "program") -> Shards:
+    """Where pieces of a sweep lie until it is done: of these features, found by program or asked for by number."""
+    steps = bench.run.state["steps"]
+    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
+    asked = {"settings": repr(settings), "features": sorted(terms.items()), "by": by}
+    return Shards(bench.folder_of("steer"), {**built, **asked, "seed": bench.config.seed, "layer": bench.config.layer})
 
 
 def _others(bench: Workbench, found: ProgramFeature, lists: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
