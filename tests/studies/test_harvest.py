@@ -52,13 +52,23 @@ def test_cells_read_elsewhere_have_the_bits_of_one_process(opened, small_shards,
     assert not (elsewhere.folder / ".shards").exists()
 
 
-def test_where_the_disk_is_nearly_full_this_process_reads_them(opened, small_shards, monkeypatch):
-    bench, said = opened(Elsewhere()), []
-    bench.say = said.append
+def test_a_state_that_fits_nowhere_is_made_by_workers_for_every_step_some_shards_at_a_time(
+    opened, small_shards, monkeypatch
+):
     monkeypatch.setattr(harvest.shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 10, 5_000))
-    monkeypatch.setattr(harvest, "some_cells", None)
-    assert len(tensors(bench)) == 2
-    assert "reading the inner state in this process: files of workers would take up to" in said[-1]
+    monkeypatch.setattr(harvest, "A_WORKER", 3)
+    alone, elsewhere = opened(), opened(Elsewhere())
+    for bench in (alone, elsewhere):
+        bench.tokens.memory = 1
+        assert not bench.tokens.fits
+        assert not bench.tokens.on_disk
+    passes, files = list(alone.tokens.in_passes()), []
+    for _ in range(2):
+        for one, other in zip(passes, elsewhere.tokens.in_passes(), strict=True):
+            files.append(len(list(elsewhere.folder.rglob(".shards/*/*.safetensors"))))
+            assert all(map(torch.equal, one.tensors(), other.tensors()))
+    assert files == [3, 2, 1, 3, 2, 1, 2, 1] * 2
+    assert not (elsewhere.folder / ".shards").exists()
 
 
 def test_reading_the_inner_state_says_how_far_it_is(opened):

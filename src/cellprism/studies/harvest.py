@@ -1,20 +1,20 @@
 """The inner state of a run's cells, made here with its progress shown, or by the workers of a cluster, some cells each.
 
 Workers make the same forward passes as this process would, so that the state has the same bits. Each writes a file a
-shard of cells, so a harvest that was stopped goes on; this process takes them in one after the other, and each file
-goes once it is taken in. Where the disk has no room for these files, this process does all of it.
+shard of cells; this process takes them in one after the other, and each file goes once it is taken in. Where the disk
+has room for the files of all cells, a harvest that was stopped goes on; where it has not, cells are read some shards at
+a time. So a state that fits nowhere is made anew for every step that reads it, each time by the workers.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 
-from cellprism.display import in_bytes
-from cellprism.features.tokens.cell_tokens import CellTokens, Held, Reading
+from cellprism.features.tokens.cell_tokens import CellTokens, Held, Reading, pass_by_pass
 from cellprism.features.tokens.token_policy import TokenPolicy
 from cellprism.parallel.shards import Arrays, Shard
 from cellprism.studies.mapping import mapped
@@ -24,6 +24,8 @@ from cellprism.studies.workbench import Workbench
 TITLE = "reading the inner state"
 SHARD = 1 << 27
 """Bytes of a shard, about."""
+A_WORKER = 4
+"""Shards that are made for each worker before they are taken in, where the disk has no room for all."""
 
 
 def harvested(bench: Workbench, tokens: CellTokens) -> Iterable[Held]:
@@ -31,14 +33,9 @@ def harvested(bench: Workbench, tokens: CellTokens) -> Iterable[Held]:
     if not bench.engine.elsewhere:
         return _here(bench, tokens)
     size = int(tokens.counts.sum()) * tokens.bytes_per_token
-    needed, free = size * (1 if tokens.fits else 2), shutil.disk_usage(bench.folder).free
-    if needed > free:
-        held = (
-            f"files of workers would take up to {in_bytes(needed)} in {bench.folder}, where {in_bytes(free)} are free"
-        )
-        bench.say(f"{TITLE} in this process: {held}")
-        return _here(bench, tokens)
-    return _by_workers(bench, tokens)
+    room = shutil.disk_usage(bench.folder).free - (size if tokens.on_disk else 0)
+    parts = shards_of(tokens.counts, tokens.batch_size, tokens.bytes_per_token)
+    return _by_workers(bench, tokens, parts, len(parts) if size < room else A_WORKER * bench.engine.workers)
 
 
 def _here(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
@@ -48,14 +45,16 @@ def _here(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
             advance(int(held.cell[-1]) + 1 if len(held.cell) else 0)
 
 
-def _by_workers(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
+def _by_workers(bench: Workbench, tokens: CellTokens, parts: Sequence[Shard], at_once: int) -> Iterator[Held]:
     folder = Shards(bench.folder, tokens.identity)
-    parts = shards_of(tokens.counts, tokens.batch_size, tokens.bytes_per_token)
-    results = mapped(bench, TITLE, parts, folder, tokens.reading, reading, some_cells, "cells")
-    for part, arrays in zip(parts, results.gather(), strict=True):
-        x, gene, cell = (torch.from_numpy(arrays[name]).to(tokens.device) for name in ("x", "gene", "cell"))
-        yield Held((x,), gene, cell)
-        folder.path(part.name).unlink()
+    for start in range(0, len(parts), at_once):
+        some = parts[start : start + at_once]
+        title = TITLE if len(some) == len(parts) else f"{TITLE}, {some[0].said.split(' to ')[0]} on"
+        results = mapped(bench, title, some, folder, tokens.reading, reading, some_cells, "cells")
+        for part, arrays in zip(some, results.gather(), strict=True):
+            x, gene, cell = (torch.from_numpy(arrays[name]).to(tokens.device) for name in ("x", "gene", "cell"))
+            yield from pass_by_pass(Held((x,), gene, cell), tokens.counts[slice(*part.task)], tokens.batch_size)
+            folder.path(part.name).unlink()
     folder.clear()
 
 

@@ -99,7 +99,7 @@ class TokenSource(ABC):
         self.memory, self.disk = memory, folder
         self._kept: Held | None = None
         self.made: Callable[[Any], Iterable[Held]] | None = None
-        """Makes all tokens of a source, unit after unit, where they are kept; None: this process, without a word."""
+        """Makes all tokens of a source, unit after unit; None: this process, without a word."""
 
     @property
     def capacity(self) -> int:
@@ -154,7 +154,7 @@ class TokenSource(ABC):
         """All tokens once, unit after unit, in small parts."""
         kept = self._everything()
         if kept is None:
-            yield from self._passes(np.arange(len(self.counts)))
+            yield from self._all()
             return
         for start in range(0, len(kept.gene), SLICE):
             yield kept.take(slice(start, start + SLICE)).to(self.device)
@@ -162,10 +162,12 @@ class TokenSource(ABC):
     def _everything(self) -> Held | None:
         """All tokens, in memory or on disk; None where they are read again each time."""
         if self._kept is None and (self.fits or self.on_disk):
-            units = np.arange(len(self.counts))
-            parts = self._passes(units) if self.made is None else self.made(self)
-            self._kept = self._gather(units, parts, None if self.fits else self.disk)
+            self._kept = self._gather(np.arange(len(self.counts)), self._all(), None if self.fits else self.disk)
         return self._kept
+
+    def _all(self) -> Iterable[Held]:
+        """The tokens of all units, made anew."""
+        return self._passes(np.arange(len(self.counts))) if self.made is None else self.made(self)
 
     def _gather(self, units: Int[np.ndarray, " some"], parts: Iterable[Held], folder: Path | None = None) -> Held:
         """Filled in place, since joining parts would take twice the memory; on disk where a folder is given."""
@@ -278,15 +280,27 @@ class CellTokens(TokenSource):
         """All tokens once, as the model's forward passes made them: the same parts wherever they are kept."""
         kept = self._everything()
         if kept is None:
-            yield from self._passes(np.arange(len(self.counts)))
+            yield from self._all()
             return
-        starts = np.concatenate([np.arange(0, len(self.counts), self.batch_size), [len(self.counts)]])
-        ends = np.concatenate([[0], np.cumsum(self.counts)])[starts].tolist()
-        for start, end in pairwise(ends):
-            yield kept.take(slice(start, end)).to(self.device)
+        for held in pass_by_pass(kept, self.counts, self.batch_size):
+            yield held.to(self.device)
 
     def _passes(self, units: Int[np.ndarray, " some"]) -> Iterator[Held]:
         return self.reading.passes(units)
+
+
+def pass_by_pass(held: Held, counts: Int[np.ndarray, " cell"], a_pass: int) -> Iterator[Held]:
+    """The tokens of some cells, as many cells at a time as went through the model at once.
+
+    Args:
+        held: all their tokens.
+        counts: of each cell.
+        a_pass: cells of a forward pass.
+    """
+    starts = np.append(np.arange(0, len(counts), a_pass), len(counts))
+    ends = np.append(0, np.cumsum(counts))[starts].tolist()
+    for start, end in pairwise(ends):
+        yield held.take(slice(start, end))
 
 
 @dataclass(frozen=True, eq=False)
