@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from cellprism.cells.genes import GeneTable
 from cellprism.errors import ModelError
-from cellprism.features.splice import LossRecovered, loss_recovered
+from cellprism.features.splice import LossRecovered, loss_recovered, masked_errors
 from cellprism.features.tokens.residuals import residual_tokens
 from cellprism.models.latent.scvi import ScviModel, ScviSizes
 from cellprism.sae.autoencoder import SparseAutoencoder
@@ -79,6 +79,25 @@ def test_with_every_gene_hidden_the_loss_is_that_of_the_model_that_sees_none(mod
         present = batch.present[:, genes]
         errors.append(float((predicted - batch.values[:, genes])[present].square().mean()))
     assert found.original == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_passes_may_be_made_in_any_order_and_hide_each_its_own_genes(model, cells, sae):
+    made = {}
+
+    def backwards(splicing, passes):
+        made.update({number: masked_errors(splicing, number) for number in reversed(passes)})
+        return [made[number] for number in passes]
+
+    one = recovered(model, sae, cells, LAYER, batch_size=5)
+    assert str(one) == str(recovered(model, sae, cells, LAYER, batch_size=5, each=backwards))
+    assert [len(errors["original"]) for errors in made.values()] == [
+        CELLS % 5 or 5,
+        *[5] * (CELLS // 5 - (CELLS % 5 == 0)),
+    ]
+    alike = AnnData(csr_matrix(np.repeat(cells.X[[3]].toarray(), 10, axis=0)), var=cells.var)
+    made.clear()
+    recovered(model, sae, alike, LAYER, batch_size=5, each=backwards)
+    assert not set(made[0]["original"]) & set(made[1]["original"]), "the same cell, asked of other genes"
 
 
 def test_intervals_hold_the_value_and_the_seed_decides_what_is_hidden(model, cells, sae):

@@ -13,11 +13,12 @@ Notable choices
   what was read but for the cell's composition.
 - Several autoencoders are compared in one call: the untouched loss and those of the ablations are the same for all and
   computed once.
-- The same genes, or counts, of the same cells are hidden in every comparison. Intervals are bootstraps over cells;
+- The same genes, or counts, of the same cells are hidden in every comparison: drawn for each forward pass by its
+  number, so that passes can be made anywhere and in any order. Intervals are bootstraps over cells;
   cells of one donor are no replicates of donors.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -71,6 +72,55 @@ class LossRecovered:
     """What the autoencoder was trained on that is not at hand, in words, where it was used all the same."""
 
 
+@dataclass(frozen=True, eq=False)
+class Splicing:
+    """Some cells, and what takes the place of their residual stream."""
+
+    model: CellModel
+    adata: AnnData
+    layer: int
+    saes: Mapping[str, SparseAutoencoder]
+    means: Float[Tensor, "gene d_model"]
+    """Mean vector of each gene over all of the cells."""
+    share: float
+    seed: int
+    batch_size: int
+
+    def cells(self, number: int) -> tuple[int, int]:
+        """First and last of the cells of a pass; the last is not included."""
+        return number * self.batch_size, min((number + 1) * self.batch_size, self.adata.n_obs)
+
+
+Errors = dict[str, np.ndarray]
+Each = Callable[[Splicing, Sequence[int]], Iterable[Errors]]
+"""Gives the ``masked_errors`` of passes by their numbers, in order."""
+
+
+def one_by_one(splicing: Splicing, passes: Sequence[int]) -> Iterable[Errors]:
+    """Made here, one after the other."""
+    return (masked_errors(splicing, number) for number in passes)
+
+
+@torch.no_grad()
+def masked_errors(splicing: Splicing, number: int) -> Errors:
+    """Masked error of each cell of a pass, by what stands at the site."""
+    model, layer = splicing.model, splicing.layer
+    assert isinstance(model, HidesGenes), "others have no masked error"
+    first, last = splicing.cells(number)
+    (batch,) = model.batches(splicing.adata[first:last], splicing.batch_size)
+    hidden = _hidden(batch, splicing.share, np.random.default_rng([splicing.seed, number]))
+    masked = model.mask(batch, hidden)
+    x = model.residual(masked, layer)
+    errors = {}
+    for name, replaced in _replacements(splicing).items():
+        predicted = model.resume(masked, layer, replaced(x, masked)).expression
+        assert predicted is not None, "a model that predicts expression gives it"
+        if isinstance(model, ExpectsCounts):
+            predicted = model.as_counted(masked, predicted)
+        errors[name] = _error_per_cell(predicted, batch, hidden)
+    return errors
+
+
 @torch.no_grad()
 def loss_recovered(
     model: CellModel,
@@ -82,6 +132,7 @@ def loss_recovered(
     seed: int = 0,
     batch_size: int = 32,
     force: bool = False,
+    each: Each = one_by_one,
 ) -> dict[str, LossRecovered]:
     """Loss of a model with each autoencoder spliced in at a site, against ablations of the site.
 
@@ -94,6 +145,7 @@ def loss_recovered(
         seed: decides which.
         batch_size: cells per forward pass.
         force: use autoencoders that were trained on another model, layer or order of genes.
+        each: makes the forward passes of a model that hides genes; here, one after the other, unless said otherwise.
 
     Raises:
         ModelError: the model cannot hide genes or does not predict expression, or one of the autoencoders does not fit
@@ -112,20 +164,11 @@ def loss_recovered(
         raise ModelError(
             f"{model.name!r} {lacks}, so there is no masked error to recover; use the explained variance instead"
         )
-    replacements = _replacements(model, saes, adata, layer, batch_size)
-    errors: dict[str, list[Float[np.ndarray, " cell"]]] = {name: [] for name in replacements}
-    generator = torch.Generator().manual_seed(seed)
-    for batch in model.batches(adata, batch_size):
-        hidden = _hidden(batch, share, generator)
-        masked = model.mask(batch, hidden)
-        x = model.residual(masked, layer)
-        for name, replaced in replacements.items():
-            predicted = model.resume(masked, layer, replaced(x, masked)).expression
-            assert predicted is not None, "a model that predicts expression gives it"
-            if isinstance(model, ExpectsCounts):
-                predicted = model.as_counted(masked, predicted)
-            errors[name].append(_error_per_cell(predicted, batch, hidden))
-    per_cell = {name: np.concatenate(parts) for name, parts in errors.items()}
+    pairs: Iterator = ((t.x, t.gene) for t in residual_tokens(model, adata, layer, batch_size))
+    means = group_means(pairs, len(model.genes))
+    splicing = Splicing(model, adata, layer, saes, means, share, seed, batch_size)
+    parts = list(each(splicing, range(-(-adata.n_obs // batch_size))))
+    per_cell = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return _summaries(MASKED, forced, per_cell, share, seed)
 
 
@@ -158,13 +201,9 @@ def _nats_per_cell(
     return losses
 
 
-def _replacements(
-    model: CellModel, saes: Mapping[str, SparseAutoencoder], adata: AnnData, layer: int, batch_size: int
-) -> dict[str, Callable[[Tensor, CellBatch], Tensor]]:
+def _replacements(splicing: Splicing) -> dict[str, Callable[[Tensor, CellBatch], Tensor]]:
     """What stands at the site in each comparison; each takes the residual stream and gives another."""
-    pairs: Iterator = ((t.x, t.gene) for t in residual_tokens(model, adata, layer, batch_size))
-    means = group_means(pairs, len(model.genes))
-    overall = means.mean(dim=0)
+    means, overall = splicing.means, splicing.means.mean(dim=0)
 
     def at_present(
         new: Callable[[Tensor, Tensor], Tensor],
@@ -186,13 +225,13 @@ def _replacements(
         "zero": at_present(lambda x, gene: torch.zeros_like(x)),
         "mean": at_present(lambda x, gene: overall.expand_as(x)),
         "gene_mean": at_present(lambda x, gene: means[gene]),
-        **{_spliced(name): at_present(partial(reconstruction, sae)) for name, sae in saes.items()},
+        **{_spliced(name): at_present(partial(reconstruction, sae)) for name, sae in splicing.saes.items()},
     }
 
 
-def _hidden(batch: CellBatch, share: float, generator: torch.Generator) -> Bool[Tensor, "cell token"]:
+def _hidden(batch: CellBatch, share: float, rng: np.random.Generator) -> Bool[Tensor, "cell token"]:
     """The same share of every cell's present genes, drawn uniformly."""
-    chance = torch.rand(batch.values.shape, generator=generator).to(batch.values.device)
+    chance = torch.from_numpy(rng.random(tuple(batch.values.shape))).to(batch.values.device)
     chance[~batch.present] = 2.0
     count = (share * batch.present.sum(dim=1)).round().long()
     return chance.argsort(dim=1).argsort(dim=1) < count[:, None]

@@ -21,6 +21,7 @@ from cellprism.store.atomic import read_json
 from cellprism.store.place import as_given
 from cellprism.store.tables import read_table
 from cellprism.studies.fit.beside import beside, halves, stream_of
+from cellprism.studies.fit.passes import FAIR, TRAINED, UNTRAINED, Passes, shards_of
 from cellprism.studies.fit.settings import FitSettings
 from cellprism.studies.fit.tables import Beside, Elsewhere, Firing, Fit, GeneClass, Measures, Recovered, Splice
 from cellprism.studies.workbench import Workbench
@@ -107,24 +108,28 @@ def _splice(
     """Loss recovered by the autoencoder, by an untrained one and by the hardest fair dictionary; the reason where there
     is none."""
     some, config = bench.some_cells(settings.cells), bench.config
-    saes = {"trained": bench.sae, "untrained": untrained}
+    saes = {TRAINED: bench.sae, UNTRAINED: untrained}
     if fair is not None:
         kind: Any = fair.best.kind
-        saes["fair"] = with_centre(control_dictionary(kind, atoms, bench.sae, config.seed), bench.sae)
+        saes[FAIR] = with_centre(control_dictionary(kind, atoms, bench.sae, config.seed), bench.sae)
     try:
-        found = loss_recovered(bench.model, saes, some, config.layer, share=settings.hidden, seed=config.seed)
+        shards = shards_of(bench, settings)
+        found = loss_recovered(
+            bench.model, saes, some, config.layer, share=settings.hidden, seed=config.seed, each=Passes(bench, shards)
+        )
+        shards.clear()
     except ModelError as error:
         return None, str(error)
     if fair is None:
         return None, "tokens do not vary within the means that are taken off, so no directions can stand beside it"
-    ours = found["trained"]
+    ours = found[TRAINED]
     ablation = "gene_mean" if "gene_mean" in ours.recovered else "mean"
     numbers = [n for one in found.values() for n in (one.recovered[ablation], *one.interval[ablation])]
     if not np.isfinite(numbers).all():
         return None, "taking the site away makes predictions no worse, so there is no loss to recover"
     kept = {name: Recovered(one.recovered[ablation], one.interval[ablation]) for name, one in found.items()}
     return Splice(
-        kept["trained"], kept["untrained"], kept["fair"], fair.best.kind, ours.cells, ours.share_hidden, ablation
+        kept[TRAINED], kept[UNTRAINED], kept[FAIR], fair.best.kind, ours.cells, ours.share_hidden, ablation
     ), ""
 
 
