@@ -1,12 +1,14 @@
-"""Whole runs on many cells with a model that reads a cell as a whole: seconds, cells a second and memory by step.
+"""Whole runs on many cells: seconds, cells a second and memory by step.
 
-    python benchmarks/bench_million.py FOLDER [--cells 10000 100000 1000000]
+    python benchmarks/bench_million.py FOLDER [--cells 10000 100000 1000000] [--model obsm tokens] [--workers 1]
 
-The cells are those of ``bench_scale.py`` (a panel of 200 genes, counts drawn about those of planted cells), with an
-embedding of 16 dimensions, a fixed random projection of their logarithms, that ``obsm:X_embedding`` reads. Every step
-is a process of its own, whose processor seconds and largest memory are its own; ``held_mib`` leaves out pages of files,
-which the system takes back where memory is short. What a cell takes is the difference of two sizes over the difference
-of cells. Figures are printed as JSON; steps that are done are not done again.
+The cells are those of ``bench_scale.py`` (a panel of 200 genes, counts drawn about those of planted cells). ``obsm`` is
+a model that reads a cell as a whole: an embedding of 16 dimensions, a fixed random projection of the logarithms.
+``tokens`` is the random model of ``small_run.py``, which reads each gene: 16 dimensions, 2 blocks. Every step is a
+process of its own, whose processor seconds and largest memory are its own and those of its workers; ``held_mib`` is of
+the process alone and leaves out pages of files, which the system takes back where memory is short. What a cell takes is
+the difference of two sizes over the difference of cells. Figures are printed as JSON; steps that are done are not done
+again.
 """
 
 import argparse
@@ -20,11 +22,12 @@ import anndata
 import h5py
 import numpy as np
 from anndata.io import write_elem
-from bench_scale import trained, written
+from bench_scale import TRAIN, TRAINED_ON, trained, written
 from made_with import made_with
-from small_run import do_step, forked
+from small_run import do_step, forked, write_inputs
 
-STEPS = ("cells", "train", "fit", "programs", "report")
+STEPS = ("cells", "train", "assess", "fit", "programs", "steer", "contrast", "report")
+OBSM, TOKENS = "obsm", "tokens"
 DIMENSIONS, BLOCK = 16, 10_000
 KEY = "X_embedding"
 
@@ -33,19 +36,26 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("folder", type=Path)
     asked.add_argument("--cells", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    asked.add_argument("--model", nargs="+", choices=(OBSM, TOKENS), default=[OBSM, TOKENS])
+    asked.add_argument("--workers", type=int, default=1)
     given = asked.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     trained(given.folder)  # the planted cells that counts are drawn about, and their gene sets
-    rows = []
-    for n_cells in given.cells:
-        path = given.folder / f"steps-{n_cells}.json"
-        done = json.loads(path.read_text()) if path.is_file() else []
-        source = embedded(given.folder, n_cells)
-        for step in STEPS[len(done) :]:
-            done.append(measured(settings(given.folder, source), given.folder / f"run-{n_cells}", step, n_cells))
-            path.write_text(json.dumps(done))
-        rows += done
-    print(json.dumps({**made_with(), "rows": rows, "a_cell": a_cell(rows)}, indent=2))
+    found = {}
+    for kind in given.model:
+        rows = []
+        for n_cells in given.cells:
+            name = f"{kind}-{n_cells}-{given.workers}"
+            path = given.folder / f"steps-{name}.json"
+            done = json.loads(path.read_text()) if path.is_file() else []
+            source = embedded(given.folder, n_cells)
+            for step in STEPS[len(done) :]:
+                run = given.folder / f"run-{name}"
+                done.append(measured(settings(given.folder, source, kind), run, step, n_cells, given.workers))
+                path.write_text(json.dumps(done))
+            rows += done
+        found[kind] = {"rows": rows, "a_cell": a_cell(rows)}
+    print(json.dumps({**made_with(), **found}, indent=2))
 
 
 def embedded(folder: Path, n_cells: int) -> Path:
@@ -61,29 +71,26 @@ def embedded(folder: Path, n_cells: int) -> Path:
     return path
 
 
-def settings(folder: Path, source: Path) -> dict[str, Any]:
+def settings(folder: Path, source: Path, kind: str) -> dict[str, Any]:
     """A whole run of little effort, all cells in every step that can take them."""
-    return {
-        "cells": str(source), "model": f"obsm:{KEY}", "layer": 0,
-        "train": {"n_features": 64, "k": 3, "centring": "global", "epochs": 1, "batch_size": 1024},
-        "fit": {"cells": 1000, "draws": 3},
-        "programs": {
-            "seeds": 2, "replicates": 3, "draws": 3, "gene_filter": "all", "collection": str(folder / "sets.gmt"),
-        },
-    }  # fmt: skip
+    asked = write_inputs(folder, TRAINED_ON, TRAIN)
+    if kind == OBSM:
+        asked |= {"model": f"obsm:{KEY}", "train": {**TRAIN, "n_features": 64, "k": 3, "centring": "global"}}
+    return {**asked, "cells": str(source), "fit": {"cells": 1000, "draws": 3}}
 
 
-def measured(asked: dict[str, Any], run: Path, step: str, n_cells: int) -> dict[str, Any]:
+def measured(asked: dict[str, Any], run: Path, step: str, n_cells: int, workers: int) -> dict[str, Any]:
     """One step."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ended = forked(do_step, asked, run, step)
+    ended = forked(do_step, asked, run, step, f"local:{workers}" if workers > 1 else "")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if ended.code:
         raise SystemExit(f"{step} of {n_cells:,} cells failed")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {
-        "cells": n_cells, "step": step, "seconds": round(ended.seconds, 1), "processor_seconds": round(used, 1),
-        "cells_a_processor_second": round(n_cells / used), "peak_mib": ended.peak, "held_mib": ended.held,
+        "cells": n_cells, "workers": workers, "step": step, "seconds": round(ended.seconds, 1),
+        "processor_seconds": round(used, 1), "cells_a_processor_second": round(n_cells / used),
+        "peak_mib": ended.peak, "held_mib": ended.held,
     }  # fmt: skip
 
 

@@ -79,17 +79,17 @@ def written(folder: Path, n_cells: int, about: Path | None = None) -> Path:
     if path.is_file():
         return path
     known = anndata.read_h5ad(about or folder / "cells.h5ad")
-    counts = sp.csr_matrix(known.X)
+    counts, about_which = sp.csr_matrix(known.X), np.random.default_rng(3).integers(known.n_obs, size=n_cells)
 
     def blocks() -> Iterator[sp.csr_matrix]:
         rng = np.random.default_rng(1)
         for start in range(0, n_cells, BLOCK):
-            drawn = rng.poisson(counts[rng.integers(known.n_obs, size=min(BLOCK, n_cells - start))].toarray() + 0.05)
+            drawn = rng.poisson(counts[about_which[start : start + BLOCK]].toarray() + 0.05)
             drawn[:, 0] += drawn.sum(axis=1) == 0
             yield sp.csr_matrix(drawn.astype(np.float32))
 
     values = sum(block.nnz for block in blocks())
-    obs = pd.DataFrame(index=[f"cell{i}" for i in range(n_cells)])
+    obs = known.obs.filter(["cell_type"]).iloc[about_which].set_axis([f"cell{i}" for i in range(n_cells)])
     parts = ((block.data, block.indices, block.indptr) for block in blocks())
     write_h5ad_rows(path, AnnData(obs=obs, var=pd.DataFrame(index=known.var_names)), parts, values)
     return path

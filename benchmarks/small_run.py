@@ -92,7 +92,7 @@ def write_inputs(folder: Path, n_cells: int, train: dict[str, Any]) -> dict[str,
     }  # fmt: skip
 
 
-def do_step(asked: dict[str, Any], folder: Path, step: str) -> None:
+def do_step(asked: dict[str, Any], folder: Path, step: str, cluster: str = "") -> None:
     """One step of a run, the report, or a pretraining in the folder."""
     if step == "report":
         write_report(folder)
@@ -110,7 +110,7 @@ def do_step(asked: dict[str, Any], folder: Path, step: str) -> None:
         )
         pretrain_model(asked["cells"], folder, settings, labels="cell_type", name="small")
     else:
-        start_run(make_config(asked), folder, no_bar, lambda text: None, (step,))
+        start_run(make_config(asked), folder, no_bar, lambda text: None, (step,), cluster=cluster)
 
 
 @contextmanager
