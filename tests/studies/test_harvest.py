@@ -1,22 +1,25 @@
 """The inner state made shard by shard, as workers of a cluster make it: the bits of one process, also after a stop."""
 
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from workflow.tiny import bar
 
 from cellprism.errors import CellprismError
+from cellprism.features.tokens.cell_tokens import Reading
 from cellprism.store.run import Run
 from cellprism.studies import harvest
-from cellprism.studies.harvest import some_cells
+from cellprism.studies.harvest import forget, some_cells
 from cellprism.studies.programs import chance
 from cellprism.studies.programs.chance import chance_rates
 from cellprism.studies.programs.gene_lists import list_background
 from cellprism.studies.programs.tables import lists_of, read_genes
+from cellprism.workflow.pipeline import continue_run
 from studies.elsewhere import Elsewhere, bench_of
 
 
@@ -49,7 +52,38 @@ def test_cells_read_elsewhere_have_the_bits_of_one_process(opened, small_shards,
     for one, other in zip(tensors(alone), tensors(elsewhere), strict=True):
         assert torch.equal(one, other)
     assert shards == [[start, min(start + 5, 37)] for start in range(0, 37, 5)]
+    forget(elsewhere)
     assert not (elsewhere.folder / ".shards").exists()
+
+
+def test_workers_read_the_files_of_the_harvest_and_run_the_model_only_without_these(
+    opened, small_shards, monkeypatch, tmp_path
+):
+    main, passes = opened(Elsewhere()), []
+    whole, asked = list(main.tokens.in_passes()), Reading.passes
+    monkeypatch.setattr(Reading, "passes", lambda self, rows: passes.append(1) or asked(self, rows))
+    open_it, words = main.opening(tmp_path)
+    for files in (True, False):
+        worker = open_it(*words)
+        for one, other in zip(whole, worker.tokens.in_passes(), strict=True):
+            assert all(map(torch.equal, one.tensors(), other.tensors()))
+        assert worker.tokens.capacity == 0, "a worker keeps no copy"
+        assert bool(passes) is not files
+        forget(main)
+
+
+def test_files_of_a_harvest_go_with_the_command_and_stay_where_it_failed(opened, small_shards, monkeypatch):
+    run = opened().run
+    local = partial(continue_run, run.folder, "fit", None, bar, lambda text: None)
+    monkeypatch.setattr("cellprism.workflow.pipeline.engine_of", lambda *how: nullcontext(Elsewhere()))
+    run.forget("fit")
+    with monkeypatch.context() as patch:
+        patch.setattr("cellprism.studies.fit.work.beside", None)
+        with pytest.raises(TypeError):
+            local()
+    assert len(list(run.folder.rglob(".shards/*/*.safetensors"))) == 8
+    local()
+    assert not (run.folder / ".shards").exists()
 
 
 def test_a_state_that_fits_nowhere_is_made_by_workers_for_every_step_some_shards_at_a_time(

@@ -1,9 +1,9 @@
 """The inner state of a run's cells, made here with its progress shown, or by the workers of a cluster, some cells each.
 
 Workers make the same forward passes as this process would, so that the state has the same bits. Each writes a file a
-shard of cells; this process takes them in one after the other, and each file goes once it is taken in. Where the disk
-has room for the files of all cells, a harvest that was stopped goes on; where it has not, cells are read some shards at
-a time. So a state that fits nowhere is made anew for every step that reads it, each time by the workers.
+shard of cells. Where the disk has room for the files of all cells, they stay until the command ends, so that workers
+read them too, and a harvest that was stopped goes on. Where it has not, cells are read some shards at a time, whose
+files go once they are taken in: such a state is made anew for every step that reads it, each time by the workers.
 """
 
 import shutil
@@ -16,9 +16,10 @@ from jaxtyping import Int
 
 from cellprism.features.tokens.cell_tokens import CellTokens, Held, Reading, pass_by_pass
 from cellprism.features.tokens.token_policy import TokenPolicy
-from cellprism.parallel.shards import Arrays, Shard
+from cellprism.parallel.shards import Arrays, Shard, ShardFolder
+from cellprism.store.atomic import discard
 from cellprism.studies.mapping import mapped
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import SHARDS, Shards
 from cellprism.studies.workbench import Workbench
 
 TITLE = "reading the inner state"
@@ -34,7 +35,7 @@ def harvested(bench: Workbench, tokens: CellTokens) -> Iterable[Held]:
         return _here(bench, tokens)
     size = int(tokens.counts.sum()) * tokens.bytes_per_token
     room = shutil.disk_usage(bench.folder).free - (size if tokens.on_disk else 0)
-    parts = shards_of(tokens.counts, tokens.batch_size, tokens.bytes_per_token)
+    parts = _parts(tokens)
     return _by_workers(bench, tokens, parts, len(parts) if size < room else A_WORKER * bench.engine.workers)
 
 
@@ -50,12 +51,40 @@ def _by_workers(bench: Workbench, tokens: CellTokens, parts: Sequence[Shard], at
     for start in range(0, len(parts), at_once):
         some = parts[start : start + at_once]
         title = TITLE if len(some) == len(parts) else f"{TITLE}, {some[0].said.split(' to ')[0]} on"
-        results = mapped(bench, title, some, folder, tokens.reading, reading, some_cells, "cells")
-        for part, arrays in zip(some, results.gather(), strict=True):
-            x, gene, cell = (torch.from_numpy(arrays[name]).to(tokens.device) for name in ("x", "gene", "cell"))
-            yield from pass_by_pass(Held((x,), gene, cell), tokens.counts[slice(*part.task)], tokens.batch_size)
-            folder.path(part.name).unlink()
-    folder.clear()
+        mapped(bench, title, some, folder, tokens.reading, reading, some_cells, "cells")
+        for part in some:
+            yield from _in_passes(tokens, part, folder)
+            if len(some) < len(parts):
+                folder.path(part.name).unlink()
+    if at_once < len(parts):
+        folder.clear()
+
+
+def _in_passes(tokens: CellTokens, part: Shard, folder: ShardFolder) -> Iterator[Held]:
+    """The tokens of a shard's cells as the forward passes made them."""
+    arrays = folder.read(part.name)
+    x, gene, cell = (torch.from_numpy(arrays[name]).to(tokens.device) for name in ("x", "gene", "cell"))
+    yield from pass_by_pass(Held((x,), gene, cell), tokens.counts[slice(*part.task)], tokens.batch_size)
+
+
+def on_worker(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
+    """All tokens of the run's cells on a worker: from the files of the command's harvest; made anew without these."""
+    folder, parts = Shards.existing(bench.folder, tokens.identity), _parts(tokens)
+    if folder is None or folder.missing(parts):
+        yield from tokens.reading.passes(np.arange(len(tokens.counts)))
+        return
+    for part in parts:
+        yield from _in_passes(tokens, part, folder)
+
+
+def forget(bench: Workbench) -> None:
+    """Remove the files of a harvest."""
+    if (bench.folder / SHARDS).is_dir():
+        discard(bench.folder / SHARDS)
+
+
+def _parts(tokens: CellTokens) -> list[Shard]:
+    return shards_of(tokens.counts, tokens.batch_size, tokens.bytes_per_token)
 
 
 def shards_of(counts: Int[np.ndarray, " cell"], a_pass: int, bytes_per_token: int) -> list[Shard]:

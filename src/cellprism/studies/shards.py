@@ -10,6 +10,8 @@ import numpy as np
 from cellprism.parallel.shards import Arrays, ShardFolder
 from cellprism.store.run import digest
 
+SHARDS = ".shards"
+
 
 class Shards(ShardFolder):
     """Results that are kept until the study is done.
@@ -20,7 +22,12 @@ class Shards(ShardFolder):
     """
 
     def __init__(self, folder: Path, identity: Any):
-        super().__init__(folder / ".shards", digest(identity))
+        super().__init__(folder / SHARDS, digest(identity))
+
+    @classmethod
+    def existing(cls, folder: Path, identity: Any) -> "Shards | None":
+        """What another process keeps there under an identity; None where there is nothing."""
+        return cls(folder, identity) if (folder / SHARDS / digest(identity)[:16]).is_dir() else None
 
     def rows(self, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Rows of plain values that were found under a name, or are now."""

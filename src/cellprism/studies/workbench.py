@@ -59,8 +59,8 @@ class Workbench:
         engine: maps over shards (``studies.mapping``); in this process where none is given.
         opening: how another process opens this run, given a folder that both see: a function of a module that returns
             a workbench, and its arguments; needed by an engine that works elsewhere.
-        harvest: makes all tokens that are kept (``studies.harvest``); the model here, without a word, where none is
-            given.
+        harvest: makes all tokens (``studies.harvest``); the model here, without a word, where none is given.
+        keeps: keep tokens that were made, in memory or on disk; a worker of many has no room for a copy of its own.
 
     Raises:
         ConfigError: there is no such device.
@@ -79,10 +79,11 @@ class Workbench:
         engine: Engine | None = None,
         opening: Opening | None = None,
         harvest: Harvest | None = None,
+        keeps: bool = True,
     ):
         self.run, self.config, self.bar, self.say = run, config, bar, say
         self.engine = engine or SerialEngine()
-        self._opening, self._harvest = opening, harvest
+        self._opening, self._harvest, self._keeps = opening, harvest, keeps
         self.track, self.device, self.offline = track, device_of(device), offline
         self._collections: dict[str, Collection] = {}
         self.further: list[SparseAutoencoder] = []
@@ -133,12 +134,11 @@ class Workbench:
         They are kept in memory where ``train.memory`` has room for all, else on disk in the run folder while the
         process lives, else made again.
         """
-        memory = self.config.train.memory
+        memory, folder = (self.config.train.memory, self.folder) if self._keeps else (0, None)
         tokens = CellTokens(
-            self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(),
-            folder=self.folder,
+            self.model, self.cells, [self.config.layer], memory=memory, batch_size=self.cells_a_pass(), folder=folder,
         )  # fmt: skip
-        if not tokens.fits:
+        if self._keeps and not tokens.fits:
             self.say(tokens.plan())
         if self._harvest is not None:
             tokens.made = partial(self._harvest, self)

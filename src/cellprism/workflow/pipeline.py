@@ -11,7 +11,7 @@ from cellprism.sae.distributed import anywhere, is_first, processes
 from cellprism.store.atomic import write_text
 from cellprism.store.run import SETTINGS, Run
 from cellprism.studies.common import CommonConfig
-from cellprism.studies.harvest import harvested
+from cellprism.studies.harvest import forget, harvested, on_worker
 from cellprism.studies.steer.tables import write_experiment
 from cellprism.studies.study import Study, studies
 from cellprism.studies.workbench import Bar, Workbench
@@ -56,7 +56,8 @@ def _opening(bench: Workbench, folder: Path) -> tuple[Callable[..., Workbench], 
 def _on_worker(run: str, settings: str, device: str, offline: bool) -> Workbench:
     """A run on a worker, which shows and says nothing."""
     config = read_config(Path(settings) / SETTINGS)
-    return Workbench(Run.existing(Path(run)), config, _no_bar, device=device, offline=offline)
+    where: dict[str, Any] = {"device": device, "offline": offline}
+    return Workbench(Run.existing(Path(run)), config, _no_bar, harvest=on_worker, keeps=False, **where)
 
 
 @contextmanager
@@ -123,7 +124,9 @@ def _working(
     """A run with these settings, or its own, while no other process works on its folder."""
     with engine_of(cluster, dashboard) as engine, run.locked():
         settings = config or config_of(run)
-        yield Workbench(run, settings, bar, say, engine=engine, opening=_opening, harvest=harvested, **where)
+        bench = Workbench(run, settings, bar, say, engine=engine, opening=_opening, harvest=harvested, **where)
+        yield bench
+        forget(bench)  # where a step failed, its command goes on with them
 
 
 def _call_for_help(bench: Workbench) -> None:

@@ -14,11 +14,10 @@ from cellprism.display import command
 from cellprism.errors import ConfigError
 from cellprism.parallel.shards import Arrays, Shard
 from cellprism.sae.autoencoder import SparseAutoencoder
-from cellprism.sae.files import load_sae, save_sae
 from cellprism.studies.mapping import mapped
 from cellprism.studies.pareto.settings import ANNOTATED, GIVEN, RANDOM, ParetoSettings
 from cellprism.studies.pareto.unit import Front, Unit, front_of, path_arrays, read_unit
-from cellprism.studies.programs.seeds import further_autoencoders
+from cellprism.studies.programs.seeds import further_autoencoders, keep_further, kept_further
 from cellprism.studies.shards import Shards
 from cellprism.studies.workbench import Workbench
 
@@ -72,7 +71,7 @@ class TradingOnDisk:
     def __call__(self, bench: Workbench) -> Trading:
         """From the run."""
         settings: ParetoSettings = bench.settings("pareto")
-        further = [load_sae(_further(Path(self.folder), i)).to(bench.device) for i in range(1, settings.seeds)]
+        further = [kept_further(Path(self.folder), i, bench.device) for i in range(1, settings.seeds)]
         return Trading(bench, settings, list(all_asked(bench, settings, [bench.sae, *further])))
 
 
@@ -80,8 +79,8 @@ def followed(trading: Trading, shards: Shards, title: str) -> list[Front]:
     """The front of each autoencoder and donor."""
     bench, weights = trading.bench, trading.weights()
     if bench.engine.elsewhere:
-        for number, sae in {one.number: one.sae for one in trading.asked if one.number}.items():
-            save_sae(sae, _further(shards.folder, number))
+        saes = {one.number: one.sae for one in trading.asked if one.number}
+        keep_further(shards.folder, [saes[number] for number in sorted(saes)])
     parts = [
         Shard(f"path-{one.number}-{one.donor or 'all'}-{number}", f"{_said(one)}, weight {weight:.2f}", [place, number])
         for place, one in enumerate(trading.asked) for number, weight in enumerate(weights)
@@ -101,10 +100,6 @@ def path_of(trading: Trading, task: Any) -> Arrays:
     """The path of one weight."""
     place, number = task
     return path_arrays(trading.unit(place), trading.settings, float(trading.weights()[number]))
-
-
-def _further(folder: Path, number: int) -> Path:
-    return folder / f"autoencoder-{number}"
 
 
 def _said(one: Asked) -> str:

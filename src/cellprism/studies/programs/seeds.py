@@ -10,6 +10,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from anndata import AnnData
 from cellprism.enrich.membership import term_table
 from cellprism.enrich.nulls import null_means, score
 from cellprism.enrich.over_representation import Tails
-from cellprism.features.baselines import untrained_sae
-from cellprism.features.collect import FeatureStatistics, feature_statistics
+from cellprism.features.collect import FeatureStatistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.train import SaeJob, train_saes
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.sae.distributed import alone
+from cellprism.sae.files import load_sae, save_sae
 from cellprism.studies.programs.gene_lists import Lists, as_many, fixed_lists
 from cellprism.studies.programs.over_seeds import Excess, excess_of
 from cellprism.studies.programs.settings import ProgramsSettings
@@ -46,6 +47,17 @@ def further_autoencoders(bench: Workbench, count: int) -> list[SparseAutoencoder
     return bench.further[:count]
 
 
+def keep_further(folder: Path, saes: Sequence[SparseAutoencoder]) -> None:
+    """Write further autoencoders where workers read them."""
+    for number, sae in enumerate(saes, start=1):
+        save_sae(sae, folder / f"autoencoder-{number}")
+
+
+def kept_further(folder: Path, number: int, device: torch.device) -> SparseAutoencoder:
+    """One that was written there, by its number from 1 on."""
+    return load_sae(folder / f"autoencoder-{number}").to(device)
+
+
 def trained_alike(
     bench: Workbench, cells: AnnData, numbers: Sequence[int], tokens: CellTokens | None = None
 ) -> list[SparseAutoencoder]:
@@ -62,32 +74,6 @@ def trained_alike(
     return [sae.to(bench.device) for sae in found]
 
 
-def seed_lists(
-    bench: Workbench,
-    further: Sequence[SparseAutoencoder],
-    own: dict[str, dict[str, Lists]],
-    background: tuple[str, ...],
-) -> list[dict[str, dict[str, Lists]]]:
-    """For each autoencoder, the run's ``own`` first: rule -> features or a control -> lists of one length."""
-    found = [own]
-    with bench.bar("collecting features of other seeds", len(further)) as advance:
-        for number, sae in enumerate(further, start=1):
-            lists = _listed_beside_untrained(bench, sae, bench.config.seed + number, background)
-            found.append({rule: {**own[rule], **some} for rule, some in lists.items()})  # neurons have no seed
-            advance(number)
-    return found
-
-
-def _listed_beside_untrained(
-    bench: Workbench, sae: SparseAutoencoder, seed: int, background: tuple[str, ...]
-) -> dict[str, dict[str, Lists]]:
-    """Lists of one length of an autoencoder's features and of an untrained one's; their tables go with the return."""
-    tables = {"features": _statistics(bench, sae)}
-    rate = torch.from_numpy(np.asarray(tables["features"].genes.obs["firing_rate"], dtype=np.float32))
-    tables["untrained"] = _statistics(bench, untrained_sae(replace(sae, firing_rate=rate), seed))
-    return listed(tables, {}, bench.cells, background)
-
-
 def listed(
     autoencoders: Mapping[str, FeatureStatistics],
     neurons: Mapping[str, AnnData],
@@ -97,10 +83,6 @@ def listed(
     """Lists of one length by every rule; those of neurons by the genes at which they are strong alone."""
     tables = {**{name: one.genes for name, one in autoencoders.items()}, **neurons}
     return fixed_lists(tables, {name: one.cells for name, one in autoencoders.items()}, cells, background)
-
-
-def _statistics(bench: Workbench, sae: SparseAutoencoder) -> FeatureStatistics:
-    return feature_statistics(bench.model, sae, bench.cells, bench.config.layer, tokens=bench.tokens)
 
 
 def seed_excesses(
@@ -115,7 +97,7 @@ def seed_excesses(
     """The excess over every control by every rule; a rule by which an autoencoder has no lists is left out.
 
     Args:
-        lists: of each autoencoder, the run's own first, as ``seed_lists`` gives them.
+        lists: of each autoencoder, the run's own first: rule -> features or a control -> lists of one length.
         rows: rows of ``rates.json`` by name: the random lists beside the run's own have their rate and p there.
         collection: term -> genes.
         background: genes that may be in a list.

@@ -31,14 +31,14 @@ from cellprism.enrich.nulls import NULLS, NullRates
 from cellprism.enrich.over_representation import annotated_rate, over_representation
 from cellprism.enrich.signs import signs
 from cellprism.equations.effects import permutation_p
-from cellprism.features.baselines import neuron_genes, untrained_sae
+from cellprism.features.baselines import neuron_genes
 from cellprism.features.collect import FeatureStatistics, feature_statistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.models.passes import free_memory
 from cellprism.studies.programs.chance import chance_rates
+from cellprism.studies.programs.controls import UNTRAINED, Found, control_lists
 from cellprism.studies.programs.gene_lists import BY_CELL, BY_TOKEN, Lists, list_background
-from cellprism.studies.programs.noise import noise_lists
-from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses, seed_lists
+from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, listed, seed_excesses
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.sought import sought
 from cellprism.studies.programs.specificity import (
@@ -71,11 +71,13 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     covered = _covered(table, lists, bench, settings, background)
     with bench.bar("programs looked for by name", None):
         by_name = sought(lists, table, bench.collection(settings.collection), background, cells, settings, seed)
-    rows, nulls, fixed = _rates(bench, settings, found, lists, table, background)
+    further, collection = further_autoencoders(bench, settings.seeds - 1), bench.collection(settings.collection)
+    controls = control_lists(bench, background, further)
+    rows, nulls, fixed = _rates(bench, settings, found, lists, table, background, controls)
     rows = compared(rows, by_cell=not tokens.are_genes or settings.rule == "correlation")
     features, specificity, types = feature_table(found.genes, found.cells, cells, lists, table, settings.alpha, seed)
-    further, collection = further_autoencoders(bench, settings.seeds - 1), bench.collection(settings.collection)
-    every = seed_lists(bench, further, fixed, background)
+    # neurons have no seed
+    every = [fixed, *({rule: {**fixed[rule], **some} for rule, some in one.items()} for one in controls.further)]
     with bench.bar("drawing random lists for other seeds", None):
         rate_of = {row["name"]: row for row in rows}
         excesses = seed_excesses(every, rate_of, collection, background, cells, settings, seed)
@@ -135,6 +137,7 @@ def _rates(
     lists: Lists,
     table: pd.DataFrame,
     background: tuple[str, ...],
+    controls: Found,
 ) -> tuple[list[dict[str, Any]], NullRates, dict[str, dict[str, Lists]]]:
     """Rows of ``rates.json`` of the run's own autoencoder, what chance gives for its own lists, and its lists of one
     length with those of its controls."""
@@ -143,22 +146,19 @@ def _rates(
         shown = replace(settings, replicates=min(settings.replicates, SHOWN))
         nulls = chance_rates(bench, lists, NULLS, shown, background)
     rows = [rate_row("features", lists, table, settings.alpha), *null_rows(nulls)]
-    with bench.bar("controls: untrained autoencoder, neurons", None):
-        untrained = feature_statistics(
-            bench.model, untrained_sae(bench.sae, bench.config.seed), cells, bench.config.layer, tokens=tokens
-        )
+    with bench.bar("neurons", None):
         neurons = _neurons(bench, tokens)
-    controls = {"untrained": Directions(untrained.genes, untrained.cells, cells)}
-    controls |= {name: Directions(table, None, cells) for name, table in neurons.items()}
-    for name, control in controls.items():
-        if some := own_lists(control, settings.rule, background):
+    made = {name: own_lists(Directions(one, None, cells), settings.rule, background) for name, one in neurons.items()}
+    for name, some in {UNTRAINED: controls.untrained, **made}.items():
+        if some:
             rows.append(_scored(name, some, bench, settings, background))
     with bench.bar("drawing random lists of one length", None):
-        fixed = listed({"features": found, "untrained": untrained}, neurons, cells, background)
+        own = listed({"features": found}, neurons, cells, background)
+        fixed = {
+            rule: {"features": own[rule]["features"], **some, **own[rule]} for rule, some in controls.beside.items()
+        }
         rows += _fixed_rows(fixed, bench, settings, background)
-    if tokens.are_genes:
-        noise = noise_lists(bench, background)
-        rows += [_scored(name, some, bench, settings, background) for name, some in noise.items() if some]
+    rows += [_scored(name, some, bench, settings, background) for name, some in controls.noise.items() if some]
     return rows, nulls, fixed
 
 
