@@ -45,7 +45,7 @@ def types(seed: int, size: float) -> dict[str, str]:
     found = between_types(activation, labels)
     table = pd.DataFrame({"firing_rate": np.ones(FEATURES), "type_share": found.share})
     shuffled = shuffled_shares_apart(activation, labels, found.chance, PERMUTATIONS, seed)
-    counted = type_specificity(table, found, TYPES, shuffled)
+    counted = type_specificity(table, found, TYPES, shuffled, len(labels))
     null = Null("", counted.null, counted.null_interval, counted.p, counted.permutations)
     return {"types": judgement(counted.share_apart, None, null, ".0%", SHARE_MATTERS).verdict}
 

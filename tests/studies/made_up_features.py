@@ -189,7 +189,8 @@ def programs(labels: np.ndarray, rng: np.random.Generator) -> Programs:
         enrichment=_enrichment(table),
         nulls=pd.DataFrame({"null": ["popularity"], "measure": ["annotated_rate"], "mean": [0.41]}),
         types=pd.concat([table[["feature"]], type_contrast(activation, labels)], axis=1),
-        specificity=type_specificity(table, found, types, shuffled), excess=EXCESS, seeds=seeds(), sought=SOUGHT,
+        specificity=type_specificity(table, found, types, shuffled, len(labels)), excess=EXCESS, seeds=seeds(),
+        sought=SOUGHT,
         rates=rates(),
         sources=dict.fromkeys(PROGRAMS, "made up"), matrices=_matrices(activation, labels, rng),
     )  # fmt: skip

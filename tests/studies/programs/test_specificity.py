@@ -1,11 +1,17 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.stats import f, f_oneway, false_discovery_control, kstest
+from scipy.stats import f, f_oneway, false_discovery_control, ks_2samp, kstest
 
 from cellprism.enrich import column_blocks
 from cellprism.studies.programs import specificity
-from cellprism.studies.programs.specificity import between_types, shuffled_shares_apart, type_contrast
+from cellprism.studies.programs.specificity import (
+    between_types,
+    chance_share,
+    shuffled_shares_apart,
+    some_of_each,
+    type_contrast,
+)
 
 
 @pytest.fixture
@@ -62,6 +68,31 @@ def test_shuffled_shares_are_those_of_an_analysis_of_variance_with_the_same_labe
     kinds, code = np.unique(labels, return_inverse=True)
     for share in found:
         assert share == pytest.approx((between_types(activation, kinds[rng.permutation(code)]).share > 0.04).mean())
+
+
+def test_some_cells_of_each_type_stand_for_all(cells):
+    _, labels = cells
+    assert some_of_each(labels, 101, 0).tolist() == list(range(101))
+    rare = np.array(["a"] * 9_000 + ["b"] * 997 + ["c"] * 3)
+    rows = some_of_each(rare, 500, 0)
+    assert {kind: int((rare[rows] == kind).sum()) for kind in "abc"} == {"a": 450, "b": 50, "c": 2}
+    assert len(set(rows)) == len(rows) == 502
+    assert rows.tolist() != some_of_each(rare, 500, 1).tolist()
+
+
+def test_fewer_cells_give_the_same_chance_of_features_that_go_together():
+    """Features in bundles of eleven: what spreads under shuffled labels is the bundles, whatever the cells' number."""
+    rng, labels = np.random.default_rng(5), np.repeat(["a", "b", "c"], [3000, 1700, 301])
+    activation = np.repeat(rng.gamma(1.3, size=(5001, 17)), 11, axis=1) + 0.1 * rng.normal(size=(5001, 187))
+    drawn = {}
+    for most in (5001, 600):
+        rows = some_of_each(labels, most, 0)
+        limit = chance_share(labels[rows])
+        drawn[most] = shuffled_shares_apart(activation[rows], labels[rows], limit, 999, seed=1)
+    for share in drawn.values():
+        assert share.mean() == pytest.approx(0.05, abs=0.006)
+    assert drawn[600].std() == pytest.approx(drawn[5001].std(), rel=0.1)
+    assert ks_2samp(*drawn.values()).pvalue > 0.01
 
 
 def test_types_without_any_spread_inside_explain_everything():

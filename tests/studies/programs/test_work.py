@@ -17,7 +17,7 @@ def counted(activation, labels, permutations=99, seed=0):
     table = pd.DataFrame({"firing_rate": np.ones(activation.shape[1]), "type_share": found.share})
     kinds = {str(k): int(n) for k, n in pd.Series(labels).value_counts().items()}
     shuffled = shuffled_shares_apart(activation, labels, found.chance, permutations, seed)
-    return type_specificity(table, found, kinds, shuffled)
+    return type_specificity(table, found, kinds, shuffled, len(labels))
 
 
 def dependent(rng, cells=61, features=67):
@@ -52,7 +52,7 @@ def test_features_that_know_the_types_are_called():
 def test_only_features_that_fire_are_counted():
     found = between_types(np.random.default_rng(0).normal(size=(101, 3)), np.repeat(["a", "b"], [50, 51]))
     table = pd.DataFrame({"firing_rate": [0.1, 0.0, 0.2], "type_share": [1.0, 1.0, 0.0]})
-    counts = type_specificity(table, found, {"a": 50, "b": 51}, np.linspace(0, 1, 41))
+    counts = type_specificity(table, found, {"a": 50, "b": 51}, np.linspace(0, 1, 41), 101)
     assert (counts.firing, counts.share_apart, counts.null) == (2, 0.5, pytest.approx(0.5))
     assert counts.p == 1.0
 

@@ -97,6 +97,7 @@ def _unit(of_what: str, row: Excess) -> str:
 
 def _specificity(found: TypeSpecificity) -> Claim:
     """How many features tell cell types apart, against shuffled labels."""
+    cells, some = sum(found.types.values()), f"; labels of {found.permuted_cells:,} of them permuted"
     return judged(
         "features-tell-types-apart",
         SECTION,
@@ -108,7 +109,8 @@ def _specificity(found: TypeSpecificity) -> Claim:
         test=Test(
             "features beyond the F limit of p = 0.05, counted; labels permuted with all features kept together",
             "two-sided",
-            f"all labelled cells of this run; {found.firing} firing features",
+            f"all {cells:,} labelled cells of this run{some if found.permuted_cells < cells else ''}; "
+            f"{found.firing} firing features",
             "none: one count of all features",
             "permutations of the labels of cells (of one data set, not donors)",
             found.permutations,

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import f as f_distribution
 from scipy.stats import false_discovery_control
 from sklearn.feature_selection import f_classif
@@ -26,6 +26,9 @@ from cellprism.equations.ratio import varies
 
 PERMUTATIONS = 1999
 AT_ONCE = 1 << 22  # labels that are dealt out at a time
+DEALT = 20_000
+"""Cells, about, among which labels are permuted at most. What chance gives depends on how features go together, which
+so many cells show; with all of a million the permutations would take an hour."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,26 @@ def between_types(activation: sp.csr_matrix | np.ndarray, labels: np.ndarray) ->
             share[some] = between / (between + spread)
         shares.append(share)
         ps.append(p)
+    return Specificity(np.concatenate(shares), false_discovery_control(np.concatenate(ps)), chance_share(labels))
+
+
+def chance_share(labels: np.ndarray) -> float:
+    """The share that one feature in twenty exceeds when these labels are shuffled."""
+    between, within = len(set(labels)) - 1, len(labels) - len(set(labels))
     limit = float(f_distribution.isf(0.05, between, within))
-    chance = limit * between / (limit * between + within)
-    return Specificity(np.concatenate(shares), false_discovery_control(np.concatenate(ps)), chance)
+    return limit * between / (limit * between + within)
+
+
+def some_of_each(labels: np.ndarray, most: int, seed: int) -> Int[np.ndarray, " some"]:
+    """Rows of about ``most`` cells drawn at random, each type at its share of all and two of it at least; all rows
+    where there are no more."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    rng, rows = np.random.default_rng([seed, 73]), []
+    for name in np.unique(labels):
+        of_it = np.flatnonzero(labels == name)
+        rows.append(rng.permutation(of_it)[: max(2, round(most * len(of_it) / len(labels)))])
+    return np.sort(np.concatenate(rows))
 
 
 def shuffled_shares_apart(

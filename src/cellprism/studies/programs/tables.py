@@ -68,6 +68,8 @@ class TypeSpecificity:
     """Two-sided p-value of ``share_apart`` among them."""
     permutations: int
     """How many."""
+    permuted_cells: int
+    """Cells whose labels they deal out."""
 
 
 @dataclass(frozen=True)

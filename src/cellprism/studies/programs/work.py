@@ -42,10 +42,13 @@ from cellprism.studies.programs.seeds import RANDOM, further_autoencoders, liste
 from cellprism.studies.programs.settings import ProgramsSettings
 from cellprism.studies.programs.sought import sought
 from cellprism.studies.programs.specificity import (
+    DEALT,
     PERMUTATIONS,
     Specificity,
     between_types,
+    chance_share,
     shuffled_shares_apart,
+    some_of_each,
     type_contrast,
 )
 from cellprism.studies.programs.tables import Programs, Seeds, TypeSpecificity
@@ -285,12 +288,14 @@ def feature_table(
     fires = (rows["firing_rate"] > 0).to_numpy()
     specificity = None
     if found and fires.any():
-        known = (cells.obs["cell_type"] != UNLABELLED).to_numpy()
+        kinds = np.asarray(cells.obs["cell_type"], dtype=str)
+        known = np.flatnonzero(kinds != UNLABELLED)
+        dealt = known[some_of_each(kinds[known], DEALT, seed)]
         shuffled = shuffled_shares_apart(
-            sp.csr_matrix(cast(Any, cells.X))[known][:, fires], np.asarray(cells.obs["cell_type"], dtype=str)[known],
-            found[0].chance, PERMUTATIONS, seed,
+            sp.csr_matrix(cast(Any, cells.X))[dealt][:, fires], kinds[dealt], chance_share(kinds[dealt]), PERMUTATIONS,
+            seed,
         )  # fmt: skip
-        specificity = type_specificity(rows, *found, shuffled)
+        specificity = type_specificity(rows, *found, shuffled, len(dealt))
     return rows, specificity, pd.concat([rows[["feature"]], types], axis=1)
 
 
@@ -306,16 +311,16 @@ def _types(cells: AnnData) -> tuple[tuple[Specificity, dict[str, int]] | None, p
 
 
 def type_specificity(
-    features: pd.DataFrame, found: Specificity, types: dict[str, int], shuffled: np.ndarray
+    features: pd.DataFrame, found: Specificity, types: dict[str, int], shuffled: np.ndarray, dealt: int
 ) -> TypeSpecificity:
     """How many of the features that fire exceed the share that one feature in twenty exceeds under shuffled labels;
-    ``shuffled`` is how many of them do so together, for each permutation of the labels."""
+    ``shuffled`` is how many of them do so together, for each permutation of the labels of ``dealt`` cells."""
     fires = features[features["firing_rate"] > 0]
     share = float((fires["type_share"] > found.chance).mean())
     low, high = np.percentile(shuffled, [2.5, 97.5])
     return TypeSpecificity(
         types, found.chance, len(fires), share, float(np.mean(shuffled)), (float(low), float(high)),
-        permutation_p(share, shuffled), len(shuffled),
+        permutation_p(share, shuffled), len(shuffled), dealt,
     )  # fmt: skip
 
 
