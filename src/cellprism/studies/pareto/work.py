@@ -19,6 +19,7 @@ from cellprism.steering.nulls import plain
 from cellprism.steering.pareto.cosines import LEFT_IN, TAKEN_OUT
 from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
+from cellprism.store.identity import identity_of_path
 from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
 from cellprism.studies.pareto.asked import LEAST, PROGRAMS, Asked, Trading, all_asked, followed, types_of
@@ -156,7 +157,8 @@ def _identity(bench: Workbench, settings: ParetoSettings) -> dict[str, Any]:
     steps, types = bench.run.state["steps"], types_of(bench, settings)
     built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
     asked = {"settings": repr(settings), "types": repr(types), "seed": bench.config.seed, "layer": bench.config.layer}
-    return asked | built
+    judging = {name: identity_of_path(Path(name)) for name in (settings.judge, settings.gated) if name}
+    return asked | built | {"judging": judging}
 
 
 def _summary(
