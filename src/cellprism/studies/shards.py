@@ -1,14 +1,16 @@
 """What a long study of a run has done so far, in a hidden folder of the study's: one that was stopped goes on."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cellprism.parallel.shards import Arrays, ShardFolder
+from cellprism.store.identity import identity_of_path
 from cellprism.store.run import digest
+from cellprism.studies.workbench import Workbench
 
 SHARDS = ".shards"
 
@@ -36,3 +38,23 @@ class Shards(ShardFolder):
             return {"rows": np.frombuffer(json.dumps(make()).encode(), dtype=np.uint8)}
 
         return json.loads(self.kept(name, arrays)["rows"].tobytes())
+
+
+def shards_of(
+    bench: Workbench, study: str, needs: Iterable[str], settings: Any, files: Iterable[str] = (), **more: Any
+) -> Shards:
+    """The shards of a study of a run: others where a step that it needs, a setting, or a file was another one.
+
+    Args:
+        bench: the run.
+        study: its name.
+        needs: steps whose results it reads.
+        settings: as far as they decide what is in the shards.
+        files: those that the settings name and the shards depend on, by their content; an empty name is none.
+        more: what decides them besides.
+    """
+    steps = bench.run.state["steps"]
+    built = {name: steps.get(name, {}).get("identity", "") for name in needs}
+    contents = [identity_of_path(Path(name).expanduser()) for name in files if name]
+    asked = {"settings": repr(settings), "files": contents, "seed": bench.config.seed, "layer": bench.config.layer}
+    return Shards(bench.folder_of(study), {**built, **asked, **more})

@@ -12,8 +12,9 @@ from cellprism.features.splice import loss_recovered, masked_errors
 from cellprism.store.run import Run
 from cellprism.studies.fit import passes
 from cellprism.studies.fit.beside import halves
-from cellprism.studies.fit.passes import FAIR, TRAINED, UNTRAINED, Passes, shards_of
+from cellprism.studies.fit.passes import FAIR, TRAINED, UNTRAINED, Passes
 from cellprism.studies.fit.work import work
+from cellprism.studies.shards import shards_of
 from studies.elsewhere import Backwards, Elsewhere, bench_of
 
 CELLS = 37  # of the tiny run: one pass of 32 cells, one of 5
@@ -30,7 +31,10 @@ def spliced(bench, hidden=0.3):
     settings, sae, seed = replace(bench.settings("fit"), hidden=hidden), bench.sae, bench.config.seed
     bench.config = replace(bench.config, fit=settings)
     fair = with_centre(control_dictionary("covariance", halves(bench.tokens, sae, seed)[0], sae, seed), sae)
-    saes, shards = {TRAINED: sae, UNTRAINED: untrained_sae(sae, seed), FAIR: fair}, shards_of(bench, settings)
+    saes, shards = (
+        {TRAINED: sae, UNTRAINED: untrained_sae(sae, seed), FAIR: fair},
+        shards_of(bench, "fit", ("cells", "train"), settings),
+    )
     some, how = bench.some_cells(settings.cells), Passes(bench, shards)
     found = loss_recovered(bench.model, saes, some, bench.config.layer, share=hidden, seed=seed, each=how)
     shards.clear()

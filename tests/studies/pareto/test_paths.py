@@ -14,7 +14,6 @@ from cellprism.studies.pareto import work as study
 from cellprism.studies.pareto.asked import Trading, TradingOnDisk, all_asked, followed, path_of
 from cellprism.studies.pareto.explained import recipe_rows
 from cellprism.studies.pareto.tables import SMALL, write
-from cellprism.studies.shards import Shards
 from studies.elsewhere import Backwards, Elsewhere, bench_of
 
 PATHS = [[place, number] for place in range(4) for number in range(3)]
@@ -46,7 +45,7 @@ def fronts(run, engine=None, seeds=2, donor="arm", changes=lambda config: {}, **
     bench = bench_of(run, engine)
     asked_for = replace(bench.settings("pareto"), seeds=seeds, donor=donor, **settings)
     bench.config = replace(bench.config, pareto=asked_for, **changes(bench.config))
-    shards = Shards(bench.folder_of("pareto"), study._identity(bench, asked_for))
+    shards = study.shards_of_front(bench, asked_for)
     found = followed(Trading(bench, asked_for, list(all_asked(bench, asked_for))), shards, "paths")
     shards.clear()
     return [sha256(b"".join(_bytes(front))).hexdigest() for front in found]

@@ -1,7 +1,6 @@
 """The model measured on the run's own cells, beside simpler methods that are fitted on other cells of the run."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,7 @@ from cellprism.studies.assess.split import FEWEST
 from cellprism.studies.assess.tables import Assessment, CardScores, Gain, HiddenGenes, Measure
 from cellprism.studies.files import as_record
 from cellprism.studies.mapping import mapped
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import shards_of
 from cellprism.studies.workbench import Workbench
 from cellprism.types import PredictsShares
 
@@ -61,8 +60,7 @@ def measured(ask: Asking, card: CardScores, answers: Callable[[list[str]], dict[
 
 def _answers(bench: Workbench, ask: Asking, questions: list[str]) -> dict[str, Any]:
     """The answer to each question, as plain values."""
-    cells = bench.run.state["steps"].get("cells", {}).get("identity", "")
-    folder = Shards(bench.folder_of("assess"), [asdict(ask.settings), ask.layer, ask.seed, ask.size, cells])
+    folder = shards_of(bench, "assess", ("cells",), ask.settings, size=ask.size)
     parts = [Shard(name.replace(" ", "-"), name, name) for name in questions]
     results = mapped(bench, "measuring the model", parts, folder, ask, asking, answered, "questions")
     found = {name: read_answer(arrays) for name, arrays in zip(questions, results.gather(), strict=True)}

@@ -1,8 +1,6 @@
 """Moving one cell type towards another, with each objective in turn."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,7 +14,7 @@ from cellprism.steering.model_output import lacks_expression
 from cellprism.studies.contrast.settings import ContrastSection
 from cellprism.studies.contrast.tables import Contrasts, Recipe
 from cellprism.studies.mapping import mapped
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import shards_of
 from cellprism.studies.workbench import Workbench
 
 
@@ -38,7 +36,8 @@ def work(bench: Workbench, settings: ContrastSection) -> Contrasts:
         bench.say(f"no {objective} recipe: {why}")
     with bench.bar(f"reading {settings.source} and {settings.target}", None):
         read = _read(bench, settings)
-    shards, recipes = Shards(bench.folder_of("contrast"), _identity(bench, settings)), []
+    asked = [settings.source, settings.target, settings.search]
+    shards, recipes = shards_of(bench, "contrast", ("cells", "train"), asked), []
     for objective in [o for o in settings.objectives if o not in absent]:
 
         def permuted(numbers: Sequence[int], objective: str = objective) -> Iterator[Float[Tensor, " feature"]]:
@@ -54,13 +53,6 @@ def work(bench: Workbench, settings: ContrastSection) -> Contrasts:
             recipes.append(_recipe(contrast_read(read, objective, settings.named, permuted)))
     shards.clear()
     return Contrasts(recipes, absent)
-
-
-def _identity(bench: Workbench, settings: ContrastSection) -> dict[str, Any]:
-    steps = bench.run.state["steps"]
-    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train")}
-    asked = {"types": [settings.source, settings.target], "search": asdict(settings.search)}
-    return {**built, **asked, "seed": bench.config.seed, "layer": bench.config.layer}
 
 
 def _read(bench: Workbench, settings: ContrastSection) -> ContrastCells:

@@ -10,7 +10,6 @@ from cellprism.features.baselines import untrained_sae
 from cellprism.features.dictionaries import PursuitAutoencoder, arrays_of, dictionary_of
 from cellprism.features.splice import Splicing, masked_errors
 from cellprism.parallel.shards import Arrays, Shard, ShardFolder
-from cellprism.studies.fit.settings import FitSettings
 from cellprism.studies.mapping import mapped
 from cellprism.studies.shards import Shards
 from cellprism.studies.workbench import Workbench
@@ -18,16 +17,6 @@ from cellprism.studies.workbench import Workbench
 TRAINED, UNTRAINED, FAIR = "trained", "untrained", "fair"
 """What is spliced in, by name; the last only where there are fair dictionaries."""
 MEANS = "means"
-
-
-def shards_of(bench: Workbench, settings: FitSettings) -> Shards:
-    """Where errors of passes lie until all are made."""
-    steps = bench.run.state["steps"]
-    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train")}
-    return Shards(
-        bench.folder_of("fit"),
-        {**built, "settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer},
-    )
 
 
 @dataclass(frozen=True)

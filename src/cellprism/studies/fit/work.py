@@ -21,9 +21,10 @@ from cellprism.store.atomic import read_json
 from cellprism.store.place import as_given
 from cellprism.store.tables import read_table
 from cellprism.studies.fit.beside import beside, halves, stream_of
-from cellprism.studies.fit.passes import FAIR, TRAINED, UNTRAINED, Passes, shards_of
+from cellprism.studies.fit.passes import FAIR, TRAINED, UNTRAINED, Passes
 from cellprism.studies.fit.settings import FitSettings
 from cellprism.studies.fit.tables import Beside, Elsewhere, Firing, Fit, GeneClass, Measures, Recovered, Splice
+from cellprism.studies.shards import shards_of
 from cellprism.studies.workbench import Workbench
 
 DECADES = 6  # of firing rates shown; a feature that fires less often than once in a million tokens counts as silent
@@ -113,7 +114,7 @@ def _splice(
         kind: Any = fair.best.kind
         saes[FAIR] = with_centre(control_dictionary(kind, atoms, bench.sae, config.seed), bench.sae)
     try:
-        shards = shards_of(bench, settings)
+        shards = shards_of(bench, "fit", ("cells", "train"), settings)
         found = loss_recovered(
             bench.model, saes, some, config.layer, share=settings.hidden, seed=config.seed, each=Passes(bench, shards)
         )

@@ -19,7 +19,6 @@ from cellprism.steering.nulls import plain
 from cellprism.steering.pareto.cosines import LEFT_IN, TAKEN_OUT
 from cellprism.steering.pareto.points import response
 from cellprism.steering.pareto.pooled import ALL, FINAL
-from cellprism.store.identity import identity_of_path
 from cellprism.store.tables import read_table
 from cellprism.studies.pareto.aimed import aimed_at
 from cellprism.studies.pareto.asked import LEAST, PROGRAMS, Asked, Trading, all_asked, followed, types_of
@@ -42,7 +41,7 @@ from cellprism.studies.pareto.tables import (
 )
 from cellprism.studies.pareto.unit import Front, Unit
 from cellprism.studies.programs.tables import signed_term
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import Shards, shards_of
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
 
@@ -56,7 +55,7 @@ def work(bench: Workbench, settings: ParetoSettings) -> Pareto:
     if why:
         bench.say(f"nothing to trade: {why}")
         return Pareto(absent=why)
-    shards = Shards(bench.folder_of("pareto"), _identity(bench, settings))
+    shards = shards_of_front(bench, settings)
     trading = Trading(bench, settings, list(all_asked(bench, settings)))
     cosines: list[dict[str, Any]] = []
     fronts = followed(trading, shards, f"{source} to {target}, both objectives")
@@ -153,12 +152,10 @@ def _programs(bench: Workbench) -> dict[int, str]:
     return {int(f): signed_term(str(term), str(sign)) for f, term, sign in named}
 
 
-def _identity(bench: Workbench, settings: ParetoSettings) -> dict[str, Any]:
-    steps, types = bench.run.state["steps"], types_of(bench, settings)
-    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
-    asked = {"settings": repr(settings), "types": repr(types), "seed": bench.config.seed, "layer": bench.config.layer}
-    judging = {name: identity_of_path(Path(name)) for name in (settings.judge, settings.gated) if name}
-    return asked | built | {"judging": judging}
+def shards_of_front(bench: Workbench, settings: ParetoSettings) -> Shards:
+    """Where the parts of a trade lie until it is done."""
+    files, types = (settings.judge, settings.gated), types_of(bench, settings)
+    return shards_of(bench, "pareto", ("cells", "train", "programs"), settings, files, types=types)
 
 
 def _summary(

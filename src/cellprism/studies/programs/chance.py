@@ -17,7 +17,7 @@ from cellprism.parallel.shards import Arrays, Shard
 from cellprism.store.atomic import read_json, write_json
 from cellprism.studies.mapping import mapped
 from cellprism.studies.programs.settings import ProgramsSettings
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import shards_of
 from cellprism.studies.workbench import Workbench
 
 TITLE = "scoring random lists"
@@ -45,15 +45,8 @@ def chance_rates(
     family = Family({name: list(some) for name, some in lists.items()}, list(background), list(nulls))
 
     def by_workers(chance: ChanceLists, asked: Sequence[tuple[str, int]]) -> Iterator[Score]:
-        cells = bench.run.state["steps"].get("cells", {}).get("identity", "")
-        held = [
-            asdict(family),
-            asdict(settings),
-            bench.config.seed,
-            record_of(bench.collection(settings.collection)),
-            cells,
-        ]
-        folder = Shards(bench.folder_of("programs"), held)
+        sets = record_of(bench.collection(settings.collection))
+        folder = shards_of(bench, "programs", ("cells",), settings, family=asdict(family), sets=sets)
         write_json(folder.folder / LISTS, asdict(family))
         parts = [
             Shard(f"{at:05}", f"random lists {at + 1:,} to {at + len(some):,}", some, len(some))

@@ -7,7 +7,7 @@ is a shard, made in this process or by a worker.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from cellprism.studies.mapping import mapped
 from cellprism.studies.programs.gene_lists import Lists
 from cellprism.studies.programs.noise import noise_lists
 from cellprism.studies.programs.seeds import keep_further, kept_further, listed
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import shards_of
 from cellprism.studies.workbench import Workbench
 
 UNTRAINED, NOISE = "untrained", "noise"
@@ -72,9 +72,7 @@ class Found:
 
 def control_lists(bench: Workbench, background: tuple[str, ...], further: Sequence[SparseAutoencoder]) -> Found:
     """Lists of all controls of a run."""
-    steps = bench.run.state["steps"]
-    built = [steps.get(name, {}).get("identity", "") for name in ("cells", "train")]
-    shards = Shards(bench.folder_of("programs"), [*built, asdict(bench.settings("programs")), bench.config.seed])
+    shards = shards_of(bench, "programs", ("cells", "train"), bench.settings("programs"), background=background)
     if bench.engine.elsewhere:
         keep_further(shards.folder, further)
         write_json(shards.folder / FILE, list(background))

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ from cellprism.studies.screen.own_genes import Dictionary, describes, dictionary
 from cellprism.studies.screen.settings import ScreenSettings
 from cellprism.studies.screen.summary import AGREES_AT, Passed, agreement, bootstrap_rank
 from cellprism.studies.screen.tables import FROZEN, GRADIENT, OWN_TOKENS, Cost, Others, Screen, Summary, score_of
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import Shards, shards_of
 from cellprism.studies.steer.beside import ATOMS, GIVING, described_by
 from cellprism.studies.steer.work import cannot_steer
 from cellprism.studies.workbench import Workbench
@@ -106,7 +105,8 @@ def work(bench: Workbench, settings: ScreenSettings) -> Screen:
     if why := cannot_steer(bench):
         bench.say(f"nothing to screen: {why}")
         return Screen(absent=why)
-    shards, costs = Shards(bench.folder_of("screen"), _identity(bench, settings)), _Costs()
+    needs, costs = ("cells", "train", "programs"), _Costs()
+    shards = shards_of(bench, "screen", needs, settings, [settings.judge])
     with costs.of("reading the cells"):
         state = screened_by(bench, settings)
     cells, dose_cells, live = state.cells, state.dose_cells, state.live
@@ -143,12 +143,6 @@ def _planned(state: Screened) -> str:
         f"{features:,} features by {genes:,} genes beside {dictionaries} dictionaries: at most {in_bytes(most)} of "
         f"shards, where {in_bytes(free)} are free"
     )
-
-
-def _identity(bench: Workbench, settings: ScreenSettings) -> dict[str, Any]:
-    steps = bench.run.state["steps"]
-    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
-    return {"settings": repr(settings), "seed": bench.config.seed, "layer": bench.config.layer, **built}
 
 
 def _scalars(bench: Workbench, settings: ScreenSettings, dose_cells: DoseCells, cells: AnnData) -> list[Scalar]:

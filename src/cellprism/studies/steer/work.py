@@ -17,7 +17,7 @@ from cellprism.steering.model_output import lacks_genes
 from cellprism.steering.settings import CONTROL
 from cellprism.studies.programs.gene_lists import list_background
 from cellprism.studies.programs.tables import Programs, lists_of, read_genes, signed_term
-from cellprism.studies.shards import Shards
+from cellprism.studies.shards import Shards, shards_of
 from cellprism.studies.steer.beside import beside
 from cellprism.studies.steer.pieces import Pieces
 from cellprism.studies.steer.settings import SteerSettings
@@ -25,6 +25,7 @@ from cellprism.studies.steer.tables import JUDGED, PROGRAMS, Experiment, Steerin
 from cellprism.studies.workbench import Workbench
 
 NO_FEATURE = "no feature found"
+NEEDS = ("cells", "train", "programs")
 BY_CHANCE = 0.025  # of control features that lie above the others by the two-sided test at .05
 
 
@@ -47,7 +48,7 @@ def work(bench: Workbench, settings: SteerSettings) -> Steering:
             chosen[int(found.feature)] = found
     others = {f: _others(bench, p, lists) for f, p in chosen.items()}
     terms = {f: found.term or "" for f, found in chosen.items()}
-    cells, shards = bench.balanced_cells(settings.cells), _shards(bench, settings, terms)
+    cells, shards = bench.balanced_cells(settings.cells), _shards(bench, settings, terms, "program")
     result = _sweep(
         bench, settings, cells, programs, {f: lists[str(f)] for f in chosen}, others, terms, shards, by_program=True
     )
@@ -71,7 +72,7 @@ def steer_feature(bench: Workbench, settings: SteerSettings, feature: int) -> Ex
         known = f"features run from 0 to {len(programs.features) - 1}"
         raise ConfigError(f"feature {feature} does not exist or never fires in these cells; {known}")
     term = str(programs.features.set_index("feature").loc[feature, "best_term"])
-    cells, shards = bench.balanced_cells(settings.cells), _shards(bench, settings, {feature: term}, by="number")
+    cells, shards = bench.balanced_cells(settings.cells), _shards(bench, settings, {feature: term}, "number")
     result = _sweep(
         bench, settings, cells, programs, {feature: lists[str(feature)]}, {}, {feature: term}, shards, by_program=False
     )  # fmt: skip
@@ -157,12 +158,9 @@ def _sweep(
         )  # fmt: skip
 
 
-def _shards(bench: Workbench, settings: SteerSettings, terms: dict[int, str], by: str = "program") -> Shards:
-    """Where pieces of a sweep lie until it is done: of these features, found by program or asked for by number."""
-    steps = bench.run.state["steps"]
-    built = {name: steps.get(name, {}).get("identity", "") for name in ("cells", "train", "programs")}
-    asked = {"settings": repr(settings), "features": sorted(terms.items()), "by": by}
-    return Shards(bench.folder_of("steer"), {**built, **asked, "seed": bench.config.seed, "layer": bench.config.layer})
+def _shards(bench: Workbench, settings: SteerSettings, terms: dict[int, str], found_by: str) -> Shards:
+    """Where the pieces of a sweep of these features lie until it is done."""
+    return shards_of(bench, "steer", NEEDS, settings, features=sorted(terms.items()), found_by=found_by)
 
 
 def _others(bench: Workbench, found: ProgramFeature, lists: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
