@@ -33,10 +33,11 @@ class Passes:
             self.shards.kept(MEANS, lambda: {MEANS: splicing.means.cpu().numpy()})
             if isinstance(fair, PursuitAutoencoder):
                 self.shards.kept(FAIR, lambda: arrays_of(fair))
-        parts = []
+        names, parts = splicing.adata.obs_names, []
         for number in passes:
             first, last = splicing.cells(number)
-            parts.append(Shard(f"pass-{number}", f"cells {first + 1} to {last} of those drawn", number, last - first))
+            said = f"drawn cells {first + 1:,} to {last:,} ({names[first]} to {names[last - 1]})"
+            parts.append(Shard(f"pass-{number}", said, number, last - first))
         prepare = SplicingOnDisk(str(self.shards.home.resolve()), self.shards.folder.name, splicing.batch_size)
         title = "splicing into the model"
         return mapped(self.bench, title, parts, self.shards, splicing, prepare, masked_errors, "cells").gather()
