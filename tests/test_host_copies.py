@@ -17,6 +17,8 @@ ALLOWED = {
     ("features/tokens/stored_tokens.py", "_write"),
     # controls are drawn on the host; cells whose genes are read in several passes
     ("features/dictionaries.py", "control_dictionary"),
+    # a dictionary for a file that workers read
+    ("features/dictionaries.py", "arrays_of"),
     ("steering/site_cache.py", "of"),
     # tables, at their end
     ("features/baselines.py", "neuron_genes"),
