@@ -180,7 +180,7 @@ def arrays_of(dictionary: PursuitAutoencoder) -> dict[str, np.ndarray]:
     return {"k": np.array([dictionary.k]), **{name: tensor.cpu().numpy() for name, tensor in tensors.items()}}
 
 
-def dictionary_of(found: Mapping[str, np.ndarray]) -> PursuitAutoencoder:
+def dictionary_from(found: Mapping[str, np.ndarray]) -> PursuitAutoencoder:
     """The dictionary that ``arrays_of`` was given."""
     tensors = {name: torch.from_numpy(array) for name, array in found.items() if name != "k"}
     made = _dictionary(tensors["directions"], tensors["mean"], int(found["k"].item()))

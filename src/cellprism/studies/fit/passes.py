@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from cellprism.features.baselines import untrained_sae
-from cellprism.features.dictionaries import PursuitAutoencoder, arrays_of, dictionary_of
+from cellprism.features.dictionaries import PursuitAutoencoder, arrays_of, dictionary_from
 from cellprism.features.splice import Splicing, masked_errors
 from cellprism.parallel.shards import Arrays, Shard, ShardFolder
 from cellprism.studies.mapping import mapped
@@ -57,7 +57,7 @@ class SplicingOnDisk:
         settings, folder, seed = bench.settings("fit"), ShardFolder(Path(self.home), self.identity), bench.config.seed
         saes = {TRAINED: bench.sae, UNTRAINED: untrained_sae(bench.sae, seed)}
         if folder.done(FAIR):
-            saes[FAIR] = dictionary_of(folder.read(FAIR)).to(bench.device)
+            saes[FAIR] = dictionary_from(folder.read(FAIR)).to(bench.device)
         return Splicing(
             bench.model, bench.some_cells(settings.cells), bench.config.layer, saes,
             torch.from_numpy(folder.read(MEANS)[MEANS]).to(bench.sae.W_dec.device), settings.hidden, seed,

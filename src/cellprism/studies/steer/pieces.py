@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cellprism.features.dictionaries import PursuitAutoencoder, arrays_of, dictionary_of
+from cellprism.features.dictionaries import PursuitAutoencoder, arrays_of, dictionary_from
 from cellprism.parallel.shards import Arrays, Shard, ShardFolder
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.steering.dose_cells import Types, read_dose_cells
@@ -58,7 +58,7 @@ class SweepingOnDisk:
 
     def _dictionary(self, bench: Workbench, number: int) -> SparseAutoencoder:
         found = ShardFolder(Path(self.home), self.identity).read(_name(number))
-        return dictionary_of(found).to(bench.device)
+        return dictionary_from(found).to(bench.device)
 
 
 def _name(dictionary: int) -> str:
