@@ -1,17 +1,19 @@
 """Whole runs on many cells: seconds, cells a second and memory by step.
 
-    python benchmarks/bench_million.py FOLDER [--cells 10000 100000 1000000] [--model obsm tokens] [--workers 1]
+    python benchmarks/bench_million.py FOLDER [--cells 10000 100000 1000000] [--model obsm tokens]
+        [--steps cells train ...] [--workers 1]
 
 The cells are those of ``bench_scale.py`` (a panel of 200 genes, counts drawn about those of planted cells). ``obsm`` is
 a model that reads a cell as a whole: an embedding of 16 dimensions, a fixed random projection of the logarithms.
 ``tokens`` is the random model of ``small_run.py``, which reads each gene: 16 dimensions, 2 blocks. Every step is a
 process of its own, whose processor seconds and largest memory are its own and those of its workers; ``held_mib`` is of
 the process alone and leaves out pages of files, which the system takes back where memory is short. What a cell takes is
-the difference of two sizes over the difference of cells. Figures are printed as JSON; steps that are done are not done
-again.
+the difference of two sizes over the difference of cells. All figures in FOLDER are printed as JSON; steps that are done
+are not done again.
 """
 
 import argparse
+import itertools
 import json
 import resource
 from itertools import pairwise
@@ -37,25 +39,28 @@ def main() -> None:
     asked.add_argument("folder", type=Path)
     asked.add_argument("--cells", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     asked.add_argument("--model", nargs="+", choices=(OBSM, TOKENS), default=[OBSM, TOKENS])
+    asked.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
     asked.add_argument("--workers", type=int, default=1)
     given = asked.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     trained(given.folder)  # the planted cells that counts are drawn about, and their gene sets
-    found = {}
-    for kind in given.model:
-        rows = []
-        for n_cells in given.cells:
-            name = f"{kind}-{n_cells}-{given.workers}"
-            path = given.folder / f"steps-{name}.json"
-            done = json.loads(path.read_text()) if path.is_file() else []
-            source = embedded(given.folder, n_cells)
-            for step in STEPS[len(done) :]:
-                run = given.folder / f"run-{name}"
-                done.append(measured(settings(given.folder, source, kind), run, step, n_cells, given.workers))
-                path.write_text(json.dumps(done))
-            rows += done
-        found[kind] = {"rows": rows, "a_cell": a_cell(rows)}
-    print(json.dumps({**made_with(), **found}, indent=2))
+    for kind, n_cells in itertools.product(given.model, given.cells):
+        name = f"{kind}-{n_cells}-{given.workers}"
+        path = given.folder / f"steps-{name}.json"
+        done = json.loads(path.read_text()) if path.is_file() else []
+        source = embedded(given.folder, n_cells)
+        for step in [step for step in given.steps if step not in {row["step"] for row in done}]:
+            run = given.folder / f"run-{name}"
+            done.append(measured(settings(given.folder, source, kind), run, step, n_cells, given.workers))
+            path.write_text(json.dumps(done))
+    print(json.dumps({**made_with(), **{kind: found_in(given.folder, kind) for kind in (OBSM, TOKENS)}}, indent=2))
+
+
+def found_in(folder: Path, kind: str) -> dict[str, Any]:
+    """All that was measured with a model, and what a cell takes in one process."""
+    paths = sorted(folder.glob(f"steps-{kind}-*.json"), key=lambda path: int(path.stem.split("-")[2]))
+    rows = [row for path in paths for row in json.loads(path.read_text())]
+    return {"rows": rows, "a_cell": a_cell([row for row in rows if row["workers"] == 1])}
 
 
 def embedded(folder: Path, n_cells: int) -> Path:

@@ -31,7 +31,8 @@ def encode(
     cells
         Raw counts: an .h5ad file, a .csv manifest of several, or another kind that ``cellprism train`` takes.
     with_
-        The dictionary: a folder that ``cellprism share`` wrote, or a run folder.
+        The dictionary: ``bundled:blood``, which comes with cellprism; a folder that ``cellprism share`` wrote; or a run
+        folder.
     out
         The .h5ad file to write.
     model

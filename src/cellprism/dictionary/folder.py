@@ -21,6 +21,8 @@ from cellprism.store.inside import check_plain, is_inside
 
 CARD, FEATURES, GENES, README = "dictionary.json", "features.tsv", "genes.tsv", "README.md"
 LARGEST = 1 << 28  # bytes of the table of features
+BUNDLED = {"bundled:blood": Path(__file__).parent / "bundled" / "blood"}
+"""Dictionaries that come with the package, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +77,19 @@ def read_dictionary(folder: Path) -> Dictionary:
         DamagedError: a file is missing, truncated or altered.
     """
     check_plain(folder)
+    return _read(folder)
+
+
+def read_bundled(name: str) -> Dictionary:
+    """Read one of ``BUNDLED``. Raises ``DamagedError`` where a file is missing, truncated or altered."""
+    return _read(BUNDLED[name])  # installers may link files
+
+
+def _read(folder: Path) -> Dictionary:
     if not (folder / CARD).is_file():
         raise InputError(
             f"{folder} holds no dictionary (it has no {CARD}); give a folder that `cellprism share RUN --out FOLDER` "
-            "wrote, or a run folder"
+            f"wrote, a run folder, or {' or '.join(BUNDLED)}"
         )
     card = read_card(folder / CARD)
     for name, expected in card.sha256.items():

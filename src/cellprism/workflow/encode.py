@@ -96,7 +96,8 @@ def encode(
 
     Args:
         cells: an AnnData, an .h5ad file, a .csv manifest of several, or anything else that ``read_cells`` takes.
-        dictionary: a folder that ``cellprism share`` wrote, or a run folder.
+        dictionary: ``bundled:blood``, which comes with cellprism, a folder that ``cellprism share`` wrote, or a run
+            folder.
         model: where the dictionary's model is, if it does not come with cellprism: as ``load_model``.
         counts: which matrix holds raw counts: ``"X"`` (the default), ``"layers/NAME"`` or ``"raw"``.
         totals: column of ``obs`` with each cell's count over all genes, where the matrix holds only some.
@@ -121,7 +122,7 @@ def encode(
     >>> import cellprism as cp
     >>> features = cp.encode("cells.h5ad", "blood")
     Traceback (most recent call last):
-    cellprism.errors.InputError: there is no folder blood; give one that `cellprism share` wrote, or a run folder
+    cellprism.errors.InputError: there is no folder blood; give a run folder, one of `cellprism share`, or bundled:blood
     """
     asked: dict[str, Any] = {"model": model, "counts": counts, "totals": totals}
     asked["where"] = Where(cluster, False, device, offline)

@@ -10,7 +10,8 @@ import pandas as pd
 from anndata.io import read_elem
 
 from cellprism.dictionary.card import Card, FitCard, LabelCard, ModelCard, StabilityCard
-from cellprism.dictionary.folder import CARD, Dictionary, read_dictionary, write_dictionary
+from cellprism.dictionary.folder import BUNDLED as BUNDLED_DICTIONARIES
+from cellprism.dictionary.folder import CARD, Dictionary, read_bundled, read_dictionary, write_dictionary
 from cellprism.errors import InputError
 from cellprism.models import hub
 from cellprism.models.registry import BUNDLED, model_path
@@ -62,19 +63,25 @@ def share(run: str | Path, out: str | Path) -> Card:
 
 
 def open_dictionary(path: str | Path) -> Opened:
-    """A dictionary from the folder that ``share`` wrote, or from a run.
+    """A dictionary that comes with cellprism, or from the folder that ``share`` wrote, or from a run.
 
     Raises:
         InputError: the folder is neither.
         RunError: the run has no autoencoder; a received folder holds links or other things that are no files.
         DamagedError: a file is missing or altered.
     """
+    if str(path) in BUNDLED_DICTIONARIES:
+        return _opened(read_bundled(str(path)), BUNDLED_DICTIONARIES[str(path)])
     folder = Path(path).expanduser()
     if (folder / STATE).is_file() and not (folder / CARD).is_file():
         return run_dictionary(folder)
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; give one that `cellprism share` wrote, or a run folder")
-    found = read_dictionary(folder)
+        ours = " or ".join(BUNDLED_DICTIONARIES)
+        raise InputError(f"there is no folder {folder}; give a run folder, one of `cellprism share`, or {ours}")
+    return _opened(read_dictionary(folder), folder)
+
+
+def _opened(found: Dictionary, folder: Path) -> Opened:
     # of what others wrote, only names that stand for something here are followed
     model = found.card.model.source if _opens_nothing(found.card.model.source) else ""
     options = {name: on for name, on in found.card.model.options.items() if name in SWITCHES and isinstance(on, bool)}
@@ -172,7 +179,7 @@ def _label_card(found: Naming | None) -> LabelCard | None:
     if found is None:
         return None
     said = found.labels
-    return LabelCard(said.shown, said.judged_on, said.donors, said.auroc, said.chance)
+    return LabelCard(said.shown, said.judged_on, PurePath(said.donors).name, said.auroc, said.chance)
 
 
 def _stability_card(found: Stability | None) -> StabilityCard | None:
