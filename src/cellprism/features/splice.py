@@ -13,9 +13,9 @@ Notable choices
   what was read but for the cell's composition.
 - Several autoencoders are compared in one call: the untouched loss and those of the ablations are the same for all and
   computed once.
-- The same genes, or counts, of the same cells are hidden in every comparison: drawn for each forward pass by its
-  number, so that passes can be made anywhere and in any order. Intervals are bootstraps over cells;
-  cells of one donor are no replicates of donors.
+- The same genes, or counts, of the same cells are hidden in every comparison. Genes are drawn for each forward pass by
+  its number, so that passes can be made anywhere and in any order.
+- Intervals are bootstraps over cells; cells of one donor are no replicates of donors.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -3,6 +3,7 @@
 A file is whole or not there, so work that was stopped, anywhere and by anything, goes on with the shards that lack one.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,16 @@ class ShardFolder:
         """Remove everything: the work is done."""
         if self.home.is_dir():
             discard(self.home)
+
+
+def as_json(value: Any) -> Arrays:
+    """Plain values as the arrays of a shard."""
+    return {"json": np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)}
+
+
+def from_json(found: Arrays) -> Any:
+    """The plain values that ``as_json`` was given."""
+    return json.loads(found["json"].tobytes())
 
 
 def keep(path: Path, found: Arrays) -> None:

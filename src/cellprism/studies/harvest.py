@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 
 from cellprism.features.tokens.cell_tokens import CellTokens, Held, Reading, pass_by_pass
 from cellprism.features.tokens.token_policy import TokenPolicy
@@ -35,7 +34,7 @@ def harvested(bench: Workbench, tokens: CellTokens) -> Iterable[Held]:
         return _here(bench, tokens)
     size = int(tokens.counts.sum()) * tokens.bytes_per_token
     room = shutil.disk_usage(bench.folder).free - (size if tokens.on_disk else 0)
-    parts = _parts(tokens)
+    parts = parts_of(tokens)
     return _by_workers(bench, tokens, parts, len(parts) if size < room else A_WORKER * bench.engine.workers)
 
 
@@ -69,7 +68,7 @@ def _in_passes(tokens: CellTokens, part: Shard, folder: ShardFolder) -> Iterator
 
 def on_worker(bench: Workbench, tokens: CellTokens) -> Iterator[Held]:
     """All tokens of the run's cells on a worker: from the files of the command's harvest; made anew without these."""
-    folder, parts = Shards.existing(bench.folder, tokens.identity), _parts(tokens)
+    folder, parts = Shards.existing(bench.folder, tokens.identity), parts_of(tokens)
     if folder is None or folder.missing(parts):
         yield from tokens.reading.passes(np.arange(len(tokens.counts)))
         return
@@ -83,19 +82,10 @@ def forget(bench: Workbench) -> None:
         discard(bench.folder / SHARDS)
 
 
-def _parts(tokens: CellTokens) -> list[Shard]:
-    return shards_of(tokens.counts, tokens.batch_size, tokens.bytes_per_token)
-
-
-def shards_of(counts: Int[np.ndarray, " cell"], a_pass: int, bytes_per_token: int) -> list[Shard]:
-    """Cells in shards of about one size that begin where a forward pass does; workers make no difference.
-
-    Args:
-        counts: tokens of each cell.
-        a_pass: cells of a forward pass.
-        bytes_per_token: of a token that is kept.
-    """
-    passes = max(1, int(SHARD // max(1.0, float(counts.mean()) * bytes_per_token * a_pass)))
+def parts_of(tokens: CellTokens) -> list[Shard]:
+    """Cells in shards of about one size that begin where a forward pass does; workers make no difference."""
+    counts, a_pass = tokens.counts, tokens.batch_size
+    passes = max(1, int(SHARD // max(1.0, float(counts.mean()) * tokens.bytes_per_token * a_pass)))
     each = passes * a_pass
     return [
         Shard(f"{start:08}", f"cells {start + 1:,} to {min(start + each, len(counts)):,}",

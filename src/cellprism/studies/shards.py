@@ -1,13 +1,10 @@
 """What a long study of a run has done so far, in a hidden folder of the study's: one that was stopped goes on."""
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cellprism.parallel.shards import Arrays, ShardFolder
+from cellprism.parallel.shards import ShardFolder, as_json, from_json
 from cellprism.store.identity import identity_of_path
 from cellprism.store.run import digest
 from cellprism.studies.workbench import Workbench
@@ -33,11 +30,7 @@ class Shards(ShardFolder):
 
     def rows(self, name: str, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
         """Rows of plain values that were found under a name, or are now."""
-
-        def arrays() -> Arrays:
-            return {"rows": np.frombuffer(json.dumps(make()).encode(), dtype=np.uint8)}
-
-        return json.loads(self.kept(name, arrays)["rows"].tobytes())
+        return from_json(self.kept(name, lambda: as_json(make())))
 
 
 def shards_of(

@@ -8,13 +8,14 @@ from scipy.stats import binom
 
 from cellprism.cells.noise import noise_cells
 from cellprism.errors import ModelError
+from cellprism.parallel.shards import from_json
 from cellprism.report.context import Context
 from cellprism.studies.assess import work
 from cellprism.studies.assess.banner import banner
 from cellprism.studies.assess.card import card_scores
 from cellprism.studies.assess.claims import claims
 from cellprism.studies.assess.hidden import median_correlation, paired_errors
-from cellprism.studies.assess.pieces import Asking, answered, read_answer
+from cellprism.studies.assess.pieces import Asking, answered
 from cellprism.studies.assess.settings import AssessSettings
 from cellprism.studies.assess.split import split_of
 from cellprism.studies.assess.tables import Assessment, CardScores
@@ -26,9 +27,7 @@ SETTINGS = AssessSettings(cells=89)
 
 def measured(model, split, settings, layer, seed, size, card) -> Assessment:
     ask = Asking(model, split, settings, layer, seed, size)
-    return work.measured(
-        ask, card, lambda asked: {question: read_answer(answered(ask, question)) for question in asked}
-    )
+    return work.measured(ask, card, lambda asked: {question: from_json(answered(ask, question)) for question in asked})
 
 
 @pytest.fixture(scope="module")

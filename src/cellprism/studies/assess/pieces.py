@@ -1,13 +1,10 @@
 """The questions that are put to the model, each by itself: in this process, or on a worker that opens the run."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from cellprism.cells.noise import noise_cells
-from cellprism.parallel.shards import Arrays
+from cellprism.parallel.shards import Arrays, as_json
 from cellprism.studies.assess.counts import hidden_counts
 from cellprism.studies.assess.hidden import hidden_genes
 from cellprism.studies.assess.reading import cell_types_read
@@ -55,9 +52,4 @@ def answered(ask: Asking, question: str) -> Arrays:
     else:
         found = cell_types_read(ask.model, split, ask.layer, *rest)
     plain = {name: asdict(one) for name, one in found.items()} if isinstance(found, dict) else found and asdict(found)
-    return {"answer": np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)}
-
-
-def read_answer(found: Arrays) -> Any:
-    """The plain values of an answer."""
-    return json.loads(found["answer"].tobytes())
+    return as_json(plain)

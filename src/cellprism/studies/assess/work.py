@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cellprism.parallel.shards import Shard
+from cellprism.parallel.shards import Shard, from_json
 from cellprism.studies.assess.card import card_scores
 from cellprism.studies.assess.hidden import lacks_hidden_genes
-from cellprism.studies.assess.pieces import COUNTS, GENES, NOISE, TYPES, Asking, answered, asking, read_answer
+from cellprism.studies.assess.pieces import COUNTS, GENES, NOISE, TYPES, Asking, answered, asking
 from cellprism.studies.assess.settings import AssessSettings
 from cellprism.studies.assess.split import FEWEST
 from cellprism.studies.assess.tables import Assessment, CardScores, Gain, HiddenGenes, Measure
@@ -63,6 +63,6 @@ def _answers(bench: Workbench, ask: Asking, questions: list[str]) -> dict[str, A
     folder = shards_of(bench, "assess", ("cells",), ask.settings, size=ask.size)
     parts = [Shard(name.replace(" ", "-"), name, name) for name in questions]
     results = mapped(bench, "measuring the model", parts, folder, ask, asking, answered, "questions")
-    found = {name: read_answer(arrays) for name, arrays in zip(questions, results.gather(), strict=True)}
+    found = {name: from_json(arrays) for name, arrays in zip(questions, results.gather(), strict=True)}
     folder.clear()
     return found

@@ -5,7 +5,6 @@ Each needs a table of features by genes of its own, from all tokens of the cells
 is a shard, made in this process or by a worker.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from cellprism.enrich.list_rules import Directions, own_lists
 from cellprism.features.baselines import untrained_sae
 from cellprism.features.collect import FeatureStatistics, feature_statistics
-from cellprism.parallel.shards import Arrays, Shard
+from cellprism.parallel.shards import Arrays, Shard, as_json, from_json
 from cellprism.sae.autoencoder import SparseAutoencoder
 from cellprism.store.atomic import read_json, write_json
 from cellprism.studies.mapping import mapped
@@ -83,9 +82,7 @@ def control_lists(bench: Workbench, background: tuple[str, ...], further: Sequen
     prepare = ControlsOnDisk(str(shards.folder.resolve()))
     state = Controls(bench, background, further)
     results = mapped(bench, "lists of controls and of other seeds", parts, shards, state, prepare, lists_of_one)
-    found = {
-        part.name: json.loads(arrays["lists"].tobytes()) for part, arrays in zip(parts, results.gather(), strict=True)
-    }
+    found = {part.name: from_json(arrays) for part, arrays in zip(parts, results.gather(), strict=True)}
     shards.clear()
     one = found[UNTRAINED]
     by_seed = [_by_rule(found[f"seed-{i}"]) for i in range(1, len(further) + 1)]
@@ -108,7 +105,7 @@ class ControlsOnDisk:
 
 def lists_of_one(controls: Controls, task: str | int) -> Arrays:
     """The lists of one control, or of one further autoencoder and its control, as JSON."""
-    return {"lists": np.frombuffer(json.dumps(_made(controls, task)).encode(), dtype=np.uint8)}
+    return as_json(_made(controls, task))
 
 
 def _made(controls: Controls, task: str | int) -> Mapping[str, Any]:
