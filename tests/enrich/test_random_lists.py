@@ -9,8 +9,10 @@ from scipy.sparse import csr_matrix
 from scipy.stats import chisquare
 
 from cellprism.cells.expression import log1p_cp10k
+from cellprism.enrich import random_lists
 from cellprism.enrich.membership import term_table
 from cellprism.enrich.random_lists import (
+    ModulesOnce,
     coexpression_lists,
     coexpression_modules,
     gene_use_lists,
@@ -137,6 +139,33 @@ def test_modules_hold_the_top_pearson_correlates_of_their_first_gene(cells):
     for gene, order in enumerate(modules.order):
         np.fill_diagonal(correlation, 2)
         assert order.tolist() == np.argsort(-correlation[gene], kind="stable")[:11].tolist()
+
+
+def test_shorter_modules_are_the_beginning_of_longer_ones_where_genes_are_alike(cells):
+    columns = csr_matrix(cells.X)[:, np.repeat(np.arange(12), 4)]
+    alike = AnnData(columns, obs=cells.obs, var=pd.DataFrame(index=GENES[:48]))
+    longest = coexpression_modules(alike, GENES, 48).order
+    for size in range(1, 48):
+        assert np.array_equal(coexpression_modules(alike, GENES, size).order, longest[:, :size])
+
+
+def test_modules_are_made_once_for_cells_and_a_background_whatever_their_length(cells, monkeypatch):
+    def made(adata, *given):
+        calls.append(given)
+        return coexpression_modules(adata, *given)
+
+    calls, once, few = [], ModulesOnce(), cells[:100].copy()
+    monkeypatch.setattr(random_lists, "coexpression_modules", made)
+    for adata, genes, size, times in [
+        (cells, GENES, 7, 1), (cells, GENES, 50, 1), (cells, GENES, 1, 1), (cells, GENES, 60, 2), (cells, GENES, 55, 2),
+        (cells, GENES[:20], 9, 3), (few, GENES[:20], 9, 4), (few, GENES[:20], 20, 4),
+    ]:  # fmt: skip
+        found, wanted = once(adata, genes, size), coexpression_modules(adata, genes, size)
+        assert found.genes == wanted.genes
+        assert np.array_equal(found.order, wanted.order)
+        assert len(calls) == times
+    with pytest.raises(ConfigError, match="modules of 21 genes"):
+        once(few, GENES[:20], 21)
 
 
 def test_modules_find_planted_programs(cells):

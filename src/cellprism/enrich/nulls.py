@@ -24,6 +24,7 @@ from cellprism.enrich.membership import Lists, Terms, list_table, term_table
 from cellprism.enrich.over_representation import Tails, adjusted, check_family, find_hits, number_of_tests
 from cellprism.enrich.random_lists import (
     GeneTable,
+    MakesModules,
     Modules,
     Seed,
     coexpression_modules,
@@ -77,6 +78,7 @@ def null_rates(
     alpha: float = 0.05,
     min_term_size: int = 1,
     scores: "Scores | None" = None,
+    modules: MakesModules = coexpression_modules,
 ) -> NullRates:
     """Score the lists and, for each null, ``replicates`` families of chance lists of the same sizes.
 
@@ -91,6 +93,7 @@ def null_rates(
         seed: each replicate of each null has its own stream, the same whichever nulls are asked for.
         family, alpha, min_term_size: as in ``over_representation``; a term is significant at padj < alpha.
         scores: scores the chance lists; others may do it, since each replicate is drawn by itself.
+        modules: makes co-expression modules, or has them (``ModulesOnce``).
 
     Raises:
         ConfigError: no lists, an unknown null or family, no cells for a null that needs them, or as
@@ -99,7 +102,7 @@ def null_rates(
     check_family(family)
     if not lists or replicates < 1:
         raise ConfigError(f"{len(lists)} lists and {replicates} replicates; there must be at least 1 of each")
-    chance = ChanceLists(lists, collection, background, cells, nulls, seed, family, alpha, min_term_size)
+    chance = ChanceLists(lists, collection, background, cells, nulls, seed, family, alpha, min_term_size, modules)
     sets, observed = chance.sets, chance.scored(chance.sets)
     asked = [(null, i) for null in nulls for i in range(replicates)]
     found = list((scores or ChanceLists.scores)(chance, asked))
@@ -126,12 +129,13 @@ class ChanceLists:
     def __init__(
         self, lists: Mapping[Any, Iterable[str]], collection: Mapping[str, Iterable[str]], background: Iterable[str],
         cells: AnnData | None, nulls: Sequence[str], seed: int, family: str, alpha: float, min_term_size: int,
+        modules: MakesModules,
     ):  # fmt: skip
         terms = term_table(collection, background, min_term_size)
         self.seed = seed
         self.sets = list_table(lists.values(), terms)
         self.scored = partial(score_of, terms=terms, tails=Tails(terms.background_size), family=family, alpha=alpha)
-        self._draw = drawers(lists, terms, cells, nulls)
+        self._draw = drawers(lists, terms, cells, nulls, modules)
 
     def score(self, null: str, replicate: int) -> Score:
         """The score of one family of chance lists."""
@@ -157,6 +161,7 @@ def null_means(
     family: str = "all-terms",
     alpha: float = 0.05,
     min_term_size: int = 1,
+    modules: MakesModules = coexpression_modules,
 ) -> dict[str, Float[np.ndarray, " some"]]:
     """The annotated rate of several families of lists (``observed``), and the mean one of lists made by chance beside
     each, by null.
@@ -167,7 +172,7 @@ def null_means(
     terms = term_table(collection, background, min_term_size)
     tails = Tails(terms.background_size)
     sets = [list_table(lists.values(), terms) for lists in families]
-    draws = _draws(families, terms, _modules(sets, terms, cells, nulls), cells, nulls)
+    draws = _draws(families, terms, _modules(sets, terms, cells, nulls, modules), cells, nulls)
 
     def rate(some: Lists) -> float:
         return float(score_of(some, terms, tails, family, alpha).annotated.mean())
@@ -213,7 +218,11 @@ def matches(
 
 
 def drawers(
-    lists: Mapping[Any, Iterable[str]], terms: Terms, cells: AnnData | None, nulls: Sequence[str]
+    lists: Mapping[Any, Iterable[str]],
+    terms: Terms,
+    cells: AnnData | None,
+    nulls: Sequence[str],
+    modules: MakesModules,
 ) -> dict[str, Callable[[Seed], Lists]]:
     """What draws lists by chance, as many and as long as these, by the name of the null.
 
@@ -221,10 +230,12 @@ def drawers(
         ConfigError: an unknown null, or no cells for one that needs them.
     """
     sets = list_table(lists.values(), terms)
-    return _draws([lists], terms, _modules([sets], terms, cells, nulls), cells, nulls)[0]
+    return _draws([lists], terms, _modules([sets], terms, cells, nulls, modules), cells, nulls)[0]
 
 
-def _modules(sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: Sequence[str]) -> Modules | None:
+def _modules(
+    sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: Sequence[str], modules: MakesModules
+) -> Modules | None:
     """Co-expression modules as long as the longest list, where they are asked for."""
     unknown = [null for null in nulls if null not in ALL_NULLS]
     if unknown or not nulls:
@@ -235,7 +246,7 @@ def _modules(sets: Sequence[Lists], terms: Terms, cells: AnnData | None, nulls: 
     if cells is None or "coexpression" not in nulls:
         return None
     longest = max(int(some.size.max(initial=1)) for some in sets)
-    return coexpression_modules(cells, tuple(terms.gene), longest)
+    return modules(cells, tuple(terms.gene), longest)
 
 
 def _draws(

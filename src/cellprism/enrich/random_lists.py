@@ -36,6 +36,7 @@ from cellprism.errors import ConfigError
 GROUP = 20  # genes of like popularity that may stand in for each other
 ROUNDS = 20  # of trades; each list takes part in every one, but for one where their number is odd
 CELLS_AT_ONCE = 1024
+KEPT = 50  # genes of a module that is kept: as many as the longest lists of one length
 Seed = int | Sequence[int]  # what numpy.random.default_rng takes
 
 
@@ -163,13 +164,14 @@ def matched_permutation(popularity: Int[np.ndarray, " gene"], rng: np.random.Gen
     return permutation
 
 
-def coexpression_modules(adata: AnnData, background: Iterable[str], size: int) -> Modules:
+def coexpression_modules(adata: AnnData, background: Iterable[str], size: int, longer: int = 0) -> Modules:
     """Each background gene's top correlates (Pearson, log1p CP10k) in the counts.
 
     Args:
         adata: cells x genes, raw counts in X.
         background: genes to correlate. Genes that are not measured or never vary have no module.
         size: genes per module, the gene itself included.
+        longer: genes per module where so many vary.
 
     Raises:
         ConfigError: fewer than ``size`` genes vary.
@@ -183,10 +185,33 @@ def coexpression_modules(adata: AnnData, background: Iterable[str], size: int) -
         )
     correlation = correlation[np.ix_(varying, varying)]
     np.fill_diagonal(correlation, np.inf)
-    top = np.argpartition(-correlation, size - 1, axis=1)[:, :size]
-    order = np.argsort(-np.take_along_axis(correlation, top, axis=1), axis=1, kind="stable")
-    genes = adata.var_names[columns[varying]]
-    return Modules(tuple(genes), np.take_along_axis(top, order, axis=1))
+    genes, length = adata.var_names[columns[varying]], min(max(size, longer), int(varying.sum()))
+    return Modules(tuple(genes), np.array([_highest(row, length) for row in correlation]))
+
+
+def _highest(values: Float[np.ndarray, " gene"], size: int) -> Int[np.ndarray, " rank"]:
+    """Places of the highest values, highest first, and of equal ones the first: fewer are the beginning of more."""
+    least = np.partition(values, len(values) - size)[len(values) - size]
+    at = np.flatnonzero(values >= least)
+    return at[np.argsort(-values[at], kind="stable")[:size]]
+
+
+class ModulesOnce:
+    """``coexpression_modules`` made once for all that asks for them with the same cells and background: correlating
+    all genes takes longer than all lists that are drawn from it."""
+
+    def __init__(self):
+        self._made: tuple[AnnData, tuple[str, ...], Modules] | None = None
+
+    def __call__(self, adata: AnnData, background: Iterable[str], size: int) -> Modules:
+        """Modules of ``size`` genes."""
+        genes, made = tuple(background), self._made
+        if made is None or made[0] is not adata or made[1] != genes or made[2].order.shape[1] < size:
+            made = self._made = adata, genes, coexpression_modules(adata, genes, size, KEPT)
+        return made[2]._replace(order=made[2].order[:, :size])
+
+
+MakesModules = Callable[[AnnData, Iterable[str], int], Modules]
 
 
 def coexpression_lists(

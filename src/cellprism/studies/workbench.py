@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from cellprism.cells.balanced import balanced
 from cellprism.enrich.labels import UNLABELLED
+from cellprism.enrich.random_lists import ModulesOnce
 from cellprism.errors import ConfigError
 from cellprism.features.origin import check_site
 from cellprism.features.tokens.cell_tokens import CellTokens, Held
@@ -88,6 +89,8 @@ class Workbench:
         self._collections: dict[str, Collection] = {}
         self.further: list[SparseAutoencoder] = []
         """Autoencoders of the seeds that follow the run's, as far as a study had them trained."""
+        self.modules = ModulesOnce()
+        """Co-expression modules of the run's cells."""
 
     @cached_property
     def loaded(self) -> CellModel:

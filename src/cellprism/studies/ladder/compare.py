@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from cellprism.enrich.list_rules import Lists
 from cellprism.enrich.nulls import null_means, null_rates
+from cellprism.enrich.random_lists import MakesModules, coexpression_modules
 from cellprism.equations.effects import permutation_p
 from cellprism.equations.least import least_mean
 from cellprism.equations.units import unit_mean
@@ -50,12 +51,13 @@ class Draws:
     tested: ProgramsSettings
     replicates: int
     seed: int
+    modules: MakesModules = coexpression_modules
 
     def rung(self, name: str, ours: Sequence[Lists], unfair: str = "") -> Rung:
         """A drawn control beside the features' lists, autoencoder by autoencoder."""
         common: dict[str, Any] = {
             "nulls": (name,), "seed": self.seed, "family": self.tested.family, "alpha": self.tested.alpha,
-            "min_term_size": self.tested.min_term_size,
+            "min_term_size": self.tested.min_term_size, "modules": self.modules,
         }  # fmt: skip
         given = self.collection, self.background, self.cells
         found = null_rates(ours[0], *given, replicates=self.replicates, **common)

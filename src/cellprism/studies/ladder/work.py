@@ -78,7 +78,7 @@ def work(bench: Workbench, settings: LadderSettings) -> Ladder:
     tested, seed = features.tested, bench.config.seed
     collection = bench.collection(tested.collection)
     scorer = Scorer(collection, features.background, tested.min_term_size, tested.family, tested.alpha)
-    draws = Draws(collection, features.background, bench.cells, tested, settings.replicates, seed)
+    draws = Draws(collection, features.background, bench.cells, tested, settings.replicates, seed, bench.modules)
     climb = Climb(bench, settings, features, scorer, draws)
     for rung in [name for name in RUNGS if name in settings.rungs] + [OWN] * bool(_brought(settings)):
         with bench.bar(f"ladder: {RUNGS[rung].short if rung in RUNGS else _brought(settings)}", None):

@@ -62,6 +62,7 @@ def chance_rates(
         lists, bench.collection(settings.collection), background, bench.cells, nulls=nulls,
         replicates=settings.replicates, seed=bench.config.seed, family=settings.family, alpha=settings.alpha,
         min_term_size=settings.min_term_size, scores=by_workers if bench.engine.elsewhere else None,
+        modules=bench.modules,
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ class ChanceOnDisk:
         family, settings = Family(**read_json(Path(self.path))), bench.settings("programs")
         return ChanceLists(
             family.lists, bench.collection(settings.collection), family.background, bench.cells, family.nulls,
-            bench.config.seed, settings.family, settings.alpha, settings.min_term_size,
+            bench.config.seed, settings.family, settings.alpha, settings.min_term_size, bench.modules,
         )  # fmt: skip
 
 

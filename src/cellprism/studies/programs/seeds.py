@@ -20,6 +20,7 @@ from anndata import AnnData
 from cellprism.enrich.membership import term_table
 from cellprism.enrich.nulls import null_means, score
 from cellprism.enrich.over_representation import Tails
+from cellprism.enrich.random_lists import MakesModules, coexpression_modules
 from cellprism.features.collect import FeatureStatistics
 from cellprism.features.tokens.cell_tokens import CellTokens
 from cellprism.features.train import SaeJob, train_saes
@@ -93,6 +94,7 @@ def seed_excesses(
     cells: AnnData,
     settings: ProgramsSettings,
     seed: int,
+    modules: MakesModules = coexpression_modules,
 ) -> list[Excess]:
     """The excess over every control by every rule; a rule by which an autoencoder has no lists is left out.
 
@@ -104,6 +106,7 @@ def seed_excesses(
         cells: counts, for co-expression modules.
         settings: how lists are tested.
         seed: decides what is drawn.
+        modules: makes co-expression modules, or has them.
     """
     terms = term_table(collection, background, settings.min_term_size)
     scored = partial(
@@ -114,7 +117,7 @@ def seed_excesses(
         ours = [one[rule]["features"] for one in lists]
         if not all(ours):
             continue
-        found += _beside_random(rule, ours, rows, collection, background, cells, settings, seed)
+        found += _beside_random(rule, ours, rows, collection, background, cells, settings, seed, modules)
         for control in lists[0][rule]:
             theirs = [one[rule][control] for one in lists]
             if control == "features" or not all(theirs):
@@ -137,12 +140,14 @@ def _beside_random(
     cells: AnnData,
     settings: ProgramsSettings,
     seed: int,
+    modules: MakesModules,
 ) -> list[Excess]:
     """The excess over lists drawn at random, as many and as long for each autoencoder."""
     (nulls,) = (nulls for ending, nulls in RANDOM.items() if rule.endswith(ending))
     further = null_means(
         ours[1:], collection, background, cells, nulls=nulls, replicates=min(REPLICATES, settings.replicates),
         seed=seed, family=settings.family, alpha=settings.alpha, min_term_size=settings.min_term_size,
+        modules=modules,
     ) if ours[1:] else {"observed": np.empty(0), **dict.fromkeys(nulls, np.empty(0))}  # fmt: skip
     shares = [rows[f"features, {rule}"]["rate"], *further["observed"]]
     found = []

@@ -5,7 +5,7 @@
 - What is not found is told too: a name that no term bears, and one that no list shares a gene with.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from cellprism.enrich.membership import Lists as Sets
 from cellprism.enrich.membership import Terms, list_table, term_table
 from cellprism.enrich.nulls import drawers
 from cellprism.enrich.over_representation import Tails, find_hits
+from cellprism.enrich.random_lists import MakesModules, Seed, coexpression_modules
 from cellprism.report.frames import ordered, records, texts, where
 from cellprism.studies.programs.gene_lists import Lists
 from cellprism.studies.programs.settings import ProgramsSettings
@@ -30,6 +31,7 @@ def sought(
     cells: AnnData,
     settings: ProgramsSettings,
     seed: int,
+    modules: MakesModules = coexpression_modules,
 ) -> list[Sought]:
     """What each of ``settings.sought`` finds.
 
@@ -41,6 +43,7 @@ def sought(
         cells: their counts.
         settings: which names, and how many families of lists are drawn for each null.
         seed: of the draws.
+        modules: makes co-expression modules, or has them.
     """
     terms = term_table(collection, background, settings.min_term_size)
     borne = {words: named(words, terms) for words in settings.sought}
@@ -49,7 +52,8 @@ def sought(
     if wanted and lists:
         best = Best(terms, wanted)
         ours = best.of(list_table(lists.values(), terms))
-        drawn = _drawn(lists, terms, best, cells, settings.replicates, seed)
+        draws = drawers(lists, terms, cells, SOUGHT_NULLS, modules)
+        drawn = _drawn(draws, best, settings.replicates, seed)
     found = []
     for words, columns in borne.items():
         row = _best_row(table, {terms.names[i] for i in columns})
@@ -100,11 +104,11 @@ class Best:
 
 
 def _drawn(
-    lists: Lists, terms: Terms, best: Best, cells: AnnData, replicates: int, seed: int
+    draws: Mapping[str, Callable[[Seed], Sets]], best: Best, replicates: int, seed: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """Null -> what is wanted -> the best of every family of lists."""
     found = {}
-    for number, (null, draw) in enumerate(drawers(lists, terms, cells, SOUGHT_NULLS).items()):
+    for number, (null, draw) in enumerate(draws.items()):
         many = [best.of(draw([seed, 83, number, i])) for i in range(replicates)]
         found[null] = {words: np.array([one[words] for one in many]) for words in best.places}
     return found

@@ -73,8 +73,9 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     table = tested(lists, bench, settings, background)
     covered = _covered(table, lists, bench, settings, background)
     with bench.bar("programs looked for by name", None):
-        by_name = sought(lists, table, bench.collection(settings.collection), background, cells, settings, seed)
-    further, collection = further_autoencoders(bench, settings.seeds - 1), bench.collection(settings.collection)
+        collection = bench.collection(settings.collection)
+        by_name = sought(lists, table, collection, background, cells, settings, seed, bench.modules)
+    further = further_autoencoders(bench, settings.seeds - 1)
     controls = control_lists(bench, background, further)
     rows, nulls, fixed = _rates(bench, settings, found, lists, table, background, controls)
     rows = compared(rows, by_cell=not tokens.are_genes or settings.rule == "correlation")
@@ -83,7 +84,7 @@ def work(bench: Workbench, settings: ProgramsSettings) -> Programs:
     every = [fixed, *({rule: {**fixed[rule], **some} for rule, some in one.items()} for one in controls.further)]
     with bench.bar("drawing random lists for other seeds", None):
         rate_of = {row["name"]: row for row in rows}
-        excesses = seed_excesses(every, rate_of, collection, background, cells, settings, seed)
+        excesses = seed_excesses(every, rate_of, collection, background, cells, settings, seed, bench.modules)
     with bench.bar("directions that nobody trained, between types", None):
         apart = types_beside(tokens, [bench.sae, *further], cells, settings.draws, seed)
     counted = table.attrs["cellprism"]
